@@ -1,0 +1,79 @@
+# Needs only make, python3 (3.11 or newer) and python3-venv. `make` alone lists the targets.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo run check test long system
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Debian's own interpreter is built with optimisation: a quarter less CPU per call than an unoptimised build.
+CANDIDATES := /usr/bin/python3 python3.11 python3.12 python3.13 python3.14 python3
+OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+# The one system package that the tests need: SIPp, the caller and callee that we did not write.
+SYSTEM_PACKAGES := sip-tester
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
+
+help:
+	@echo "make demo    places one call and one message through a node, prints what each side saw"
+	@echo "make test    everything: make check, then all tests"
+	@echo "make run     runs a node with configs/embedded.toml in the foreground"
+	@echo "make check   lint, types, architecture"
+	@echo "make long    the tests that are too long for every run"
+
+demo: $(VENV)/.ok
+	@$(BIN)/python scenarios/demo/demo.py
+
+run: $(VENV)/.ok
+	@exec $(BIN)/veil700 --config configs/embedded.toml run
+
+check: $(VENV)/.ok-dev
+	@echo "check: ruff, mypy, architecture"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pytest -q tests/test_architecture.py
+
+test: system check
+	@echo "test: all but the long ones"
+	@$(BIN)/pytest -q -n auto
+
+long: system $(VENV)/.ok-dev
+	@echo "long: kills, floods, millions of rows"
+	@$(BIN)/pytest -q -n auto -m long --timeout 3600
+
+# A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
+system:
+	@command -v sipp >/dev/null && exit 0; \
+	if [ "$$(id -u)" != 0 ]; then \
+	  echo "the tests need SIPp: sudo apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2; fi; \
+	echo "installing $(SYSTEM_PACKAGES)"; \
+	said=$$({ for try in 1 2 3 4 5 6; do $(APT) update && break; sleep 10; done; \
+	  $(APT) -y --no-install-recommends install $(SYSTEM_PACKAGES); } 2>&1); \
+	command -v sipp >/dev/null && exit 0; \
+	echo "$$said" >&2; \
+	echo "cannot install SIPp, is there a network? apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2
+
+# What the node needs; with `[dev]` what the checks and tests need too. The file .unfinished marks an environment whose
+# making was cut short: it is made again from nothing, as is one without pip or with too old an interpreter.
+$(VENV)/.ok: WANTED := .
+$(VENV)/.ok-dev: WANTED := .[dev]
+
+$(VENV)/.ok $(VENV)/.ok-dev: pyproject.toml
+	@if [ -e $(VENV)/.unfinished ] || ! $(BIN)/python -c '$(OLD_ENOUGH)' 2>/dev/null \
+	  || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  for python in $(CANDIDATES); do \
+	    $$python -c '$(OLD_ENOUGH)' 2>/dev/null && break; python=; done; \
+	  if [ -z "$$python" ]; then \
+	    echo "veil700 needs Python 3.11 or newer: apt-get install -y python3 python3-venv" >&2; exit 2; fi; \
+	  if ! $$python -c 'import ensurepip' 2>/dev/null; then \
+	    echo "$$python has no ensurepip: apt-get install -y python3-venv" >&2; exit 2; fi; \
+	  echo "making $(VENV) with $$($$python --version)"; \
+	  $$python -m venv --clear --without-pip $(VENV) && touch $(VENV)/.unfinished \
+	    && $(BIN)/python -m ensurepip --default-pip >/dev/null || exit 2; fi
+	@echo "installing veil700 and what it needs into $(VENV)"; touch $(VENV)/.unfinished; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --editable '$(WANTED)'; \
+	failed=$$?; rm -f $(VENV)/.unfinished; \
+	if [ $$failed != 0 ]; then echo "pip could not install veil700, is there a network?" >&2; exit 2; fi
+	@touch $@ $(VENV)/.ok

@@ -1,0 +1,129 @@
+"""The verbs in one typer application, and the one place where an error becomes a line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from typer.main import get_command
+
+from engine.cli import bindings, cdr, node
+from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, tell
+from engine.config import ConfigError
+from engine.control.client import ControlError
+from engine.store.errors import BindRefused, StoreError
+
+PROGRAM: Final = "veil700"
+
+app = typer.Typer(
+    name=PROGRAM,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
+)
+for part in (node, bindings, cdr):
+    part.add_to(app)
+
+
+@app.callback()
+def _root(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Configuration, before or after the verb. Default: $VEIL700_CONFIG, else configs/embedded.toml.",
+        ),
+    ] = None,
+) -> None:
+    """veil700 carries calls and messages to 15-digit 700 privacy numbers.
+
+    `veil700 VERB --help` explains a verb.
+    """
+
+
+def run_cli(argv: list[str]) -> int:
+    """Run one verb; the exit status. Errors are lines on stderr, and nothing is raised."""
+    try:
+        rest, config = _take_config(argv)
+        status = get_command(app).main(args=rest, prog_name=PROGRAM, standalone_mode=False, obj=config)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BaseException as error:
+        return _report(error)
+    return status if isinstance(status, int) else DONE
+
+
+def _take_config(argv: list[str]) -> tuple[list[str], Path | None]:
+    """The words without `--config FILE`, wherever it stands, and the file; the last one counts."""
+    rest: list[str] = []
+    config: Path | None = None
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            return [*rest, word, *words], config
+        name, equals, value = word.partition("=")
+        if name != "--config":
+            rest.append(word)
+            continue
+        value = value if equals else next(words, "")
+        if not value:
+            raise UsageFault("--config needs the name of a file")
+        config = Path(value)
+    return rest, config
+
+
+def _report(error: BaseException) -> int:
+    """Say what went wrong; the exit status for it."""
+    if isinstance(error, BrokenPipeError | SystemExit):  # typer ends with SystemExit when the reader of a pipe left
+        _mute_stdout()
+        return FAILED
+    if isinstance(error, ConfigError):
+        tell(str(error))
+        return USAGE
+    if isinstance(error, UsageFault):
+        tell(f"{PROGRAM}: {error}")
+        return USAGE
+    if isinstance(error, typer.TyperException):
+        return _report_usage(error)
+    if isinstance(error, StoreError | BindRefused | ControlError):
+        tell("\n".join(f"{PROGRAM}: {line}" for line in str(error).splitlines()))
+    elif isinstance(error, OSError):
+        _mute_stdout()
+        name = f"{error.filename}: " if error.filename else ""
+        tell(f"{PROGRAM}: {name}{error.strerror or error}")
+    else:  # a fault of ours: its text may hold a number
+        tell(f"{PROGRAM}: internal fault: {type(error).__name__}{_place(error)}")
+    return FAILED
+
+
+def _report_usage(error: typer.TyperException) -> int:
+    """typer's own words on one line, with the verb that they are about."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
+    tell(f"{path}: {message}; see {path} --help")
+    return USAGE
+
+
+def _place(error: BaseException) -> str:
+    """Where it happened: file and line of the innermost frame."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""
+
+
+def _mute_stdout() -> None:
+    """Let the flush at the end of the interpreter go nowhere: what it holds cannot be written."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,234 @@
+"""Verbs about bindings: bind, unbind, bindings import, list and export."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from engine.cli.common import (
+    DONE,
+    FAILED,
+    JSON,
+    actor,
+    configuration,
+    existing,
+    guarded_csv,
+    instant,
+    row_text,
+    say,
+    say_json,
+    say_json_array,
+    tell,
+)
+from engine.config import Config
+from engine.store.binding_import import COLUMNS, ImportReport
+from engine.store.binding_import import Progress as ProgressCall
+from engine.store.binding_rules import BindRequest
+from engine.store.bindings import BindingRow, BindingStore, open_bindings
+from engine.store.crypto import open_key
+from engine.store.errors import StoreError
+
+_LIST_COLUMNS = {
+    "subs_id": 32, "mode": 4, "tel_x": 15, "tel_a": 11, "tel_b": 11, "business_user": 13, "scenario": 10,
+    "expiration": 24, "state": 7, "order_id": 8,
+}  # fmt: skip
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module into the application."""
+    app.command("bind")(bind)
+    app.command("unbind")(unbind)
+    group = typer.Typer(help="Many bindings at once.", rich_markup_mode=None)
+    group.command("import")(import_)
+    group.command("list")(list_)
+    group.command("export")(export)
+    app.add_typer(group, name="bindings")
+
+
+def bind(
+    context: typer.Context,
+    tel_x: Annotated[str, typer.Option(help="The 700 number, 15 digits.", show_default=False)],
+    tel_a: Annotated[str, typer.Option(help="Real number of one party.", show_default=False)],
+    tel_b: Annotated[str, typer.Option(help="Real number of the other party.", show_default=False)],
+    business_user: Annotated[str, typer.Option(help="Holder of the number block.", show_default=False)],
+    order_id: Annotated[str, typer.Option(help="The order that this binding serves.", show_default=False)],
+    scenario: Annotated[str, typer.Option(help="What it is for, a code of the inventory.", show_default=False)],
+    expiration: Annotated[
+        str, typer.Option(help="RFC 3339 with offset: 2030-01-31T08:00:00+08:00.", show_default=False)
+    ],
+    mode: Annotated[str, typer.Option(help="AXB: A and B reach each other through X.")] = "AXB",
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Bind X to two parties and print the subs_id. It counts for the very next call.
+
+    \b
+    Example:
+      veil700 bind --mode AXB --tel-x 700123456780001 --tel-a 13800138000 --tel-b 13900139000 \\
+        --business-user bu-express --order-id 4711 --scenario express --expiration 2030-01-31T08:00:00+08:00
+    """
+    request = BindRequest(
+        mode=mode, tel_x=tel_x, tel_y="", tel_a=tel_a, tel_b=tel_b, group_id="", business_user=business_user,
+        order_id=order_id, scenario=scenario, expiration=expiration,
+    )  # fmt: skip
+
+    instant("--expiration", expiration)
+
+    async def work() -> str:
+        async with _store(configuration(context)) as store:
+            return await store.bind(request)
+
+    subs_id = asyncio.run(work())
+    if as_json:
+        say_json({"subs_id": subs_id})
+    else:
+        say(subs_id)
+
+
+def unbind(
+    context: typer.Context,
+    subs_id: Annotated[str, typer.Argument(metavar="SUBS_ID", help="As `bind` printed it.", show_default=False)],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """End a binding. Calls in progress go on; the next call finds nothing.
+
+    \b
+    Example:
+      veil700 unbind 019ab4b2c1d0a1b2c3d4e5f60718293a
+    """
+
+    async def work() -> None:
+        async with _store(configuration(context), must_exist=True) as store:
+            await store.unbind(subs_id)
+
+    asyncio.run(work())
+    if as_json:
+        say_json({"subs_id": subs_id, "state": "unbound"})
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Bindings to make.", show_default=False)],
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Import the good lines, leave out the bad ones.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Make one binding for each line of a CSV file, all or nothing; every bad line is told by its number.
+
+    \b
+    The header names the columns:
+      mode,tel_x,tel_y,tel_a,tel_b,group_id,business_user,order_id,scenario,expiration
+    Example:
+      veil700 bindings import orders.csv
+    """
+
+    if not file.exists():
+        raise StoreError(f"{file}: no such file")
+
+    async def work() -> ImportReport:
+        async with _store(configuration(context)) as store:
+            with _progress_bar(file) as progress:
+                return await store.import_csv(file, skip_bad, progress)
+
+    report = asyncio.run(work())
+    for line in report.lines:
+        tell(f"{file}: {line}")
+    if as_json:
+        say_json({"imported": report.imported, "bad": report.bad})
+    else:
+        say(f"imported {report.imported}, bad {report.bad}")
+    return FAILED if report.bad and not skip_bad else DONE
+
+
+def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:
+    """List all bindings, oldest first, real numbers masked.
+
+    \b
+    Example:
+      veil700 bindings list
+    """
+
+    async def work() -> None:
+        async with _store(configuration(context), must_exist=True) as store:
+            if as_json:
+                await say_json_array(_as_dicts(store.list()))
+                return
+            widths = list(_LIST_COLUMNS.values())
+            say(row_text(_LIST_COLUMNS, widths))
+            async for row in store.list():
+                say(row_text((getattr(row, name) for name in _LIST_COLUMNS), widths))
+
+    asyncio.run(work())
+
+
+def export(
+    context: typer.Context,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Real numbers in clear, which can be imported again; is audited.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Print the bindings in force as CSV, oldest first, real numbers masked.
+
+    \b
+    Only a revealed export can be imported again.
+    Example:
+      veil700 bindings export --reveal > bindings.csv
+    """
+
+    async def work() -> None:
+        async with _store(configuration(context), must_exist=True) as store:
+            lines = store.export(reveal, actor())
+            if as_json:
+                await say_json_array(_as_objects(lines))
+                return
+            async for line in lines:
+                # A revealed export is the import format: it must come back as it was.
+                say(line if reveal else guarded_csv(line))
+
+    asyncio.run(work())
+
+
+async def _as_dicts(rows: AsyncIterator[BindingRow]) -> AsyncIterator[object]:
+    async for row in rows:
+        yield asdict(row)
+
+
+async def _as_objects(lines: AsyncIterator[str]) -> AsyncIterator[object]:
+    """Lines of CSV, header first, as JSON objects."""
+    is_header = True
+    async for line in lines:
+        if not is_header:
+            yield dict(zip(COLUMNS, next(csv.reader([line])), strict=True))
+        is_header = False
+
+
+@asynccontextmanager
+async def _store(config: Config, *, must_exist: bool = False) -> AsyncIterator[BindingStore]:
+    path = config.data_dir / "bindings.db"
+    if must_exist:
+        existing(path)
+    async with open_bindings(path, open_key(config.data_dir)) as store:
+        yield store
+
+
+@contextmanager
+def _progress_bar(file: Path) -> Iterator[ProgressCall | None]:
+    """What draws the bar on a terminal; None where there is none."""
+    console = Console(stderr=True)
+    if not console.is_terminal or not file.is_file():
+        yield None
+        return
+    columns = (TextColumn("{task.completed:,} bytes"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(str(file), total=file.stat().st_size)
+        yield lambda _lines, octets: bar.update(task, completed=octets)

@@ -1,0 +1,161 @@
+"""Verbs about the node and its configuration: run, check, config show, inventory apply, status, calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.config import Config
+from engine.control.client import ask
+from engine.store.crypto import open_key
+from engine.store.inventory import InventoryError, apply_inventory, read_inventory
+
+_CALL_COLUMNS = {
+    "record_id": 26, "kind": 7, "state": 12, "tel_x": 15, "caller": 11, "callee": 11, "ingress_peer": 12,
+    "egress_peer": 12, "age_s": 8,
+}  # fmt: skip
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module into the application."""
+    app.command("run")(run)
+    app.command("check")(check)
+    config_app = typer.Typer(help="The effective configuration.", rich_markup_mode=None)
+    config_app.command("show")(show)
+    app.add_typer(config_app, name="config")
+    inventory_app = typer.Typer(help="Who holds which numbers.", rich_markup_mode=None)
+    inventory_app.command("apply")(apply)
+    app.add_typer(inventory_app, name="inventory")
+    app.command("status")(status)
+    app.command("calls")(calls)
+
+
+def run(context: typer.Context) -> int:
+    """Run the node in the foreground.
+
+    Prints one line when traffic is accepted. SIGTERM drains and ends with status 0; a second one ends at once.
+
+    \b
+    Example:
+      veil700 run --config /etc/veil700/veil700.toml
+    """
+    from engine.main import run_node  # the other verbs need nothing of the node
+
+    return run_node(context.obj)
+
+
+def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
+    """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
+
+    \b
+    Example:
+      veil700 check --config veil700.toml
+    """
+    config = configuration(context)
+    if config.inventory_file is not None:
+        try:
+            read_inventory(config.inventory_file)
+        except InventoryError as error:
+            tell(str(error))
+            return USAGE
+    if as_json:
+        say_json({"ok": True, "file": str(config.path)})
+    else:
+        say(f"{config.path}: ok")
+    return 0
+
+
+def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:
+    """Print the effective configuration, defaults included, as TOML or JSON.
+
+    \b
+    Example:
+      veil700 config show --json
+    """
+    config = configuration(context)
+    if as_json:
+        say_json(config.model_dump())
+    else:
+        say(f"# {config.path}\n# data in {config.data_dir}\n\n{_toml(config)}")
+
+
+def apply(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The inventory.", show_default=False)],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Write app platforms, business users, contracts, scenarios and number blocks into the store.
+
+    All or nothing; applying a file twice changes nothing; what it does not name stays.
+
+    \b
+    Example:
+      veil700 inventory apply inventory.toml
+    """
+    config = configuration(context)
+    inventory = read_inventory(file)
+    counts = apply_inventory(config.data_dir / "bindings.db", open_key(config.data_dir), inventory)
+    if as_json:
+        say_json(counts)
+    else:
+        say("applied " + ", ".join(f"{table} {count}" for table, count in counts.items()))
+
+
+def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:
+    """What the running node says about itself.
+
+    \b
+    Example:
+      veil700 status --json
+    """
+    answer = ask(configuration(context).data_dir, "status")
+    if as_json:
+        say_json(answer)
+    else:
+        say_facts(answer)
+
+
+def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:
+    """Calls and messages in progress on the running node, real numbers masked.
+
+    \b
+    Example:
+      veil700 calls
+    """
+    answer = ask(configuration(context).data_dir, "calls")
+    if as_json:
+        say_json(answer)
+        return
+    found = answer.get("calls")
+    widths = list(_CALL_COLUMNS.values())
+    say(row_text(_CALL_COLUMNS, widths))
+    for call in found if isinstance(found, list) else []:
+        say(row_text((call.get(name, "") for name in _CALL_COLUMNS), widths))
+
+
+def _toml(config: Config) -> str:
+    """The configuration as a file that would have the same effect; keys without a value are left out."""
+    parts: list[str] = []
+    for table, content in config.model_dump(exclude_none=True).items():
+        if isinstance(content, list):
+            parts += [_toml_table(f"[[{table}]]", entry) for entry in content]
+        elif content:
+            parts.append(_toml_table(f"[{table}]", content))
+    return "\n\n".join(parts)
+
+
+def _toml_table(header: str, content: dict[str, object]) -> str:
+    return "\n".join([header, *(f"{key} = {_toml_value(value)}" for key, value in content.items())])
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    # A JSON text is a TOML text but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,140 @@
+"""Rules between keys: names that refer to one another, sources that two peers claim, files that must exist.
+
+They read the file as it came, before the models, so that one run reports everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Final, final
+
+from engine.config import values
+from engine.config.lines import Key
+
+_RawTable = Mapping[str, Any]
+
+UNTRUSTED: Final = 'an untrusted peer must say where its caller is read: "pai-or-from", "pai" or "from"'
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong at a key; `reason` is one line."""
+
+    key: Key
+    reason: str
+
+
+def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
+    """Every broken rule between keys. Values of a wrong type are passed over: the models report them."""
+    listens, peers, routes = (_tables(data, name) for name in ("listen", "peer", "route"))
+    yield from _listen_faults(listens)
+    yield from _repeated("peer", peers)
+    yield from _repeated("route", routes)
+    yield from _repeated_sources(peers)
+    for index, peer in enumerate(peers):
+        yield from _peer_faults(index, peer, listens)
+    for index, route in enumerate(routes):
+        yield from _route_faults(index, route, peers)
+    file = _table(data, "inventory").get("file")
+    if isinstance(file, str) and file and "\0" not in file and not (folder / file).is_file():
+        yield Fault(("inventory", "file"), f"{values.shown(file)}: no such file")
+    data_dir = _table(data, "node").get("data_dir")
+    if isinstance(data_dir, str) and "\0" not in data_dir and (folder / data_dir).is_file():
+        yield Fault(("node", "data_dir"), f"{values.shown(data_dir)} is a file, not a folder")
+
+
+def _listen_faults(listens: list[_RawTable]) -> Iterator[Fault]:
+    if len(listens) > 1:
+        yield Fault(("listen", 1), "more than one listener is not supported yet")
+    for index, listen in enumerate(listens):
+        address = _socket(listen.get("address"))
+        if address is not None and address[0].is_unspecified and "advertise" not in listen:
+            reason = "missing: the peers must be told an address, and the listener has none of its own"
+            yield Fault(("listen", index, "advertise"), reason)
+
+
+def _repeated(table: str, entries: list[_RawTable]) -> Iterator[Fault]:
+    """Names that stand twice."""
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        name = entry.get("name")
+        if isinstance(name, str):
+            if name in seen:
+                yield Fault((table, index, "name"), f"there are two of the name {values.shown(name)}")
+            seen.add(name)
+
+
+def _repeated_sources(peers: list[_RawTable]) -> Iterator[Fault]:
+    """Sources that two peers, or one peer twice, claim: the most specific entry wins, and two equal ones cannot."""
+    owners: dict[tuple[object, object], object] = {}
+    for index, peer in enumerate(peers):
+        for position, entry in enumerate(_texts(peer, "match")):
+            try:
+                key = values.match_entry(entry).key
+            except ValueError:
+                continue
+            if key in owners:
+                reason = f"{values.shown(entry)} is already a source of peer {values.shown(owners[key])}"
+                yield Fault(("peer", index, "match", position), reason)
+            owners.setdefault(key, peer.get("name"))
+
+
+def _peer_faults(index: int, peer: _RawTable, listens: list[_RawTable]) -> Iterator[Fault]:
+    if peer.get("trusted") is False and "caller" not in peer:
+        yield Fault(("peer", index, "caller"), f"missing: {UNTRUSTED}")
+    if not peer.get("match") and not peer.get("targets"):
+        yield Fault(("peer", index), "has neither match nor targets: it can neither call nor be called")
+    address = _socket((listens[0] if listens else {}).get("address", "127.0.0.1:5060"))
+    for position, uri in enumerate(_texts(peer, "targets")):
+        try:
+            target = values.target(uri)
+        except ValueError:
+            continue
+        key: Key = ("peer", index, "targets", position)
+        if address is None:
+            continue
+        if (target.address, target.port) == address:
+            yield Fault(key, f"{values.shown(uri)} is this node itself")
+        elif target.address.version != address[0].version:
+            yield Fault(key, f"{values.shown(uri)} is IPv{target.address.version}, the listener is not")
+
+
+def _route_faults(index: int, route: _RawTable, peers: list[_RawTable]) -> Iterator[Fault]:
+    known = {name: peer for peer in peers if isinstance(name := peer.get("name"), str)}
+    names = _texts(route, "peers")
+    for position, name in enumerate(names):
+        key: Key = ("route", index, "peers", position)
+        if name not in known:
+            yield Fault(key, f"there is no peer {values.shown(name)}{values.suggestion(name, known)}")
+        elif not known[name].get("targets"):
+            yield Fault(key, f"peer {values.shown(name)} has no targets")
+        elif name in names[:position]:
+            yield Fault(key, f"peer {values.shown(name)} stands there twice")
+
+
+def _table(data: _RawTable, name: str) -> _RawTable:
+    table = data.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _tables(data: _RawTable, name: str) -> list[_RawTable]:
+    """An array of tables; entries of another type as empty ones, so that positions stay."""
+    entries = data.get(name)
+    return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []
+
+
+def _texts(table: _RawTable, name: str) -> list[str]:
+    """An array of texts; items of another type as empty ones, so that positions stay."""
+    items = table.get(name)
+    return [item if isinstance(item, str) else "" for item in items] if isinstance(items, list) else []
+
+
+def _socket(address: object) -> tuple[IPv4Address | IPv6Address, int] | None:
+    try:
+        return values.socket_address(address) if isinstance(address, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,290 @@
+"""What a single value must look like: each function returns it, normalised, or raises ValueError with the reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeVar, final
+
+DEFAULT_SIP_PORT: Final = 5060  # RFC 3261 §19.1.2
+MAX_SHOWN: Final = 60  # characters of a wrong value in an error
+
+_T = TypeVar("_T")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\.?")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261 §25.1
+_BLOCK: Final = re.compile(r"700[0-9]{8}")
+
+# Fields that the node writes itself, and fields that it drops because they name a party or tie the two sides together.
+OWN_HEADERS: Final = frozenset((
+    "allow", "authentication-info", "authorization", "call-id", "contact", "content-disposition", "content-encoding",
+    "content-language", "content-length", "content-type", "cseq", "diversion", "from", "geolocation", "history-info",
+    "identity", "identity-info", "in-reply-to", "join", "max-forwards", "mime-version", "min-se",
+    "p-access-network-info", "p-asserted-identity", "p-associated-uri", "p-called-party-id", "p-charging-vector",
+    "p-preferred-identity", "p-served-user", "path", "privacy", "proxy-authenticate", "proxy-authorization",
+    "proxy-require", "rack", "reason", "record-route", "refer-to", "referred-by", "remote-party-id", "replaces",
+    "reply-to", "require", "retry-after", "route", "rseq", "service-route", "session-expires", "session-id",
+    "supported", "target-dialog", "timestamp", "to", "unsupported", "via", "warning", "www-authenticate",
+    "b", "c", "e", "f", "i", "k", "l", "m", "n", "r", "t", "v", "x", "y",  # their compact forms
+))  # fmt: skip
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One source of a peer: every host of `network`, from `port` only when it is not None."""
+
+    network: IPv4Network | IPv6Network
+    port: int | None
+    text: str  # normalised, as the core reads it
+
+    @property
+    def key(self) -> tuple[object, object]:
+        """Equal for entries that mean the same."""
+        return self.network, self.port
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a peer takes requests."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` with the nearest of the known names."""
+    close = get_close_matches(wrong.lower(), list(known), n=1, cutoff=0.0)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value of the file as an error quotes it: on one line, and not endless."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def only(built: _T) -> Callable[[_T], _T]:
+    """A value that is valid, but of which nothing but `built` works in this version."""
+
+    def check(value: _T) -> _T:
+        if value != built:
+            raise ValueError(f"{shown(value)} is not supported yet, only {shown(built)}")
+        return value
+
+    return check
+
+
+def name(value: str) -> str:
+    """A name that stands in records, logs and other keys."""
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{shown(value)} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit at both ends")
+    return value
+
+
+def domain(value: str) -> str:
+    """A host as it stands in a SIP URI: a name, an IPv4 address, or an IPv6 address in brackets."""
+    if _is_host(value):
+        return value
+    raise ValueError(f"{shown(value)} is no host name")
+
+
+def advertised(value: str) -> str:
+    """host:port as it stands in Via and Contact."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not _is_host(host):
+        raise ValueError(f"{shown(value)} is not host:port")
+    _port(port)
+    return value
+
+
+def listen_address(value: str) -> str:
+    """address:port of a socket, normalised; IPv6 in brackets."""
+    address, port = socket_address(value)
+    return join(address, port)
+
+
+def socket_address(value: str) -> tuple[IPv4Address | IPv6Address, int]:
+    """The two parts of `127.0.0.1:5060` or `[::1]:5060`."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"{shown(value)} is not address:port")
+    return _address(host, bracketed=True), _port(port)
+
+
+def join(address: IPv4Address | IPv6Address, port: int) -> str:
+    """address:port, IPv6 in brackets."""
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def match_entry(value: str) -> Match:
+    """A source: network, address, or address:port."""
+    if "/" in value:
+        try:
+            network = ip_network(value, strict=True)
+        except ValueError as error:
+            raise ValueError(_network_fault(value, error)) from None
+        return Match(network, None, str(network))
+    if value.startswith("[") or value.count(":") == 1:
+        address, port = socket_address(value)
+        return Match(ip_network(address), port, join(address, port))
+    address = _address(value)
+    return Match(ip_network(address), None, str(address))
+
+
+def match_text(value: str) -> str:
+    """`match_entry`, as the core reads it."""
+    return match_entry(value).text
+
+
+def target(value: str) -> Target:
+    """A next hop: `sip:127.0.0.1:5080;transport=udp`, for now with an address and over UDP."""
+    scheme, colon, rest = value.partition(":")
+    if not colon or scheme.lower() not in ("sip", "sips"):
+        raise ValueError(f"{shown(value)} is no SIP URI")
+    if scheme.lower() == "sips":
+        raise ValueError("sips is not supported yet, only sip over UDP")
+    host, *parameters = rest.split(";")
+    for forbidden, what in (("@", "a user part"), ("?", "header fields")):
+        if forbidden in rest:
+            raise ValueError(f"{shown(value)}: {what} has no place in a target")
+    for parameter in parameters:
+        _target_parameter(parameter)
+    port = DEFAULT_SIP_PORT
+    if ":" in host and not host.endswith("]"):
+        host, _, digits = host.rpartition(":")
+        port = _port(digits)
+    if _HOST_NAME.fullmatch(host):
+        raise ValueError(f"{shown(host)}: a host name is not supported yet, only an address")
+    address = _address(host, bracketed=True)
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError(f"{shown(value)}: nothing can be sent to {address}")
+    return Target(address, port)
+
+
+def target_text(value: str) -> str:
+    """`value` itself once it is seen to be a target: records name targets as they are configured."""
+    target(value)
+    return value
+
+
+def number_block(value: str) -> str:
+    """11 digits: all 700 numbers that begin with them."""
+    if not _BLOCK.fullmatch(value):
+        raise ValueError(f"{shown(value)} is no number block: 11 digits that begin with 700")
+    return value
+
+
+def passed_header(value: str) -> str:
+    """The name of a header field that may cross as it stands."""
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{shown(value)} is no header name")
+    if value.lower() in OWN_HEADERS:
+        raise ValueError(f"{value} is written or dropped by the node itself")
+    return value
+
+
+def expression(value: str) -> str:
+    """A regular expression over canonical national numbers."""
+    try:
+        re.compile(value, re.ASCII)
+    except re.error as error:
+        raise ValueError(f"{shown(value)} is no regular expression: {error}") from None
+    return value
+
+
+def country_code(value: str) -> str:
+    """1 to 3 digits (ITU-T E.164)."""
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", value):
+        raise ValueError(f"{shown(value)} is no country code")
+    return value
+
+
+def layout(value: list[int]) -> list[int]:
+    """How the 15 digits of a 700 number are divided: 11 managed ones, then those of the user."""
+    if len(value) != 4 or min(value) < 1 or value[0] != 3 or sum(value) != 15 or sum(value[:3]) != 11:
+        raise ValueError("must be four lengths: 3 for 700, operator and platform up to 11 digits, user up to 15")
+    return value
+
+
+def not_digest(value: str) -> str:
+    """Where the caller's number is read; digest authentication is not there yet."""
+    if value == "digest":
+        raise ValueError('"digest" is not supported yet, only "pai-or-from", "pai" and "from"')
+    return value
+
+
+def not_yet(value: object) -> object:
+    """A key or table with which nothing works in this version."""
+    raise ValueError("not supported yet")
+
+
+def retention(value: int) -> int:
+    """Days; two years are the law's minimum (MIIT notice of 2025-06-05)."""
+    if value < 730:
+        raise ValueError(f"{value} is less than two years (730 days), which the law asks for")
+    return value
+
+
+def _is_host(value: str) -> bool:
+    if value.startswith("["):
+        return value.endswith("]") and _is_address(value[1:-1], 6)
+    return _is_address(value, 4) or (len(value) <= 253 and _HOST_NAME.fullmatch(value) is not None)
+
+
+def _is_address(value: str, version: int) -> bool:
+    try:
+        return "%" not in value and ip_address(value).version == version
+    except ValueError:
+        return False
+
+
+def _address(value: str, *, bracketed: bool = False) -> IPv4Address | IPv6Address:
+    """An address without scope; IPv6 in brackets where a port may follow."""
+    in_brackets = value.startswith("[") and value.endswith("]")
+    bare = value[1:-1] if in_brackets else value
+    try:
+        if "%" in bare:
+            raise ValueError
+        address = ip_address(bare)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no address") from None
+    if address.version == 6 and not in_brackets and bracketed:
+        raise ValueError(f"{shown(value)}: an IPv6 address with a port stands in brackets, [::1]:5060")
+    if in_brackets and (address.version == 4 or not bracketed):
+        raise ValueError(f"{shown(value)} is no address: only IPv6 with a port stands in brackets")
+    return address
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 5 and 1 <= int(value) <= 65535):
+        raise ValueError(f"{shown(value)} is no port: 1 to 65535")
+    return int(value)
+
+
+def _network_fault(value: str, error: ValueError) -> str:
+    if "host bits" in str(error):
+        return f"{shown(value)} has bits set behind its prefix, write {ip_network(value, strict=False)}"
+    return f"{shown(value)} is no network"
+
+
+def _target_parameter(parameter: str) -> None:
+    key, _, value = parameter.partition("=")
+    if key.lower() in ("weight", "priority"):
+        raise ValueError(f"{key}= is not supported yet: targets are tried in the order in which they stand")
+    if key.lower() != "transport":
+        raise ValueError(f"unknown parameter {shown(key)}{suggestion(key, ['transport', 'weight', 'priority'])}")
+    if value.lower() in ("tcp", "tls"):
+        raise ValueError(f"transport={value} is not supported yet, only udp")
+    if value.lower() != "udp":
+        raise ValueError(f"unknown transport {shown(value)}, only udp")

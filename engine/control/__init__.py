@@ -1,0 +1,1 @@
+"""The control socket: how tools talk to a running node."""

@@ -1,0 +1,65 @@
+"""Answering tools: one JSON line in, one JSON line out, then the connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import final
+
+from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES, socket_path
+
+Verb = Callable[[], dict[str, object]]
+
+
+@final
+class ControlServer:
+    """The control socket of one process; only its owner can reach it (mode 0600)."""
+
+    def __init__(self, data_dir: Path, verbs: Mapping[str, Verb]) -> None:
+        self._path = socket_path(data_dir)
+        self._verbs = verbs
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Opens the socket; one that a killed node left behind is replaced. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        old = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_REQUEST_BYTES)
+        finally:
+            os.umask(old)
+
+    async def close(self) -> None:
+        """Closes the socket and takes it away."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                line = await reader.readline()
+                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError):
+            pass  # a client that says nothing sensible, or leaves, is its own affair
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _answer(self, line: bytes) -> dict[str, object]:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            return {"error": "no JSON"}
+        name = request.get("verb") if isinstance(request, dict) else None
+        verb = self._verbs.get(name) if isinstance(name, str) else None
+        return verb() if verb is not None else {"error": f"unknown verb, known: {', '.join(sorted(self._verbs))}"}

@@ -1,0 +1,1 @@
+"""The call and message logic, without I/O and without a clock."""

@@ -1,0 +1,191 @@
+"""What calls and messages share: reading, deciding, the record, the refusal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.core.binding import Binding, Miss
+from engine.core.context import CoreContext
+from engine.core.disclosure import reason_line
+from engine.core.identity import caller_of, number_of
+from engine.core.numbers import Dialled, DialledKind
+from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
+from engine.core.records import Attempt, CallRecord, ReleaseCause, Step
+from engine.core.routing import Hop
+from engine.core.settings import PeerSettings
+from sipstack.client_transaction import ClientTransaction
+from sipstack.events import Flow
+from sipstack.message import Message
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import TimerOwner
+
+# How long a step may wait for the store before the attempt is refused: a caller hears nothing meanwhile.
+STORE_WAIT_S: Final = 5.0
+
+# Retry-After of an OVERLOAD: long enough for a store or a drain to be over, short enough for a caller to try again.
+RETRY_AFTER_S: Final = 5
+
+# Refusals that tell about the node, not about numbers: never made uniform (contract §4, uniform_refusals).
+_ABOUT_THE_NODE: Final = (ReleaseCause.OVERLOAD, ReleaseCause.INTERNAL)
+
+MAX_FORWARDS: Final = 70
+
+
+class RequestOwner:
+    """Whoever started a client transaction of ours and hears what becomes of it."""
+
+    __slots__ = ()
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """A response that the transaction passes up."""
+        raise NotImplementedError
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """No final answer in 64*T1."""
+        raise NotImplementedError
+
+    def failed(self, transaction: ClientTransaction, now: float) -> None:
+        """The transport could not send: like silence, but at once (RFC 3261 §8.1.3.1)."""
+        self.unanswered(transaction, now)
+
+
+class AttemptBase(TimerOwner):
+    """An INVITE without To tag or a MESSAGE from a known peer: one record, whatever becomes of it."""
+
+    __slots__ = ("context", "facts", "hops", "local_tag", "peer", "record", "refusal", "request", "transaction")
+
+    def __init__(
+        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, now: float
+    ) -> None:
+        self.context = context
+        self.transaction = transaction
+        self.request: Final[Message] = transaction.request
+        self.peer = peer
+        self.local_tag = context.tokens.tag()
+        self.hops: list[Hop] = []
+        self.refusal: Refusal | None = None
+        wall_s = context.wall(now)
+        request = transaction.request
+        called = number_of(request.uri, peer.number_format)
+        self.facts = Facts(called, caller_of(request, peer), peer, wall_s)
+        record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
+        record = CallRecord(record_id, context.settings.node, kind)
+        record.call_time = wall_s
+        record.ingress_peer = peer.name
+        record.caller_call_id = request.call_id
+        record.caller_cseq = request.cseq
+        record.caller_branch = request.top_via.branch if request.top_via is not None else ""
+        _write_numbers(record, called, self.facts.caller)
+        self.record = record
+        context.attempts[record_id] = self
+
+    def begin(self, now: float) -> None:
+        """Decides what the numbers alone decide, then asks the store."""
+        refusal = first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
+        if refusal is not None:
+            self.refused(refusal, now)
+        else:
+            self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
+
+    def looked_up(self, found: Binding | Miss | None, now: float) -> None:
+        """The store's answer; None when it could not answer: refused, never passed through (decision 7)."""
+        if found is None:
+            self.refused(Refusal(ReleaseCause.INTERNAL, "lookup"), now)
+            return
+        self.facts.found = found
+        if isinstance(found, Binding):
+            _write_binding(self.record, found)
+        refusal = first_refusal(STEPS_AFTER_LOOKUP, self.facts)
+        if refusal is None and isinstance(found, Binding):
+            self.record.callee = found.callee
+            self.hops = self.context.routing.hops(found.callee)
+            if self.hops:
+                self.permitted(found, now)
+                return
+            refusal = Refusal(ReleaseCause.NO_ROUTE, "route")
+        if refusal is not None:
+            self.refused(refusal, now)
+
+    @property
+    def state_name(self) -> str:
+        """The state of its table, in words."""
+        raise NotImplementedError
+
+    def refused(self, refusal: Refusal, now: float) -> None:
+        """Nothing is sent to the other side."""
+        raise NotImplementedError
+
+    def permitted(self, binding: Binding, now: float) -> None:
+        """All steps let it pass, and there is a target."""
+        raise NotImplementedError
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """A step is durable, or could not be made so."""
+        raise NotImplementedError
+
+    def commit(self, step: Step, extra: object = None) -> None:
+        """Hands the record as it stands to the writer."""
+        self.context.out.append(CommitRecord(self, step, self.record.snapshot(), extra))
+
+    def write_end(self, refusal: Refusal, direction: str) -> None:
+        """Writes into the record how it ended, as the caller sees it."""
+        record = self.record
+        status, q850 = self.seen_by_caller(refusal)
+        record.release_cause = refusal.cause.value
+        record.sip_status = status
+        record.q850 = q850
+        record.decided_by = refusal.decided_by
+        record.release_direction = direction
+
+    def seen_by_caller(self, refusal: Refusal) -> tuple[int, int]:
+        """SIP status and Q.850 cause that leave: the refusal's own, or the uniform ones of this peer."""
+        decided_here = refusal.decided_by not in ("callee", "caller", "targets", "ring_timer", "message_timer")
+        if self.peer.uniform_refusals and decided_here and refusal.cause not in _ABOUT_THE_NODE:
+            return 404, 1
+        return refusal.status, refusal.q850
+
+    def send_refusal(self, refusal: Refusal, now: float) -> None:
+        """The final response of an attempt that did not come about."""
+        status, q850 = self.seen_by_caller(refusal)
+        lines = [reason_line(q850)]
+        if refusal.cause is ReleaseCause.OVERLOAD:
+            lines.append(f"Retry-After: {RETRY_AFTER_S}")
+        data = self.transaction.head.build(status, self.local_tag, lines)
+        self.context.count(f"released_{refusal.cause.value.lower()}")
+        self.context.respond(self.transaction, status, data, now)
+
+    def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
+        """Writes into the record that a target is tried."""
+        tried = Attempt(hop.peer.name, hop.target.uri)
+        self.record.attempts.append(tried)
+        self.record.egress_peer = hop.peer.name
+        self.record.callee_call_id = callee_call_id
+        return tried
+
+    def forwards_left(self) -> int:
+        """Max-Forwards for the other side: one less, 70 when the request has none (RFC 7332 §4)."""
+        left = self.request.max_forwards()
+        return MAX_FORWARDS if left is None else left - 1
+
+
+def _write_numbers(record: CallRecord, called: Dialled, caller: Dialled) -> None:
+    """Who calls whom, as far as it could be read; a real number stands where it will be encrypted."""
+    if called.kind is DialledKind.REAL:
+        record.callee = called.number
+    else:
+        record.tel_x = called.number
+    record.caller = caller.number
+
+
+def _write_binding(record: CallRecord, binding: Binding) -> None:
+    record.mode = binding.mode
+    record.subs_id = binding.subs_id
+    record.binding_version = binding.version
+    record.app_platform = binding.app_platform
+    record.business_user = binding.business_user
+    record.order_id = binding.order_id
+    record.scenario = binding.scenario
+    record.tel_x = binding.tel_x
+    record.tel_y = binding.tel_y
+    record.presented_number = binding.presented

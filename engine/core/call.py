@@ -1,0 +1,281 @@
+"""A call: the caller's INVITE, the tries at its targets, and the two dialogs that come of it.
+
+What happens when is the table in `call_table`; how it is done stands in `call_setup` and `call_end`. Here is what a
+call knows, and what it hears: every input makes one step of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from engine.core import call_end as end
+from engine.core import call_setup as setup
+from engine.core import call_table as t
+from engine.core.attempt import STORE_WAIT_S, AttemptBase
+from engine.core.binding import Binding
+from engine.core.callee_try import CalleeTry
+from engine.core.context import CoreContext
+from engine.core.disclosure import LeakStopped, Party
+from engine.core.given import Given
+from engine.core.pair import CALLER, DialogPair
+from engine.core.policy import Refusal
+from engine.core.records import CALLEE_FINAL, ReleaseCause, Step
+from engine.core.settings import PeerSettings
+from sipstack.errors import RemoteSipError
+from sipstack.message import Message
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import Timer
+
+_INPUT_OF_TIMER: Final = {
+    t.STORE_TIMER: t.STORE_FAILED,
+    t.RING_TIMER: t.RING_TIMEOUT,
+    t.ACK_TIMER: t.ACK_MISSED,
+    t.MAX_CALL_TIMER: t.TIME_OVER,
+    t.BYE_WAIT_TIMER: t.BYE_ANSWERED,
+    t.BYE_DUE_TIMER: t.BYE_DUE,
+}
+
+_WITH_DIALOGS: Final = (t.RINGING, t.ANSWERING, t.ANSWERED, t.TALKING)
+
+
+@final
+class Call(AttemptBase):
+    """One call, from its INVITE to the last repeat that may come."""
+
+    __slots__ = (
+        "ack",
+        "answer",
+        "answered_at",
+        "awaits_ack",
+        "bye_held",
+        "byes_from",
+        "byes_waiting",
+        "chosen",
+        "current",
+        "party",
+        "rang_at",
+        "repeat_s",
+        "state",
+        "timers",
+        "tries",
+    )
+
+    def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
+        super().__init__(context, transaction, peer, "voice", now)
+        transaction.owner = self
+        self.state = t.LOOKING_UP
+        self.party = Party(peer, "", "")
+        self.tries: list[CalleeTry] = []
+        self.current: CalleeTry | None = None
+        self.chosen: DialogPair | None = None  # the dialogs that the callee's 2xx confirmed
+        self.answer = b""  # the 2xx as the caller gets it
+        self.ack = b""  # our ACK to the callee, b"" until it has been sent
+        self.answered_at: float | None = None  # monotonic seconds
+        self.rang_at: float | None = None
+        self.byes_waiting: list[ServerTransaction] = []
+        self.byes_from: set[int] = set()  # sides that said BYE while the answer was being recorded
+        self.awaits_ack = False  # the caller has our 2xx, we do not have its ACK
+        self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
+        self.repeat_s = 0.0
+        self.timers: dict[int, Timer] = {}
+
+    # -- what is decided here --------------------------------------------------------------------------------------
+
+    def refused(self, refusal: Refusal, now: float) -> None:
+        """A policy step, the route or the store said no."""
+        self.refusal = refusal
+        self.step(t.REFUSED, Given(now))
+
+    def permitted(self, binding: Binding, now: float) -> None:
+        """Builds the first INVITE, so that a leak shows before anything is recorded as sent."""
+        self.party = Party(self.peer, binding.callee, self.context.contact(binding.tel_x))
+        if self.try_next(now):
+            self.step(t.PERMITTED, Given(now))
+        else:
+            self.step(t.REFUSED, Given(now))
+
+    def try_next(self, now: float) -> bool:
+        """Prepares the INVITE to the next target; False, with the refusal set, when there is none to send."""
+        binding = self.facts.found
+        assert isinstance(binding, Binding)
+        if len(self.tries) >= len(self.hops):
+            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+            return False
+        try:
+            self.current = CalleeTry(self, self.hops[len(self.tries)], binding)
+        except (LeakStopped, RemoteSipError):
+            self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
+            return False
+        self.tries.append(self.current)
+        return True
+
+    def step(self, event: int, given: Given) -> None:
+        """One move of the table, and its action."""
+        given.event = event
+        action = t.CALL_TABLE.action(self.state, event)
+        self.state = t.CALL_TABLE.next_state(self.state, event)
+        _ACTIONS[action](self, given)
+
+    # -- what the store says ---------------------------------------------------------------------------------------
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """A step is durable, or could not be made so."""
+        if step is Step.CLOSE:
+            self.step(t.CLOSED if durable else t.CLOSE_FAILED, Given(now))
+            return
+        self.stop(t.STORE_TIMER)
+        stored = t.OPENED if step is Step.OPEN else t.ANSWER_STORED
+        self.step(stored if durable else t.STORE_FAILED, Given(now))
+
+    def commit_and_wait(self, step: Step, now: float, extra: object = None) -> None:
+        """Commits a step that the call cannot go on without; it is given up after STORE_WAIT_S."""
+        self.commit(step, extra)
+        self.set(t.STORE_TIMER, STORE_WAIT_S, now)
+
+    # -- what the callee's side says -------------------------------------------------------------------------------
+
+    def provisional_received(self, tried: CalleeTry, response: Message, now: float) -> None:
+        """100 shows that the target lives; everything above it goes to the caller."""
+        if tried is not self.current or self.state not in (t.CALLING, t.RINGING):
+            return
+        self.stop(t.FIRST_RESPONSE_TIMER)
+        if response.status > 100:
+            self.step(t.RANG, Given(now, tried, response))
+
+    def success_received(self, tried: CalleeTry, response: Message, now: float) -> None:
+        """A 2xx: the first is the answer, a copy of it is acknowledged again, any other is ended."""
+        if self.chosen is not None and tried.pairs.get(response.to_tag) is self.chosen:
+            setup.acknowledge_again(self)
+        elif tried is not self.current:
+            tried.release(response, now)
+        elif self.state in (t.CALLING, t.RINGING) and not setup.prepare_answer(self, tried, response):
+            tried.ended(response.status, now)
+            tried.release(response, now)
+            self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
+            self.step(t.CALLEE_FAILED, Given(now))
+        else:
+            self.step(t.CALLEE_ANSWERED, Given(now, tried, response))
+
+    def failure_received(self, tried: CalleeTry, status: int, now: float) -> None:
+        """300-699: the callee's own answer, or a target that cannot serve (contract §5, second table)."""
+        if tried is not self.current:
+            return
+        known = CALLEE_FINAL.get(status)
+        if known is not None:
+            cause, sip_status, q850 = known
+            self.refusal = Refusal(cause, "callee", (sip_status, q850))
+        elif status < 400:
+            self.refusal = Refusal(ReleaseCause.FORWARDING_REFUSED, "callee")
+        elif status == 408 and self.state == t.RINGING:
+            self.refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
+        else:
+            self.try_lost(tried, now)
+            return
+        self.step(t.CALLEE_FAILED, Given(now))
+
+    def try_lost(self, tried: CalleeTry, now: float) -> None:
+        """A target has failed: the next one, unless this one had already rung."""
+        if tried is not self.current or self.state not in (t.CALLING, t.RINGING):
+            return
+        if self.state == t.RINGING:
+            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+            self.step(t.CALLEE_FAILED, Given(now))
+        else:
+            self.step(t.TRY_FAILED if self.try_next(now) else t.CALLEE_FAILED, Given(now))
+
+    # -- what either party says ------------------------------------------------------------------------------------
+
+    def cancelled(self, now: float) -> None:
+        """The caller's CANCEL; its own 200 has been sent."""
+        self.step(t.CALLER_CANCELLED, Given(now))
+
+    def acked(self, request: Message, now: float) -> None:
+        """The caller's ACK for our 2xx."""
+        self.step(t.CALLER_ACKED, Given(now, None, request))
+
+    def bye_received(self, transaction: ServerTransaction, side: int, now: float) -> None:
+        """A BYE of either side."""
+        given = Given(now)
+        given.transaction = transaction
+        given.side = side
+        self.step(t.CALLER_BYE if side == CALLER else t.CALLEE_BYE, given)
+
+    @property
+    def state_name(self) -> str:
+        """The state of its table, in words."""
+        return t.STATES[self.state]
+
+    @property
+    def is_talking(self) -> bool:
+        """True while requests within the conversation may carry new offers both ways."""
+        return self.state == t.TALKING
+
+    @property
+    def takes_requests(self) -> bool:
+        """True while requests in its dialogs are carried to the other side."""
+        return self.state in _WITH_DIALOGS
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def set(self, code: int, delay_s: float, now: float) -> None:
+        """Sets one of this call's timers anew."""
+        self.stop(code)
+        self.timers[code] = self.context.wheel.set(now, delay_s, self, code)
+
+    def stop(self, code: int) -> None:
+        """Stops one of this call's timers."""
+        timer = self.timers.pop(code, None)
+        if timer is not None:
+            timer.cancel()
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """A timer of this call."""
+        self.timers.pop(code, None)
+        if code == t.REPEAT_TIMER:
+            setup.repeat_answer(self, now)
+        elif code == t.FIRST_RESPONSE_TIMER:
+            setup.give_up_target(self, now)
+        elif code == t.FORGET_TIMER:
+            end.forget(self)
+        else:
+            self.step(_INPUT_OF_TIMER[code], Given(now))
+
+
+def _nothing(call: Call, given: Given) -> None:
+    """The table says so."""
+
+
+def _unexpected(call: Call, given: Given) -> None:
+    call.context.count(f"unexpected_{t.INPUTS[given.event].replace(' ', '_')}")
+
+
+_ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
+    _nothing,
+    _unexpected,
+    setup.open_row,
+    end.refuse,
+    setup.send_invite,
+    setup.relay_provisional,
+    setup.store_answer,
+    end.cancel_and_refuse,
+    setup.send_answer,
+    end.send_answer_and_close,
+    end.release_and_refuse,
+    setup.release_stray,
+    end.hold_bye,
+    setup.pass_ack,
+    setup.repeat_ack,
+    end.relay_bye,
+    end.close_and_hold,
+    end.end_both,
+    end.close,
+    end.answer_byes,
+    end.join_bye,
+    end.answer_bye_now,
+    end.reject_bye,
+    end.late_ack,
+    end.send_held_bye,
+    end.send_final,
+    end.send_internal,
+)

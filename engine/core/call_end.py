@@ -1,0 +1,270 @@
+"""How a call ends: refusals, BYE from either side, and the end being recorded before it is confirmed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core import call_setup as setup
+from engine.core import call_table as t
+from engine.core.attempt import MAX_FORWARDS, RequestOwner
+from engine.core.disclosure import reason_line
+from engine.core.given import Given
+from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
+from engine.core.policy import Refusal
+from engine.core.records import RELEASE, ReleaseCause, Step
+from sipstack.client_transaction import ClientTransaction
+from sipstack.events import Flow
+from sipstack.message import Message, render
+from sipstack.timers import MILLISECONDS
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+
+# How long the end waits for the far end's answer to the relayed BYE, so that it can stand in the record.
+BYE_ANSWER_WAIT_S: Final = 200 * MILLISECONDS
+# A BYE is answered by then, recorded or not (contract §6).
+BYE_DUE_S: Final = 500 * MILLISECONDS
+
+_REFUSAL_OF_INPUT: Final = {
+    t.STORE_FAILED: Refusal(ReleaseCause.INTERNAL, "store"),
+    t.CALLER_CANCELLED: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
+    t.CALLER_BYE: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
+    t.RING_TIMEOUT: Refusal(ReleaseCause.NO_ANSWER, "ring_timer"),
+}
+_END_OF_INPUT: Final = {
+    t.CALLER_BYE: (ReleaseCause.NORMAL, "caller"),
+    t.CALLEE_BYE: (ReleaseCause.NORMAL, "callee"),
+    t.ACK_MISSED: (ReleaseCause.NO_ACK, "ack_timer"),
+    t.TIME_OVER: (ReleaseCause.MAX_DURATION, "max_call_timer"),
+}
+_SIDES_THAT_DECIDE: Final = ("caller", "callee")
+
+
+@final
+class ByeSent(RequestOwner):
+    """A BYE of ours whose answer the record waits for."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """Whatever the answer is, the dialog is over (RFC 3261 §15.1.1)."""
+        if response.is_final:
+            self._call.record.attempts[-1].bye = response.status
+            self._call.step(t.BYE_ANSWERED, Given(now))
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """Nothing came: over all the same."""
+        self._call.step(t.BYE_ANSWERED, Given(now))
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def refuse(call: Call, given: Given) -> None:
+    """Records the failure; its final response waits for the row."""
+    refusal = call.refusal or _REFUSAL_OF_INPUT[given.event]
+    if given.event in _REFUSAL_OF_INPUT:
+        refusal = _REFUSAL_OF_INPUT[given.event]
+    call.refusal = refusal
+    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER):
+        call.stop(code)
+    direction = refusal.decided_by if refusal.decided_by in _SIDES_THAT_DECIDE else "platform"
+    _write_times(call, given.now)
+    call.write_end(refusal, direction)
+    call.commit(Step.CLOSE)
+
+
+def cancel_and_refuse(call: Call, given: Given) -> None:
+    """The callee is told to stop; the failure is recorded."""
+    tried = call.current
+    assert tried is not None
+    tried.ended(0, given.now)
+    tried.cancel(given.now)
+    if given.transaction is not None:
+        join_bye(call, given)
+    refuse(call, given)
+
+
+def release_and_refuse(call: Call, given: Given) -> None:
+    """The answer could not be recorded, so it did not happen: the callee is released, the caller refused."""
+    _end_side(call, CALLEE, given.now, None)
+    call.record.answer_time = None
+    call.answered_at = None
+    refuse(call, given)
+
+
+def send_final(call: Call, given: Given) -> None:
+    """The failure is on record: the caller hears of it."""
+    assert call.refusal is not None
+    call.send_refusal(call.refusal, given.now)
+    answer_byes(call, given)
+
+
+def send_internal(call: Call, given: Given) -> None:
+    """The store takes no record: 500 at once, the record waits in the spool (contract §6)."""
+    call.send_refusal(Refusal(ReleaseCause.INTERNAL, "store"), given.now)
+    answer_byes(call, given)
+
+
+# -- BYE ---------------------------------------------------------------------------------------------------------------
+
+
+def join_bye(call: Call, given: Given) -> None:
+    """Its 200 leaves when the end is durable, after 500 ms at the latest (contract §6)."""
+    assert given.transaction is not None
+    if not call.byes_waiting:
+        call.set(t.BYE_DUE_TIMER, BYE_DUE_S, given.now)
+    call.byes_waiting.append(given.transaction)
+
+
+def hold_bye(call: Call, given: Given) -> None:
+    """The answer is being recorded: the BYE waits until the caller has had its 2xx."""
+    join_bye(call, given)
+    call.byes_from.add(given.side)
+    _decide(call, given)
+
+
+def relay_bye(call: Call, given: Given) -> None:
+    """The BYE goes to the other side at once, as our own request; the record waits a moment for its answer."""
+    join_bye(call, given)
+    _decide(call, given)
+    if given.side == CALLER:
+        setup.stop_repeating(call)  # it would not say BYE to a call that it has no 2xx of
+    _end_side(call, 1 - given.side, given.now, ByeSent(call))
+    call.set(t.BYE_WAIT_TIMER, BYE_ANSWER_WAIT_S, given.now)
+
+
+def end_both(call: Call, given: Given) -> None:
+    """The platform ends the call."""
+    _decide(call, given)
+    if given.event == t.ACK_MISSED:
+        setup.stop_repeating(call)  # the transaction has timed out: a BYE may come without an ACK (§15)
+    _end_side(call, CALLER, given.now, None)
+    _end_side(call, CALLEE, given.now, ByeSent(call))
+    call.set(t.BYE_WAIT_TIMER, BYE_ANSWER_WAIT_S, given.now)
+
+
+def close_and_hold(call: Call, given: Given) -> None:
+    """The callee hung up before the caller's ACK: the caller's BYE waits for that ACK (§15)."""
+    join_bye(call, given)
+    _decide(call, given)
+    _end_side(call, CALLER, given.now, None)
+    call.commit(Step.CLOSE)
+
+
+def send_answer_and_close(call: Call, given: Given) -> None:
+    """The answer came first, so the caller gets it; then the BYE that was held does its work."""
+    setup.send_answer(call, given)
+    call.stop(t.MAX_CALL_TIMER)
+    for side in (CALLER, CALLEE):
+        if side not in call.byes_from:
+            _end_side(call, side, given.now, None)
+    call.commit(Step.CLOSE)
+
+
+def close(call: Call, given: Given) -> None:
+    """The far end has answered the BYE, or has had its time."""
+    call.stop(t.BYE_WAIT_TIMER)
+    call.commit(Step.CLOSE)
+
+
+def answer_byes(call: Call, given: Given) -> None:
+    """200 to every BYE that waits."""
+    for transaction in call.byes_waiting:
+        call.context.respond(transaction, 200, transaction.head.build(200), given.now)
+    call.byes_waiting.clear()
+    call.stop(t.BYE_DUE_TIMER)
+    if call.state == t.ENDED:
+        _retire(call, given)
+
+
+def answer_bye_now(call: Call, given: Given) -> None:
+    """A BYE for a call whose end is on record."""
+    assert given.transaction is not None
+    call.context.respond(given.transaction, 200, given.transaction.head.build(200), given.now)
+
+
+def reject_bye(call: Call, given: Given) -> None:
+    """A BYE where there is no dialog that it could end."""
+    assert given.transaction is not None
+    call.context.respond(given.transaction, 481, given.transaction.head.build(481), given.now)
+
+
+def late_ack(call: Call, given: Given) -> None:
+    """The caller's ACK after the end was decided: now a BYE may follow it (§15)."""
+    if call.chosen is None:
+        return
+    if not call.ack:
+        setup.acknowledge(call, given.message)
+    send_held_bye(call, given)
+
+
+def send_held_bye(call: Call, given: Given) -> None:
+    """The caller has acknowledged, or has had 64*T1 to do so."""
+    setup.stop_repeating(call)
+    if call.bye_held:
+        call.bye_held = False
+        _end_side(call, CALLER, given.now, None)
+
+
+def forget(call: Call) -> None:
+    """64*T1 after the end nothing of the call can come any more."""
+    for tried in call.tries:
+        tried.drop()
+        for pair in tried.pairs.values():
+            pair.forget(call.context)
+    for code in list(call.timers):
+        call.stop(code)
+
+
+def _decide(call: Call, given: Given) -> None:
+    """The first terminal event writes the end; later ones change nothing (decision 4)."""
+    record = call.record
+    if record.release_cause:
+        return
+    cause, decided_by = _END_OF_INPUT[given.event]
+    call.stop(t.MAX_CALL_TIMER)
+    record.release_cause = cause.value
+    record.sip_status, record.q850 = RELEASE[cause]
+    record.decided_by = decided_by
+    record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
+    _write_times(call, given.now)
+
+
+def _write_times(call: Call, now: float) -> None:
+    call.record.release_time = call.context.wall(now)
+    call.record.set_durations(call.rang_at, call.answered_at, now)
+
+
+def _end_side(call: Call, side: int, now: float, owner: ByeSent | None) -> None:
+    """A BYE of ours to one side: acknowledged first on the callee's, never before the ACK on the caller's (§15)."""
+    assert call.chosen is not None
+    if side == CALLER and call.awaits_ack:
+        call.bye_held = True
+        return
+    if side == CALLEE and not call.ack:
+        setup.acknowledge(call, None)
+    _send_bye(call, call.chosen.sides[side], now, owner)
+
+
+def _send_bye(call: Call, side: PairSide, now: float, owner: ByeSent | None) -> None:
+    context, dialog = call.context, side.dialog
+    branch = context.tokens.branch()
+    lines = [
+        context.via(branch),
+        f"Max-Forwards: {MAX_FORWARDS}",
+        *dialog.request_lines("BYE", dialog.next_seq()),
+        reason_line(call.record.q850 or RELEASE[ReleaseCause.INTERNAL][1]),
+    ]
+    data = render(f"BYE {dialog.request_uri()} SIP/2.0", lines)
+    context.start(ClientTransaction("BYE", branch, data, side.next_flow(), owner), now)
+
+
+def _retire(call: Call, given: Given) -> None:
+    """Ended and recorded: kept for repeats only."""
+    timing = call.context.transactions.timing
+    call.context.attempts.pop(call.record.record_id, None)
+    call.set(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)

@@ -1,0 +1,187 @@
+"""How a call comes about: the open row, the INVITE, provisionals, the answer and its ACK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from engine.core import call_table as t
+from engine.core.bodies import crossing_sdp
+from engine.core.callee_try import CalleeTry
+from engine.core.disclosure import (
+    ALLOW,
+    PROVISIONAL_RESPONSE,
+    SUCCESS_RESPONSE,
+    LeakStopped,
+    build_response,
+    crossing_lines,
+)
+from engine.core.given import Given
+from engine.core.pair import DialogPair, PairSide
+from engine.core.records import Step
+from engine.core.relay import crossing_ack
+from sipstack import headers as h
+from sipstack.errors import RemoteSipError
+from sipstack.message import Message
+from sipstack.sdp import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+
+_RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing something (contract §6, ring_time)
+
+
+def open_row(call: Call, given: Given) -> None:
+    """Records the attempt before anything of it leaves (contract §6)."""
+    call.commit_and_wait(Step.OPEN, given.now)
+
+
+def send_invite(call: Call, given: Given) -> None:
+    """The prepared INVITE leaves."""
+    tried, now = call.current, given.now
+    assert tried is not None
+    policy = call.context.settings.policy
+    if call.record.call_out_time is None:
+        call.record.call_out_time = call.context.wall(now)
+    call.set(t.RING_TIMER, policy.ring_timeout_s, now)
+    call.set(t.FIRST_RESPONSE_TIMER, policy.first_response_ms / 1000, now)
+    tried.start(now)
+
+
+def give_up_target(call: Call, now: float) -> None:
+    """Nothing at all has come from the target in first_response_ms: the next one (contract §4)."""
+    tried = call.current
+    assert tried is not None
+    tried.ended(0, now)
+    tried.cancel(now)
+    call.try_lost(tried, now)
+
+
+def relay_provisional(call: Call, given: Given) -> None:
+    """A 101-199 in a dialog of its own towards the caller; one that would leak stays here, counted."""
+    tried, response, now = given.tried, given.message, given.now
+    assert tried is not None and response is not None
+    if call.rang_at is None and response.status in _RINGING_STATUS:
+        call.rang_at = now
+        call.record.ring_time = call.context.wall(now)
+    try:
+        data = _response_for_caller(call, tried.pair_for(response), response, PROVISIONAL_RESPONSE)
+    except (LeakStopped, RemoteSipError):
+        call.context.count("leak_stopped_provisional")
+        return
+    call.context.respond(call.transaction, response.status, data, now)
+
+
+def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
+    """Builds the caller's 2xx; False when it may not leave."""
+    try:
+        pair = tried.pair_for(response)
+        call.answer = _response_for_caller(call, pair, response, SUCCESS_RESPONSE)
+    except (LeakStopped, RemoteSipError):
+        return False
+    call.chosen = pair
+    return True
+
+
+def _response_for_caller(call: Call, pair: DialogPair, response: Message, allowed: tuple[int, ...]) -> bytes:
+    """A response in the caller's dialog of this pair. Raises LeakStopped and RemoteSipError."""
+    caller = pair.caller
+    own = [call.party.contact, *_record_routes(call.request), ALLOW]
+    crossing = crossing_lines(response, allowed, call.peer)
+    body = crossing_sdp(response, caller.origin)
+    head, tag = call.transaction.head, caller.dialog.local_tag
+    return build_response(call.party, head, response.status, tag, own, crossing, body, CONTENT_TYPE)
+
+
+def _record_routes(request: Message) -> list[str]:
+    """The caller's own Record-Route rows, back to it (RFC 3261 §12.1.1)."""
+    return [f"Record-Route: {value}" for value in request.values(h.RECORD_ROUTE)]
+
+
+def store_answer(call: Call, given: Given) -> None:
+    """Records the answer, with all that serving the call on needs, before the caller hears of it (decision 4)."""
+    tried, response, now, pair = given.tried, given.message, given.now, call.chosen
+    assert tried is not None and response is not None and pair is not None
+    for code in (t.RING_TIMER, t.FIRST_RESPONSE_TIMER):
+        call.stop(code)
+    tried.ended(response.status, now)
+    call.answered_at = now
+    call.record.answer_time = call.context.wall(now)
+    for other in tried.pairs.values():
+        if other is not pair:
+            other.forget(call.context)
+    flow = call.transaction.flow
+    extra = (_frozen(pair.caller), _frozen(pair.callee), call.answer, flow.transport, flow.host, flow.port)
+    call.commit_and_wait(Step.ANSWER, now, extra)
+
+
+def _frozen(side: PairSide) -> tuple[object, ...]:
+    """One dialog as plain values, for the open row."""
+    dialog = side.dialog
+    return (
+        dialog.call_id,
+        dialog.local,
+        dialog.remote,
+        dialog.local_seq,
+        dialog.remote_seq,
+        dialog.remote_target,
+        tuple(dialog.route_set),
+    )
+
+
+def send_answer(call: Call, given: Given) -> None:
+    """The 2xx leaves, and again from T1 to T2 until its ACK, 64*T1 at the longest (RFC 3261 §13.3.1.4)."""
+    now = given.now
+    timing = call.context.transactions.timing
+    call.context.respond(call.transaction, 200, call.answer, now)
+    call.awaits_ack = True
+    call.repeat_s = timing.t1_s
+    call.set(t.REPEAT_TIMER, call.repeat_s, now)
+    call.set(t.ACK_TIMER, timing.transaction_s, now)
+    call.set(t.MAX_CALL_TIMER, call.context.settings.policy.max_call_s, now)
+
+
+def repeat_answer(call: Call, now: float) -> None:
+    """The 2xx again, the gap doubled up to T2."""
+    call.context.respond(call.transaction, 200, call.answer, now)
+    call.repeat_s = min(call.repeat_s * 2, call.context.transactions.timing.t2_s)
+    call.set(t.REPEAT_TIMER, call.repeat_s, now)
+
+
+def stop_repeating(call: Call) -> None:
+    """The caller has our 2xx, or has had time enough to say so."""
+    call.awaits_ack = False
+    call.stop(t.REPEAT_TIMER)
+    call.stop(t.ACK_TIMER)
+
+
+def pass_ack(call: Call, given: Given) -> None:
+    """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer."""
+    stop_repeating(call)
+    acknowledge(call, given.message)
+
+
+def acknowledge(call: Call, request: Message | None) -> None:
+    """Sends our ACK to the callee, built once."""
+    pair, tried = call.chosen, call.current
+    assert pair is not None and tried is not None
+    if not call.ack:
+        via = call.context.via(call.context.tokens.branch())
+        call.ack = crossing_ack(call.context, pair.callee, via, tried.cseq, request)
+    call.context.send(call.ack, pair.callee.next_flow())
+
+
+def acknowledge_again(call: Call) -> None:
+    """A copy of the chosen 2xx: the same ACK again, once there is one (RFC 3261 §13.2.2.4)."""
+    if call.ack:
+        acknowledge(call, None)
+
+
+def repeat_ack(call: Call, given: Given) -> None:
+    """The caller repeats its ACK: the callee may have missed ours too."""
+    acknowledge_again(call)
+
+
+def release_stray(call: Call, given: Given) -> None:
+    """A 2xx that nobody waits for any more."""
+    assert given.tried is not None and given.message is not None
+    given.tried.release(given.message, given.now)

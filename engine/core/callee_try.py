@@ -1,0 +1,191 @@
+"""One try at one target: its own Call-ID, tag and branch, and every dialog that answers to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core.attempt import RequestOwner
+from engine.core.binding import Binding
+from engine.core.bodies import OriginRewriter, crossing_sdp
+from engine.core.disclosure import ALLOW, INVITE_REQUEST, Party, build_request, crossing_lines
+from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.pair import DialogPair, PairSide
+from engine.core.routing import Hop
+from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction, cancel_for
+from sipstack.dialog import Dialog
+from sipstack.errors import RemoteSipError
+from sipstack.events import Flow
+from sipstack.message import Message, render
+from sipstack.sdp import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+
+TIMED_OUT_STATUS: Final = 408  # what silence or a transport error counts as in the record of a try
+
+
+@final
+class CalleeTry(RequestOwner):
+    """An INVITE to a target. It is built at once, so that a leak shows before anything is recorded or sent."""
+
+    __slots__ = (
+        "call",
+        "cancel_wanted",
+        "cseq",
+        "hop",
+        "is_over",
+        "local",
+        "local_tag",
+        "origin",
+        "pairs",
+        "party",
+        "record",
+        "request_uri",
+        "sent_at",
+        "transaction",
+    )
+
+    def __init__(self, call: Call, hop: Hop, binding: Binding) -> None:
+        """Raises LeakStopped, and RemoteSipError for a body that cannot be looked into."""
+        context = call.context
+        tokens = context.tokens
+        self.call = call
+        self.hop = hop
+        self.cseq = tokens.first_cseq()
+        self.local_tag = tokens.tag()
+        self.local = f"{presented_uri(binding.presented, hop.peer, context.settings.domain)};tag={self.local_tag}"
+        self.party = Party(hop.peer, binding.caller, context.contact(binding.presented))
+        self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
+        self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
+        self.pairs: dict[str, DialogPair] = {}
+        self.cancel_wanted = False
+        self.is_over = False  # no final answer of this try decides anything any more
+        self.sent_at = 0.0
+        call_id = tokens.call_id()
+        branch = tokens.branch()
+        data = self._build(binding, branch, call_id)
+        self.transaction = ClientTransaction("INVITE", branch, data, hop.flow, self)
+        self.record = call.new_try(hop, call_id)
+
+    def _build(self, binding: Binding, branch: str, call_id: str) -> bytes:
+        call, hop = self.call, self.hop
+        request = call.request
+        own = [
+            call.context.via(branch),
+            f"Max-Forwards: {call.forwards_left()}",
+            f"From: {self.local}",
+            f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
+            f"Call-ID: {call_id}",
+            f"CSeq: {self.cseq} INVITE",
+            self.party.contact,
+        ]
+        if hop.peer.trusted:
+            identity = presented_uri(binding.presented, hop.peer, call.context.settings.domain)
+            own.append(f"P-Asserted-Identity: {identity}")
+        own.append(ALLOW)
+        crossing = crossing_lines(request, INVITE_REQUEST, hop.peer)
+        body = crossing_sdp(request, self.origin)
+        return build_request(self.party, f"INVITE {self.request_uri} SIP/2.0", own, crossing, body, CONTENT_TYPE)
+
+    def start(self, now: float) -> None:
+        """Sends the INVITE."""
+        self.sent_at = now
+        self.call.context.start(self.transaction, now)
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
+        if response.is_provisional:
+            if self.cancel_wanted:
+                self._send_cancel(now)
+            elif not self.is_over:
+                self.call.provisional_received(self, response, now)
+        elif response.status < 300:
+            self.call.success_received(self, response, now)
+        elif not self.is_over:
+            self.ended(response.status, now)
+            self.call.failure_received(self, response.status, now)
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """Timer B, or the transport could not send: both mean the next target (contract §5)."""
+        if not self.is_over:
+            self.ended(TIMED_OUT_STATUS, now)
+            self.call.try_lost(self, now)
+
+    def ended(self, status: int, now: float) -> None:
+        """Writes how this try ended; nothing that comes later changes it."""
+        self.is_over = True
+        self.record.status = status
+        self.record.ms = round((now - self.sent_at) * 1000)
+
+    def cancel(self, now: float) -> None:
+        """Takes the INVITE back: at once when a provisional has come, else as soon as one comes (§9.1)."""
+        self.is_over = True
+        if self.transaction.state == CALLING:
+            self.cancel_wanted = True
+        else:
+            self._send_cancel(now)
+
+    def _send_cancel(self, now: float) -> None:
+        self.cancel_wanted = False
+        if not self.transaction.awaits_final:
+            return
+        data = cancel_for(self.transaction.last_sent)
+        cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
+        self.call.context.start(cancel, now)
+
+    def pair_for(self, response: Message) -> DialogPair:
+        """The dialogs of the tag that answers; made when it answers for the first time (§12.1, contract: forks)."""
+        pair = self.pairs.get(response.to_tag)
+        if pair is None:
+            pair = self._new_pair(response)
+            self.pairs[response.to_tag] = pair
+            pair.register(self.call.context, self.call)
+        elif response.status >= 200:
+            self._refresh(pair.callee.dialog, response)
+        return pair
+
+    def _new_pair(self, response: Message) -> DialogPair:
+        call = self.call
+        tokens = call.context.tokens
+        callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin)
+        dialog = Dialog.as_server(call.request, tokens.tag(), tokens.first_cseq())
+        origin = OriginRewriter(tokens.session_id(), call.context.advertised_host)
+        caller = PairSide(dialog, call.party, call.transaction.source, origin)
+        caller.seqs[call.request.cseq] = self.cseq
+        return DialogPair(caller, callee)
+
+    def _callee_dialog(self, response: Message) -> Dialog:
+        dialog = Dialog.as_client(self.local, self.local_tag, response, self.request_uri)
+        dialog.local_seq = self.cseq
+        return dialog
+
+    def _refresh(self, dialog: Dialog, response: Message) -> None:
+        """A later answer of the same dialog says where it is now; one without a usable Contact says nothing."""
+        try:
+            dialog.confirm(response)
+        except RemoteSipError:
+            self.call.context.count("contact_unusable")
+
+    def release(self, response: Message, now: float) -> None:
+        """Acknowledges a 2xx that nobody wants and ends its dialog (§13.2.2.4, §9.1)."""
+        dialog = self._callee_dialog(response)
+        side = PairSide(dialog, self.party, self.hop.flow, self.origin)
+        context = self.call.context
+        context.send(ack(side, context.via(context.tokens.branch()), self.cseq), side.next_flow())
+        branch = context.tokens.branch()
+        lines = [context.via(branch), "Max-Forwards: 70", *dialog.request_lines("BYE", dialog.next_seq())]
+        data = render(f"BYE {dialog.request_uri()} SIP/2.0", lines)
+        context.start(ClientTransaction("BYE", branch, data, side.next_flow(), None), now)
+
+    def drop(self) -> None:
+        """Forgets the INVITE: the target has had 64*T1 since its CANCEL (§9.1)."""
+        if self.transaction.state != TERMINATED:
+            self.call.context.transactions.drop(self.transaction)
+
+
+def ack(side: PairSide, via: str, cseq: int, crossing: tuple[list[str], bytes] = ([], b"")) -> bytes:
+    """The ACK of a 2xx on this side (§13.2.2.4). Raises LeakStopped for a body that shows a number."""
+    dialog = side.dialog
+    lines = [via, "Max-Forwards: 70", *dialog.request_lines("ACK", cseq)]
+    rows, body = crossing
+    return build_request(side.party, f"ACK {dialog.request_uri()} SIP/2.0", lines, rows, body, CONTENT_TYPE)

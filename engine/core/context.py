@@ -1,0 +1,83 @@
+"""What the attempts of one node have in common, and their way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from engine.core.routing import Routing
+from engine.core.settings import CoreSettings
+from engine.core.tokens import TokenSource
+from sipstack.client_transaction import ClientTransaction
+from sipstack.events import Flow, Output, SendMessage
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import TimerWheel
+from sipstack.transactions import Transactions
+
+if TYPE_CHECKING:
+    from engine.core.attempt import AttemptBase
+    from engine.core.pair import DialogEnd
+
+
+@final
+class CoreContext:
+    """Settings, transactions, timers and the registry of dialogs. `out` collects what is to be done, in order.
+
+    `wall_offset_s` is what must be added to monotonic seconds to have seconds since the epoch; the shell keeps it true.
+    `dialogs` is keyed by "local tag, space, remote tag".
+    """
+
+    __slots__ = (
+        "advertised_host",
+        "attempts",
+        "counters",
+        "dialogs",
+        "out",
+        "routing",
+        "settings",
+        "tokens",
+        "transactions",
+        "wall_offset_s",
+        "wheel",
+    )
+
+    def __init__(self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource) -> None:
+        self.settings = settings
+        self.transactions = transactions
+        self.tokens = tokens
+        self.routing = Routing(settings)
+        self.wheel = TimerWheel()
+        self.out: list[Output] = []
+        self.dialogs: dict[str, DialogEnd] = {}
+        self.attempts: dict[str, AttemptBase] = {}
+        self.counters: dict[str, int] = {}
+        self.wall_offset_s = 0.0
+        host = settings.advertise.rpartition(":")[0]
+        self.advertised_host = host.strip("[]")
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch at the monotonic time `now`."""
+        return now + self.wall_offset_s
+
+    def count(self, name: str) -> None:
+        """Adds one to a counter."""
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+    def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> None:
+        """Sends a response through its transaction."""
+        self.out += self.transactions.respond(transaction, status, data, now)
+
+    def start(self, transaction: ClientTransaction, now: float) -> None:
+        """Sends a request with a transaction of its own."""
+        self.out += self.transactions.start(transaction, now)
+
+    def send(self, data: bytes, flow: Flow) -> None:
+        """Sends bytes that have no transaction: an ACK for a 2xx, a repeated 2xx."""
+        self.out.append(SendMessage(data, flow))
+
+    def via(self, branch: str) -> str:
+        """Our Via row for a new request."""
+        return f"Via: SIP/2.0/UDP {self.settings.advertise};branch={branch};rport"
+
+    def contact(self, number: str) -> str:
+        """Our Contact row: the 700 number at this node (contract §5)."""
+        return f"Contact: <sip:{number}@{self.settings.advertise}>"

@@ -1,0 +1,70 @@
+"""Reading numbers from a request, and writing addresses that carry a number."""
+
+from __future__ import annotations
+
+from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number, render_user
+from engine.core.settings import CallerSource, NumberFormat, PeerSettings, TargetSettings
+from sipstack import headers as h
+from sipstack.errors import RemoteSipError
+from sipstack.fields import split_list
+from sipstack.message import Message
+from sipstack.uri import SipUri, TelUri, Uri, parse_name_addr, parse_uri
+
+
+def number_of(uri: Uri | None, number_format: NumberFormat) -> Dialled:
+    """The number that a URI names on a trunk of this format; unknown for URIs that name none."""
+    if isinstance(uri, SipUri):
+        return read_number(uri.user, number_format)
+    if isinstance(uri, TelUri):
+        return read_number(uri.number + uri.params, number_format)
+    return UNKNOWN
+
+
+def caller_of(request: Message, peer: PeerSettings) -> Dialled:
+    """The caller's number, read where the peer's `caller` says (contract §4).
+
+    P-Asserted-Identity stands before From; when it is there, it alone counts. Two values that name different numbers
+    name nobody (RFC 3325 §9.1 allows one sip and one tel URI of the same user).
+    """
+    asserted = request.values(h.P_ASSERTED_IDENTITY)
+    if peer.caller is CallerSource.FROM or (peer.caller is CallerSource.PAI_OR_FROM and not asserted):
+        return _number_in(request.value(h.FROM) or "", peer)
+    found = UNKNOWN
+    for value in [value for row in asserted for value in split_list(row)]:
+        number = _number_in(value, peer)
+        if number.kind is DialledKind.UNKNOWN:
+            continue
+        if found.kind is not DialledKind.UNKNOWN and found != number:
+            return UNKNOWN
+        found = number
+    return found
+
+
+def _number_in(value: str, peer: PeerSettings) -> Dialled:
+    try:
+        return number_of(parse_uri(parse_name_addr(value).uri), peer.number_format)
+    except RemoteSipError:
+        return UNKNOWN
+
+
+def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
+    """The Request-URI for a real number at a target of a peer."""
+    if peer.number_format is NumberFormat.TEL:
+        return f"tel:{render_user(number, peer.number_format)}"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"sip:{render_user(number, peer.number_format)}@{host}:{target.port}"
+
+
+def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
+    """The To value for a real number: its address without a port."""
+    if peer.number_format is NumberFormat.TEL:
+        return f"<tel:{render_user(number, peer.number_format)}>"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"<sip:{render_user(number, peer.number_format)}@{host}>"
+
+
+def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:
+    """The address of a 700 number: exactly 15 digits, no display name, never +86 before them (contract §5)."""
+    if peer.number_format is NumberFormat.TEL:
+        return f"<tel:{number};phone-context=+86>"
+    return f"<sip:{number}@{domain}>"

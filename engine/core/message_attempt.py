@@ -1,0 +1,366 @@
+"""A message: one MESSAGE in, one MESSAGE out, confirmed when it is delivered and recorded (RFC 3428).
+
+It is tried at another target only when it cannot have reached the first: after a transport error or a 503, never after
+silence, because it could then be delivered twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from engine.core.attempt import STORE_WAIT_S, AttemptBase, RequestOwner
+from engine.core.binding import Binding
+from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
+from engine.core.context import CoreContext
+from engine.core.disclosure import MESSAGE_REQUEST, LeakStopped, Party, build_request, crossing_lines
+from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.policy import Refusal
+from engine.core.records import CALLEE_FINAL, Attempt, ReleaseCause, Step
+from engine.core.routing import Hop
+from engine.core.settings import MessageText, PeerSettings
+from sipstack import headers as h
+from sipstack.client_transaction import ClientTransaction
+from sipstack.errors import RemoteSipError
+from sipstack.events import Flow
+from sipstack.message import Message
+from sipstack.server_transaction import ServerTransaction
+from sipstack.table import Table
+from sipstack.timers import Timer
+
+# States
+LOOKING_UP: Final = 0
+OPENING: Final = 1
+SENDING: Final = 2
+CLOSING: Final = 3
+ENDED: Final = 4
+_STATES: Final = ("Looking up", "Opening", "Sending", "Closing", "Ended")
+
+# Inputs
+PERMITTED: Final = 0
+REFUSED: Final = 1
+OPENED: Final = 2
+STORE_FAILED: Final = 3
+DELIVERED: Final = 4
+TRY_FAILED: Final = 5  # it has surely not arrived, and another target is left
+FAILED: Final = 6
+TIME_OVER: Final = 7
+CLOSED: Final = 8
+CLOSE_FAILED: Final = 9
+_INPUTS: Final = (
+    "permitted",
+    "refused",
+    "opened",
+    "store failed",
+    "delivered",
+    "try failed",
+    "failed",
+    "time over",
+    "closed",
+    "close failed",
+)
+
+# Actions
+NOTHING: Final = 0
+UNEXPECTED: Final = 1
+OPEN: Final = 2
+CLOSE: Final = 3
+SEND: Final = 4
+ANSWER: Final = 5
+ANSWER_INTERNAL: Final = 6
+_ACTIONS: Final = (
+    "nothing",
+    "count as unexpected",
+    "commit the open row",
+    "commit the end",
+    "send the MESSAGE to the next target",
+    "send the final response",
+    "send 500",
+)
+
+_EARLY: Final = "cannot happen yet"
+_ONCE: Final = "decision 4: the first terminal event decided wins"
+_DURABLE: Final = "contract §6: durable before it is confirmed"
+
+MESSAGE_TABLE: Final = Table(
+    "message",
+    _STATES,
+    _INPUTS,
+    _ACTIONS,
+    (
+        (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
+        (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
+        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(OPENED, CLOSE_FAILED + 1)),
+        (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
+        (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
+        (OPENING, OPENED, SENDING, SEND, _DURABLE),
+        (OPENING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
+        *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
+        (SENDING, PERMITTED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, REFUSED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, OPENED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, STORE_FAILED, SENDING, NOTHING, "the open row came through after all"),
+        (SENDING, DELIVERED, CLOSING, CLOSE, "RFC 3428 §7: 200 only after the callee's"),
+        (SENDING, TRY_FAILED, SENDING, SEND, "contract §5: next target"),
+        (SENDING, FAILED, CLOSING, CLOSE, "contract §5: from the callee"),
+        (SENDING, TIME_OVER, CLOSING, CLOSE, "contract §4: message_timeout_s"),
+        (SENDING, CLOSED, SENDING, UNEXPECTED, _EARLY),
+        (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
+        *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
+        (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
+        (CLOSING, CLOSE_FAILED, ENDED, ANSWER_INTERNAL, "contract §6: INTERNAL leaves at once"),
+        *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, CLOSE_FAILED + 1)),
+    ),
+)
+
+# Charsets in which an ASCII digit is its own octet.
+_READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk", "gb18030")
+
+# Timer codes
+_STORE_TIMER: Final = 0
+_DELIVERY_TIMER: Final = 1
+
+
+@final
+class MessageAttempt(AttemptBase):
+    """One message, from its MESSAGE to its final answer."""
+
+    __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "state")
+
+    def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
+        super().__init__(context, transaction, peer, "message", now)
+        transaction.owner = self
+        self.state = LOOKING_UP
+        self.record.parts = 1
+        self.record.octets = len(self.request.body)
+        self._body = b""
+        self._content_type = ""
+        self._delivered_status = 200
+        self._tries = 0
+        self._tried: MessageTry | None = None
+        self._timer: Timer | None = None
+
+    def refused(self, refusal: Refusal, now: float) -> None:
+        """A policy step, the route or the store said no."""
+        self.refusal = refusal
+        self.step(REFUSED, now)
+
+    def permitted(self, binding: Binding, now: float) -> None:
+        """Takes the text, masked where it names its sender, and builds the first try."""
+        content_type = _text_type(self.request)
+        if media_type(self.request) not in TEXT_TYPES or is_encoded(self.request) or content_type is None:
+            self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "body"), now)  # what cannot be read cannot be checked
+            return
+        self._content_type = content_type
+        self._body = self.request.body
+        if self.context.settings.policy.message_text is MessageText.MASK:
+            self._body = masked_text(self._body, binding.caller)
+        self.step(PERMITTED if self._next_try() else REFUSED, now)
+
+    @property
+    def state_name(self) -> str:
+        """The state of its table, in words."""
+        return _STATES[self.state]
+
+    def _next_try(self) -> bool:
+        """Prepares the MESSAGE to the next target; False, with the refusal set, when there is none to send."""
+        binding = self.facts.found
+        assert isinstance(binding, Binding)
+        if self._tries >= len(self.hops):
+            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+            return False
+        try:
+            self._tried = MessageTry(self, self.hops[self._tries], binding, self._body, self._content_type)
+        except (LeakStopped, RemoteSipError):
+            self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
+            return False
+        self._tries += 1
+        return True
+
+    def step(self, event: int, now: float) -> None:
+        """One move of the table, and its action."""
+        action = MESSAGE_TABLE.action(self.state, event)
+        self.state = MESSAGE_TABLE.next_state(self.state, event)
+        _DO[action](self, event, now)
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """A step is durable, or could not be made so."""
+        if step is Step.CLOSE:
+            self.step(CLOSED if durable else CLOSE_FAILED, now)
+        else:
+            self.step(OPENED if durable else STORE_FAILED, now)
+
+    def answered(self, tried: MessageTry, status: int, now: float) -> None:
+        """The callee's final answer."""
+        if tried is not self._tried or self.state != SENDING:
+            return
+        tried.record.status = status
+        tried.record.ms = round((now - tried.sent_at) * 1000)
+        if status < 300:
+            self._delivered_status = 202 if status == 202 else 200
+            self.record.answer_time = self.context.wall(now)
+            self.step(DELIVERED, now)
+        elif status == 503:
+            self.lost(tried, now)
+        else:
+            self.refusal = _refusal_for(status)
+            self.step(FAILED, now)
+
+    def lost(self, tried: MessageTry, now: float) -> None:
+        """The message has surely not arrived: the next target may have it."""
+        if tried is self._tried and self.state == SENDING:
+            self.step(TRY_FAILED if self._next_try() else FAILED, now)
+
+    def silent(self, tried: MessageTry, now: float) -> None:
+        """No answer at all: it may have arrived, so it goes nowhere else."""
+        if tried is self._tried:
+            self.step(TIME_OVER, now)
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The store or the callee has taken too long."""
+        self._timer = None
+        self.step(STORE_FAILED if code == _STORE_TIMER else TIME_OVER, now)
+
+    # -- actions ---------------------------------------------------------------------------------------------------
+
+    def do_nothing(self, event: int, now: float) -> None:
+        """The table says so."""
+
+    def do_count(self, event: int, now: float) -> None:
+        """An input that cannot be."""
+        self.context.count(f"unexpected_{_INPUTS[event].replace(' ', '_')}")
+
+    def do_open(self, event: int, now: float) -> None:
+        """Records the attempt before anything of it leaves."""
+        self.commit(Step.OPEN)
+        self._set(_STORE_TIMER, STORE_WAIT_S, now)
+
+    def do_send(self, event: int, now: float) -> None:
+        """The prepared MESSAGE leaves; the time for its delivery runs once, over all targets."""
+        assert self._tried is not None
+        if self.record.call_out_time is None:
+            self.record.call_out_time = self.context.wall(now)
+            self._set(_DELIVERY_TIMER, self.context.settings.policy.message_timeout_s, now)
+        self._tried.start(now)
+
+    def do_close(self, event: int, now: float) -> None:
+        """Records how it ended; the final response waits for the row."""
+        if event == STORE_FAILED:
+            self.refusal = Refusal(ReleaseCause.INTERNAL, "store")
+        elif event == TIME_OVER:
+            self.refusal = Refusal(ReleaseCause.UNREACHABLE, "message_timer")
+        elif event == DELIVERED:
+            self.refusal = None
+        if self._timer is not None:
+            self._timer.cancel()
+        record = self.record
+        record.release_time = self.context.wall(now)
+        if self.refusal is None:
+            record.release_cause = ReleaseCause.NORMAL.value
+            record.sip_status, record.q850 = self._delivered_status, 16
+            record.decided_by = record.release_direction = "callee"
+        else:
+            self.write_end(self.refusal, "callee" if self.refusal.decided_by == "callee" else "platform")
+        self.commit(Step.CLOSE)
+
+    def do_answer(self, event: int, now: float) -> None:
+        """The end is on record: the sender hears of it."""
+        if self.refusal is not None:
+            self.send_refusal(self.refusal, now)
+        else:
+            status = self._delivered_status
+            data = self.transaction.head.build(status, self.local_tag)
+            self.context.respond(self.transaction, status, data, now)
+        self.context.attempts.pop(self.record.record_id, None)
+
+    def do_answer_internal(self, event: int, now: float) -> None:
+        """The store takes no record: 500 at once, the record waits in the spool (contract §6)."""
+        self.refusal = Refusal(ReleaseCause.INTERNAL, "store")
+        self.do_answer(event, now)
+
+    def _set(self, code: int, delay_s: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.context.wheel.set(now, delay_s, self, code)
+
+
+_DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
+    MessageAttempt.do_nothing,
+    MessageAttempt.do_count,
+    MessageAttempt.do_open,
+    MessageAttempt.do_close,
+    MessageAttempt.do_send,
+    MessageAttempt.do_answer,
+    MessageAttempt.do_answer_internal,
+)
+
+
+@final
+class MessageTry(RequestOwner):
+    """A MESSAGE to one target."""
+
+    __slots__ = ("attempt", "failed_to_send", "record", "sent_at", "transaction")
+
+    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, body: bytes, content_type: str) -> None:
+        """Builds it. Raises LeakStopped and RemoteSipError."""
+        context = attempt.context
+        tokens = context.tokens
+        branch, call_id = tokens.branch(), tokens.call_id()
+        identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
+        own = [
+            context.via(branch),
+            f"Max-Forwards: {attempt.forwards_left()}",
+            f"From: {identity};tag={tokens.tag()}",
+            f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
+            f"Call-ID: {call_id}",
+            f"CSeq: {tokens.first_cseq()} MESSAGE",
+        ]
+        if hop.peer.trusted:
+            own.append(f"P-Asserted-Identity: {identity}")
+        party = Party(hop.peer, binding.caller, "")
+        crossing = crossing_lines(attempt.request, MESSAGE_REQUEST, hop.peer)
+        uri = request_uri_for(binding.callee, hop.peer, hop.target)
+        data = build_request(party, f"MESSAGE {uri} SIP/2.0", own, crossing, body, content_type)
+        self.attempt = attempt
+        self.sent_at = 0.0
+        self.transaction = ClientTransaction("MESSAGE", branch, data, hop.flow, self)
+        self.record: Attempt = attempt.new_try(hop, call_id)
+
+    def start(self, now: float) -> None:
+        """Sends it."""
+        self.sent_at = now
+        self.attempt.context.start(self.transaction, now)
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """Only the final answer counts."""
+        if response.is_final:
+            self.attempt.answered(self, response.status, now)
+
+    def failed(self, transaction: ClientTransaction, now: float) -> None:
+        """The transport could not send: it has not arrived."""
+        self.attempt.lost(self, now)
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """Timer F."""
+        self.attempt.silent(self, now)
+
+
+def _refusal_for(status: int) -> Refusal:
+    """What the sender hears for a failure of the callee's side (contract §5)."""
+    known = CALLEE_FINAL.get(status)
+    if known is not None:
+        return Refusal(known[0], "callee", (known[1], known[2]))
+    if status < 400:
+        return Refusal(ReleaseCause.FORWARDING_REFUSED, "callee")
+    return Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+
+
+def _text_type(request: Message) -> str | None:
+    """The Content-Type written anew; None when the text is in a charset that cannot be looked into."""
+    params = (request.value(h.CONTENT_TYPE) or "").lower().replace(" ", "").split(";")[1:]
+    for param in params:
+        name, _, value = param.partition("=")
+        if name == "charset":
+            charset = value.strip('"')
+            return f"text/plain;charset={charset.upper()}" if charset in _READABLE_CHARSETS else None
+    return "text/plain"

@@ -1,0 +1,101 @@
+"""Two dialogs that are one conversation: the caller's and the callee's, and what maps between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core.bodies import OriginRewriter
+from engine.core.context import CoreContext
+from engine.core.disclosure import Party
+from engine.core.routing import flow_to, hosts_of
+from sipstack.dialog import Dialog
+from sipstack.events import Flow
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+    from engine.core.relay import Relay
+
+# Sides
+CALLER: Final = 0
+CALLEE: Final = 1
+SIDE_NAMES: Final = ("caller", "callee")
+
+
+@final
+class DialogEnd:
+    """What an in-dialog request finds: its call, its pair of dialogs, the side it came from."""
+
+    __slots__ = ("call", "pair", "side")
+
+    def __init__(self, call: Call, pair: DialogPair, side: int) -> None:
+        self.call = call
+        self.pair = pair
+        self.side = side
+
+
+@final
+class PairSide:
+    """One of the two dialogs, with the party behind it.
+
+    `seqs` maps the numbers of this party's requests to those of ours that carry them on the other dialog. `origin`
+    writes the descriptions that reach this party. `flow` is where its messages came from or were first sent to.
+    """
+
+    __slots__ = ("dialog", "flow", "origin", "party", "seqs")
+
+    def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
+        self.dialog = dialog
+        self.party = party
+        self.flow = flow
+        self.origin = origin
+        self.seqs: dict[int, int] = {}
+
+    def next_flow(self) -> Flow:
+        """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""
+        return flow_to(self.dialog.next_hop(), self.flow)
+
+    def accepts(self, context: CoreContext, flow: Flow) -> bool:
+        """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set."""
+        if flow.host == self.flow.host:
+            return True
+        peer = context.routing.peer_of(flow.host, flow.port)
+        if peer is not None and peer.name == self.party.peer.name:
+            return True
+        routes = [route[1:-1] for route in self.dialog.route_set]
+        return flow.host.lower() in hosts_of([self.dialog.remote_target, *routes])
+
+    @property
+    def key(self) -> str:
+        """The key of this dialog in the registry."""
+        return f"{self.dialog.local_tag} {self.dialog.remote_tag}"
+
+
+@final
+class DialogPair:
+    """The caller's dialog and the callee's: one for each tag that the callee's side has answered with."""
+
+    __slots__ = ("pending_invite", "sides")
+
+    def __init__(self, caller: PairSide, callee: PairSide) -> None:
+        self.sides: Final = (caller, callee)
+        self.pending_invite: Relay | None = None
+
+    @property
+    def caller(self) -> PairSide:
+        """The side on which we are the server of the first INVITE."""
+        return self.sides[CALLER]
+
+    @property
+    def callee(self) -> PairSide:
+        """The side on which we are its client."""
+        return self.sides[CALLEE]
+
+    def register(self, context: CoreContext, call: Call) -> None:
+        """Makes both dialogs known to requests."""
+        for side in (CALLER, CALLEE):
+            context.dialogs[self.sides[side].key] = DialogEnd(call, self, side)
+
+    def forget(self, context: CoreContext) -> None:
+        """Requests in these dialogs get 481 from now on."""
+        for side in self.sides:
+            context.dialogs.pop(side.key, None)

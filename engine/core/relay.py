@@ -1,0 +1,295 @@
+"""A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO.
+
+Each is answered as the far end answers it. The node has no opinion of its own about offers; it keeps order: one INVITE
+at a time in a pair (RFC 3261 §14), numbers rising, and nothing crossing that the gate does not let.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core.attempt import MAX_FORWARDS, RequestOwner
+from engine.core.bodies import INFO_TYPES, crossing_sdp, is_encoded, media_type
+from engine.core.callee_try import ack
+from engine.core.context import CoreContext
+from engine.core.disclosure import (
+    ALLOW,
+    DIALOG_REQUEST,
+    FAILURE_RESPONSE,
+    PROVISIONAL_RESPONSE,
+    SUCCESS_RESPONSE,
+    LeakStopped,
+    build_request,
+    build_response,
+    crossing_lines,
+    unsupported_options,
+)
+from engine.core.pair import DialogPair, PairSide
+from sipstack import headers as h
+from sipstack.client_transaction import CALLING, ClientTransaction, cancel_for
+from sipstack.errors import RemoteSipError
+from sipstack.events import Flow
+from sipstack.fields import parse_rack
+from sipstack.message import Message
+from sipstack.sdp import CONTENT_TYPE
+from sipstack.server_transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+
+# Methods whose request and 2xx may move a remote target (RFC 3261 §12.2, RFC 3311 §5.1).
+TARGET_REFRESH: Final = ("INVITE", "UPDATE")
+RELAYED: Final = ("INVITE", "UPDATE", "PRACK", "INFO")
+
+# A far end's own challenge or redirect means nothing to the other side; what is not listed crosses as its number.
+_IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 603: 603, 606: 488}
+_GLARE_RETRY_AFTER: Final = 5  # seconds; RFC 3261 §14.2 asks for 0 to 10
+
+
+def refuse(call: Call, transaction: ServerTransaction, status: int, now: float, *lines: str) -> None:
+    """Answers an in-dialog request without troubling the other side."""
+    call.context.count(f"in_dialog_{status}")
+    call.context.respond(transaction, status, transaction.head.build(status, "", list(lines)), now)
+
+
+def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> None:
+    """Carries a request of one side to the other, or says why not."""
+    request = transaction.request
+    near = pair.sides[side]
+    if not near.dialog.accepts_seq(request.cseq):
+        refuse(call, transaction, 500, now)  # §12.2.2: out of order
+        return
+    unsupported = unsupported_options(request)
+    if unsupported:
+        refuse(call, transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
+        return
+    if request.max_forwards() == 0:
+        refuse(call, transaction, 483, now)
+        return
+    if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
+        return
+    try:
+        started = Relay(call, pair, side, transaction)
+    except LeakStopped:
+        call.context.count("leak_stopped_in_dialog")
+        refuse(call, transaction, 403, now)
+    except RemoteSipError as error:
+        refuse(call, transaction, error.status_hint, now)
+    else:
+        started.start(now)
+
+
+def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
+    """One INVITE at a time: 500 to the side whose own one is pending, 491 to the other (§14.2)."""
+    if not call.is_talking:
+        refuse(call, transaction, 491, now)
+        return False
+    pending = pair.pending_invite
+    if pending is None or pending.is_over:
+        return True
+    if pending.side == side:
+        refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
+    else:
+        refuse(call, transaction, 491, now)
+    return False
+
+
+@final
+class Relay(RequestOwner):
+    """One in-dialog request on its way, and its answer on the way back."""
+
+    __slots__ = (
+        "_ack",
+        "_answer",
+        "_cancel_wanted",
+        "_seq",
+        "call",
+        "far",
+        "is_over",
+        "near",
+        "pair",
+        "server",
+        "side",
+        "transaction",
+    )
+
+    def __init__(self, call: Call, pair: DialogPair, side: int, server: ServerTransaction) -> None:
+        """Builds the request for the other side. Raises LeakStopped and RemoteSipError; nothing has changed then."""
+        self.call = call
+        self.pair = pair
+        self.side = side
+        self.near = pair.sides[side]
+        self.far = pair.sides[1 - side]
+        self.server = server
+        self.is_over = False
+        self._ack = b""
+        self._answer = b""
+        self._cancel_wanted = False
+        self._seq = self.far.dialog.local_seq + 1
+        branch = call.context.tokens.branch()
+        data = self._build(server.request, branch)
+        self.far.dialog.next_seq()
+        self.near.seqs[server.request.cseq] = self._seq
+        self.transaction = ClientTransaction(server.method, branch, data, self.far.next_flow(), self)
+
+    def _build(self, request: Message, branch: str) -> bytes:
+        far, method = self.far, request.method
+        left = request.max_forwards()
+        own = [
+            self.call.context.via(branch),
+            f"Max-Forwards: {MAX_FORWARDS if left is None else left - 1}",
+            *far.dialog.request_lines(method, self._seq),
+        ]
+        if method in TARGET_REFRESH:
+            own += [far.party.contact, ALLOW]
+        if method == "PRACK":
+            own.append(self._rack(request))
+        crossing = crossing_lines(request, DIALOG_REQUEST[method], far.party.peer)
+        body, content_type = self._crossing_body(request)
+        start_line = f"{method} {far.dialog.request_uri()} SIP/2.0"
+        return build_request(far.party, start_line, own, crossing, body, content_type)
+
+    def _crossing_body(self, request: Message) -> tuple[bytes, str]:
+        if request.method != "INFO":
+            return crossing_sdp(request, self.far.origin), CONTENT_TYPE
+        kind = media_type(request)
+        if request.body and (kind not in INFO_TYPES or is_encoded(request)):
+            raise RemoteSipError("INFO holds no key presses", 415)
+        return request.body, kind
+
+    def _rack(self, request: Message) -> str:
+        """RAck in the numbers of the other dialog (RFC 3262 §7.2). Raises RemoteSipError (481) when nothing matches."""
+        value = request.value(h.RACK)
+        if value is None:
+            raise RemoteSipError("PRACK without RAck")
+        rseq, cseq, method = parse_rack(value)
+        ours = self.near.seqs.get(cseq)
+        if ours is None:
+            raise RemoteSipError("RAck matches nothing", 481)
+        return f"RAck: {rseq} {ours} {method}"
+
+    def start(self, now: float) -> None:
+        """Sends it; an INVITE occupies the pair until it is over."""
+        context = self.call.context
+        self.server.owner = self
+        if self.server.method == "INVITE":
+            self.pair.pending_invite = self
+            context.respond(self.server, 100, self.server.head.build(100), now)
+        context.start(self.transaction, now)
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """The far end's answer."""
+        if response.status == 100:
+            self._provisional_came(now)
+            return
+        try:
+            self._pass_back(response, now)
+        except (LeakStopped, RemoteSipError):
+            self.call.context.count("leak_stopped_in_dialog")
+            if response.is_final:
+                self._fail(500, now)
+            if response.is_final and response.status < 300 and self.server.method == "INVITE":
+                self._send_ack(None)  # the far end has answered: it must not repeat itself for 64*T1
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""
+        if self.server.method == "INVITE":
+            self._fail(408, now)
+        else:
+            self.is_over = True
+            self.call.context.transactions.abandon(self.server)
+
+    def _pass_back(self, response: Message, now: float) -> None:
+        status = response.status
+        if response.is_provisional:
+            self._provisional_came(now)
+            if self.server.method == "INVITE":
+                self._respond(response, status, PROVISIONAL_RESPONSE, now)
+        elif status >= 300:
+            self.is_over = True
+            self._respond(response, _in_dialog_status(status), FAILURE_RESPONSE, now)
+        elif self._answer:
+            self._answered_again(now)
+        else:
+            self._refresh_targets(response)
+            self._respond(response, status, SUCCESS_RESPONSE, now)
+            self.is_over = self.server.method != "INVITE"
+
+    def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
+        near = self.near
+        own = [ALLOW] if status < 300 and self.server.method in TARGET_REFRESH else []
+        if own:
+            own.append(near.party.contact)
+        crossing = crossing_lines(response, allowed, near.party.peer)
+        body, content_type = b"", ""
+        if status < 300:
+            body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
+        data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
+        if 200 <= status < 300:
+            self._answer = data
+        self.call.context.respond(self.server, status, data, now)
+
+    def _refresh_targets(self, response: Message) -> None:
+        if self.server.method in TARGET_REFRESH:
+            self.near.dialog.refresh(self.server.request)
+            self.far.dialog.refresh(response)
+
+    def _answered_again(self, now: float) -> None:
+        """A repeated 2xx: the ACK again, or while there is none the 2xx again (§13.2.2.4, §13.3.1.4)."""
+        if self._ack:
+            self.call.context.send(self._ack, self.far.next_flow())
+        elif self.server.method == "INVITE":
+            self.call.context.respond(self.server, 200, self._answer, now)
+
+    def _fail(self, status: int, now: float) -> None:
+        self.is_over = True
+        refuse(self.call, self.server, status, now)
+
+    def acked(self, request: Message) -> None:
+        """The ACK of a relayed 2xx (§13.2.2.4); a copy of it goes out again as it was."""
+        self.is_over = True
+        self._send_ack(request)
+
+    def _send_ack(self, request: Message | None) -> None:
+        if not self._ack:
+            via = self.call.context.via(self.call.context.tokens.branch())
+            self._ack = crossing_ack(self.call.context, self.far, via, self._seq, request)
+        self.call.context.send(self._ack, self.far.next_flow())
+
+    def cancel(self, now: float) -> None:
+        """The sender takes its INVITE back (§9): so do we, as soon as a provisional has come."""
+        if self.transaction.state == CALLING:
+            self._cancel_wanted = True
+        elif self.transaction.awaits_final:
+            data = cancel_for(self.transaction.last_sent)
+            cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
+            self.call.context.start(cancel, now)
+
+    def _provisional_came(self, now: float) -> None:
+        if self._cancel_wanted:
+            self._cancel_wanted = False
+            self.cancel(now)
+
+    @property
+    def acks_seq(self) -> int:
+        """The number that an ACK for this relay carries."""
+        return self.server.request.cseq
+
+
+def crossing_ack(context: CoreContext, far: PairSide, via: str, cseq: int, request: Message | None) -> bytes:
+    """The ACK for the far side, with the answer that the near side's ACK carries, if any.
+
+    A body that may not cross is left out, counted: the far end then has an answer missing and ends the call itself.
+    """
+    if request is not None and request.body:
+        try:
+            return ack(far, via, cseq, ([], crossing_sdp(request, far.origin)))
+        except (LeakStopped, RemoteSipError):
+            context.count("leak_stopped_in_dialog")
+    return ack(far, via, cseq)
+
+
+def _in_dialog_status(status: int) -> int:
+    if 300 <= status < 400:
+        return 488
+    return _IN_DIALOG_STATUS.get(status, status)

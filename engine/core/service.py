@@ -1,0 +1,289 @@
+"""The transaction user: every message and every answer of the shell comes in here and finds its call.
+
+Verbs return what is to be done: SendMessage, LookUpBinding, CommitRecord. `now` is monotonic seconds throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from engine.core.attempt import AttemptBase, RequestOwner
+from engine.core.binding import Binding, Miss
+from engine.core.call import Call
+from engine.core.context import CoreContext
+from engine.core.disclosure import ALLOW, reason_line, unsupported_options
+from engine.core.message_attempt import MessageAttempt
+from engine.core.outputs import LookUpBinding
+from engine.core.pair import CALLER, DialogEnd
+from engine.core.policy import Refusal
+from engine.core.records import ReleaseCause, Step
+from engine.core.relay import RELAYED, Relay, refuse, relay
+from engine.core.settings import CoreSettings, PeerSettings
+from engine.core.tokens import TokenSource
+from sipstack import headers as h
+from sipstack.events import (
+    AckReceived,
+    CancelReceived,
+    Flow,
+    MalformedReceived,
+    Output,
+    RequestFailed,
+    RequestReceived,
+    RequestTimedOut,
+    ResponseReceived,
+    SendMessage,
+)
+from sipstack.message import Message
+from sipstack.server_transaction import ServerTransaction
+from sipstack.transactions import Transactions, answer_malformed
+from sipstack.uri import OtherUri
+
+ACCEPT: Final = "Accept: application/sdp, text/plain"
+SUPPORTED: Final = "Supported: 100rel, timer, precondition"
+
+# What a restart remembers of an attempt, so that its repeat is not taken for a new one:
+# kind, Call-ID, CSeq number, branch -> SIP status, Q.850 cause.
+RepeatKey = tuple[str, str, int, str]
+
+
+@final
+class CallService:
+    """All calls and messages of one node."""
+
+    __slots__ = ("_context", "is_draining", "repeats")
+
+    def __init__(self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource) -> None:
+        self._context = CoreContext(settings, transactions, tokens)
+        self.is_draining = False
+        self.repeats: dict[RepeatKey, tuple[int, int]] = {}
+
+    # -- verbs -----------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
+        """Bytes of one message."""
+        for output in self._context.transactions.receive(data, flow, now):
+            self._dispatch(output, now)
+        return self._take()
+
+    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
+        """The shell could not send to `flow`."""
+        for output in self._context.transactions.transport_failed(flow):
+            self._dispatch(output, now)
+        return self._take()
+
+    def handle_timer(self, now: float) -> list[Output]:
+        """Fires what is due."""
+        for output in self._context.transactions.handle_timer(now):
+            self._dispatch(output, now)
+        self._context.wheel.fire(now)
+        return self._take()
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is wanted next."""
+        ours, theirs = self._context.wheel.next_deadline(), self._context.transactions.next_deadline()
+        if ours is None or theirs is None:
+            return theirs if ours is None else ours
+        return min(ours, theirs)
+
+    def binding_looked_up(self, query: LookUpBinding, found: Binding | Miss | None, now: float) -> list[Output]:
+        """The store's answer to LookUpBinding; None when it could not answer."""
+        query.attempt.looked_up(found, now)
+        return self._take()
+
+    def record_committed(self, attempt: AttemptBase, step: Step, durable: bool, now: float) -> list[Output]:
+        """The writer's answer to CommitRecord."""
+        attempt.committed(step, durable, now)
+        return self._take()
+
+    # -- what the shell may know and say ---------------------------------------------------------------------------
+
+    def set_wall_clock(self, offset_s: float) -> None:
+        """What must be added to monotonic seconds to have seconds since the epoch."""
+        self._context.wall_offset_s = offset_s
+
+    @property
+    def attempts(self) -> Sequence[AttemptBase]:
+        """Calls and messages in progress."""
+        return list(self._context.attempts.values())
+
+    @property
+    def peer_names(self) -> list[str]:
+        """The configured peers, in order."""
+        return [peer.name for peer in self._context.settings.peers]
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch at the monotonic time `now`."""
+        return self._context.wall(now)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counts since the start, by name."""
+        return {**self._context.transactions.counters, **self._context.counters}
+
+    def _take(self) -> list[Output]:
+        out = self._context.out
+        self._context.out = []
+        return out
+
+    # -- events of the transactions --------------------------------------------------------------------------------
+
+    def _dispatch(self, event: Output, now: float) -> None:
+        if isinstance(event, SendMessage):
+            self._context.out.append(event)
+        elif isinstance(event, ResponseReceived):
+            owner = event.transaction.owner
+            if isinstance(owner, RequestOwner):
+                owner.responded(event.transaction, event.response, event.flow, now)
+        elif isinstance(event, RequestReceived):
+            self._request(event.transaction, event.request, event.flow, now)
+        elif isinstance(event, AckReceived):
+            self._ack(event.request, event.flow, now)
+        elif isinstance(event, CancelReceived):
+            self._cancel(event, now)
+        else:
+            self._dispatch_rare(event, now)
+
+    def _dispatch_rare(self, event: Output, now: float) -> None:
+        if isinstance(event, RequestTimedOut):
+            if isinstance(event.transaction.owner, RequestOwner):
+                event.transaction.owner.unanswered(event.transaction, now)
+        elif isinstance(event, RequestFailed):
+            if isinstance(event.transaction.owner, RequestOwner):
+                event.transaction.owner.failed(event.transaction, now)
+        elif isinstance(event, MalformedReceived):
+            if self._context.routing.peer_of(event.flow.host, event.flow.port) is not None:
+                self._context.out += answer_malformed(event)
+            else:
+                self._context.count("unknown_source")
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _request(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
+        if request.to_tag and request.method != "MESSAGE":
+            self._in_dialog(transaction, request, flow, now)
+            return
+        peer = self._context.routing.peer_of(flow.host, flow.port)
+        if peer is None:
+            self._context.count("unknown_source")
+            self._context.transactions.abandon(transaction)
+        elif not self._answered_by_rule(transaction, request, now):
+            self._attempt(transaction, request, peer, now)
+
+    def _answered_by_rule(self, transaction: ServerTransaction, request: Message, now: float) -> bool:
+        """Answers of RFC 3261 §8.2 that need no decision of ours; they are counted, not recorded (contract §5)."""
+        method = request.method
+        if method in ("CANCEL", "BYE", "PRACK", "UPDATE", "INFO"):
+            self._answer(transaction, 481, now)  # no transaction, no dialog
+        elif method not in ("INVITE", "MESSAGE", "OPTIONS"):
+            self._answer(transaction, 405, now, ALLOW)
+        elif request.uri is None or isinstance(request.uri, OtherUri):
+            self._answer(transaction, 416, now)
+        elif unsupported := unsupported_options(request):
+            self._answer(transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
+        elif request.max_forwards() == 0:
+            self._answer(transaction, 483, now)
+        elif method == "OPTIONS":
+            self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
+        elif method == "INVITE" and h.CONTACT not in request.ids:
+            self._answer(transaction, 400, now)  # §8.1.1.8: mandatory where a dialog may come of it
+        else:
+            return self._is_repeat(transaction, request, now)
+        return True
+
+    def _is_repeat(self, transaction: ServerTransaction, request: Message, now: float) -> bool:
+        """A repeat of an attempt that was recorded before a restart gets its recorded answer, and no second record."""
+        if not self.repeats:
+            return False
+        kind = "message" if request.method == "MESSAGE" else "voice"
+        branch = request.top_via.branch if request.top_via is not None else ""
+        known = self.repeats.get((kind, request.call_id, request.cseq, branch))
+        if known is None:
+            return False
+        status, q850 = known
+        if kind == "voice" and status < 300:
+            status = 500  # its 2xx cannot be made again: the call ended with the restart
+        self._answer(transaction, status, now, *([] if status < 300 else [reason_line(q850)]))
+        return True
+
+    def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
+        """A new call or message."""
+        attempt: AttemptBase
+        if request.method == "INVITE":
+            self._context.respond(transaction, 100, transaction.head.build(100), now)
+            attempt = Call(self._context, transaction, peer, now)
+        else:
+            attempt = MessageAttempt(self._context, transaction, peer, now)
+        self._context.count(f"attempts_{attempt.record.kind}")
+        if self.is_draining:
+            attempt.refused(Refusal(ReleaseCause.OVERLOAD, "drain"), now)
+        else:
+            attempt.begin(now)
+
+    def _answer(self, transaction: ServerTransaction, status: int, now: float, *lines: str) -> None:
+        self._context.count(f"answered_{status}")
+        data = transaction.head.build(status, self._context.tokens.tag(), list(lines))
+        self._context.respond(transaction, status, data, now)
+
+    # -- within dialogs --------------------------------------------------------------------------------------------
+
+    def _dialog_end(self, request: Message, flow: Flow) -> DialogEnd | None:
+        """The dialog that a request belongs to, if it may come from there (contract §4)."""
+        end = self._context.dialogs.get(f"{request.to_tag} {request.from_tag}")
+        if end is None:
+            return None
+        side = end.pair.sides[end.side]
+        if side.dialog.call_id != request.call_id or not side.accepts(self._context, flow):
+            return None
+        return end
+
+    def _in_dialog(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
+        end = self._dialog_end(request, flow)
+        if end is None:
+            if self._context.routing.peer_of(flow.host, flow.port) is None:
+                self._context.count("unknown_source")
+                self._context.transactions.abandon(transaction)
+            else:
+                self._answer(transaction, 481, now)  # §12.2.2
+            return
+        method = request.method
+        if method == "BYE":
+            self._bye(end, transaction, request, now)
+        elif method == "OPTIONS":
+            self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
+        elif method not in RELAYED:
+            self._answer(transaction, 405, now, ALLOW)
+        elif end.call.takes_requests:
+            relay(end.call, end.pair, end.side, transaction, now)
+        else:
+            refuse(end.call, transaction, 481, now)
+
+    def _bye(self, end: DialogEnd, transaction: ServerTransaction, request: Message, now: float) -> None:
+        if end.pair.sides[end.side].dialog.accepts_seq(request.cseq):
+            end.call.bye_received(transaction, end.side, now)
+        else:
+            refuse(end.call, transaction, 500, now)  # §12.2.2
+
+    def _ack(self, request: Message, flow: Flow, now: float) -> None:
+        """The ACK of a 2xx: of the first INVITE, or of a later one that was relayed. Never answered."""
+        end = self._dialog_end(request, flow)
+        if end is None:
+            self._context.count("stray_acks")
+            return
+        pending = end.pair.pending_invite
+        if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:
+            pending.acked(request)
+        elif end.side == CALLER and request.cseq == end.call.request.cseq:
+            end.call.acked(request, now)
+        else:
+            self._context.count("stray_acks")
+
+    def _cancel(self, event: CancelReceived, now: float) -> None:
+        """200 to the CANCEL (§9.2), with the tag of the INVITE's own answers; then what it means."""
+        owner = event.invite.owner
+        tag = owner.local_tag if isinstance(owner, AttemptBase) else self._context.tokens.tag()
+        self._context.respond(event.transaction, 200, event.transaction.head.build(200, tag), now)
+        if isinstance(owner, Call):
+            owner.cancelled(now)
+        elif isinstance(owner, Relay):
+            owner.cancel(now)

@@ -1,0 +1,98 @@
+"""What the core is told about the node: frozen, plain, already checked.
+
+`engine.config` reads TOML and builds these; the core never sees a pydantic model or a file.
+Durations keep the unit of their configuration key in the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import final
+
+
+class NumberFormat(StrEnum):
+    """How real numbers look on a trunk, both ways (contract §4, `number_format`)."""
+
+    NATIONAL = "national"  # 13800138000
+    PLUS = "plus"  # +8613800138000
+    PREFIX86 = "prefix86"  # 8613800138000
+    TEL = "tel"  # tel:+8613800138000 instead of a SIP URI
+
+
+class CallerSource(StrEnum):
+    """Where the caller's number is read on requests from a peer (contract §4, `caller`)."""
+
+    PAI_OR_FROM = "pai-or-from"
+    PAI = "pai"
+    FROM = "from"
+
+
+class MessageText(StrEnum):
+    """What happens to the sender's own real number written in a message (contract §4)."""
+
+    MASK = "mask"
+    RELAY = "relay"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """One place where a peer takes requests. `host` is an IP literal without brackets."""
+
+    uri: str  # as configured, for records: "sip:127.0.0.13:5060"
+    host: str
+    port: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """A trunk: who may send to us and where we send."""
+
+    name: str
+    match: tuple[str, ...]  # "127.0.0.0/8", "198.51.100.4", "198.51.100.4:5080"
+    targets: tuple[TargetSettings, ...]
+    number_format: NumberFormat = NumberFormat.NATIONAL
+    trusted: bool = True
+    caller: CallerSource = CallerSource.PAI_OR_FROM
+    serves_700: tuple[str, ...] = ()  # 11-digit blocks that this peer may use as caller
+    uniform_refusals: bool = False
+    pass_headers: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """First match on the canonical national number wins; peers in failover order."""
+
+    name: str
+    called: str  # regular expression, searched
+    peers: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """Limits in time and what a message may say (contract §4, `[policy]`)."""
+
+    ring_timeout_s: float = 60.0
+    first_response_ms: int = 4000
+    message_timeout_s: float = 20.0
+    max_call_s: float = 14400.0
+    message_text: MessageText = MessageText.MASK
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """Everything that `engine.core` may know of the configuration."""
+
+    node: str
+    domain: str  # host part of From, To and P-Asserted-Identity
+    advertise: str  # sent-by in Via and host:port in Contact: "127.0.0.11:5060", "[::1]:5060"
+    peers: tuple[PeerSettings, ...]
+    routes: tuple[RouteSettings, ...]
+    policy: PolicySettings
+    country_code: str = "86"
+    t1_ms: int = 500

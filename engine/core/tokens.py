@@ -1,0 +1,63 @@
+"""Identifiers of ours: unguessable, alike for nobody, and without a digit.
+
+A token of letters can never hold a number, so that no identifier needs a look by the number check
+(architecture, decision 3). Randomness comes in as a function: the core asks no operating system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+# 32 letters, five bits each; a byte maps to one of them without bias.
+_ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyzABCDEF"
+_LETTERS: Final = bytes(_ALPHABET[octet % 32] for octet in range(256))
+
+BRANCH_LETTERS: Final = 16  # 80 bits (RFC 3261 §8.1.1.7 asks for uniqueness, conformance for 64 random bits)
+TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
+CALL_ID_LETTERS: Final = 20  # 100 bits
+_POOL_BYTES: Final = 4096
+
+# CSeq starts below 2**24 (§8.1.1.5 allows 2**31): room for 65,536 jumps, and eight digits hold no real number.
+_CSEQ_BITS: Final = 24
+
+
+@final
+class TokenSource:
+    """Draws from `random_bytes(count)` a pool at a time: one system call for some hundred tokens."""
+
+    __slots__ = ("_place", "_pool", "_random_bytes")
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        self._random_bytes = random_bytes
+        self._pool = ""
+        self._place = 0
+
+    def letters(self, count: int) -> str:
+        """A token of `count` letters."""
+        place = self._place
+        if place + count > len(self._pool):
+            self._pool = self._random_bytes(_POOL_BYTES).translate(_LETTERS).decode("ascii")
+            place = 0
+        self._place = place + count
+        return self._pool[place : place + count]
+
+    def branch(self) -> str:
+        """A branch with the magic cookie."""
+        return "z9hG4bK" + self.letters(BRANCH_LETTERS)
+
+    def tag(self) -> str:
+        """A tag for From or To."""
+        return self.letters(TAG_LETTERS)
+
+    def call_id(self) -> str:
+        """A Call-ID without a host part: a host would tell where we are."""
+        return self.letters(CALL_ID_LETTERS)
+
+    def first_cseq(self) -> int:
+        """A random start for the sequence numbers of one dialog, 1 to 2**24."""
+        return int.from_bytes(self._random_bytes(3), "big") % (1 << _CSEQ_BITS) + 1
+
+    def session_id(self) -> int:
+        """A session id for an SDP origin: eight digits at the most, so that no real number fits in."""
+        return self.first_cseq()

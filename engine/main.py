@@ -1,0 +1,226 @@
+"""The composition root: the one place that builds everything and knows who needs whom.
+
+`veil700 run` comes straight here, without the libraries of the command line: they would stay in the memory of the node
+for years. Every other verb loads `engine.cli`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from engine.config import Config, ConfigError, load
+from engine.control.server import ControlServer
+from engine.core.service import CallService
+from engine.core.tokens import TokenSource
+from engine.logging import set_up_logging
+from engine.runner import Runner
+from engine.store.bindings import BindingReader, open_bindings
+from engine.store.crypto import NumberCipher, open_key
+from engine.store.errors import StoreError
+from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.records import RecordWriter
+from engine.store.restart import close_left_open
+from sipstack.aio.udp import bind_udp, serve_udp
+from sipstack.timers import Timing
+from sipstack.transactions import Transactions
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+
+# Repeats of requests from before the start come for 64*T1 at the longest (RFC 3261 §17.2).
+REPEATS_KEPT_S: Final = 64.0
+
+
+class StartError(Exception):
+    """The node cannot start; the text is one clear line."""
+
+
+def main() -> int:
+    """The console script `veil700`."""
+    argv = sys.argv[1:]
+    wanted = _run_arguments(argv)
+    if wanted is None:
+        from engine.cli import run_cli
+
+        return run_cli(argv)
+    return run_node(wanted.get("config"))
+
+
+def _run_arguments(argv: list[str]) -> dict[str, Path] | None:
+    """The options of a plain `run`; None for any other verb, and for what the command line must explain."""
+    options: dict[str, Path] = {}
+    rest = list(argv)
+    verbs: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        if word == "--config" and rest:
+            options["config"] = Path(rest.pop(0))
+        elif word.startswith("--config="):
+            options["config"] = Path(word.partition("=")[2])
+        else:
+            verbs.append(word)
+    return options if verbs == ["run"] else None
+
+
+def run_node(config_file: Path | None) -> int:
+    """Runs a node in the foreground until SIGTERM or SIGINT; the exit status of `veil700 run`."""
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    log = set_up_logging(config.log.level, config.log.format)
+    try:
+        with _only_node(config.data_dir):
+            return asyncio.run(_Node(config, log).run())
+    except (StartError, StoreError) as error:
+        print(f"veil700: {error}", file=sys.stderr)
+        return FAILED
+
+
+@contextlib.contextmanager
+def _only_node(data_dir: Path) -> Iterator[None]:
+    """Holds the data folder for this process: a second node would close the first one's calls as left open."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / "node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(f"{error.filename or data_dir}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StartError(f"{data_dir}: another node is running on this data folder") from None
+    finally:
+        os.close(lock)
+
+
+class _Node:
+    """One `veil700 run`, from its sockets to its last record."""
+
+    def __init__(self, config: Config, log: Any) -> None:
+        self._config = config
+        self._log = log
+        self._settings = config.core_settings()
+        self._stops = 0
+        self._stop = asyncio.Event()
+        self._runner: Runner | None = None
+
+    async def run(self) -> int:
+        """Starts, serves, drains."""
+        listen = self._config.listen_address
+        bound = _bind(listen)
+        try:
+            cipher = await self._open_stores()
+            runner, service = self._build(cipher)
+        except BaseException:
+            bound.close()
+            raise
+        self._runner = runner
+        control = ControlServer(self._config.data_dir, {"status": runner.status, "calls": runner.calls})
+        try:
+            await _start_control(control)
+            await serve_udp(runner.endpoint, bound)
+            self._install_signals()
+            gc.collect()
+            gc.freeze()  # what is loaded now lives as long as the node: no collection need look at it again
+            print(f"veil700 ready sip=udp:{_shown(listen)}", flush=True)
+            asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.repeats.clear)
+            await self._stop.wait()
+            return await self._drain(runner)
+        finally:
+            await control.close()
+            runner.stop()
+
+    async def _open_stores(self) -> NumberCipher:
+        """Key, schemas, inventory; makes what is missing. Raises StoreError."""
+        config = self._config
+        cipher = open_key(config.data_dir)
+        async with open_bindings(config.data_dir / "bindings.db", cipher):
+            pass
+        if config.inventory_file is not None:
+            apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file))
+        return cipher
+
+    def _build(self, cipher: NumberCipher) -> tuple[Runner, CallService]:
+        config, settings = self._config, self._settings
+        records = config.data_dir / "records.db"
+        transactions = Transactions(Timing(settings.t1_ms / 1000))
+        service = CallService(settings, transactions, TokenSource(secrets.token_bytes))
+        service.set_wall_clock(time.time() - asyncio.get_running_loop().time())
+        left = close_left_open(records, cipher, settings.node, time.time())
+        service.repeats = {
+            (recent.kind, recent.caller_call_id, recent.caller_cseq, recent.caller_branch): (
+                recent.sip_status,
+                recent.q850,
+            )
+            for recent in left
+        }
+        reader = BindingReader(config.data_dir / "bindings.db", cipher)
+        runner = Runner(service, reader, settings.node, self._log.warning)
+        window_ms = config.cdr.commit_window_ms
+        boot_id = secrets.token_hex(8)
+        runner.start(RecordWriter(records, cipher, settings.node, boot_id, window_ms, runner.records_done))
+        return runner, service
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
+
+    def _asked_to_stop(self) -> None:
+        self._stops += 1
+        self._stop.set()
+
+    def _asked_to_reload(self) -> None:
+        self._log.warning("reload is not supported yet: nothing has changed, restart the node instead")
+
+    async def _drain(self, runner: Runner) -> int:
+        """Waits for what is in progress; a second signal ends the wait at once (contract §3)."""
+        draining = asyncio.ensure_future(runner.drain())
+        self._stop.clear()
+        second = asyncio.ensure_future(self._stop.wait())
+        if self._stops < 2:
+            await asyncio.wait({draining, second}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, second):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        return DONE
+
+
+def _bind(listen: tuple[str, int]) -> socket.socket:
+    try:
+        return bind_udp(*listen)
+    except OSError as error:
+        raise StartError(f"cannot listen on udp:{_shown(listen)}: {error.strerror or error}") from None
+
+
+async def _start_control(control: ControlServer) -> None:
+    try:
+        await control.start()
+    except OSError as error:
+        raise StartError(f"cannot open the control socket: {error}") from None
+
+
+def _shown(listen: tuple[str, int]) -> str:
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

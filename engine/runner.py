@@ -1,0 +1,183 @@
+"""The asyncio shell around the core: feeds it, does what it says, watches over what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, final
+
+from engine.core.attempt import AttemptBase
+from engine.core.binding import Binding, Miss
+from engine.core.numbers import mask
+from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.records import Step
+from engine.core.service import CallService
+from engine.store.bindings import BindingReader
+from engine.store.errors import StoreError
+from engine.store.records import Done, RecordWriter
+from sipstack.aio.endpoint import Endpoint
+from sipstack.events import Output
+
+# How often the wall clock is compared with the monotonic one: a step of the clock shows in records within this time.
+CLOCK_CHECK_S: Final = 1.0
+
+# How long SIGTERM waits for calls and messages in progress. Calls that talk on are closed at the next start.
+DRAIN_LIMIT_S: Final = 30.0
+_DRAIN_LOOK_S: Final = 0.05
+
+Log = Callable[..., None]
+
+
+@final
+class Runner:
+    """One SIP process at work. Everything but the writer's thread happens in the loop's thread."""
+
+    def __init__(self, service: CallService, reader: BindingReader, node: str, log: Log) -> None:
+        self._service = service
+        self._reader = reader
+        self._node = node
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._started_at = self._loop.time()
+        self._faults = 0
+        self._clock: asyncio.TimerHandle | None = None
+        self._writer: RecordWriter | None = None
+        self.endpoint: Final = Endpoint(service, self._execute, self._fault)
+
+    def start(self, writer: RecordWriter) -> None:
+        """From now on records are written and time is kept."""
+        self._writer = writer
+        writer.start()
+        self._check_clock()
+
+    def records_done(self, done: Done) -> None:
+        """Called by the writer, in its own thread, once per group."""
+        self._loop.call_soon_threadsafe(self._committed, done)
+
+    async def drain(self) -> bool:
+        """Takes no new calls and waits for those in progress; False when some are left after DRAIN_LIMIT_S."""
+        self._service.is_draining = True
+        deadline = self._loop.time() + DRAIN_LIMIT_S
+        while self._service.attempts and self._loop.time() < deadline:
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        return not self._service.attempts
+
+    def stop(self) -> None:
+        """Closes sockets, writes what has queued, lets go of the stores."""
+        if self._clock is not None:
+            self._clock.cancel()
+        self.endpoint.close()
+        if self._writer is not None:
+            self._writer.stop()
+        self._reader.close()
+
+    # -- what the core asks for ------------------------------------------------------------------------------------
+
+    def _execute(self, output: Output) -> None:
+        if isinstance(output, LookUpBinding):
+            found = self._find(output)
+            self.endpoint.perform(self._guarded(lambda now: self._service.binding_looked_up(output, found, now)))
+        elif isinstance(output, CommitRecord):
+            self._commit(output)
+
+    def _find(self, query: LookUpBinding) -> Binding | Miss | None:
+        """The binding; None when the store does not answer: the call is refused, never passed through."""
+        try:
+            return self._reader.find(query.x, query.caller, time.time())
+        except StoreError as error:
+            self._log("binding lookup failed", reason=str(error))
+            return None
+
+    def _commit(self, output: CommitRecord) -> None:
+        attempt, step = output.attempt, output.step
+        writer = self._writer
+        if writer is None or not writer.submit(step, output.values, output.extra, (attempt, step)):
+            self._loop.call_soon(self._tell, attempt, step, False)
+
+    def _committed(self, done: Done) -> None:
+        """The writer's answers, in the order in which it was asked."""
+        for token, durable in done:
+            assert isinstance(token, tuple)
+            self._tell(token[0], token[1], durable)
+
+    def _tell(self, attempt: AttemptBase, step: Step, durable: bool) -> None:
+        if not durable:
+            self._log("record not durable", step=step.name, record_id=attempt.record.record_id)
+        self.endpoint.perform(self._guarded(lambda now: self._service.record_committed(attempt, step, durable, now)))
+
+    def _guarded(self, verb: Callable[[float], list[Output]]) -> list[Output]:
+        try:
+            return verb(self._loop.time())
+        except Exception as fault:
+            self._fault(fault)
+            return []
+
+    def _fault(self, fault: Exception) -> None:
+        """A bug of ours: where it happened, without its text, which may hold a number."""
+        self._faults += 1
+        frames = traceback.extract_tb(fault.__traceback__)
+        where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:]]
+        self._log("fault", kind=type(fault).__name__, where=where)
+
+    def _check_clock(self) -> None:
+        self._service.set_wall_clock(time.time() - self._loop.time())
+        self._clock = self._loop.call_later(CLOCK_CHECK_S, self._check_clock)
+
+    # -- what tools may know ---------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, object]:
+        """The answer to `veil700 status` (contract §3)."""
+        attempts = self._service.attempts
+        writer = self._writer
+        counters = self._service.counters
+        counters["faults"] = self._faults
+        if writer is not None:
+            counters["records_lost"] = writer.lost
+        return {
+            "node": self._node,
+            "state": "draining" if self._service.is_draining else "running",
+            "uptime_s": round(self._loop.time() - self._started_at, 3),
+            "calls": sum(1 for attempt in attempts if attempt.record.kind == "voice"),
+            "attempts": counters.get("attempts_voice", 0) + counters.get("attempts_message", 0),
+            "records": 0 if writer is None else writer.written,
+            "spooled": 0 if writer is None else writer.spooled,
+            "store_fault": "" if writer is None else writer.fault,
+            "peers": self._service.peer_names,
+            "uss_kb": _private_kb(),
+            "counters": counters,
+        }
+
+    def calls(self) -> dict[str, object]:
+        """The answer to `veil700 calls`: what is in progress, numbers masked."""
+        now = self._loop.time()
+        return {"calls": [_shown(attempt, self._service.wall(now)) for attempt in self._service.attempts]}
+
+
+def _shown(attempt: AttemptBase, wall_s: float) -> dict[str, object]:
+    record = attempt.record
+    started = record.call_time
+    return {
+        "record_id": record.record_id,
+        "kind": record.kind,
+        "state": attempt.state_name,
+        "tel_x": record.tel_x,
+        "caller": mask(record.caller),
+        "callee": mask(record.callee),
+        "ingress_peer": record.ingress_peer,
+        "egress_peer": record.egress_peer,
+        "age_s": 0.0 if started is None else round(max(0.0, wall_s - started), 3),
+        "answered": record.answer_time is not None,
+    }
+
+
+def _private_kb() -> int:
+    """Memory that only this process holds, in KiB; 0 where the kernel does not tell."""
+    try:
+        with open(f"/proc/{os.getpid()}/smaps_rollup", encoding="ascii") as rollup:
+            return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,129 @@
+"""What a binding must satisfy before it is written: checked alike for one and for a million."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, final
+
+from engine.core.numbers import canonical_real, is_privacy_number, mask
+from engine.store.errors import BindRefused
+
+MIN_TTL_S: Final = 60.0  # a binding must outlive the moment in which it is made (reference/domain.md §5, I4)
+MAX_TEXT: Final = 128  # characters of order_id and scenario: the industry's limit for an order number
+BLOCK_DIGITS: Final = 11  # of the 15 of X
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_LONG_NUMBER: Final = re.compile(r"[0-9]{7,}")
+
+
+@final
+@dataclass(slots=True)  # not frozen: a million are made in an import
+class BindRequest:
+    """A binding as asked for: text as it was typed or read, column names of `bindings import`."""
+
+    mode: str
+    tel_x: str
+    tel_y: str
+    tel_a: str
+    tel_b: str
+    group_id: str
+    business_user: str
+    order_id: str
+    scenario: str
+    expiration: str  # RFC 3339 with its offset
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """The part of the inventory that decides."""
+
+    blocks: Mapping[str, tuple[str, str]]  # 11 digits -> (state, business user)
+    users: Mapping[str, str]  # business user -> app platform
+
+
+@final
+@dataclass(slots=True)  # not frozen: a million are made in an import
+class Terms:
+    """What a request means once it is checked."""
+
+    tel_a: str  # canonical
+    tel_b: str
+    app_platform: str
+    expires_at: float  # seconds since the epoch, UTC
+
+
+def check(request: BindRequest, premises: Premises, wall_s: float) -> Terms:
+    """The terms of a request; BindRefused, naming field and reason, for the first rule that it breaks."""
+    if request.mode != "AXB":
+        raise BindRefused(f"mode: {shown(request.mode)} is not supported yet, only AXB")
+    if request.tel_y or request.group_id:
+        raise BindRefused(f"{'tel_y' if request.tel_y else 'group_id'}: mode AXB has none")
+    tel_x = request.tel_x
+    if not is_privacy_number(tel_x):
+        raise BindRefused(f"tel_x: {shown(tel_x)} is not a 700 number of 15 digits")
+    tel_a = _real("tel_a", request.tel_a)
+    tel_b = _real("tel_b", request.tel_b)
+    if tel_a == tel_b:
+        raise BindRefused(f"tel_b: {mask(tel_b)} is also tel_a: the two parties must differ")
+    if tel_a in tel_x or tel_b in tel_x:
+        raise BindRefused("tel_x: contains the number of a party, so it would show it")
+    app_platform = _tenant(request, premises)
+    _text("order_id", request.order_id)
+    _text("scenario", request.scenario)
+    expires_at = _expiration(request.expiration)
+    if expires_at <= wall_s + MIN_TTL_S:
+        raise BindRefused(f"expiration: {request.expiration} is not more than {MIN_TTL_S:.0f} s from now")
+    return Terms(tel_a, tel_b, app_platform, expires_at)
+
+
+def shown(text: str) -> str:
+    """What a user wrote as an error may quote it: short, printable, numbers masked wherever they stand."""
+    short = text if len(text) <= 40 else f"{text[:40]}..."
+    return repr(_LONG_NUMBER.sub(lambda number: mask(number[0]), short))
+
+
+def _real(field: str, text: str) -> str:
+    number = canonical_real(text)
+    if number is None:
+        raise BindRefused(
+            f"{field}: {shown(mask(text))} is not a number that can be called" if text else f"{field}: missing"
+        )
+    return number
+
+
+def _tenant(request: BindRequest, premises: Premises) -> str:
+    """The app platform of the business user, which must hold the block of X."""
+    app_platform = premises.users.get(request.business_user)
+    if app_platform is None:
+        raise BindRefused(f"business_user: {shown(request.business_user)} is not in the inventory")
+    prefix = request.tel_x[:BLOCK_DIGITS]
+    block = premises.blocks.get(prefix)
+    if block is None:
+        raise BindRefused(f"tel_x: {request.tel_x} lies in block {prefix}, which is not in the inventory")
+    state, owner = block
+    if owner != request.business_user or state != "assigned":
+        what = f"is {state}, not assigned" if state != "assigned" else "is assigned to another business user"
+        raise BindRefused(f"tel_x: {request.tel_x} lies in block {prefix}, which {what}")
+    return app_platform
+
+
+def _text(field: str, text: str) -> None:
+    if not text:
+        raise BindRefused(f"{field}: missing")
+    if len(text) > MAX_TEXT or not text.isprintable():
+        raise BindRefused(f"{field}: {shown(text)} is longer than {MAX_TEXT} characters or not printable")
+
+
+@lru_cache(maxsize=1024)
+def _expiration(text: str) -> float:
+    try:
+        if _RFC3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise BindRefused(f"expiration: {shown(text)} is not an RFC 3339 time such as 2030-01-31T08:00:00+08:00")

@@ -1,0 +1,253 @@
+"""Bindings: the point read that every call makes, and the store behind commands and API."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import aiosqlite
+
+from engine.core.binding import Binding, Miss
+from engine.core.numbers import mask
+from engine.store.audit import INSERT_AUDIT, audit_row
+from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
+from engine.store.binding_rows import (
+    HOLDER,
+    INSERT_BINDING,
+    INSERT_TARGET,
+    binding_row,
+    new_subs_id,
+    target_rows,
+)
+from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
+from engine.store.crypto import NumberCipher
+from engine.store.database import BINDINGS, open_database, open_read_only, reason, store_errors
+from engine.store.errors import BindRefused, StoreError
+from engine.store.rows import utc_text
+
+PAGE: Final = 1000  # rows read at a time: no read transaction stays open while a consumer works
+
+_FIND: Final = (
+    "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id,"
+    " scenario, expires_at FROM target WHERE x = ? AND caller = ?"
+)
+_IN_FORCE: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
+_LIST: Final = (
+    "SELECT id, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform,"
+    " order_id, scenario, expires_at, created_at, state, ended_at FROM binding WHERE id > ?"
+    " ORDER BY id LIMIT ?"
+)
+_EXPORT: Final = (
+    "SELECT id, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expires_at"
+    " FROM binding WHERE state = 'active' AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
+)
+
+
+@final
+class BindingReader:
+    """Whom does this caller reach through X? Read from the newest committed state, in the loop's own thread.
+
+    Remembers nothing: a binding committed by any process counts for the very next call.
+    """
+
+    def __init__(self, path: Path, cipher: NumberCipher) -> None:
+        """Opens bindings.db read-only; StoreError when it cannot be read."""
+        self._path = path
+        self._connection = open_read_only(path, busy_ms=0)
+        self._cursor = self._connection.cursor()
+        self._cipher = cipher
+
+    def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
+        """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
+
+        `caller` is canonical, "" when unknown; `wall_s` in seconds since the epoch. StoreError when the store
+        does not answer at once.
+        """
+        try:
+            if caller:
+                parameters = (x, self._cipher.encrypt(caller, "target.caller"))
+                row = self._cursor.execute(_FIND, parameters).fetchone()
+                if row is not None:
+                    subs_id, version, mode, tel_y, callee, *others = row
+                    callee = self._cipher.decrypt(callee, "target.callee")
+                    return Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
+            if self._cursor.execute(_IN_FORCE, (x, wall_s)).fetchone() is not None:
+                return Miss.NOT_A_PARTY
+            return Miss.UNBOUND
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {reason(error)}") from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BindingRow:
+    """A binding as it is listed; tel_a and tel_b masked."""
+
+    subs_id: str
+    version: int
+    mode: str
+    tel_x: str
+    tel_y: str
+    tel_a: str
+    tel_b: str
+    group_id: str
+    business_user: str
+    app_platform: str
+    order_id: str
+    scenario: str
+    expiration: str  # this and the next: RFC 3339 UTC
+    created: str
+    state: str  # active | expired | unbound
+    ended: str  # empty while not unbound
+
+
+@asynccontextmanager
+async def open_bindings(
+    path: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time
+) -> AsyncIterator[BindingStore]:
+    """The store on bindings.db (made when missing), closed at the end; `clock`: seconds since the epoch."""
+    connection = aiosqlite.Connection(lambda: open_database(path, BINDINGS, cipher), iter_chunk_size=PAGE)
+    async with connection:
+        yield BindingStore(connection, path, cipher, clock)
+
+
+@final
+class BindingStore:
+    """Makes, ends and lists bindings; for several tasks at once. StoreError when the store cannot be used."""
+
+    def __init__(
+        self, connection: aiosqlite.Connection, path: Path, cipher: NumberCipher, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._cipher = cipher
+        self._clock = clock
+        self._lock = asyncio.Lock()  # the connection has one transaction, the tasks are many
+
+    async def bind(self, request: BindRequest) -> str:
+        """Write one binding, both directions; its `subs_id`. BindRefused when it breaks a rule."""
+        wall_s = self._clock()
+        subs_id = new_subs_id(wall_s)
+        async with self._transaction() as connection:
+            terms = check(request, await self._premises(request), wall_s)
+            for number, row in zip(
+                (terms.tel_a, terms.tel_b),
+                target_rows(subs_id, request, terms, self._cipher, wall_s),
+                strict=True,
+            ):
+                cursor = await connection.execute(INSERT_TARGET, row)
+                if cursor.rowcount != 1:
+                    holder = await self._one(HOLDER, row[:2])
+                    raise BindRefused(f"tel_x: {request.tel_x} has a target for {mask(number)}: binding {holder[0]}")
+            await connection.execute(INSERT_BINDING, binding_row(subs_id, request, terms, self._cipher, wall_s))
+        return subs_id
+
+    async def unbind(self, subs_id: str) -> None:
+        """End a binding: calls in progress go on, new ones find nothing. BindRefused when it is not there."""
+        async with self._transaction() as connection:
+            row = await self._one("SELECT tel_x, state FROM binding WHERE subs_id = ?", (subs_id,))
+            if not row:
+                raise BindRefused(f"subs_id: {shown(subs_id)} is no binding")
+            tel_x, state = row
+            if state != "active":
+                raise BindRefused(f"subs_id: {shown(subs_id)} has ended already")
+            await connection.execute(
+                "UPDATE binding SET state = 'unbound', ended_at = ? WHERE subs_id = ?",
+                (self._clock(), subs_id),
+            )
+            await connection.execute("DELETE FROM target WHERE x = ? AND subs_id = ?", (tel_x, subs_id))
+
+    async def list(self) -> AsyncIterator[BindingRow]:
+        """All bindings, oldest first, real numbers masked."""
+        async for row in self._rows(_LIST, ()):
+            listed = list(row[1:])  # in the order of BindingRow
+            listed[5] = mask(self._real(row[6], "tel_a"))
+            listed[6] = mask(self._real(row[7], "tel_b"))
+            expires_at, created_at, state, ended_at = listed[12:]
+            if state == "active" and expires_at <= self._clock():
+                state = "expired"
+            ended = utc_text(ended_at) if ended_at is not None else ""
+            listed[12:] = [utc_text(expires_at), utc_text(created_at), state, ended]
+            yield BindingRow(*listed)
+
+    async def export(self, reveal: bool, actor: str) -> AsyncIterator[str]:
+        """The bindings in force as lines of the CSV that `import_csv` reads, header first.
+
+        Real numbers are masked unless `reveal`, which writes an audit row with `actor` first.
+        """
+        if reveal:
+            async with self._transaction() as connection:
+                row = audit_row(self._clock(), actor, "bindings.export", "reveal")
+                await connection.execute(INSERT_AUDIT, row)
+        yield csv_line(COLUMNS)
+        async for row in self._rows(_EXPORT, (self._clock(),)):
+            real = [self._real(row[4], "tel_a"), self._real(row[5], "tel_b")]
+            if not reveal:
+                real = [mask(number) for number in real]
+            yield csv_line((*row[1:4], *real, *row[6:10], utc_text(row[10])))
+
+    async def import_csv(self, path: Path, skip_bad: bool = False, progress: Progress | None = None) -> ImportReport:
+        """Import a file in a thread, all or nothing: see `import_bindings`. Cancelling rolls it back."""
+        cancelled = threading.Event()
+        work = asyncio.create_task(
+            asyncio.to_thread(
+                import_bindings, self._path, self._cipher, path, self._clock(), skip_bad, progress, cancelled
+            )
+        )
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            cancelled.set()
+            with suppress(Exception):
+                await work
+            raise
+
+    async def _premises(self, request: BindRequest) -> Premises:
+        """The rows of the inventory that this request is about."""
+        prefix, user = request.tel_x[:BLOCK_DIGITS], request.business_user
+        block = await self._one("SELECT state, business_user FROM number_block WHERE prefix = ?", (prefix,))
+        tenant = await self._one("SELECT app_platform FROM business_user WHERE id = ?", (user,))
+        return Premises({prefix: block} if block else {}, {user: tenant[0]} if tenant else {})
+
+    async def _rows(self, query: str, parameters: tuple[object, ...]) -> AsyncIterator[Any]:
+        """All rows of a query that pages by `id`, its last two parameters."""
+        last = 0
+        while True:
+            async with self._lock:
+                with store_errors(self._path):
+                    rows = list(await self._connection.execute_fetchall(query, (*parameters, last, PAGE)))
+            for row in rows:
+                yield row
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    async def _one(self, query: str, parameters: Iterable[object]) -> Any:
+        """The first row, or an empty one."""
+        return next(iter(await self._connection.execute_fetchall(query, parameters)), ())
+
+    def _real(self, blob: bytes, column: str) -> str:
+        return self._cipher.decrypt(blob, f"binding.{column}")
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self._lock:
+            with store_errors(self._path):
+                await self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    await self._connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        await self._connection.execute("ROLLBACK")
+                    raise

@@ -1,0 +1,108 @@
+"""Real numbers at rest: AES-256-SIV (RFC 5297) under the key file of the data folder.
+
+Deterministic on purpose: equal numbers in one column have equal cipher text, so that equality search and
+primary keys work. The associated data is "table.column", so cipher text copied from one column into another
+does not decrypt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Final, final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from engine.store.errors import StoreError
+
+KEY_BYTES: Final = 64  # AES-256-SIV takes two keys of 32 bytes: one for the tag, one for the counter mode
+KEY_FILE: Final = "key"
+DATABASES: Final = ("bindings.db", "records.db")
+
+
+@final
+class NumberCipher:
+    """Encrypts and decrypts single values; safe to share between threads."""
+
+    __slots__ = ("_associated", "_siv", "key_id")
+
+    def __init__(self, key: bytes) -> None:
+        self._siv = AESSIV(key)
+        self.key_id: Final[str] = hashlib.sha256(key).hexdigest()[:8]
+        self._associated = _AssociatedData()
+
+    def encrypt(self, text: str, column: str) -> bytes:
+        """Cipher text of a non-empty text for "table.column": 16 bytes longer than its UTF-8 form."""
+        return self._siv.encrypt(text.encode(), self._associated[column])
+
+    def decrypt(self, blob: bytes, column: str) -> str:
+        """The text again; StoreError when the bytes are not from this column under this key."""
+        try:
+            return self._siv.decrypt(blob, self._associated[column]).decode()
+        except (InvalidTag, ValueError):
+            raise StoreError(f"{column}: the stored value was not written with key {self.key_id}") from None
+
+
+@final
+class _AssociatedData(dict[str, list[bytes]]):
+    """Column -> associated data; as many entries as there are columns."""
+
+    def __missing__(self, column: str) -> list[bytes]:
+        data = self[column] = [column.encode()]
+        return data
+
+
+def open_key(data_dir: Path) -> NumberCipher:
+    """The cipher under `data_dir`/key; makes the folder and the key (mode 0600) at first start.
+
+    StoreError when the folder or the file cannot be used, when others may read the key, when its size is
+    wrong, or when it is missing beside existing databases (a new key could not read them).
+    """
+    path = data_dir / KEY_FILE
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            for name in DATABASES:
+                if (data_dir / name).exists():
+                    raise StoreError(f"{path}: missing, but {name} was written with it: restore the key file")
+            _make_key(path)
+        return NumberCipher(_read_key(path))
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from None
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key so that it is there whole or not at all, also when two processes start at once."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, os.urandom(KEY_BYTES))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(draft, path)  # unlike a rename this never replaces a key that another process has just made
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read_key(path: Path) -> bytes:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            mode = stat.S_IMODE(status.st_mode)
+            raise StoreError(f"{path}: mode is {mode:04o}, must be 0600: others could read the key")
+        key = file.read(KEY_BYTES + 1)
+    if len(key) != KEY_BYTES:
+        raise StoreError(f"{path}: not a key: {status.st_size} bytes instead of {KEY_BYTES}")
+    return key

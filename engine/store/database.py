@@ -1,0 +1,174 @@
+"""Opening the two databases: pragmas, schema, key check, and errors in one clear line.
+
+Every connection runs in autocommit (`isolation_level=None`): transactions are written out where they are
+meant.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from engine.store.crypto import NumberCipher
+from engine.store.errors import StoreError
+
+BINDINGS: Final = "bindings"
+RECORDS: Final = "records"
+
+TOOL_BUSY_MS: Final = 5000  # a command or the API waits this long for another writer, then says that it is busy
+WAL_PAGES: Final = 4000  # checkpoint every 16 MB: the same pages are rewritten by every group, and are copied only once
+WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # after a large import the log shrinks back to this
+
+_SCHEMA: Final = Path(__file__).with_name("schema")
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn what sqlite3 raises inside into a StoreError that names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {reason(error)}") from error
+
+
+def reason(error: sqlite3.Error) -> str:
+    """What a person can do something about, else sqlite's own words on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "not a database" in text or "malformed" in text:
+        return f"damaged, or not a database ({text})"
+    if "locked" in text:
+        return f"busy: another process is writing to it ({text})"
+    return text
+
+
+def open_database(
+    path: Path, name: str, cipher: NumberCipher, *, busy_ms: int = TOOL_BUSY_MS, any_thread: bool = False
+) -> sqlite3.Connection:
+    """A connection for reading and writing: file made and schema brought up to date when needed.
+
+    `name` is BINDINGS or RECORDS; `any_thread` allows use in another thread than this one. StoreError when
+    the folder or the file cannot be used, when the schema is newer than this program, or when the data was
+    written under another key.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent}: no such folder")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise StoreError(f"{path}: not writable")
+    with store_errors(path):
+        connection = sqlite3.connect(
+            path, timeout=busy_ms / 1000.0, isolation_level=None, check_same_thread=not any_thread
+        )
+        try:
+            _set_up(connection, path)
+            migrate(connection, name)
+            _check_key(connection, path, cipher)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_read_only(path: Path, *, busy_ms: int = TOOL_BUSY_MS) -> sqlite3.Connection:
+    """A connection that cannot write; StoreError when the file is missing, damaged or of a newer schema."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no such file")
+    with store_errors(path):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro", uri=True, timeout=busy_ms / 1000.0, isolation_level=None
+        )
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            known = len(_migrations(path.stem))
+            if version != known:
+                raise StoreError(f"{path}: schema version {version}, this program knows {known}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def lock_records(path: Path) -> int:
+    """Become the only writer of records.db until the descriptor is closed or the process ends, however it
+    ends.
+
+    StoreError while another process, or another part of this one, is its writer. The lock is a file of its
+    own: closing a second descriptor of the database would drop the locks that SQLite holds on it.
+    """
+    lock = path.with_suffix(".lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(f"{path}: another node is running on this folder") from None
+    return descriptor
+
+
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Bring the schema of `name` up to date, one transaction per step; StoreError when it is newer."""
+    steps = _migrations(name)
+    version = _user_version(connection)
+    if version > len(steps):
+        raise StoreError(f"{name}.db: schema version {version} is newer than this program ({len(steps)})")
+    while version < len(steps):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _user_version(connection) == version:  # another process may have been faster
+                for statement in _statements(steps[version].read_text(encoding="utf-8")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        version = _user_version(connection)
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise StoreError(f"{path}: this file system cannot hold a write-ahead log")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+
+
+def _check_key(connection: sqlite3.Connection, path: Path, cipher: NumberCipher) -> None:
+    """The first key that opens the data stays its key."""
+    query = "SELECT value FROM meta WHERE name = 'key_id'"
+    row = connection.execute(query).fetchone()
+    if row is None:
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('key_id', ?)", (cipher.key_id,))
+        row = connection.execute(query).fetchone()
+    if row[0] != cipher.key_id:
+        raise StoreError(
+            f"{path}: written with key {row[0]}, but the key file holds {cipher.key_id}: restore the key file"
+        )
+
+
+def _migrations(name: str) -> list[Path]:
+    """The steps in order: name.001.sql leads from nothing to version 1."""
+    return sorted(_SCHEMA.glob(f"{name}.[0-9][0-9][0-9].sql"))
+
+
+def _user_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The single statements of a script: `executescript` would commit the transaction around them."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,111 @@
+"""`cdr export`: records as lines of JSON or CSV, oldest first; revealing real numbers leaves an audit row."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, final
+
+import aiosqlite
+
+from engine.core.numbers import mask
+from engine.core.records import FIELDS
+from engine.store.audit import audit_row, write_audit
+from engine.store.binding_import import csv_line
+from engine.store.crypto import NumberCipher
+from engine.store.database import open_read_only, store_errors
+from engine.store.rows import NUMBER_COLUMNS, utc_text
+
+PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
+REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
+
+_TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in")
+_PAGE_QUERY: Final = (
+    f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND call_time >= ? AND call_time < ?"
+    " ORDER BY rowid LIMIT ?"
+)
+_NEVER: Final = "9999"  # sorts behind every time
+
+
+class ExportFormat(StrEnum):
+    """Form of the lines."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@asynccontextmanager
+async def open_records(
+    data_dir: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time
+) -> AsyncIterator[RecordReader]:
+    """Reader on records.db in `data_dir`, closed at the end; StoreError when there is none."""
+    path = data_dir / "records.db"
+    connection = aiosqlite.Connection(lambda: open_read_only(path), iter_chunk_size=PAGE)
+    async with connection:
+        yield RecordReader(connection, path, cipher, clock)
+
+
+@final
+class RecordReader:
+    """Reads `cdr` while the node goes on writing."""
+
+    def __init__(
+        self, connection: aiosqlite.Connection, path: Path, cipher: NumberCipher, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._cipher = cipher
+        self._clock = clock
+
+    async def export(
+        self, form: ExportFormat, since_s: float | None = None, until_s: float | None = None,
+        reveal: bool = False, actor: str = "",
+    ) -> AsyncIterator[str]:  # fmt: skip
+        """Lines without line ends, in the order in which the attempts ended; CSV begins with a header.
+
+        `since_s` (inclusive) and `until_s` (exclusive) are seconds since the epoch and compared with
+        `call_time`. `reveal` shows real numbers; an audit row with `actor` is durable before the first line.
+        StoreError as it comes.
+        """
+        since = utc_text(since_s) if since_s is not None else ""
+        until = utc_text(until_s) if until_s is not None else _NEVER
+        if reveal:
+            row = audit_row(self._clock(), actor, "cdr.export", f"reveal since={since or '-'} until={until}")
+            await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
+        if form is ExportFormat.CSV:
+            yield csv_line(FIELDS)
+        async for record in self._records(since, until):
+            self._show_numbers(record, reveal)
+            if form is ExportFormat.CSV:
+                yield csv_line(record.values())
+            else:
+                record["attempts"] = json.loads(record["attempts"])
+                yield json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+    async def _records(self, since: str, until: str) -> AsyncIterator[dict[str, Any]]:
+        last = 0
+        while True:
+            with store_errors(self._path):
+                rows = list(await self._connection.execute_fetchall(_PAGE_QUERY, (last, since, until, PAGE)))
+            for row in rows:
+                yield dict(zip(FIELDS, row[1:], strict=True))
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    def _show_numbers(self, record: dict[str, Any], reveal: bool) -> None:
+        """Cipher text to text, masked or not. A peer may have written the number into its Call-ID."""
+        for column in NUMBER_COLUMNS:
+            blob = record[column]
+            if blob is None:
+                continue
+            number = self._cipher.decrypt(blob, f"cdr.{column}")
+            record[column] = number if reveal else mask(number)
+            if not reveal and len(number) >= REDACTED_DIGITS:
+                for name in _TEXTS_OF_PEERS:
+                    record[name] = record[name].replace(number, mask(number))

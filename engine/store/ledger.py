@@ -1,0 +1,174 @@
+"""The only code that writes `cdr`: rows, chain, counters and open rows of one group in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final, final
+
+from engine.core.records import GENESIS_HASH, chain_hash
+from engine.store.rows import INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
+
+_TAIL: Final = "SELECT seq, hash FROM cdr WHERE node = ? ORDER BY seq DESC LIMIT 1"
+_COUNT: Final = (
+    "INSERT INTO counter VALUES (?, ?, ?, ?) ON CONFLICT (node, day) DO UPDATE"
+    " SET attempts = attempts + excluded.attempts, records = records + excluded.records"
+)
+_Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
+
+
+class Unfit(ValueError):
+    """A step that does not fit what is open: opened twice, or answered without being open."""
+
+
+@final
+class Ledger:
+    """Writes groups for one node; `seq` and the chain continue where the table ends. For one thread."""
+
+    def __init__(self, connection: sqlite3.Connection, node: str) -> None:
+        self._connection = connection
+        self._node = node
+        self._seq = 0
+        self._hash = GENESIS_HASH
+        self._open = _Slots("call_open", INSERT_OPEN)
+        self._answered = _Slots("call_answer", INSERT_ANSWER)
+        self._is_stale = True  # what is kept in memory of the tables must be read again
+
+    def write(self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing]) -> None:
+        """Commit all of it or nothing. Steps of one attempt may stand in one group.
+
+        Unfit for a step out of order; sqlite3.Error as it comes. After any error the transaction is rolled
+        back.
+        """
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self._is_stale:
+                self._read_tables()
+            ended = {closing.record_id for closing in closings}
+            counts: _Counts = {}
+            # Ends first, so that new rows take their places. What ends in the group that begins it needs no
+            # row at all.
+            self._close(closings, counts)
+            self._begin([row for row in opens if row[0] not in ended], counts)
+            self._answer([row for row in answers if row[0] not in ended])
+            self._open.clear(connection)
+            self._answered.clear(connection)
+            if counts:
+                rows = [(self._node, day, attempts, records) for day, (attempts, records) in counts.items()]
+                connection.executemany(_COUNT, rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._is_stale = True
+            with suppress(sqlite3.Error):  # some errors have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+
+    def missing(self, record_ids: Iterable[object]) -> set[object]:
+        """Those that have no record yet."""
+        query = "SELECT 1 FROM cdr WHERE record_id = ?"
+        return {one for one in record_ids if self._connection.execute(query, (one,)).fetchone() is None}
+
+    def _read_tables(self) -> None:
+        tail = self._connection.execute(_TAIL, (self._node,)).fetchone()
+        self._seq, self._hash = tail or (0, GENESIS_HASH)
+        self._open.read(self._connection)
+        self._answered.read(self._connection)
+        self._is_stale = False
+
+    def _begin(self, opens: Sequence[Row], counts: _Counts) -> None:
+        for row in opens:
+            _count(counts, row[OPEN_CALL_TIME])[0] += 1
+        self._open.insert(self._connection, opens)
+
+    def _answer(self, answers: Sequence[Row]) -> None:
+        for row in answers:
+            if row[0] not in self._open.taken:
+                raise Unfit("answered without being open")
+        self._answered.insert(self._connection, answers)
+
+    def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
+        seq, prev_hash = self._seq, self._hash
+        rows = []
+        for closing in closings:
+            count = _count(counts, closing.call_time)
+            count[0] += closing.record_id not in self._open.taken  # else it was counted when it was opened
+            count[1] += 1
+            seq += 1
+            hashed = [*closing.head, seq, *closing.tail]
+            record_hash = chain_hash(prev_hash, hashed)
+            rows.append((*hashed, prev_hash, record_hash, *closing.extension))
+            prev_hash = record_hash
+        if rows:
+            for closing in closings:
+                self._open.vacate(closing.record_id)
+                self._answered.vacate(closing.record_id)
+            self._connection.executemany(INSERT_CDR, rows)
+            self._seq, self._hash = seq, prev_hash
+
+
+@final
+class _Slots:
+    """Which record has which row of a table of calls in progress.
+
+    A new row overwrites one that was vacated in the same transaction: deleting and inserting would change
+    twice the pages.
+    """
+
+    __slots__ = ("_delete", "_free", "_insert", "_read", "_top", "_vacated", "taken")
+
+    def __init__(self, table: str, insert: str) -> None:
+        self.taken: dict[object, int] = {}  # record_id -> slot
+        self._free: list[int] = []
+        self._vacated: list[int] = []  # the row is still there
+        self._top = 0
+        self._insert = insert.replace("INSERT", "REPLACE", 1)
+        self._delete = f"DELETE FROM {table} WHERE slot = ?"
+        self._read = f"SELECT record_id, slot FROM {table}"
+
+    def read(self, connection: sqlite3.Connection) -> None:
+        """Forget everything and read the table."""
+        self.taken = dict(connection.execute(self._read))
+        used = set(self.taken.values())
+        self._top = max(used, default=0)
+        self._free = [slot for slot in range(self._top, 0, -1) if slot not in used]
+        self._vacated = []
+
+    def vacate(self, record_id: object) -> None:
+        """The row of that record, if it has one, can be overwritten or cleared."""
+        slot = self.taken.pop(record_id, None)
+        if slot is not None:
+            self._vacated.append(slot)
+
+    def insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Rows begin with record_id; `slot` is put before it. Unfit when a record has a row already."""
+        if not rows:
+            return
+        with_slots = []
+        for row in rows:
+            if row[0] in self.taken:
+                raise Unfit("opened or answered twice")
+            self.taken[row[0]] = slot = self._take()
+            with_slots.append((slot, *row))
+        connection.executemany(self._insert, with_slots)
+
+    def clear(self, connection: sqlite3.Connection) -> None:
+        """Delete the rows that were vacated and not overwritten."""
+        if self._vacated:
+            connection.executemany(self._delete, [(slot,) for slot in self._vacated])
+            self._free += self._vacated
+            self._vacated = []
+
+    def _take(self) -> int:
+        if self._vacated:
+            return self._vacated.pop()
+        if self._free:
+            return self._free.pop()
+        self._top += 1
+        return self._top
+
+
+def _count(counts: _Counts, call_time: object) -> list[int]:
+    """[attempts, records] of the UTC day of the attempt."""
+    return counts.setdefault(str(call_time)[:10], [0, 0])

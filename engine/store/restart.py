@@ -1,0 +1,126 @@
+"""What a start does with the attempts that the last run left open: each gets its record, NODE_RESTART."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final, cast, final
+
+from engine.core.records import (
+    EXTENSION_COLUMNS,
+    FIELDS,
+    NODE_RESTART_ANSWERED,
+    RELEASE,
+    ReleaseCause,
+    bill_seconds,
+    elapsed_ms,
+)
+from engine.store.crypto import NumberCipher
+from engine.store.database import RECORDS, lock_records, open_database, store_errors
+from engine.store.ledger import Ledger
+from engine.store.rows import ANSWER_COLUMNS, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
+
+ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
+REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
+CLOCK_SLACK_S: Final = 60.0  # spooled records stand later in the chain than their release: look back further
+
+_TAIL_COLUMNS: Final = ("kind", "caller_call_id", "caller_cseq", "caller_branch", "sip_status", "q850")
+_LEFT_OPEN: Final = (
+    f"SELECT {', '.join(f'call_open.{name}' for name in OPEN_COLUMNS)}, call_answer.slot,"
+    f" {', '.join(f'call_answer.{name}' for name in ANSWER_COLUMNS)}"
+    " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE node = ? ORDER BY record_id LIMIT ?"
+)
+_Row = dict[str, object]
+
+
+@final
+class RecentAttempt:
+    """An attempt that ended shortly before this start: a repeat of its request gets this answer again."""
+
+    __slots__ = ("caller_branch", "caller_call_id", "caller_cseq", "kind", "q850", "sip_status")
+
+    def __init__(
+        self, kind: str, caller_call_id: str, caller_cseq: int, caller_branch: str, sip_status: int, q850: int
+    ) -> None:
+        self.kind = kind  # voice | message
+        self.caller_call_id = caller_call_id
+        self.caller_cseq = caller_cseq
+        self.caller_branch = caller_branch
+        self.sip_status = sip_status
+        self.q850 = q850
+
+
+def close_left_open(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
+    """Close every open row of `node` in records.db at `wall_s` (seconds since the epoch), before its writer
+    starts.
+
+    Returns the attempts that ended within the last 32 s, those just closed included, latest first. StoreError
+    when the store cannot be used.
+    """
+    lock = lock_records(path)
+    try:
+        return _close_rows(path, cipher, node, wall_s)
+    finally:
+        os.close(lock)
+
+
+def _close_rows(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
+    connection = open_database(path, RECORDS, cipher)
+    try:
+        with store_errors(path):
+            ledger = Ledger(connection, node)
+            while rows := connection.execute(_LEFT_OPEN, (node, ROWS_AT_ONCE)).fetchall():
+                ledger.write([], [], [_closing(_as_left(row), cipher, wall_s) for row in rows])
+            return _recent(connection, node, wall_s)
+    finally:
+        connection.close()
+
+
+def _as_left(values: tuple[object, ...]) -> _Row:
+    """An open row as its last step left it: what the answer changed stands in call_answer."""
+    row = dict(zip(OPEN_COLUMNS, values, strict=False))
+    answer_slot, *answer = values[len(OPEN_COLUMNS) :]
+    if answer_slot is not None:
+        row.update(zip(ANSWER_COLUMNS, answer, strict=True))
+    return row
+
+
+def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:
+    """The record of one open row: what the row knows, and an end by restart."""
+    for name in NUMBER_COLUMNS:
+        blob = row[name]
+        if isinstance(blob, bytes):
+            row[name] = cipher.encrypt(cipher.decrypt(blob, f"call_open.{name}"), f"cdr.{name}")
+    answered_s, rang_s = _seconds(row["answer_time"]), _seconds(row["ring_time"])
+    duration_ms = elapsed_ms(answered_s, wall_s)
+    cause = ReleaseCause.NODE_RESTART
+    row["release_time"] = utc_text(wall_s)
+    row["ring_ms"] = elapsed_ms(rang_s, answered_s if answered_s is not None else wall_s)
+    row["duration_ms"] = duration_ms
+    row["duration_source"] = "wall"
+    row["bill_seconds"] = bill_seconds(duration_ms)
+    row["release_direction"] = "platform"
+    row["release_cause"] = cause.value
+    row["sip_status"], row["q850"] = RELEASE[cause] if answered_s is None else NODE_RESTART_ANSWERED
+    names = FIELDS[:-2]
+    extension = (*[row[name] for name in EXTENSION_COLUMNS], cipher.key_id)
+    return Closing([row[name] for name in names[:SEQ]], [row[name] for name in names[SEQ + 1 :]], extension)
+
+
+def _recent(connection: sqlite3.Connection, node: str, wall_s: float) -> list[RecentAttempt]:
+    """From the end of the chain backwards, as far as a repeat may still come."""
+    columns = ", ".join(_TAIL_COLUMNS)
+    query = f"SELECT coalesce(release_time, call_time), {columns} FROM cdr WHERE node = ? ORDER BY seq DESC"
+    recent = []
+    for release_time, *values in connection.execute(query, (node,)):
+        released_s = _seconds(release_time)
+        if released_s is None or released_s < wall_s - REPEAT_S - CLOCK_SLACK_S:
+            break
+        if released_s >= wall_s - REPEAT_S:
+            recent.append(RecentAttempt(*values))
+    return recent
+
+
+def _seconds(text: object) -> float | None:
+    return None if text is None else utc_seconds(cast(str, text))

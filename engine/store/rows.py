@@ -1,0 +1,179 @@
+"""From a record's snapshot to stored rows and back to text: times, JSON, cipher text, column lists.
+
+All of it runs in the writer thread, outside any transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, Final, final
+
+from engine.core.records import EXTENSION_COLUMNS, FIELDS, RECORD_COLUMNS
+from engine.store.crypto import NumberCipher
+
+NUMBER_COLUMNS: Final = ("caller", "callee", "group_member")
+TIME_COLUMNS: Final = ("call_time", "call_out_time", "ring_time", "answer_time", "release_time")
+
+# Known only when an attempt has ended: not in call_open.
+_END_COLUMNS: Final = frozenset((
+    "release_time", "ring_ms", "duration_ms", "duration_source", "bill_seconds", "release_direction",
+    "release_cause", "sip_status", "q850",
+))  # fmt: skip
+# What may have changed between the opening of a call and its answer: these columns stand in call_answer.
+ANSWER_COLUMNS: Final = (
+    "egress_peer", "attempts", "callee_call_id", "call_out_time", "ring_time", "answer_time", "decided_by",
+    "icid_out",
+)  # fmt: skip
+
+OPEN_COLUMNS: Final = tuple(name for name in RECORD_COLUMNS if name not in _END_COLUMNS)
+HASHED: Final = FIELDS[:-2]  # all but prev_hash and hash
+CDR_COLUMNS: Final = (*FIELDS, *EXTENSION_COLUMNS, "key_id")
+SEQ: Final = FIELDS.index("seq")
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id"))
+INSERT_ANSWER: Final = _insert("call_answer", ("slot", "record_id", *ANSWER_COLUMNS, "dialogs", "key_id"))
+INSERT_CDR: Final = _insert("cdr", CDR_COLUMNS)
+
+Row = tuple[object, ...]
+OPEN_CALL_TIME: Final = OPEN_COLUMNS.index("call_time")
+
+_AT: Final = {name: index for index, name in enumerate(RECORD_COLUMNS)}
+_RECORD_ID: Final = _AT["record_id"]
+_CALL_TIME: Final = _AT["call_time"]
+_ATTEMPTS: Final = _AT["attempts"]
+_CALLER_CALL_ID: Final = _AT["caller_call_id"]
+_CALLER_BRANCH: Final = _AT["caller_branch"]
+_ICID_IN: Final = _AT["icid_in"]
+_TIMES: Final = tuple(_AT[name] for name in TIME_COLUMNS)
+_NUMBERS: Final = tuple((_AT[name], f"call_open.{name}", f"cdr.{name}") for name in NUMBER_COLUMNS)
+_EXTENSION_AT: Final = len(RECORD_COLUMNS) - len(EXTENSION_COLUMNS)
+_pick_open: Final = itemgetter(*[_AT[name] for name in OPEN_COLUMNS])
+_pick_answer: Final = itemgetter(*[_AT[name] for name in ANSWER_COLUMNS])
+_MEMO_LIMIT: Final = 4096  # entries; a memo that is full starts anew
+
+_extra_to_json: Final = json.JSONEncoder(
+    separators=(",", ":"), default=lambda value: {"latin1": value.decode("latin-1")}
+).encode
+
+
+@final
+class RowMaker:
+    """Makes rows from snapshots (`CallRecord.snapshot`, order of RECORD_COLUMNS). For one thread."""
+
+    def __init__(self, cipher: NumberCipher, boot_id: str) -> None:
+        self._cipher = cipher
+        self._key_id = cipher.key_id
+        self._boot_id = boot_id
+        self._clock = UtcText()
+        self._targets: dict[tuple[str, str], str] = {}
+
+    def open_row(self, values: Row) -> Row:
+        """Parameters of INSERT_OPEN behind `slot`; ValueError without call_time."""
+        stored = self._with_times(values)
+        for at, column, _ in _NUMBERS:
+            number = values[at]
+            stored[at] = self._cipher.encrypt(number, column) if number else None  # type: ignore[arg-type]
+        return (*_pick_open(stored), self._boot_id, self._key_id)
+
+    def answer_row(self, values: Row, extra: object) -> Row:
+        """Parameters of INSERT_ANSWER behind `slot`; ValueError without call_time.
+
+        `extra`: None, or JSON values and bytes, nested in tuples, lists and dicts; bytes become {"latin1":
+        text}.
+        """
+        dialogs = None if extra is None else self._cipher.encrypt(_extra_to_json(extra), "call_answer.dialogs")
+        return (values[_RECORD_ID], *_pick_answer(self._with_times(values)), dialogs, self._key_id)
+
+    def closing(self, values: Row) -> Closing:
+        """What the ledger needs to append the record; ValueError without call_time."""
+        stored = self._with_times(values)
+        for at, _, column in _NUMBERS:
+            number = values[at]
+            stored[at] = self._cipher.encrypt(number, column) if number else None  # type: ignore[arg-type]
+        return Closing(stored[:SEQ], stored[SEQ:_EXTENSION_AT], (*stored[_EXTENSION_AT:], self._key_id))
+
+    def _with_times(self, values: Row) -> list[Any]:
+        """A copy with times and attempts as text; numbers still in clear."""
+        stored: list[Any] = list(values)
+        if stored[_CALL_TIME] is None:
+            raise ValueError("a record without call_time")
+        for at in _TIMES:
+            if stored[at] is not None:
+                stored[at] = self._clock.text(stored[at])
+        stored[_ATTEMPTS] = self._attempts_json(stored[_ATTEMPTS])
+        # The three that a peer chooses freely: what is no text must not cost the attempt its record.
+        if not (stored[_CALLER_CALL_ID].isascii() and stored[_CALLER_BRANCH].isascii() and stored[_ICID_IN].isascii()):
+            for at in (_CALLER_CALL_ID, _CALLER_BRANCH, _ICID_IN):
+                stored[at] = stored[at].encode("utf-8", "backslashreplace").decode()
+        return stored
+
+    def _attempts_json(self, attempts: Iterable[tuple[str, str, int, int, int | None]]) -> str:
+        """The `attempts` column: a JSON array of objects; `bye` only where a BYE was relayed and answered."""
+        tries = []
+        for peer, target, status, ms, bye in attempts:
+            head = self._targets.get((peer, target))
+            if head is None:
+                if len(self._targets) >= _MEMO_LIMIT:
+                    self._targets.clear()
+                head = json.dumps({"peer": peer, "target": target}, ensure_ascii=False, separators=(",", ":"))[:-1]
+                self._targets[peer, target] = head
+            tail = "}" if bye is None else f',"bye":{bye}}}'
+            tries.append(f'{head},"status":{status},"ms":{ms}{tail}')
+        return f"[{','.join(tries)}]"
+
+
+@final
+class Closing:
+    """A record that is ready but for `seq`, `prev_hash` and `hash`."""
+
+    __slots__ = ("extension", "head", "tail")
+
+    def __init__(self, head: list[object], tail: list[object], extension: Row) -> None:
+        self.head = head  # FIELDS before seq: record_id, node
+        self.tail = tail  # FIELDS after seq, up to icid_out
+        self.extension = extension  # EXTENSION_COLUMNS and key_id
+
+    @property
+    def record_id(self) -> object:
+        return self.head[0]
+
+    @property
+    def call_time(self) -> object:
+        return self.tail[_CALL_TIME - SEQ]
+
+
+@final
+class UtcText:
+    """Seconds since the epoch as RFC 3339 UTC with milliseconds, with a memo of seconds. For one thread."""
+
+    def __init__(self) -> None:
+        self._prefixes: dict[int, str] = {}
+
+    def text(self, seconds: float) -> str:
+        """2026-11-24T01:02:03.456Z, rounded to the millisecond."""
+        second, ms = divmod(round(seconds * 1000.0), 1000)
+        prefix = self._prefixes.get(second)
+        if prefix is None:
+            if len(self._prefixes) >= _MEMO_LIMIT:
+                self._prefixes.clear()
+            prefix = self._prefixes[second] = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{prefix}{ms:03d}Z"
+
+
+def utc_text(seconds: float) -> str:
+    """RFC 3339 UTC with milliseconds, for single use."""
+    return UtcText().text(seconds)
+
+
+def utc_seconds(text: str) -> float:
+    """Seconds since the epoch of a stored time."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,1 @@
+"""The stack on asyncio: sockets and the one timer."""

@@ -1,0 +1,122 @@
+"""One ordered path from the wire to a sans-I/O core and back, and one timer for all of its timers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, final
+
+from sipstack.events import Flow, Output, SendMessage
+
+
+class Core(Protocol):
+    """What an endpoint drives. `now` is the loop's monotonic time in seconds."""
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
+        """Bytes of one message from `flow`."""
+
+    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
+        """A message could not be sent to `flow`."""
+
+    def handle_timer(self, now: float) -> list[Output]:
+        """Time has come for something."""
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is wanted next."""
+
+
+class Transport(Protocol):
+    """Puts bytes on the wire; False when that failed at once."""
+
+    def send(self, data: bytes, flow: Flow) -> bool:
+        """Sends, or says that it could not."""
+
+    def close(self) -> None:
+        """Closes the socket."""
+
+
+@final
+class Endpoint:
+    """Feeds a core and does what it says, in its order. Everything happens in the loop's thread, without a task.
+
+    `execute` gets the outputs that are no SendMessage. `on_fault` gets what the core or `execute` raised: a bug of ours
+    costs the message that met it, never the node.
+    """
+
+    def __init__(self, core: Core, execute: Callable[[Output], None], on_fault: Callable[[Exception], None]) -> None:
+        self._core = core
+        self._execute = execute
+        self._on_fault = on_fault
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
+        self._transports: dict[str, Transport] = {}
+        self._is_open = True
+
+    def add_transport(self, name: str, transport: Transport) -> None:
+        """Registers the transport that carries flows of this name ("UDP")."""
+        self._transports[name] = transport
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """Called by a transport for each message."""
+        try:
+            outputs = self._core.receive(data, flow, self._loop.time())
+        except Exception as fault:
+            self._on_fault(fault)
+            outputs = []
+        self.perform(outputs)
+
+    def perform(self, outputs: list[Output]) -> None:
+        """Does what a core's verb returned, then sets the timer anew. Once it is closed, nothing is sent any more."""
+        for output in outputs:
+            try:
+                if isinstance(output, SendMessage):
+                    self._send(output)
+                else:
+                    self._execute(output)
+            except Exception as fault:
+                self._on_fault(fault)
+        self._arm()
+
+    def close(self) -> None:
+        """Ends the timer and the transports. The core hears of nothing any more."""
+        self._is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for transport in self._transports.values():
+            transport.close()
+
+    def _send(self, output: SendMessage) -> None:
+        transport = self._transports.get(output.flow.transport)
+        if self._is_open and (transport is None or not transport.send(output.data, output.flow)):
+            # Not from here: the core may be in the middle of the step that made this output.
+            self._loop.call_soon(self._transport_failed, output.flow)
+
+    def _transport_failed(self, flow: Flow) -> None:
+        self._guarded(lambda: self._core.transport_failed(flow, self._loop.time()))
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._guarded(lambda: self._core.handle_timer(self._loop.time()))
+
+    def _guarded(self, verb: Callable[[], list[Output]]) -> None:
+        if not self._is_open:
+            return
+        try:
+            outputs = verb()
+        except Exception as fault:
+            self._on_fault(fault)
+            outputs = []
+        self.perform(outputs)
+
+    def _arm(self) -> None:
+        deadline = self._core.next_deadline() if self._is_open else None
+        if self._timer is not None:
+            if deadline is not None and deadline >= self._armed_for:
+                return  # it fires early enough; it looks again then
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._armed_for = deadline
+            self._timer = self._loop.call_at(deadline, self._fire)

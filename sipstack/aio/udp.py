@@ -1,0 +1,95 @@
+"""SIP over UDP: one datagram, one message (RFC 3261 §18)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final, cast, final
+
+from sipstack.aio.endpoint import Endpoint
+from sipstack.events import Flow
+
+# Room for a burst of 4,000 INVITEs of 1 KiB while the loop is busy elsewhere; the kernel caps it as it likes.
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+
+# What the kernel says about one datagram or about itself, not about the way: like a datagram lost, and no reason to
+# fail every other request on that way.
+LOST_ERRNOS: Final = frozenset((errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM))
+
+
+@lru_cache(maxsize=4096)
+def _is_address(host: str) -> bool:
+    """False for a name: `sendto` would look it up, and the whole loop would wait for the answer."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@final
+class UdpTransport(asyncio.DatagramProtocol):
+    """One UDP socket of an endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._transport: asyncio.DatagramTransport | None = None
+        self._failed = False
+        self.local: tuple[str, int] = ("", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast("asyncio.DatagramTransport", transport)  # 3.11's own does not derive from the class
+        self.local = transport.get_extra_info("sockname")[:2]
+
+    def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
+        """Straight to the core: no task, no queue."""
+        self._endpoint.received(data, Flow("UDP", source[0], source[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """Called within `sendto` when the kernel refuses: no route, no permission."""
+        self._failed = not (isinstance(exc, OSError) and exc.errno in LOST_ERRNOS)
+
+    def send(self, data: bytes, flow: Flow) -> bool:
+        """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
+        if self._transport is None or self._transport.is_closing() or not _is_address(flow.host):
+            return False
+        self._failed = False
+        self._transport.sendto(data, (flow.host, flow.port))
+        return not self._failed
+
+    def close(self) -> None:
+        """Closes the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def bind_udp(host: str, port: int) -> socket.socket:
+    """A bound, non-blocking socket. Raises OSError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        with contextlib.suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        opened.bind((host, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+async def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
+    """Registers a bound socket with the endpoint; from now on its datagrams arrive."""
+    _, transport = await asyncio.get_running_loop().create_datagram_endpoint(lambda: UdpTransport(endpoint), sock=bound)
+    endpoint.add_transport("UDP", transport)
+    return transport
+
+
+async def open_udp(endpoint: Endpoint, host: str, port: int) -> UdpTransport:
+    """Binds and serves in one go. Raises OSError when the address cannot be had."""
+    return await serve_udp(endpoint, bind_udp(host, port))

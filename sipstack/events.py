@@ -1,0 +1,146 @@
+"""What happened (past tense) and what is to be done (imperative): the language between the layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    from sipstack.client_transaction import ClientTransaction
+    from sipstack.errors import RemoteSipError
+    from sipstack.message import Message
+    from sipstack.server_transaction import ServerTransaction
+
+
+@final
+class Flow:
+    """Where a message came from or goes to: transport, remote IP address and port. Compared by value."""
+
+    __slots__ = ("host", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int) -> None:
+        self.transport = transport
+        self.host = host
+        self.port = port
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Flow):
+            return NotImplemented
+        return (self.transport, self.host, self.port) == (other.transport, other.host, other.port)
+
+    def __hash__(self) -> int:
+        return hash((self.transport, self.host, self.port))
+
+    def __repr__(self) -> str:
+        return f"{self.transport.lower()}:{self.host}:{self.port}"
+
+
+class Output:
+    """Base of everything that a verb returns: events for the transaction user and commands for the shell."""
+
+    __slots__ = ()
+
+
+@final
+class SendMessage(Output):
+    """Put these bytes on the wire."""
+
+    __slots__ = ("data", "flow")
+
+    def __init__(self, data: bytes, flow: Flow) -> None:
+        self.data = data
+        self.flow = flow
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SendMessage):
+            return NotImplemented
+        return (self.data, self.flow) == (other.data, other.flow)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@final
+class RequestReceived(Output):
+    """A new request, its transaction just made. Never an ACK, never a CANCEL that matches an INVITE."""
+
+    __slots__ = ("flow", "request", "transaction")
+
+    def __init__(self, transaction: ServerTransaction, request: Message, flow: Flow) -> None:
+        self.transaction = transaction
+        self.request = request
+        self.flow = flow
+
+
+@final
+class AckReceived(Output):
+    """An ACK that belongs to no transaction: for a 2xx (RFC 3261 §13.3.1.4), or a stray."""
+
+    __slots__ = ("flow", "request")
+
+    def __init__(self, request: Message, flow: Flow) -> None:
+        self.request = request
+        self.flow = flow
+
+
+@final
+class CancelReceived(Output):
+    """A CANCEL and the INVITE transaction that it matches (§9.2). `transaction` is the CANCEL's own."""
+
+    __slots__ = ("invite", "request", "transaction")
+
+    def __init__(self, transaction: ServerTransaction, invite: ServerTransaction, request: Message) -> None:
+        self.transaction = transaction
+        self.invite = invite
+        self.request = request
+
+
+@final
+class ResponseReceived(Output):
+    """A response that its client transaction passes up."""
+
+    __slots__ = ("flow", "response", "transaction")
+
+    def __init__(self, transaction: ClientTransaction, response: Message, flow: Flow) -> None:
+        self.transaction = transaction
+        self.response = response
+        self.flow = flow
+
+
+@final
+class RequestTimedOut(Output):
+    """Timer B or F: no final answer to our request in 64*T1."""
+
+    __slots__ = ("transaction",)
+
+    def __init__(self, transaction: ClientTransaction) -> None:
+        self.transaction = transaction
+
+
+@final
+class RequestFailed(Output):
+    """The transport could not send our request (§8.1.3.1: treat like 503)."""
+
+    __slots__ = ("transaction",)
+
+    def __init__(self, transaction: ClientTransaction) -> None:
+        self.transaction = transaction
+
+
+@final
+class AckMissed(Output):
+    """Timer H: no ACK for our failure response in 64*T1."""
+
+    __slots__ = ("transaction",)
+
+    def __init__(self, transaction: ServerTransaction) -> None:
+        self.transaction = transaction
+
+
+@final
+class MalformedReceived(Output):
+    """Bytes that are no SIP message; `error.message` is set when they can be answered."""
+
+    __slots__ = ("error", "flow")
+
+    def __init__(self, error: RemoteSipError, flow: Flow) -> None:
+        self.error = error
+        self.flow = flow

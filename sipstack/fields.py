@@ -1,0 +1,132 @@
+"""Typed values of header fields, and the rows and lists that hold them."""
+
+from __future__ import annotations
+
+from typing import final
+
+from sipstack.errors import RemoteSipError
+from sipstack.grammar import CSEQ, DIGITS, SOURCE_PARAM, VIA
+from sipstack.limits import MAX_LIST_VALUES
+from sipstack.uri import check_host_port, parse_params
+
+SEQUENCE_LIMIT = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
+
+
+@final
+class Via:
+    """The top Via: where an answer goes and which transaction it belongs to (RFC 3261 §20.42).
+
+    `sent_by` is `host` or `host:port` in lower case; `port` is 0 when absent; `branch` is "" when absent.
+    `rest` holds the values below the top one in the same row, with the comma, else "".
+    """
+
+    __slots__ = ("branch", "host", "params", "port", "rest", "sent_by", "text", "transport")
+
+    def __init__(self, text: str, transport: str, host: str, port: int, params: str, rest: str) -> None:
+        self.text = text
+        self.transport = transport
+        self.host = host
+        self.port = port
+        self.params = params
+        self.rest = rest
+        self.sent_by = f"{host}:{port}" if port else host
+        self.branch = ""
+
+    def param(self, name: str) -> str | None:
+        """Value of a parameter; None when absent or without a value."""
+        return parse_params(self.params).get(name)
+
+    @property
+    def asks_rport(self) -> bool:
+        """True when the sender wants its answer at the port that it sent from (RFC 3581 §4)."""
+        return "rport" in self.params.lower() and "rport" in parse_params(self.params)
+
+    def with_source(self, host: str, port: int) -> str:
+        """The value as an answer carries it: `received` when the source is not sent-by (§18.2.1) or rport is asked for.
+
+        What the sender itself wrote into `received` or `rport` goes; IPv6 is written without brackets (RFC 5118 §4.5).
+        """
+        if self.asks_rport:
+            return f"{self._without_source()};rport={port};received={host}"
+        if self.host.strip("[]") != host:
+            return f"{self._without_source()};received={host}"
+        return self.text
+
+    def _without_source(self) -> str:
+        """The value without `received` and `rport`."""
+        return SOURCE_PARAM.sub("", self.text)
+
+
+def split_list(value: str) -> list[str]:
+    """Splits a comma-separated row outside quotes and angle brackets (§7.3.1). Raises RemoteSipError past the limit."""
+    if "," not in value:
+        return [value]
+    parts: list[str] = []
+    start = 0
+    quoted = escaped = False
+    depth = 0
+    for position, char in enumerate(value):
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char == "<":
+            depth += 1
+        elif char == ">":
+            depth = 0
+        elif char == "," and not depth:
+            parts.append(value[start:position].strip(" \t"))
+            start = position + 1
+            if len(parts) >= MAX_LIST_VALUES:
+                raise RemoteSipError("too many values in one header field")
+    parts.append(value[start:].strip(" \t"))
+    return parts
+
+
+def parse_top_via(row: str) -> Via:
+    """Reads the first value of a Via row. Raises RemoteSipError when it is malformed."""
+    top, rest = row, ""
+    if "," in row:
+        top = split_list(row)[0]
+        rest = row[row.index(top) + len(top) :]
+        if "" in split_list(rest)[1:]:
+            raise RemoteSipError("Via has an empty value")
+    match = VIA.fullmatch(top.strip(" \t"))
+    if match is None:
+        raise RemoteSipError("Via is malformed")
+    transport, host, port, params = match.groups()
+    via = Via(top.strip(" \t"), transport.upper(), host.lower(), check_host_port(host, port), params, rest)
+    lead, found, tail = params.partition(";branch=")
+    if found and '"' not in lead:  # the usual spelling, without a dictionary
+        via.branch = tail.partition(";")[0].strip(" \t")
+    else:
+        via.branch = via.param("branch") or ""
+    return via
+
+
+def parse_cseq(value: str) -> tuple[int, str]:
+    """`314 INVITE` -> (314, "INVITE"). Raises RemoteSipError when malformed or at 2**31 and above."""
+    match = CSEQ.fullmatch(value)
+    if match is None or int(match.group(1)) >= SEQUENCE_LIMIT:
+        raise RemoteSipError("CSeq is malformed or out of range")
+    return int(match.group(1)), match.group(2)
+
+
+def parse_number(value: str, limit: int, what: str) -> int:
+    """ASCII digits below `limit`. Raises RemoteSipError otherwise; "+1", "1_0" and other digits are malformed."""
+    if len(value) > 20 or DIGITS.fullmatch(value) is None or int(value) >= limit:
+        raise RemoteSipError(f"{what} is malformed or out of range")
+    return int(value)
+
+
+def parse_rack(value: str) -> tuple[int, int, str]:
+    """RAck `776656 1 INVITE` -> (rseq, cseq, method) (RFC 3262 §7.2). Raises RemoteSipError when malformed."""
+    rseq, _, cseq = value.partition(" ")
+    number, method = parse_cseq(cseq.strip(" \t"))
+    return parse_number(rseq, 2**32, "RAck"), number, method
+
+
+def option_tags(rows: list[str]) -> list[str]:
+    """Option tags of Supported, Require and Proxy-Require rows, in order and in lower case."""
+    return [tag.lower() for row in rows for tag in split_list(row) if tag]

@@ -1,0 +1,96 @@
+"""Names of header fields as small integers: compact forms, spellings and the canonical way to write them.
+
+Source: RFC 3261 §7.3.3 and §20, RFC 3262, 3265, 3311, 3323, 3325, 3326, 3428, 4028.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from sipstack.errors import RemoteSipError
+from sipstack.grammar import TOKEN
+from sipstack.limits import MAX_NAME_SPELLINGS
+
+OTHER: Final = 0
+VIA: Final = 1
+FROM: Final = 2
+TO: Final = 3
+CALL_ID: Final = 4
+CSEQ: Final = 5
+CONTACT: Final = 6
+MAX_FORWARDS: Final = 7
+CONTENT_LENGTH: Final = 8
+CONTENT_TYPE: Final = 9
+ROUTE: Final = 10
+RECORD_ROUTE: Final = 11
+REQUIRE: Final = 12
+SUPPORTED: Final = 13
+PROXY_REQUIRE: Final = 14
+P_ASSERTED_IDENTITY: Final = 15
+CONTENT_ENCODING: Final = 16
+RSEQ: Final = 17
+RACK: Final = 18
+SESSION_EXPIRES: Final = 19
+MIN_SE: Final = 20
+REASON: Final = 21
+RETRY_AFTER: Final = 22
+TIMESTAMP: Final = 23
+ALLOW: Final = 24
+CONTENT_DISPOSITION: Final = 25
+
+_NAMES: Final[tuple[tuple[int, str, str], ...]] = (
+    (VIA, "Via", "v"),
+    (FROM, "From", "f"),
+    (TO, "To", "t"),
+    (CALL_ID, "Call-ID", "i"),
+    (CSEQ, "CSeq", ""),
+    (CONTACT, "Contact", "m"),
+    (MAX_FORWARDS, "Max-Forwards", ""),
+    (CONTENT_LENGTH, "Content-Length", "l"),
+    (CONTENT_TYPE, "Content-Type", "c"),
+    (ROUTE, "Route", ""),
+    (RECORD_ROUTE, "Record-Route", ""),
+    (REQUIRE, "Require", ""),
+    (SUPPORTED, "Supported", "k"),
+    (PROXY_REQUIRE, "Proxy-Require", ""),
+    (P_ASSERTED_IDENTITY, "P-Asserted-Identity", ""),
+    (CONTENT_ENCODING, "Content-Encoding", "e"),
+    (RSEQ, "RSeq", ""),
+    (RACK, "RAck", ""),
+    (SESSION_EXPIRES, "Session-Expires", "x"),
+    (MIN_SE, "Min-SE", ""),
+    (REASON, "Reason", ""),
+    (RETRY_AFTER, "Retry-After", ""),
+    (TIMESTAMP, "Timestamp", ""),
+    (ALLOW, "Allow", ""),
+    (CONTENT_DISPOSITION, "Content-Disposition", ""),
+)
+
+# Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).
+SINGLE: Final = (FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH, CONTENT_TYPE)
+
+CANONICAL: Final[dict[int, str]] = {number: name for number, name, _ in _NAMES}
+
+
+@final
+class HeaderIds(dict[str, int]):
+    """Spelling -> id. A spelling is folded once and then remembered, up to a bound.
+
+    A name that is no token raises RemoteSipError: the line is not a header field at all.
+    """
+
+    def __missing__(self, spelling: str) -> int:
+        name = spelling.rstrip(" \t")  # HCOLON allows space before the colon (§25.1)
+        if TOKEN.fullmatch(name) is None:
+            raise RemoteSipError("a line is no header field")
+        number = _FOLDED.get(name.lower(), OTHER)
+        if len(self) < MAX_NAME_SPELLINGS:
+            self[spelling] = number
+        return number
+
+
+_FOLDED: Final[dict[str, int]] = {
+    spelling.lower(): number for number, name, compact in _NAMES for spelling in (name, compact) if spelling
+}
+
+HEADER_IDS: Final = HeaderIds({name: number for number, name, _ in _NAMES})

@@ -1,0 +1,144 @@
+"""A SIP message, indexed by header line.
+
+The head is decoded once into lines and each line gets the id of its field; a value is cut out of its line when it
+is asked for. Messages that leave are built by joining lines (`render`), never by editing one that came in.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from sipstack.fields import Via, parse_number
+from sipstack.headers import CANONICAL, MAX_FORWARDS, OTHER, VIA
+from sipstack.uri import Uri
+
+ENCODING: Final = "utf-8"
+ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
+
+
+def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
+    """Joins a message; Content-Length is added last, always (RFC 3261 §20.14)."""
+    head = "\r\n".join(lines)
+    return f"{start_line}\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode(ENCODING, ERRORS) + body
+
+
+@final
+class Message:
+    """A request (`status` 0) or a response that has passed the parser.
+
+    `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers). The typed
+    attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
+    CSeq, which for a request is the request's own. `tags` are "" when absent (RFC 2543 peers send none).
+    """
+
+    __slots__ = (
+        "body",
+        "call_id",
+        "cseq",
+        "from_tag",
+        "ids",
+        "lines",
+        "method",
+        "reason",
+        "status",
+        "to_tag",
+        "top_via",
+        "uri",
+        "uri_text",
+    )
+
+    def __init__(self, start_line: tuple[str, int, str], lines: list[str], ids: list[int], body: bytes) -> None:
+        self.uri_text, self.status, self.reason = start_line
+        self.lines = lines
+        self.ids = ids
+        self.body = body
+        self.uri: Uri | None = None
+        self.method = ""
+        self.cseq = 0
+        self.call_id = ""
+        self.from_tag = ""
+        self.to_tag = ""
+        self.top_via: Via | None = None
+
+    @property
+    def is_request(self) -> bool:
+        """True for a request."""
+        return self.status == 0
+
+    @property
+    def is_provisional(self) -> bool:
+        """True for a 1xx response."""
+        return 100 <= self.status < 200
+
+    @property
+    def is_final(self) -> bool:
+        """True for a response that ends its transaction."""
+        return self.status >= 200
+
+    def value(self, header: int) -> str | None:
+        """The first row of a field, without the name; None when there is none."""
+        if header not in self.ids:
+            return None
+        return self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")
+
+    def values(self, header: int) -> list[str]:
+        """All rows of a field, in order."""
+        return [
+            line.partition(":")[2].strip(" \t")
+            for line, number in zip(self.lines, self.ids, strict=True)
+            if number == header
+        ]
+
+    def named(self, name: str) -> list[str]:
+        """All rows of a field by its name, for fields that have no id of their own."""
+        wanted = name.lower()
+        found: list[str] = []
+        for line, number in zip(self.lines, self.ids, strict=True):
+            if number == OTHER:
+                spelling, _, value = line.partition(":")
+                if spelling.rstrip(" \t").lower() == wanted:
+                    found.append(value.strip(" \t"))
+        return found
+
+    def line(self, header: int) -> str:
+        """The first row of a field with its name written canonically; "" when there is none."""
+        value = self.value(header)
+        return "" if value is None else f"{CANONICAL[header]}: {value}"
+
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
+        value = self.value(MAX_FORWARDS)
+        return None if value is None else parse_number(value, 256, "Max-Forwards")
+
+    def via_lines(self, source_host: str, source_port: int) -> list[str]:
+        """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""
+        rows = self.values(VIA)
+        via = self.top_via
+        if via is not None:
+            rows[0] = via.with_source(source_host, source_port) + via.rest
+        return [f"Via: {row}" for row in rows]
+
+    def start_line(self) -> str:
+        """The first line as it would be sent."""
+        if self.status:
+            return f"SIP/2.0 {self.status:03d} {self.reason}"
+        return f"{self.method} {self.uri_text} SIP/2.0"
+
+    def to_bytes(self) -> bytes:
+        """The message as bytes; Content-Length is ours, the rest as it stands in `lines`."""
+        kept = [line for line in self.lines if not _is_content_length(line)]
+        return render(self.start_line(), kept, self.body)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable: compared, never a key
+
+    def __repr__(self) -> str:
+        return f"<Message {self.method} {self.status or 'request'}>"  # no number may reach a log by accident
+
+
+def _is_content_length(line: str) -> bool:
+    return line.partition(":")[0].rstrip(" \t").lower() in ("content-length", "l")

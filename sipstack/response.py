@@ -1,0 +1,107 @@
+"""Building responses: what is copied from the request, once, and what is ours (RFC 3261 §8.2.6)."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from sipstack import headers as h
+from sipstack.events import Flow
+from sipstack.message import Message, render
+
+REASON_PHRASES: Final[dict[int, str]] = {
+    100: "Trying",
+    180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    421: "Extension Required",
+    422: "Session Interval Too Small",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    484: "Address Incomplete",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    489: "Bad Event",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Server Time-out",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+    603: "Decline",
+    606: "Not Acceptable",
+}
+
+
+def reason_phrase(status: int) -> str:
+    """Our phrase for a status code: a peer's own words never cross."""
+    return REASON_PHRASES.get(status) or _BY_CLASS[status // 100]
+
+
+_BY_CLASS: Final = {
+    1: "Progress",
+    2: "OK",
+    3: "Redirect",
+    4: "Request Failure",
+    5: "Server Failure",
+    6: "Global Failure",
+}
+
+
+@final
+class ResponseHead:
+    """The rows that every response to one request starts with, copied once: Via, From, To, Call-ID, CSeq."""
+
+    __slots__ = ("_after_to", "_before_to", "_timestamp", "_to", "has_to_tag")
+
+    def __init__(self, request: Message, source_host: str, source_port: int) -> None:
+        self._before_to = request.via_lines(source_host, source_port)
+        self._keep(self._before_to, request, h.FROM)
+        self._to = request.line(h.TO)
+        self.has_to_tag = bool(request.to_tag)
+        self._after_to: list[str] = []
+        self._keep(self._after_to, request, h.CALL_ID)
+        self._keep(self._after_to, request, h.CSEQ)
+        self._timestamp = request.line(h.TIMESTAMP)
+
+    @staticmethod
+    def _keep(rows: list[str], request: Message, header: int) -> None:
+        row = request.line(header)
+        if row:
+            rows.append(row)
+
+    def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
+        """A response with our reason phrase. `to_tag` is added unless the request's To had one already (§8.2.6.2)."""
+        rows = self._before_to.copy()
+        if self._to:
+            rows.append(f"{self._to};tag={to_tag}" if to_tag and not self.has_to_tag else self._to)
+        rows += self._after_to
+        if status == 100 and self._timestamp:
+            rows.append(self._timestamp)  # §8.2.6.1
+        if lines:
+            rows += lines
+        return render(f"SIP/2.0 {status} {reason_phrase(status)}", rows, body)
+
+
+def response_flow(request: Message, flow: Flow) -> Flow:
+    """Where an answer goes over UDP: the source where rport asks for it, else its host and sent-by's port (§18.2.2)."""
+    via = request.top_via
+    if via is None or via.asks_rport or (via.port or 5060) == flow.port:
+        return flow
+    return Flow(flow.transport, flow.host, via.port or 5060)

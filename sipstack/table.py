@@ -1,0 +1,61 @@
+"""State machines as tables: `(state, input) -> (state, action)`, each row with the line that it comes from."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from sipstack.errors import LocalSipError
+
+Row = tuple[int, int, int, int, str]  # state, input, next state, action, source
+
+
+@final
+class Table:
+    """A complete machine. One without a row for a pair, or with two, is a LocalSipError at import, not in a call."""
+
+    __slots__ = ("_actions", "_next", "actions", "inputs", "name", "rows", "states", "width")
+
+    def __init__(
+        self,
+        name: str,
+        states: tuple[str, ...],
+        inputs: tuple[str, ...],
+        actions: tuple[str, ...],
+        rows: tuple[Row, ...],
+    ) -> None:
+        self.name: Final = name
+        self.states: Final = states
+        self.inputs: Final = inputs
+        self.actions: Final = actions
+        self.rows: Final = rows
+        self.width: Final = len(inputs)
+        self._next = [-1] * (len(states) * len(inputs))
+        self._actions = [-1] * (len(states) * len(inputs))
+        for state, event, following, action, source in rows:
+            if not (0 <= state < len(states) and 0 <= event < len(inputs)):
+                raise LocalSipError(f"{name}: row {state}, {event} is outside of the table")
+            place = state * self.width + event
+            known = 0 <= following < len(states) and 0 <= action < len(actions)
+            if self._next[place] >= 0 or not source or not known:
+                raise LocalSipError(f"{name}: bad row for {states[state]}, {inputs[event]}")
+            self._next[place] = following
+            self._actions[place] = action
+        for place, following in enumerate(self._next):
+            if following < 0:
+                state, event = divmod(place, self.width)
+                raise LocalSipError(f"{name}: no row for {states[state]}, {inputs[event]}")
+
+    def next_state(self, state: int, event: int) -> int:
+        """The state after `event` in `state`."""
+        return self._next[state * self.width + event]
+
+    def action(self, state: int, event: int) -> int:
+        """What `event` in `state` makes us do."""
+        return self._actions[state * self.width + event]
+
+    def lines(self) -> list[str]:
+        """The rows in words, `Calling | Timer A | Calling | retransmit`: for tests and documents."""
+        return [
+            f"{self.states[state]} | {self.inputs[event]} | {self.states[following]} | {self.actions[action]}"
+            for state, event, following, action, _ in self.rows
+        ]

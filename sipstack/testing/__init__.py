@@ -1,0 +1,1 @@
+"""For tests: conversations on a fake clock, and a lossy link between two ends."""

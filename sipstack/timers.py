@@ -1,0 +1,106 @@
+"""Base timers, durations, and the wheel that holds every timer of the stack (RFC 3261 §17 Table 4, RFC 6026)."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from typing import Final, final
+
+SECONDS: Final = 1.0
+MILLISECONDS: Final = 0.001
+
+T1_S: Final = 500 * MILLISECONDS  # round-trip estimate
+T2_S: Final = 4 * SECONDS  # longest gap between repeats of a non-INVITE request or an INVITE response
+T4_S: Final = 5 * SECONDS  # longest time that a message stays in the network
+
+
+@final
+class Timing:
+    """Durations in seconds, all derived from T1 so that tests can run on a short one.
+
+    `transaction_s` is 64*T1: Timers B, F, H, J, L and M. T2 and T4 keep their ratio to T1 (8 and 10). Timer D is at
+    least 32 s over UDP (§17.1.1.2), which is 64*T1 at the default T1.
+    """
+
+    __slots__ = ("t1_s", "t2_s", "t4_s", "transaction_s")
+
+    def __init__(self, t1_s: float = T1_S) -> None:
+        self.t1_s = t1_s
+        self.t2_s = t1_s * (T2_S / T1_S)
+        self.t4_s = t1_s * (T4_S / T1_S)
+        self.transaction_s = 64 * t1_s
+
+
+class TimerOwner:
+    """Whoever sets timers on a wheel."""
+
+    __slots__ = ()
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """Called with the code that was given to `TimerWheel.set`."""
+        raise NotImplementedError
+
+
+@final
+class Timer:
+    """One timer on the wheel. Cancelling forgets the owner at once; the entry itself goes when its time comes."""
+
+    __slots__ = ("code", "owner")
+
+    def __init__(self, owner: TimerOwner, code: int) -> None:
+        self.owner: TimerOwner | None = owner
+        self.code = code
+
+    def cancel(self) -> None:
+        """Never fires afterwards. Cancelling twice does no harm."""
+        self.owner = None
+
+
+@final
+class TimerWheel:
+    """Timers in slots of one tick: setting is an append, cancelling a store, and only live slots are looked at.
+
+    A timer fires at the end of its slot: never early, late by less than a tick.
+    """
+
+    __slots__ = ("_order", "_slots", "tick_s")
+
+    def __init__(self, tick_s: float = 10 * MILLISECONDS) -> None:
+        self.tick_s = tick_s
+        self._slots: dict[int, deque[Timer]] = {}
+        self._order: list[int] = []
+
+    def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
+        """Sets a timer `delay_s` seconds from `now` (monotonic seconds); a time already past counts as now."""
+        slot = int((now + max(delay_s, 0.0)) / self.tick_s - 1e-6) + 1
+        timer = Timer(owner, code)
+        waiting = self._slots.get(slot)
+        if waiting is None:
+            self._slots[slot] = deque((timer,))
+            heappush(self._order, slot)
+        else:
+            waiting.append(timer)
+        return timer
+
+    def next_deadline(self) -> float | None:
+        """When the next slot ends that holds a timer, cancelled ones included; None when nothing waits."""
+        return self._order[0] * self.tick_s if self._order else None
+
+    def fire(self, now: float) -> None:
+        """Fires the timers whose time has come, in order; one cancelled by an earlier one of its slot stays silent.
+
+        What an owner raises comes out; the timers behind it wait for the next call.
+        """
+        limit = now + 1e-6 * self.tick_s
+        while self._order and self._order[0] * self.tick_s <= limit:
+            waiting = self._slots[self._order[0]]
+            while waiting:
+                timer = waiting.popleft()
+                owner = timer.owner
+                if owner is not None:
+                    timer.owner = None
+                    owner.timer_fired(timer.code, now)
+            del self._slots[heappop(self._order)]
+
+    def __len__(self) -> int:
+        return sum(1 for slot in self._slots.values() for timer in slot if timer.owner is not None)

@@ -1,0 +1,190 @@
+"""Matching messages to transactions (RFC 3261 §17.1.3, §17.2.3), and the verbs of the stack.
+
+Each verb returns what is to be done: SendMessage for the shell, the other outputs for the transaction user.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, final
+
+from sipstack import headers as h
+from sipstack.client_transaction import ClientTransaction
+from sipstack.errors import RemoteSipError
+from sipstack.events import (
+    AckReceived,
+    CancelReceived,
+    Flow,
+    MalformedReceived,
+    Output,
+    RequestReceived,
+    SendMessage,
+)
+from sipstack.message import ENCODING, ERRORS, Message
+from sipstack.parser import parse
+from sipstack.response import ResponseHead, response_flow
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import TimerWheel, Timing
+from sipstack.transaction import TransactionContext
+from sipstack.uri import parse_name_addr
+
+MAGIC_COOKIE: Final = "z9hG4bK"
+
+
+@final
+class Transactions:
+    """All transactions of one node. `now` is monotonic seconds throughout."""
+
+    __slots__ = ("_context", "counters", "wheel")
+
+    def __init__(self, timing: Timing) -> None:
+        self.wheel = TimerWheel()
+        self._context = TransactionContext(timing, self.wheel)
+        self.counters = {"malformed": 0, "stray_responses": 0, "retransmissions_in": 0, "merged": 0}
+
+    @property
+    def timing(self) -> Timing:
+        """The durations in force."""
+        return self._context.timing
+
+    def __len__(self) -> int:
+        return len(self._context.clients) + len(self._context.servers)
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
+        """Bytes of one datagram. Whatever they are, this returns: bad ones come back as MalformedReceived."""
+        try:
+            message = parse(data)
+        except RemoteSipError as error:
+            if not data.strip(b"\r\n\0"):
+                return []  # a keep-alive (RFC 5626 §3.5.1; NULs from old phones)
+            self.counters["malformed"] += 1
+            return [MalformedReceived(error, flow)]
+        if message.status:
+            self._response(message, flow, now)
+        else:
+            self._request(message, flow, now)
+        return self._take()
+
+    def start(self, transaction: ClientTransaction, now: float) -> list[Output]:
+        """Sends a request of ours."""
+        transaction.start(self._context, now)
+        return self._take()
+
+    def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> list[Output]:
+        """Answers a request; an answer that the transaction's state does not allow is dropped, as its table says."""
+        transaction.respond(status, data, now)
+        return self._take()
+
+    def abandon(self, transaction: ServerTransaction) -> None:
+        """Ends a server transaction that gets no answer."""
+        transaction.abandon()
+
+    def drop(self, transaction: ClientTransaction) -> None:
+        """Ends a client transaction whose answer interests nobody any more."""
+        transaction.drop()
+
+    def transport_failed(self, flow: Flow) -> list[Output]:
+        """The shell could not send to `flow`: every request on its way there has failed (§18.4).
+
+        Responses on their way there are sent again when they are asked for again (RFC 6026 §8.8).
+        """
+        for transaction in [t for t in self._context.clients.values() if t.flow == flow]:
+            if isinstance(transaction, ClientTransaction):
+                transaction.transport_failed()
+        return self._take()
+
+    def handle_timer(self, now: float) -> list[Output]:
+        """Fires what is due."""
+        self.wheel.fire(now)
+        return self._take()
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is wanted next."""
+        return self.wheel.next_deadline()
+
+    def _take(self) -> list[Output]:
+        out = self._context.out
+        self._context.out = []
+        return out
+
+    def _response(self, message: Message, flow: Flow, now: float) -> None:
+        via = message.top_via
+        transaction = self._context.clients.get(f"{via.branch} {message.method}") if via is not None else None
+        # More than one Via: it was meant for somebody behind us, and nobody is (§8.1.3.3).
+        is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
+        if is_ours and isinstance(transaction, ClientTransaction):
+            transaction.response_received(message, flow, now)
+        else:
+            self.counters["stray_responses"] += 1  # §17.1.3, RFC 6026 §7.3: dropped, never forwarded
+
+    def _request(self, message: Message, flow: Flow, now: float) -> None:
+        method = message.method
+        key = _server_key(message, "INVITE" if method == "ACK" else method)
+        found = self._context.servers.get(key)
+        if method == "ACK":
+            self._ack(message, found, flow, now)
+        elif isinstance(found, ServerTransaction):
+            self.counters["retransmissions_in"] += 1
+            found.request_again()
+        else:
+            self._new_request(message, key, flow, now)
+
+    def _ack(self, message: Message, found: object, flow: Flow, now: float) -> None:
+        """An ACK ends its failed INVITE, or is the transaction user's: for a 2xx (§13.3.1.4, RFC 6026 §7.1)."""
+        if isinstance(found, ServerTransaction) and not found.is_accepted:
+            found.ack_received(now)
+        else:
+            self._context.out.append(AckReceived(message, flow))
+
+    def _new_request(self, message: Message, key: object, flow: Flow, now: float) -> None:
+        transaction = ServerTransaction(message, flow)
+        if not transaction.start(self._context, key):
+            self.counters["merged"] += 1
+            transaction.respond(482, transaction.head.build(482, _stateless_tag(message)), now)
+            return
+        invite = self._invite_of(message, flow) if message.method == "CANCEL" else None
+        if invite is not None:
+            self._context.out.append(CancelReceived(transaction, invite, message))
+        else:
+            self._context.out.append(RequestReceived(transaction, message, flow))
+
+    def _invite_of(self, cancel: Message, flow: Flow) -> ServerTransaction | None:
+        """The INVITE that a CANCEL means (§9.2): it must come from the same host, so that nobody else can cancel."""
+        invite = self._context.servers.get(_server_key(cancel, "INVITE"))
+        if isinstance(invite, ServerTransaction) and invite.source.host == flow.host:
+            return invite
+        return None
+
+
+def _server_key(message: Message, method: str) -> object:
+    """Branch, sent-by and method (§17.2.3); for RFC 2543 peers what they keep the same over retransmissions."""
+    via = message.top_via
+    if via is None:
+        raise RemoteSipError("no Via")
+    if via.branch.startswith(MAGIC_COOKIE) and len(via.branch) > len(MAGIC_COOKIE):
+        return f"{via.branch} {via.sent_by} {method}"
+    return (message.uri_text, message.from_tag, message.call_id, message.cseq, via.text, method)
+
+
+def answer_malformed(event: MalformedReceived) -> list[Output]:
+    """The stateless answer to bytes that break the grammar; nothing when it cannot be addressed."""
+    request = event.error.message
+    if request is None:
+        return []
+    head = ResponseHead(request, event.flow.host, event.flow.port)
+    data = head.build(event.error.status_hint, _stateless_tag(request))
+    return [SendMessage(data, response_flow(request, event.flow))]
+
+
+def _stateless_tag(request: Message) -> str:
+    """A To tag for an answer that nobody remembers, the same for every copy (§8.2.6.2, §8.2.7).
+
+    "" when To has one already or cannot be read. Letters only: a digit could be taken for part of a number.
+    """
+    try:
+        if parse_name_addr(request.value(h.TO) or "").param("tag"):
+            return ""
+    except RemoteSipError:
+        return ""
+    digest = sha256("\r\n".join(request.lines).encode(ENCODING, ERRORS)).digest()
+    return "".join(chr(ord("a") + octet % 26) for octet in digest[:12])

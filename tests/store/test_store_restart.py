@@ -1,0 +1,159 @@
+"""What a start does with what the last run left open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.core.records import CallRecord
+from engine.store import restart
+from engine.store.crypto import NumberCipher
+from engine.store.database import RECORDS, lock_records, open_database
+from engine.store.errors import StoreError
+from engine.store.ledger import Ledger
+from engine.store.restart import close_left_open
+from engine.store.rows import RowMaker
+from engine.store.verify import verify
+
+MakeRecord = Callable[..., CallRecord]
+Rows = Callable[..., list[sqlite3.Row]]
+
+
+def leave(
+    path: Path, cipher: NumberCipher, opens: list[CallRecord], answers: tuple[CallRecord, ...] = (),
+    ends: tuple[CallRecord, ...] = (),
+) -> None:  # fmt: skip
+    """A run that ended without closing what it had opened."""
+    connection = open_database(path, RECORDS, cipher)
+    maker = RowMaker(cipher, "last boot")
+    for node in sorted({record.node for record in (*opens, *ends)}):
+        Ledger(connection, node).write(
+            [maker.open_row(one.snapshot()) for one in opens if one.node == node],
+            [maker.answer_row(one.snapshot(), ("dialogs",)) for one in answers if one.node == node],
+            [maker.closing(one.snapshot()) for one in ends if one.node == node],
+        )
+    connection.close()
+
+
+def test_an_empty_store_has_nothing_to_close(records_db: Path, cipher: NumberCipher, now: float) -> None:
+    assert close_left_open(records_db, cipher, "veil-1", now) == []
+    report = verify(records_db)
+    assert report.is_clean
+    assert report.nodes == ()
+
+
+def test_a_call_that_rang_is_closed_unanswered(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    leave(records_db, cipher, [make_record("a", call_out_time=now + 0.1, ring_time=now + 1)])
+    recent = close_left_open(records_db, cipher, "veil-1", now + 5)
+    row = rows(records_db, "SELECT * FROM cdr")[0]
+    assert (row["record_id"], row["seq"], row["release_cause"]) == ("a", 1, "NODE_RESTART")
+    assert (row["sip_status"], row["q850"], row["release_direction"]) == (500, 41, "platform")
+    assert row["release_time"] == "2026-11-24T01:02:08.456Z"
+    assert (row["ring_ms"], row["duration_ms"], row["bill_seconds"]) == (4000, 0, 0)
+    assert row["duration_source"] == "wall"
+    assert cipher.decrypt(row["caller"], "cdr.caller") == "13800138000"
+    assert cipher.decrypt(row["callee"], "cdr.callee") == "13900139000"
+    assert (row["caller_cseq"], row["caller_branch"], row["group_member"]) == (1, "z9hG4bKa", None)
+    assert rows(records_db, "SELECT * FROM call_open") == []
+    assert [(one.kind, one.caller_call_id, one.caller_cseq, one.caller_branch) for one in recent] == [
+        ("voice", "a@127.0.0.12", 1, "z9hG4bKa")
+    ]
+    assert (recent[0].sip_status, recent[0].q850) == (500, 41)
+    assert verify(records_db).is_clean
+
+
+def test_an_answered_call_lasts_until_the_restart(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    answered = make_record(
+        "a", ring_time=now + 1, answer_time=now + 3, egress_peer="other", callee_call_id="second", icid_out="i"
+    )
+    leave(records_db, cipher, [make_record("a")], (answered,))
+    recent = close_left_open(records_db, cipher, "veil-1", now + 63.2)
+    row = rows(records_db, "SELECT * FROM cdr")[0]
+    assert (row["sip_status"], row["q850"], row["release_cause"]) == (200, 41, "NODE_RESTART")
+    assert (row["ring_ms"], row["duration_ms"], row["bill_seconds"]) == (2000, 60200, 61)
+    assert (row["answer_time"], row["egress_peer"]) == ("2026-11-24T01:02:06.456Z", "other")
+    assert (row["callee_call_id"], row["icid_out"]) == ("second", "i")
+    assert [one.sip_status for one in recent] == [200]
+    assert rows(records_db, "SELECT * FROM call_answer") == []
+    assert verify(records_db).is_clean
+
+
+def test_a_clock_that_went_back_gives_no_negative_duration(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    record = make_record("a", answer_time=now + 3)
+    leave(records_db, cipher, [record], (record,))
+    close_left_open(records_db, cipher, "veil-1", now - 3600)
+    row = rows(records_db, "SELECT duration_ms, bill_seconds FROM cdr")[0]
+    assert tuple(row) == (0, 0)
+
+
+def test_what_another_node_left_is_not_ours(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    leave(records_db, cipher, [make_record("a"), make_record("b", node="veil-2")])
+    close_left_open(records_db, cipher, "veil-1", now)
+    assert [row[0] for row in rows(records_db, "SELECT record_id FROM cdr")] == ["a"]
+    assert [row[0] for row in rows(records_db, "SELECT record_id FROM call_open")] == ["b"]
+    assert verify(records_db).is_clean
+
+
+def test_many_are_closed_in_several_transactions(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restart, "ROWS_AT_ONCE", 3)
+    leave(records_db, cipher, [make_record(f"r{number}") for number in range(10)])
+    assert len(close_left_open(records_db, cipher, "veil-1", now)) == 10
+    report = verify(records_db)
+    assert report.is_clean
+    assert (report.records, report.nodes[0].open) == (10, 0)
+
+
+def test_only_what_may_still_be_repeated_is_remembered(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float
+) -> None:
+    ends = (
+        make_record("very old", release_time=now - 3000),
+        make_record("old", release_time=now - 33),
+        make_record("late in the chain", release_time=now - 20, kind="message", sip_status=200, q850=16),
+        make_record("just too old", release_time=now - 32.1),
+        make_record("refused", call_time=now - 1, release_time=None, sip_status=404, q850=1),
+    )
+    leave(records_db, cipher, [make_record("open")], ends=ends)
+    recent = close_left_open(records_db, cipher, "veil-1", now)
+    assert [(one.caller_call_id, one.sip_status, one.q850) for one in recent] == [
+        ("open@127.0.0.12", 500, 41),
+        ("refused@127.0.0.12", 404, 1),
+        ("late in the chain@127.0.0.12", 200, 16),
+    ]
+    assert [one.kind for one in recent] == ["voice", "voice", "message"]
+
+
+def test_closing_twice_closes_once(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    leave(records_db, cipher, [make_record("a")])
+    first = close_left_open(records_db, cipher, "veil-1", now)
+    second = close_left_open(records_db, cipher, "veil-1", now + 10)
+    assert [one.caller_call_id for one in first] == [one.caller_call_id for one in second]
+    assert len(rows(records_db, "SELECT * FROM cdr")) == 1
+
+
+def test_a_store_with_a_writer_is_left_alone(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    leave(records_db, cipher, [make_record("a")])
+    lock = lock_records(records_db)
+    with pytest.raises(StoreError, match="another node is running"):
+        close_left_open(records_db, cipher, "veil-1", now)
+    assert len(rows(records_db, "SELECT * FROM call_open")) == 1
+    import os
+
+    os.close(lock)
