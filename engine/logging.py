@@ -5,6 +5,7 @@ Whoever logs masks real numbers itself; what was forgotten is masked here, and s
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -35,12 +36,12 @@ def set_up_logging(level: str, form: str, stream: IO[str] | None = None) -> stru
     `level` and `form` are values of `[log]`. What libraries log through the standard library comes along, from
     warnings on. A stream that cannot be written to loses lines, never the program.
     """
-    file = stream or sys.stderr
+    file = stream or sys.stderr or io.StringIO()  # a process can be started with its stderr closed
     least = logging.getLevelNamesMapping()[level.upper()]
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "console":
         plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(colors=file.isatty(), exception_formatter=plain)
+        renderer = structlog.dev.ConsoleRenderer(colors=not file.closed and file.isatty(), exception_formatter=plain)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -102,9 +103,11 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._logger.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info)
-        except Exception:  # a message that does not fit its arguments
-            self.handleError(record)
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # a message that does not fit its arguments
+            message = str(record.msg)
+        level = min(record.levelno // 10 * 10, logging.CRITICAL)  # the levels that structlog has names for
+        self._logger.log(level, message, library=record.name, exc_info=record.exc_info)
 
 
 @final

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from sipstack.errors import RemoteSipError
-from sipstack.grammar import CSEQ, DIGITS, SOURCE_PARAM, VIA
-from sipstack.limits import MAX_LIST_VALUES
-from sipstack.uri import check_host_port, parse_params
+from sipstack.grammar import CSEQ, DIGITS, PARAM, RACK, VIA
+from sipstack.limits import MAX_LIST_VALUES, MAX_METHOD_CHARS
+from sipstack.uri import check_host_port, parse_params, token_param
 
-SEQUENCE_LIMIT = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
+SEQUENCE_LIMIT: Final = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
+
+_SOURCE_PARAMS: Final = ("received", "rport")
 
 
 @final
@@ -44,17 +46,21 @@ class Via:
     def with_source(self, host: str, port: int) -> str:
         """The value as an answer carries it: `received` when the source is not sent-by (§18.2.1) or rport is asked for.
 
-        What the sender itself wrote into `received` or `rport` goes; IPv6 is written without brackets (RFC 5118 §4.5).
+        What the sender itself wrote into `received` and `rport` goes; IPv6 is written without brackets (RFC 5118 §4.5).
         """
         if self.asks_rport:
             return f"{self._without_source()};rport={port};received={host}"
         if self.host.strip("[]") != host:
             return f"{self._without_source()};received={host}"
-        return self.text
+        return self._without_source()
 
     def _without_source(self) -> str:
-        """The value without `received` and `rport`."""
-        return SOURCE_PARAM.sub("", self.text)
+        """The value without `received` and `rport`; what a quoted string holds is no parameter."""
+        folded = self.params.lower()
+        if "received" not in folded and "rport" not in folded:
+            return self.text
+        kept = [param.group() for param in PARAM.finditer(self.params) if param[1].lower() not in _SOURCE_PARAMS]
+        return self.text.removesuffix(self.params) + "".join(kept)
 
 
 def split_list(value: str) -> list[str]:
@@ -97,18 +103,24 @@ def parse_top_via(row: str) -> Via:
         raise RemoteSipError("Via is malformed")
     transport, host, port, params = match.groups()
     via = Via(top.strip(" \t"), transport.upper(), host.lower(), check_host_port(host, port), params, rest)
-    lead, found, tail = params.partition(";branch=")
-    if found and '"' not in lead:  # the usual spelling, without a dictionary
-        via.branch = tail.partition(";")[0].strip(" \t")
-    else:
-        via.branch = via.param("branch") or ""
+    via.branch = _branch(params)
     return via
 
 
+def _branch(params: str) -> str:
+    """The branch or "". Raises RemoteSipError when it is no token, or when rport, received or it repeats."""
+    folded = params.lower()
+    if folded.count("branch") == 1 and folded.count("rport") < 2 and folded.count("received") < 2 and '"' not in params:
+        found, value = params.partition(";branch=")[1:]
+        if found:  # the usual spelling, without a dictionary
+            return value.partition(";")[0].rstrip(" \t")
+    return token_param(params, "branch")
+
+
 def parse_cseq(value: str) -> tuple[int, str]:
-    """`314 INVITE` -> (314, "INVITE"). Raises RemoteSipError when malformed or at 2**31 and above."""
+    """`314 INVITE` -> (314, "INVITE"). Raises RemoteSipError when malformed, too long, or at 2**31 and above."""
     match = CSEQ.fullmatch(value)
-    if match is None or int(match.group(1)) >= SEQUENCE_LIMIT:
+    if match is None or int(match.group(1)) >= SEQUENCE_LIMIT or len(match.group(2)) > MAX_METHOD_CHARS:
         raise RemoteSipError("CSeq is malformed or out of range")
     return int(match.group(1)), match.group(2)
 
@@ -122,11 +134,15 @@ def parse_number(value: str, limit: int, what: str) -> int:
 
 def parse_rack(value: str) -> tuple[int, int, str]:
     """RAck `776656 1 INVITE` -> (rseq, cseq, method) (RFC 3262 §7.2). Raises RemoteSipError when malformed."""
-    rseq, _, cseq = value.partition(" ")
-    number, method = parse_cseq(cseq.strip(" \t"))
-    return parse_number(rseq, 2**32, "RAck"), number, method
+    match = RACK.fullmatch(value)
+    if match is None:
+        raise RemoteSipError("RAck is malformed")
+    return parse_number(match.group(1), 2**32, "RAck"), *parse_cseq(match.group(2))
 
 
 def option_tags(rows: list[str]) -> list[str]:
-    """Option tags of Supported, Require and Proxy-Require rows, in order and in lower case."""
-    return [tag.lower() for row in rows for tag in split_list(row) if tag]
+    """Option tags of Supported, Require and Proxy-Require rows, in order and in lower case.
+
+    They are tokens: a quoted comma splits like any other, and what comes out of it is no option that anybody has.
+    """
+    return [tag for row in rows for part in row.lower().split(",") if (tag := part.strip(" \t"))]

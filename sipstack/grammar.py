@@ -1,6 +1,9 @@
 """Regular expressions of the SIP grammar, each under the production of RFC 3261 §25.1 that it implements.
 
 All are written over ASCII: `\\d`, `\\w` and `$` are not used, since they match more in Python than the RFC allows.
+Runs of one character class are possessive (`++`, `*+`) and alternatives start differently, so that no character is
+tried in two ways: the work for a text grows with its length alone, however it ends. Groups are not possessive:
+CPython before 3.11.5 matches those wrongly (gh-106052).
 """
 
 from __future__ import annotations
@@ -12,8 +15,12 @@ from typing import Final
 TOKEN_CHARS: Final = r"[A-Za-z0-9\-.!%*_+`'~]"
 TOKEN: Final = re.compile(rf"{TOKEN_CHARS}+")
 
+# What no header section holds but in a quoted-pair: CTL of RFC 2234, TAB left out since it is LWS.
+CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
 # quoted-string = SWS DQUOTE *(qdtext / quoted-pair) DQUOTE
-QUOTED_STRING: Final = r'"(?:[^"\\]|\\[^\r\n])*+"'
+_QDTEXT: Final = r'[^"\\\x00-\x08\x0a-\x1f\x7f]'
+QUOTED_STRING: Final = rf'"{_QDTEXT}*+(?:\\[^\r\n]{_QDTEXT}*+)*"'
 
 # hostname, IPv4address, IPv6reference. Names may carry "_" (Windows and container hosts do), which RFC 3261 forbids.
 HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?)"
@@ -22,54 +29,57 @@ HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_
 PORT: Final = r"[0-9]{1,5}"
 
 # gen-value = token / host / quoted-string; an IPv6 address without brackets appears in `received` (RFC 5118 §4.5),
-# hence the colon. The three forms start differently and are possessive, so that nothing is ever tried twice.
-GEN_VALUE: Final = rf"(?>{QUOTED_STRING}|\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-.!%*_+`'~:]++)"
+# hence the colon.
+GEN_VALUE: Final = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-.!%*_+`'~:]++)"
 
-# generic-param = token [ EQUAL gen-value ], with the LWS that SEMI and EQUAL allow on both sides
-GENERIC_PARAM: Final = rf"{TOKEN_CHARS}++(?:[ \t]*=[ \t]*{GEN_VALUE})?"
-PARAM: Final = re.compile(rf"[ \t]*;[ \t]*({TOKEN_CHARS}+)(?:[ \t]*=[ \t]*({GEN_VALUE}))?")
+# SEMI generic-param; generic-param = token [ EQUAL gen-value ], with the LWS that SEMI and EQUAL allow on both sides
+GENERIC_PARAM: Final = rf"[ \t]*+;[ \t]*+{TOKEN_CHARS}++(?:[ \t]*+=[ \t]*+{GEN_VALUE})?"
+PARAM: Final = re.compile(rf"[ \t]*+;[ \t]*+({TOKEN_CHARS}++)(?:[ \t]*+=[ \t]*+({GEN_VALUE}))?")
 
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params )
 VIA: Final = re.compile(
-    rf"[Ss][Ii][Pp][ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN_CHARS}+)[ \t]+"
-    rf"({HOST})(?:[ \t]*:[ \t]*({PORT}))?"
-    rf"((?:[ \t]*;[ \t]*{GENERIC_PARAM})*)[ \t]*"
-)
-
-# via-received and response-port (RFC 3581 §3), outside of quoted strings, for taking them out of a Via
-SOURCE_PARAM: Final = re.compile(
-    rf"[ \t]*;[ \t]*(?:received|rport)(?:[ \t]*=[ \t]*{GEN_VALUE})?(?=[ \t]*(?:;|$))", re.IGNORECASE | re.ASCII
+    rf"[Ss][Ii][Pp][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+({TOKEN_CHARS}++)[ \t]++"
+    rf"({HOST})(?:[ \t]*+:[ \t]*+({PORT}))?"
+    rf"((?:{GENERIC_PARAM})*)[ \t]*+"
 )
 
 # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT; display-name = *(token LWS) / quoted-string
 NAME_ADDR: Final = re.compile(
-    rf"[ \t]*((?:{QUOTED_STRING})|(?:{TOKEN_CHARS}+(?:[ \t]+{TOKEN_CHARS}+)*))?[ \t]*"
-    rf"<([A-Za-z][A-Za-z0-9+.\-]*:[^<>\x00-\x20\"\x7f]+)>"
-    rf"((?:[ \t]*;[ \t]*{GENERIC_PARAM})*)[ \t]*"
+    rf"[ \t]*+({QUOTED_STRING}|{TOKEN_CHARS}++(?:[ \t]++{TOKEN_CHARS}++)*)?[ \t]*+"
+    rf"<([A-Za-z][A-Za-z0-9+.\-]*+:[^<>\x00-\x20\"\x7f]++)>"
+    rf"((?:{GENERIC_PARAM})*)[ \t]*+"
 )
 
 # addr-spec without brackets: "?", "," and ";" would belong to the header field (§20), so none may stand in the URI
 BARE_ADDR: Final = re.compile(
-    rf"[ \t]*([A-Za-z][A-Za-z0-9+.\-]*:[^<>\x00-\x20\"\x7f;,?]+)((?:[ \t]*;[ \t]*{GENERIC_PARAM})*)[ \t]*"
+    rf"[ \t]*+([A-Za-z][A-Za-z0-9+.\-]*+:[^<>\x00-\x20\"\x7f;,?]++)((?:{GENERIC_PARAM})*)[ \t]*+"
 )
 
 # SIP-URI = ("sip:" / "sips:") [ userinfo ] hostport uri-parameters [ headers ]
 SIP_URI: Final = re.compile(
     r"([Ss][Ii][Pp][Ss]?):"
-    r"(?:([A-Za-z0-9\-_.!~*'()&=+$,;?/%]+)(?::([A-Za-z0-9\-_.!~*'()&=+$,%]*))?@)?"
+    r"(?:([A-Za-z0-9\-_.!~*'()&=+$,;?/%]++)(?::([A-Za-z0-9\-_.!~*'()&=+$,%]*+))?@)?"
     rf"({HOST})(?::({PORT}))?"
-    r"((?:;[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]+(?:=[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]+)?)*)"
-    r"(?:\?([A-Za-z0-9\-_.!~*'()\[\]/?:+$%&=]+))?"
+    r"((?:;[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]++(?:=[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]++)?)*)"
+    r"(?:\?([A-Za-z0-9\-_.!~*'()\[\]/?:+$%&=]++))?"
 )
 
 # telephone-uri = "tel:" telephone-subscriber (RFC 3966 §3); digits are judged where numbers are understood
-TEL_URI: Final = re.compile(r"[Tt][Ee][Ll]:([+0-9A-Fa-f*#\-.()%]+)((?:;[A-Za-z0-9\-]+(?:=[^;<>\x00-\x20\"\x7f]+)?)*)")
+TEL_URI: Final = re.compile(
+    r"[Tt][Ee][Ll]:([+0-9A-Fa-f*#\-.()%]++)((?:;[A-Za-z0-9\-]++(?:=[^;<>\x00-\x20\"\x7f]++)?)*)"
+)
 
 # absoluteURI = scheme ":" ( hier-part / opaque-part ): only its shape, for schemes that we do not serve (416)
-ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^<>\x00-\x20\"\x7f]+")
+ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[^<>\x00-\x20\"\x7f]++")
+
+# escaped = "%" HEXDIG HEXDIG
+ESCAPED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 # CSeq = 1*DIGIT LWS Method; the sequence number is below 2**31 (§8.1.1.5), so ten digits are enough once zeros are gone
-CSEQ: Final = re.compile(rf"0*([0-9]{{1,10}})[ \t]+({TOKEN_CHARS}+)")
+CSEQ: Final = re.compile(rf"0*([0-9]{{1,10}})[ \t]++({TOKEN_CHARS}++)")
+
+# RAck = response-num LWS CSeq-num LWS Method (RFC 3262 §10)
+RACK: Final = re.compile(rf"([0-9]++)[ \t]++([0-9]++[ \t]++{TOKEN_CHARS}++)")
 
 # callid = word [ "@" word ]; taken as any visible characters (Cisco and SIPp both send more than `word` allows)
 CALL_ID: Final = re.compile(r"[\x21-\x7e]+")

@@ -67,7 +67,24 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).
-SINGLE: Final = (FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH, CONTENT_TYPE)
+# Content-Encoding is a list by its grammar; bodies with two codings are unknown, and a coding overlooked hides a body.
+SINGLE: Final = frozenset((
+    FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_DISPOSITION,
+    RSEQ, RACK, SESSION_EXPIRES, MIN_SE, RETRY_AFTER, TIMESTAMP,
+))  # fmt: skip
+
+# Compact forms of fields that have no id here (RFC 3515, 3841, 3892, 6665, 8224).
+COMPACT: Final[dict[str, str]] = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "d": "request-disposition",
+    "j": "reject-contact",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "u": "allow-events",
+    "y": "identity",
+}
 
 CANONICAL: Final[dict[int, str]] = {number: name for number, name, _ in _NAMES}
 

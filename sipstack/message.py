@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from sipstack.fields import Via, parse_number
-from sipstack.headers import CANONICAL, MAX_FORWARDS, OTHER, VIA
+from sipstack.headers import CANONICAL, COMPACT, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
 
 ENCODING: Final = "utf-8"
@@ -90,13 +90,14 @@ class Message:
         ]
 
     def named(self, name: str) -> list[str]:
-        """All rows of a field by its name, for fields that have no id of their own."""
+        """All rows of a field by its full name, for fields that have no id of their own."""
         wanted = name.lower()
         found: list[str] = []
         for line, number in zip(self.lines, self.ids, strict=True):
             if number == OTHER:
                 spelling, _, value = line.partition(":")
-                if spelling.rstrip(" \t").lower() == wanted:
+                folded = spelling.rstrip(" \t").lower()
+                if COMPACT.get(folded, folded) == wanted:
                     found.append(value.strip(" \t"))
         return found
 

@@ -5,9 +5,10 @@ What is tolerated, and why (strict out, lenient in):
 - empty lines before the start line (RFC 3261 §7.5 asks for it; SIPp and softphones send keep-alives so);
 - no Content-Length on a datagram: the body is the rest (§18.3; RFC 2543 peers);
 - octets behind Content-Length on a datagram are dropped (§18.3);
-- no From tag, no branch, a branch without the cookie: RFC 2543 peers (matched as §17.2.3 says);
+- no From tag, no Max-Forwards, no branch, a branch without the cookie: RFC 2543 peers (matched as §17.2.3 says);
 - "_" in host names (containers and Windows hosts name themselves so);
-- control characters as quoted pairs in a quoted string (they are legal; RFC 4475 §3.1.1.2).
+- control characters as quoted pairs in the quoted strings of From and To (they are legal there; RFC 4475 §3.1.1.2).
+  Legal elsewhere too, but nobody sends them, and other fields may cross to the other party as text.
 
 Everything else that breaks the grammar where we read is an error: whoever reads the same bytes differently from us
 is the way around the privacy gate.
@@ -15,19 +16,24 @@ is the way around the privacy gate.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import parse_cseq, parse_number, parse_top_via, split_list
-from sipstack.grammar import CALL_ID, TOKEN
+from sipstack.grammar import CALL_ID, CONTROL, TOKEN
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
-from sipstack.uri import SipUri, parse_name_addr, parse_params, parse_uri
+from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
 
 # Everything below space but TAB, and DEL: nothing of it may stand in a head but CR LF at the end of a line.
 _CONTROLS: Final = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 _TAG_MARK: Final = ";tag="
+
+# A line end with the continuations behind it. The look-behind lets white space start at its first character only:
+# without it the work would grow with the square of a long run.
+_FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)+")
 
 
 def parse(data: bytes) -> Message:
@@ -36,28 +42,26 @@ def parse(data: bytes) -> Message:
     Raises RemoteSipError; its `message` is set when an answer can be addressed (a request with a Via).
     """
     head, separator, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
-    if not separator:
-        raise _addressable(RemoteSipError("header section does not end"), head)
-    if len(head) > MAX_HEAD_BYTES:
-        raise RemoteSipError("header section is too large", 513)
     try:
+        if not separator:
+            raise RemoteSipError("header section does not end")
+        if len(head) > MAX_HEAD_BYTES:
+            raise RemoteSipError("header section is too large", 513)
         return _parse(head, body)
     except RemoteSipError as error:
-        if error.message is None:
-            _addressable(error, head)
+        error.message = _answerable(head)
         raise
 
 
 def _parse(head: bytes, body: bytes) -> Message:
-    if b"\r\n " in head or b"\r\n\t" in head:
-        head = _unfold(head)
-    lines = head.decode(ENCODING, ERRORS).split("\r\n")
-    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):
-        _check_controls(head)
+    lines = _lines(head)
+    has_controls = len(head) - len(head.translate(None, _CONTROLS)) != 2 * head.count(b"\r\n")
     start_line = lines.pop(0)
     if len(lines) > MAX_HEADER_LINES:
         raise RemoteSipError("too many header fields", 513)
     ids = _index(lines)
+    if has_controls:
+        _check_controls(start_line, lines, ids)
     message = Message(_start_line(start_line), lines, ids, body)
     if message.is_request:
         message.method = start_line.partition(" ")[0]
@@ -68,26 +72,24 @@ def _parse(head: bytes, body: bytes) -> Message:
     return message
 
 
-def _unfold(head: bytes) -> bytes:
-    """Joins continued lines: CRLF and the white space around it become one space (§7.3.1)."""
-    rows: list[bytes] = []
-    for row in head.split(b"\r\n"):
-        if row[:1] in (b" ", b"\t"):
-            if len(rows) < 2 and not rows:
-                raise RemoteSipError("message starts with white space")
-            rows[-1] = rows[-1].rstrip(b" \t") + b" " + row.strip(b" \t")
-        else:
-            rows.append(row)
-    return b"\r\n".join(rows)
+def _lines(head: bytes) -> list[str]:
+    """The lines of a header section; CRLF and the white space around it become one space where a line goes on (§7.3.1).
+
+    The start line never goes on: what looks so stays a line that begins with white space, and is no header field.
+    """
+    if b"\r\n " in head or b"\r\n\t" in head:
+        start, line_end, rest = head.partition(b"\r\n")
+        head = start + line_end + _FOLD.sub(b" ", rest)
+    return head.decode(ENCODING, ERRORS).split("\r\n")
 
 
-def _check_controls(head: bytes) -> None:
-    """Raises unless every control character is a quoted pair; CR and LF never are."""
-    for line in head.split(b"\r\n"):
-        bare = line.replace(b"\\\\", b"")
-        for position, octet in enumerate(bare):
-            if octet in _CONTROLS and (octet in b"\r\n" or bare[position - 1 : position] != b"\\"):
-                raise RemoteSipError("control character in the header section")
+def _check_controls(start_line: str, lines: list[str], ids: list[int]) -> None:
+    """Raises when a control character stands anywhere but in From or To, whose grammar judges it."""
+    if CONTROL.search(start_line) is not None:
+        raise RemoteSipError("control character in the start line")
+    for line, number in zip(lines, ids, strict=True):
+        if number != h.FROM and number != h.TO and CONTROL.search(line) is not None:
+            raise RemoteSipError("control character in the header section")
 
 
 def _index(lines: list[str]) -> list[int]:
@@ -103,7 +105,7 @@ def _index(lines: list[str]) -> list[int]:
 
 def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
-    if line[:8].upper() == "SIP/2.0 ":
+    if _is_sip_2(line[:7]) and line[7:8] == " ":
         status, space, reason = line[8:].partition(" ")
         if not (space or len(line) == 11) or len(status) != 3:
             raise RemoteSipError("status line is malformed")
@@ -114,19 +116,23 @@ def _start_line(line: str) -> tuple[str, int, str]:
     parts = line.split(" ")
     if len(parts) != 3 or TOKEN.fullmatch(parts[0]) is None:
         raise RemoteSipError("request line is malformed")
-    if parts[2].upper() != "SIP/2.0":
-        known = parts[2][:4].upper() == "SIP/"
-        raise RemoteSipError("version is not SIP/2.0", 505 if known else 400)
+    if not _is_sip_2(parts[2]):
+        raise RemoteSipError("version is not SIP/2.0", 505 if parts[2][:4].upper() == "SIP/" else 400)
     if len(parts[1]) > MAX_URI_CHARS:
         raise RemoteSipError("Request-URI is too long", 414)
     return parts[1], 0, ""
 
 
+def _is_sip_2(text: str) -> bool:
+    """SIP-Version in any case (§7.1), of ASCII letters: "ſ" in upper case is "S" too."""
+    return text == "SIP/2.0" or (text.isascii() and text.upper() == "SIP/2.0")
+
+
 def _read_keys(message: Message) -> None:
     """Top Via, From, To, Call-ID and CSeq: mandatory in every message (§8.1.1, §8.2.6.2), each once."""
-    for header in h.SINGLE:
-        if message.ids.count(header) > 1:
-            raise RemoteSipError(f"{h.CANONICAL[header]} stands more than once")
+    single = [header for header in message.ids if header in h.SINGLE]
+    if len(set(single)) < len(single):
+        raise RemoteSipError("a field that may stand once is repeated")
     via = message.value(h.VIA)
     sender = message.value(h.FROM)
     recipient = message.value(h.TO)
@@ -154,7 +160,7 @@ def _tag(value: str) -> str:
         return ""
     if params.startswith(_TAG_MARK) and ";" not in params[5:] and '"' not in params:
         return params[5:].rstrip(" \t")
-    return parse_params(params).get("tag") or ""
+    return token_param(params, "tag")
 
 
 def _read_request(message: Message) -> None:
@@ -163,6 +169,9 @@ def _read_request(message: Message) -> None:
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
     message.uri = uri
     message.max_forwards()
+    if h.P_ASSERTED_IDENTITY in message.ids:
+        for row in message.values(h.P_ASSERTED_IDENTITY):
+            split_list(row)  # for its limit: whoever reads the values takes no error
     if h.CONTACT in message.ids:
         for row in message.values(h.CONTACT):
             for value in split_list(row):
@@ -181,53 +190,45 @@ def _cut_body(message: Message) -> None:
     message.body = message.body[:length]
 
 
-def _addressable(error: RemoteSipError, head: bytes) -> RemoteSipError:
-    """Adds to an error what is needed to answer it: the fields that a response copies, as far as they stand."""
-    lines = _unfold_or_not(head).decode(ENCODING, ERRORS).split("\r\n")
-    start, kept, ids = lines[0], [], []
+def _answerable(head: bytes) -> Message | None:
+    """What is needed to answer a request that breaks the grammar: the fields that a response copies, if they stand.
+
+    None for a response, an ACK, and when there is no Via. A broken top Via is echoed as it is: the answer goes to the
+    source of the datagram (§18.2.2).
+    """
+    lines = _lines(head)
+    method = lines[0].partition(" ")[0]
+    kept: list[str] = []
+    ids: list[int] = []
     for line in lines[1:]:
         name, colon, _ = line.partition(":")
-        number = _FOR_ANSWER.get(name.rstrip(" \t").lower(), 0) if colon else 0
-        if number and (number == h.VIA or number not in ids) and line.isprintable() and len(line) <= MAX_LINE_CHARS:
+        number = _FOR_ANSWER.get(name.rstrip(" \t").lower(), h.OTHER) if colon else h.OTHER
+        if number != h.OTHER and (number == h.VIA or number not in ids) and _is_echoed(line):
             kept.append(line)
             ids.append(number)
-    method = start.partition(" ")[0]
-    if h.VIA not in ids or start[:4].upper() == "SIP/" or method.upper() == "ACK" or TOKEN.fullmatch(method) is None:
-        return error  # a response, an ACK, or nobody to answer to
+    if h.VIA not in ids or method.upper() == "ACK" or TOKEN.fullmatch(method) is None:
+        return None
     partial = Message(("", 0, ""), kept, ids, b"")
+    partial.method = method
     try:
         partial.top_via = parse_top_via(partial.value(h.VIA) or "")
     except RemoteSipError:
-        return _without_via(error, partial)
-    partial.method = method
-    error.message = partial
-    return error
+        partial.top_via = None
+    return partial
+
+
+def _is_echoed(line: str) -> bool:
+    return len(line) <= MAX_LINE_CHARS and CONTROL.search(line) is None
 
 
 _FOR_ANSWER: Final = {
-    spelling.lower(): number
-    for number, spelling in (
-        (h.VIA, "Via"),
-        (h.VIA, "v"),
-        (h.FROM, "From"),
-        (h.FROM, "f"),
-        (h.TO, "To"),
-        (h.TO, "t"),
-        (h.CALL_ID, "Call-ID"),
-        (h.CALL_ID, "i"),
-        (h.CSEQ, "CSeq"),
+    spelling: number
+    for number, *spellings in (
+        (h.VIA, "via", "v"),
+        (h.FROM, "from", "f"),
+        (h.TO, "to", "t"),
+        (h.CALL_ID, "call-id", "i"),
+        (h.CSEQ, "cseq"),
     )
+    for spelling in spellings
 }
-
-
-def _unfold_or_not(head: bytes) -> bytes:
-    try:
-        return _unfold(head)
-    except RemoteSipError:
-        return head
-
-
-def _without_via(error: RemoteSipError, partial: Message) -> RemoteSipError:
-    """A broken top Via can still be echoed: the answer goes to the source of the datagram (§18.2.2)."""
-    error.message = partial
-    return error

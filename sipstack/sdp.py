@@ -31,7 +31,8 @@ class SessionDescription:
 def parse_sdp(body: bytes) -> SessionDescription:
     """Splits a body. Lines may end in LF alone (RFC 4566 §5 asks parsers to take it).
 
-    Raises RemoteSipError when it does not start with v=0, a line is not `x=...`, or o= is missing or doubled.
+    Raises RemoteSipError when it does not start with v=0, a line is not a small letter and "=", or o= is missing or
+    doubled. Strict, since we drop lines by their letter: "I=" is nothing to us, and may be i= to another reader.
     """
     lines = body.replace(b"\r\n", b"\n").split(b"\n")
     while lines and not lines[-1]:
@@ -40,7 +41,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
         raise RemoteSipError("session description is malformed")
     origin_index = 0
     for index, line in enumerate(lines):
-        if line[1:2] != b"=" or b"\r" in line or b"\0" in line:
+        if line[1:2] != b"=" or not b"a" <= line[:1] <= b"z" or b"\r" in line or b"\0" in line:
             raise RemoteSipError("session description is malformed")
         if line.startswith(b"o="):
             if origin_index:

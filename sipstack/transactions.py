@@ -38,7 +38,7 @@ class Transactions:
     __slots__ = ("_context", "counters", "wheel")
 
     def __init__(self, timing: Timing) -> None:
-        self.wheel = TimerWheel()
+        self.wheel = TimerWheel(timing.t1_s / 50)  # 10 ms at the default T1; what is rounded scales with it, too
         self._context = TransactionContext(timing, self.wheel)
         self.counters = {"malformed": 0, "stray_responses": 0, "retransmissions_in": 0, "merged": 0}
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, final
 
 from sipstack.errors import RemoteSipError
-from sipstack.grammar import ABSOLUTE_URI, BARE_ADDR, NAME_ADDR, PARAM, SIP_URI, TEL_URI
+from sipstack.grammar import ABSOLUTE_URI, BARE_ADDR, ESCAPED, NAME_ADDR, PARAM, SIP_URI, TEL_URI
 
 # Parameters that make two URIs differ when only one of them carries it (§19.1.4)
 _DECISIVE_PARAMS: Final = ("user", "ttl", "method", "maddr", "transport")
 
-_HEX: Final = "0123456789ABCDEFabcdef"
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 
 
 def parse_params(text: str) -> dict[str, str | None]:
@@ -23,6 +24,24 @@ def parse_params(text: str) -> dict[str, str | None]:
     for name, value in PARAM.findall(text):
         params.setdefault(name.lower(), _unquote(value) if value else None)
     return params
+
+
+def token_param(text: str, name: str) -> str:
+    """The value of a parameter that tells messages apart (tag, branch) as it stands; "" when it is absent.
+
+    Raises RemoteSipError when it has no value or a quoted one, and when any name stands twice (§7.3.1): an element that
+    reads the other one would file the message elsewhere.
+    """
+    pairs = PARAM.findall(text)
+    found = {spelling.lower(): value for spelling, value in pairs}
+    if len(found) < len(pairs):
+        raise RemoteSipError("a parameter stands twice")
+    if name not in found:
+        return ""
+    value: str = found[name]
+    if not value or value.startswith('"'):
+        raise RemoteSipError(f"{name} is no token")
+    return value
 
 
 def _unquote(value: str) -> str:
@@ -39,23 +58,14 @@ def _unquote(value: str) -> str:
     return "".join(out)
 
 
-def unescape(text: str) -> str:
-    """Decodes %-escapes. A broken escape stays as it stands; octets above 0x7f become surrogates, never letters."""
-    if "%" not in text:
-        return text
-    out: list[str] = []
-    position = 0
-    while position < len(text):
-        char = text[position]
-        pair = text[position + 1 : position + 3]
-        if char == "%" and len(pair) == 2 and pair[0] in _HEX and pair[1] in _HEX:
-            octet = int(pair, 16)
-            out.append(chr(octet) if octet < 0x80 else chr(0xDC00 + octet))
-            position += 3
-        else:
-            out.append(char)
-            position += 1
-    return "".join(out)
+def _comparable(text: str) -> str:
+    """Escapes of unreserved characters decoded, the others in upper case: a reserved one differs from its escape."""
+    return ESCAPED.sub(_decoded, text) if "%" in text else text
+
+
+def _decoded(escape: re.Match[str]) -> str:
+    char = chr(int(escape[0][1:], 16))
+    return char if char in _UNRESERVED else escape[0].upper()
 
 
 def is_ipv6_reference(host: str) -> bool:
@@ -76,7 +86,7 @@ def check_host_port(host: str, port: str | None) -> int:
     if not port:
         return 0
     number = int(port)
-    if number > 65535:
+    if not 0 < number < 65536:
         raise RemoteSipError("port out of range")
     return number
 
@@ -119,18 +129,23 @@ class SipUri:
 
     def equals(self, other: SipUri) -> bool:
         """Comparison of RFC 3261 §19.1.4: user case-sensitive, host not, escapes decoded, decisive parameters."""
-        if (self.scheme, unescape(self.user), self.password) != (other.scheme, unescape(other.user), other.password):
+        if self._identity() != other._identity():
             return False
-        if (self.host.lower(), self.port) != (other.host.lower(), other.port):
-            return False
-        ours, theirs = self.param_map(), other.param_map()
+        ours, theirs = self._comparable_params(), other._comparable_params()
         for name in set(ours) | set(theirs):
             both = name in ours and name in theirs
-            if both and unescape(ours[name]).lower() != unescape(theirs[name]).lower():
+            if ours[name] != theirs[name] if both else name in _DECISIVE_PARAMS:
                 return False
-            if not both and name in _DECISIVE_PARAMS:
-                return False
-        return sorted(self.headers.lower().split("&")) == sorted(other.headers.lower().split("&"))
+        return True
+
+    def _identity(self) -> tuple[object, ...]:
+        """What must be equal in any case; header fields may stand in any order."""
+        password = None if self.password is None else _comparable(self.password)
+        headers = sorted(_comparable(self.headers).lower().split("&"))
+        return self.scheme, _comparable(self.user), password, self.host.lower(), self.port, headers
+
+    def _comparable_params(self) -> dict[str, str]:
+        return {_comparable(name).lower(): _comparable(value).lower() for name, value in self.param_map().items()}
 
     def __str__(self) -> str:
         userinfo = ""
@@ -176,16 +191,26 @@ def parse_uri(text: str) -> Uri:
     match = SIP_URI.fullmatch(text)
     if match is not None:
         scheme, user, password, host, port, params, headers = match.groups()
+        _check_unique(params)
         return SipUri(scheme.lower(), user or "", host, check_host_port(host, port), params, headers or "", password)
     scheme = text.partition(":")[0].lower()
     if scheme == "tel":
         tel = TEL_URI.fullmatch(text)
         if tel is None:
             raise RemoteSipError("tel URI is malformed")
+        _check_unique(tel.group(2))
         return TelUri(tel.group(1), tel.group(2))
     if scheme in ("sip", "sips") or ABSOLUTE_URI.fullmatch(text) is None:
         raise RemoteSipError("URI is malformed")
     return OtherUri(text)
+
+
+def _check_unique(params: str) -> None:
+    """Raises RemoteSipError when a URI parameter stands twice (§19.1.1): a number must not depend on who reads it."""
+    if params.count(";") > 1:
+        names = [param.partition("=")[0].lower() for param in params.split(";")]
+        if len(set(names)) < len(names):
+            raise RemoteSipError("a URI parameter stands twice")
 
 
 @final

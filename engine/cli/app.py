@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def _root(
 
 def run_cli(argv: list[str]) -> int:
     """Run one verb; the exit status. Errors are lines on stderr, and nothing is raised."""
+    sys.stdout = sys.stdout or io.StringIO()  # a process can be started with them closed
+    sys.stderr = sys.stderr or io.StringIO()
     try:
         rest, config = _take_config(argv)
         status = get_command(app).main(args=rest, prog_name=PROGRAM, standalone_mode=False, obj=config)
@@ -94,9 +97,10 @@ def _report(error: BaseException) -> int:
     if isinstance(error, StoreError | BindRefused | ControlError):
         tell("\n".join(f"{PROGRAM}: {line}" for line in str(error).splitlines()))
     elif isinstance(error, OSError):
-        _mute_stdout()
-        name = f"{error.filename}: " if error.filename else ""
-        tell(f"{PROGRAM}: {name}{error.strerror or error}")
+        if error.filename is None:  # of what is open, only our output can fail so
+            _mute_stdout()
+        name = error.filename or "output"
+        tell(f"{PROGRAM}: {name}: {error.strerror or error}")
     else:  # a fault of ours: its text may hold a number
         tell(f"{PROGRAM}: internal fault: {type(error).__name__}{_place(error)}")
     return FAILED

@@ -36,7 +36,8 @@ def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
     yield from _repeated("route", routes)
     yield from _repeated_sources(peers)
     for index, peer in enumerate(peers):
-        yield from _peer_faults(index, peer, listens)
+        if peer:  # of an empty one the models say enough
+            yield from _peer_faults(index, peer, listens)
     for index, route in enumerate(routes):
         yield from _route_faults(index, route, peers)
     file = _table(data, "inventory").get("file")

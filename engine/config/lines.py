@@ -56,7 +56,6 @@ class _Scan:
                 array: Key = (*self._resolved(tuple(above)), last)
                 self._tables[array] = self._tables.get(array, -1) + 1
                 table = (*array, self._tables[array])
-                self._found(array)
                 self._at += 2
             elif self._text[self._at] == "[":
                 self._at += 1
@@ -65,7 +64,8 @@ class _Scan:
             else:
                 self._pair(table)
                 continue
-            self._found(table)
+            for depth in range(1, len(table) + 1):
+                self._found(table[:depth])
 
     def _pair(self, table: Key) -> None:
         """`a.b = value`."""

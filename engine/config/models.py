@@ -68,7 +68,7 @@ class Listen(Table):
 class Store(Table):
     """`[store]`: where bindings and records are kept."""
 
-    url: Annotated[str, AfterValidator(values.only("sqlite"))] = "sqlite"
+    url: Annotated[str, AfterValidator(values.store_url)] = "sqlite"
     """`sqlite`: two files in data_dir."""
 
 

@@ -117,7 +117,7 @@ def listen_address(value: str) -> str:
 def socket_address(value: str) -> tuple[IPv4Address | IPv6Address, int]:
     """The two parts of `127.0.0.1:5060` or `[::1]:5060`."""
     host, colon, port = value.rpartition(":")
-    if not colon or not host:
+    if not colon or not host or port.endswith("]"):
         raise ValueError(f"{shown(value)} is not address:port")
     return _address(host, bracketed=True), _port(port)
 
@@ -221,6 +221,13 @@ def not_digest(value: str) -> str:
     """Where the caller's number is read; digest authentication is not there yet."""
     if value == "digest":
         raise ValueError('"digest" is not supported yet, only "pai-or-from", "pai" and "from"')
+    return value
+
+
+def store_url(value: str) -> str:
+    """The store; another one than ours may hold a password, so it is not quoted."""
+    if value != "sqlite":
+        raise ValueError('not supported yet, only "sqlite"')
     return value
 
 

@@ -11,7 +11,7 @@ from engine.core.identity import caller_of, number_of
 from engine.core.numbers import Dialled, DialledKind
 from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
-from engine.core.records import Attempt, CallRecord, ReleaseCause, Step
+from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import PeerSettings
 from sipstack.client_transaction import ClientTransaction
@@ -29,7 +29,11 @@ RETRY_AFTER_S: Final = 5
 # Refusals that tell about the node, not about numbers: never made uniform (contract §4, uniform_refusals).
 _ABOUT_THE_NODE: Final = (ReleaseCause.OVERLOAD, ReleaseCause.INTERNAL)
 
+# `decided_by` of ends that the parties, their trunks or their patience decided.
+_BY_OTHERS: Final = ("callee", "caller", "targets", "ring_timer", "message_timer")
+
 MAX_FORWARDS: Final = 70
+TIMED_OUT_STATUS: Final = 408  # what 64*T1 of silence or a transport error counts as in the record of a try
 
 
 class RequestOwner:
@@ -56,13 +60,14 @@ class AttemptBase(TimerOwner):
     __slots__ = ("context", "facts", "hops", "local_tag", "peer", "record", "refusal", "request", "transaction")
 
     def __init__(
-        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, now: float
+        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, tag: str, now: float
     ) -> None:
+        """`tag` goes into To of its answers. Raises RemoteSipError when its caller cannot be read."""
         self.context = context
         self.transaction = transaction
         self.request: Final[Message] = transaction.request
         self.peer = peer
-        self.local_tag = context.tokens.tag()
+        self.local_tag: Final = tag
         self.hops: list[Hop] = []
         self.refusal: Refusal | None = None
         wall_s = context.wall(now)
@@ -86,10 +91,13 @@ class AttemptBase(TimerOwner):
         if refusal is not None:
             self.refused(refusal, now)
         else:
+            self.wait_for_store(now)
             self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
 
     def looked_up(self, found: Binding | Miss | None, now: float) -> None:
         """The store's answer; None when it could not answer: refused, never passed through (decision 7)."""
+        if self.record.release_cause:
+            return  # taken back, or given up, while the store was asked
         if found is None:
             self.refused(Refusal(ReleaseCause.INTERNAL, "lookup"), now)
             return
@@ -112,6 +120,10 @@ class AttemptBase(TimerOwner):
         """The state of its table, in words."""
         raise NotImplementedError
 
+    def wait_for_store(self, now: float) -> None:
+        """Gives the store STORE_WAIT_S for the lookup and the open row together; then the attempt is refused."""
+        raise NotImplementedError
+
     def refused(self, refusal: Refusal, now: float) -> None:
         """Nothing is sent to the other side."""
         raise NotImplementedError
@@ -131,6 +143,9 @@ class AttemptBase(TimerOwner):
     def write_end(self, refusal: Refusal, direction: str) -> None:
         """Writes into the record how it ended, as the caller sees it."""
         record = self.record
+        if record.call_out_time is None:  # a try that was prepared and never left is none
+            record.attempts.clear()
+            record.egress_peer = record.callee_call_id = ""
         status, q850 = self.seen_by_caller(refusal)
         record.release_cause = refusal.cause.value
         record.sip_status = status
@@ -140,10 +155,13 @@ class AttemptBase(TimerOwner):
 
     def seen_by_caller(self, refusal: Refusal) -> tuple[int, int]:
         """SIP status and Q.850 cause that leave: the refusal's own, or the uniform ones of this peer."""
-        decided_here = refusal.decided_by not in ("callee", "caller", "targets", "ring_timer", "message_timer")
-        if self.peer.uniform_refusals and decided_here and refusal.cause not in _ABOUT_THE_NODE:
+        if self.peer.uniform_refusals and _is_policy(refusal):
             return 404, 1
         return refusal.status, refusal.q850
+
+    def unrecorded(self, refusal: Refusal) -> Refusal:
+        """What leaves when the store did not take the end: a refusal by policy never without its row (contract §6)."""
+        return Refusal(ReleaseCause.INTERNAL, "store") if _is_policy(refusal) else refusal
 
     def send_refusal(self, refusal: Refusal, now: float) -> None:
         """The final response of an attempt that did not come about."""
@@ -167,6 +185,23 @@ class AttemptBase(TimerOwner):
         """Max-Forwards for the other side: one less, 70 when the request has none (RFC 7332 §4)."""
         left = self.request.max_forwards()
         return MAX_FORWARDS if left is None else left - 1
+
+
+def _is_policy(refusal: Refusal) -> bool:
+    """True for what this node decided about numbers: not what the parties did, nor how the node itself is."""
+    return refusal.decided_by not in _BY_OTHERS and refusal.cause not in _ABOUT_THE_NODE
+
+
+def callee_refusal(status: int) -> Refusal | None:
+    """What a final status of the callee's side means (contract §5, second table); None: this target cannot serve.
+
+    A 6xx of unknown meaning is a 600 (RFC 3261 §8.1.3.2): no other target is tried.
+    """
+    known = CALLEE_FINAL.get(status) or (CALLEE_FINAL[600] if status >= 600 else None)
+    if known is not None:
+        cause, sip_status, q850 = known
+        return Refusal(cause, "callee", (sip_status, q850))
+    return Refusal(ReleaseCause.FORWARDING_REFUSED, "callee") if status < 400 else None
 
 
 def _write_numbers(record: CallRecord, called: Dialled, caller: Dialled) -> None:

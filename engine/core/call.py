@@ -12,7 +12,7 @@ from typing import Final, final
 from engine.core import call_end as end
 from engine.core import call_setup as setup
 from engine.core import call_table as t
-from engine.core.attempt import STORE_WAIT_S, AttemptBase
+from engine.core.attempt import STORE_WAIT_S, AttemptBase, callee_refusal
 from engine.core.binding import Binding
 from engine.core.callee_try import CalleeTry
 from engine.core.context import CoreContext
@@ -20,8 +20,9 @@ from engine.core.disclosure import LeakStopped, Party
 from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair
 from engine.core.policy import Refusal
-from engine.core.records import CALLEE_FINAL, ReleaseCause, Step
+from engine.core.records import ReleaseCause, Step
 from engine.core.settings import PeerSettings
+from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
@@ -34,9 +35,11 @@ _INPUT_OF_TIMER: Final = {
     t.MAX_CALL_TIMER: t.TIME_OVER,
     t.BYE_WAIT_TIMER: t.BYE_ANSWERED,
     t.BYE_DUE_TIMER: t.BYE_DUE,
+    t.CLOSE_TIMER: t.CLOSE_FAILED,
 }
 
-_WITH_DIALOGS: Final = (t.RINGING, t.ANSWERING, t.ANSWERED, t.TALKING)
+_BEFORE_ANSWER: Final = (t.RINGING, t.ANSWERING)  # dialogs exist, the caller has no final response
+_WITH_DIALOGS: Final = (*_BEFORE_ANSWER, t.ANSWERED, t.TALKING)
 
 
 @final
@@ -44,6 +47,7 @@ class Call(AttemptBase):
     """One call, from its INVITE to the last repeat that may come."""
 
     __slots__ = (
+        "_dialog",
         "ack",
         "answer",
         "answered_at",
@@ -61,8 +65,12 @@ class Call(AttemptBase):
         "tries",
     )
 
-    def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
-        super().__init__(context, transaction, peer, "voice", now)
+    def __init__(
+        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, dialog: Dialog, now: float
+    ) -> None:
+        """`dialog` is the caller's, for the first tag that the callee answers with; its tag is in our refusals too."""
+        super().__init__(context, transaction, peer, "voice", dialog.local_tag, now)
+        self._dialog: Dialog | None = dialog
         transaction.owner = self
         self.state = t.LOOKING_UP
         self.party = Party(peer, "", "")
@@ -79,6 +87,14 @@ class Call(AttemptBase):
         self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
         self.repeat_s = 0.0
         self.timers: dict[int, Timer] = {}
+
+    def caller_dialog(self) -> Dialog:
+        """The caller's dialog for one more tag of the callee: each has a tag of ours of its own (RFC 3261 §12.1)."""
+        dialog, self._dialog = self._dialog, None
+        if dialog is None:
+            tokens = self.context.tokens
+            dialog = Dialog.as_server(self.request, tokens.tag(), tokens.first_cseq())
+        return dialog
 
     # -- what is decided here --------------------------------------------------------------------------------------
 
@@ -122,16 +138,21 @@ class Call(AttemptBase):
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
         if step is Step.CLOSE:
+            self.stop(t.CLOSE_TIMER)
             self.step(t.CLOSED if durable else t.CLOSE_FAILED, Given(now))
             return
         self.stop(t.STORE_TIMER)
         stored = t.OPENED if step is Step.OPEN else t.ANSWER_STORED
         self.step(stored if durable else t.STORE_FAILED, Given(now))
 
-    def commit_and_wait(self, step: Step, now: float, extra: object = None) -> None:
-        """Commits a step that the call cannot go on without; it is given up after STORE_WAIT_S."""
-        self.commit(step, extra)
+    def wait_for_store(self, now: float) -> None:
+        """The call cannot go on without the store; a step is given up after STORE_WAIT_S."""
         self.set(t.STORE_TIMER, STORE_WAIT_S, now)
+
+    def commit_end(self, now: float) -> None:
+        """Commits the end. A writer that says nothing must not hold up the final response, nor the call in memory."""
+        self.commit(Step.CLOSE)
+        self.set(t.CLOSE_TIMER, STORE_WAIT_S, now)
 
     # -- what the callee's side says -------------------------------------------------------------------------------
 
@@ -161,18 +182,14 @@ class Call(AttemptBase):
         """300-699: the callee's own answer, or a target that cannot serve (contract §5, second table)."""
         if tried is not self.current:
             return
-        known = CALLEE_FINAL.get(status)
-        if known is not None:
-            cause, sip_status, q850 = known
-            self.refusal = Refusal(cause, "callee", (sip_status, q850))
-        elif status < 400:
-            self.refusal = Refusal(ReleaseCause.FORWARDING_REFUSED, "callee")
-        elif status == 408 and self.state == t.RINGING:
-            self.refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
-        else:
+        refusal = callee_refusal(status)
+        if status == 408 and self.state == t.RINGING:
+            refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
+        if refusal is None:
             self.try_lost(tried, now)
-            return
-        self.step(t.CALLEE_FAILED, Given(now))
+        else:
+            self.refusal = refusal
+            self.step(t.CALLEE_FAILED, Given(now))
 
     def try_lost(self, tried: CalleeTry, now: float) -> None:
         """A target has failed: the next one, unless this one had already rung."""
@@ -216,6 +233,11 @@ class Call(AttemptBase):
         """True while requests in its dialogs are carried to the other side."""
         return self.state in _WITH_DIALOGS
 
+    @property
+    def awaits_answer(self) -> bool:
+        """True while dialogs exist and the caller's INVITE has no final response."""
+        return self.state in _BEFORE_ANSWER
+
     # -- time ------------------------------------------------------------------------------------------------------
 
     def set(self, code: int, delay_s: float, now: float) -> None:
@@ -237,7 +259,7 @@ class Call(AttemptBase):
         elif code == t.FIRST_RESPONSE_TIMER:
             setup.give_up_target(self, now)
         elif code == t.FORGET_TIMER:
-            end.forget(self)
+            end.forget(self, now)
         else:
             self.step(_INPUT_OF_TIMER[code], Given(now))
 
@@ -274,8 +296,7 @@ _ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
     end.join_bye,
     end.answer_bye_now,
     end.reject_bye,
-    end.late_ack,
     end.send_held_bye,
     end.send_final,
-    end.send_internal,
+    end.send_unrecorded,
 )

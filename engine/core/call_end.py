@@ -11,7 +11,7 @@ from engine.core.disclosure import reason_line
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import RELEASE, ReleaseCause, Step
+from engine.core.records import RELEASE, ReleaseCause
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message, render
@@ -74,7 +74,7 @@ def refuse(call: Call, given: Given) -> None:
     direction = refusal.decided_by if refusal.decided_by in _SIDES_THAT_DECIDE else "platform"
     _write_times(call, given.now)
     call.write_end(refusal, direction)
-    call.commit(Step.CLOSE)
+    call.commit_end(given.now)
 
 
 def cancel_and_refuse(call: Call, given: Given) -> None:
@@ -103,9 +103,10 @@ def send_final(call: Call, given: Given) -> None:
     answer_byes(call, given)
 
 
-def send_internal(call: Call, given: Given) -> None:
-    """The store takes no record: 500 at once, the record waits in the spool (contract §6)."""
-    call.send_refusal(Refusal(ReleaseCause.INTERNAL, "store"), given.now)
+def send_unrecorded(call: Call, given: Given) -> None:
+    """The store takes no record now; it waits in the spool. A refusal by policy leaves as INTERNAL (contract §6)."""
+    assert call.refusal is not None
+    call.send_refusal(call.unrecorded(call.refusal), given.now)
     answer_byes(call, given)
 
 
@@ -115,6 +116,7 @@ def send_internal(call: Call, given: Given) -> None:
 def join_bye(call: Call, given: Given) -> None:
     """Its 200 leaves when the end is durable, after 500 ms at the latest (contract §6)."""
     assert given.transaction is not None
+    _ask_no_ack(call, given)
     if not call.byes_waiting:
         call.set(t.BYE_DUE_TIMER, BYE_DUE_S, given.now)
     call.byes_waiting.append(given.transaction)
@@ -131,8 +133,6 @@ def relay_bye(call: Call, given: Given) -> None:
     """The BYE goes to the other side at once, as our own request; the record waits a moment for its answer."""
     join_bye(call, given)
     _decide(call, given)
-    if given.side == CALLER:
-        setup.stop_repeating(call)  # it would not say BYE to a call that it has no 2xx of
     _end_side(call, 1 - given.side, given.now, ByeSent(call))
     call.set(t.BYE_WAIT_TIMER, BYE_ANSWER_WAIT_S, given.now)
 
@@ -148,27 +148,29 @@ def end_both(call: Call, given: Given) -> None:
 
 
 def close_and_hold(call: Call, given: Given) -> None:
-    """The callee hung up before the caller's ACK: the caller's BYE waits for that ACK (§15)."""
+    """The callee hung up before the caller's ACK: the caller's BYE waits for it (§15), the callee's ACK does not."""
     join_bye(call, given)
     _decide(call, given)
+    setup.acknowledge(call, None)
     _end_side(call, CALLER, given.now, None)
-    call.commit(Step.CLOSE)
+    call.commit_end(given.now)
 
 
 def send_answer_and_close(call: Call, given: Given) -> None:
     """The answer came first, so the caller gets it; then the BYE that was held does its work."""
     setup.send_answer(call, given)
     call.stop(t.MAX_CALL_TIMER)
+    setup.acknowledge(call, None)
     for side in (CALLER, CALLEE):
         if side not in call.byes_from:
             _end_side(call, side, given.now, None)
-    call.commit(Step.CLOSE)
+    call.commit_end(given.now)
 
 
 def close(call: Call, given: Given) -> None:
     """The far end has answered the BYE, or has had its time."""
     call.stop(t.BYE_WAIT_TIMER)
-    call.commit(Step.CLOSE)
+    call.commit_end(given.now)
 
 
 def answer_byes(call: Call, given: Given) -> None:
@@ -184,6 +186,7 @@ def answer_byes(call: Call, given: Given) -> None:
 def answer_bye_now(call: Call, given: Given) -> None:
     """A BYE for a call whose end is on record."""
     assert given.transaction is not None
+    _ask_no_ack(call, given)
     call.context.respond(given.transaction, 200, given.transaction.head.build(200), given.now)
 
 
@@ -191,15 +194,6 @@ def reject_bye(call: Call, given: Given) -> None:
     """A BYE where there is no dialog that it could end."""
     assert given.transaction is not None
     call.context.respond(given.transaction, 481, given.transaction.head.build(481), given.now)
-
-
-def late_ack(call: Call, given: Given) -> None:
-    """The caller's ACK after the end was decided: now a BYE may follow it (§15)."""
-    if call.chosen is None:
-        return
-    if not call.ack:
-        setup.acknowledge(call, given.message)
-    send_held_bye(call, given)
 
 
 def send_held_bye(call: Call, given: Given) -> None:
@@ -210,11 +204,13 @@ def send_held_bye(call: Call, given: Given) -> None:
         _end_side(call, CALLER, given.now, None)
 
 
-def forget(call: Call) -> None:
+def forget(call: Call, now: float) -> None:
     """64*T1 after the end nothing of the call can come any more."""
     for tried in call.tries:
         tried.drop()
         for pair in tried.pairs.values():
+            if pair.pending_invite is not None:
+                pair.pending_invite.give_up(now)
             pair.forget(call.context)
     for code in list(call.timers):
         call.stop(code)
@@ -232,6 +228,13 @@ def _decide(call: Call, given: Given) -> None:
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
     _write_times(call, given.now)
+
+
+def _ask_no_ack(call: Call, given: Given) -> None:
+    """A caller that says BYE has our 2xx, or wants none: no more repeats, and no BYE in return."""
+    if given.side == CALLER:
+        call.bye_held = False
+        setup.stop_repeating(call)
 
 
 def _write_times(call: Call, now: float) -> None:

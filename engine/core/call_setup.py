@@ -32,7 +32,7 @@ _RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing som
 
 def open_row(call: Call, given: Given) -> None:
     """Records the attempt before anything of it leaves (contract §6)."""
-    call.commit_and_wait(Step.OPEN, given.now)
+    call.commit(Step.OPEN)  # its time runs since the lookup
 
 
 def send_invite(call: Call, given: Given) -> None:
@@ -63,6 +63,9 @@ def relay_provisional(call: Call, given: Given) -> None:
     if call.rang_at is None and response.status in _RINGING_STATUS:
         call.rang_at = now
         call.record.ring_time = call.context.wall(now)
+    if not tried.may_fork(response):
+        call.context.count("forks_refused")
+        return
     try:
         data = _response_for_caller(call, tried.pair_for(response), response, PROVISIONAL_RESPONSE)
     except (LeakStopped, RemoteSipError):
@@ -111,7 +114,8 @@ def store_answer(call: Call, given: Given) -> None:
             other.forget(call.context)
     flow = call.transaction.flow
     extra = (_frozen(pair.caller), _frozen(pair.callee), call.answer, flow.transport, flow.host, flow.port)
-    call.commit_and_wait(Step.ANSWER, now, extra)
+    call.commit(Step.ANSWER, extra)
+    call.wait_for_store(now)
 
 
 def _frozen(side: PairSide) -> tuple[object, ...]:

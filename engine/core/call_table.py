@@ -42,7 +42,7 @@ STATES: Final = (
 PERMITTED: Final = 0
 REFUSED: Final = 1
 OPENED: Final = 2
-STORE_FAILED: Final = 3  # the open or the answered step could not be made durable, or not in time
+STORE_FAILED: Final = 3  # the lookup got no answer, or the open or answered step could not be made durable in time
 RANG: Final = 4
 CALLEE_ANSWERED: Final = 5  # a 2xx that is not a repeat of the one chosen
 TRY_FAILED: Final = 6  # another target is left
@@ -106,10 +106,9 @@ ANSWER_BYES: Final = 19
 JOIN_BYE: Final = 20
 ANSWER_BYE_NOW: Final = 21
 REJECT_BYE: Final = 22
-LATE_ACK: Final = 23
-SEND_HELD_BYE: Final = 24
-SEND_FINAL: Final = 25
-SEND_INTERNAL: Final = 26
+SEND_HELD_BYE: Final = 23
+SEND_FINAL: Final = 24
+SEND_UNRECORDED: Final = 25
 ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -134,10 +133,9 @@ ACTIONS: Final = (
     "let the BYE wait for the end",
     "200 to the BYE",
     "481 to the BYE",
-    "ACK the callee, send a BYE that was held",
     "send a BYE that was held",
     "send the final response",
-    "send 500",
+    "send the final response that needs no record",
 )
 
 # Timer codes
@@ -150,6 +148,7 @@ MAX_CALL_TIMER: Final = 5
 BYE_WAIT_TIMER: Final = 6
 BYE_DUE_TIMER: Final = 7
 FORGET_TIMER: Final = 8
+CLOSE_TIMER: Final = 9
 
 _RFC_CANCEL: Final = "RFC 3261 §9.2"
 _RFC_BYE: Final = "RFC 3261 §15.1.2"
@@ -158,6 +157,7 @@ _FIRST_WINS: Final = "decision 4: the first terminal event decided wins"
 _FORK: Final = "RFC 3261 §13.2.2.4: a further 2xx is acknowledged and ended"
 _STOPPED: Final = "its timer is stopped, or its step is over"
 _TOO_EARLY: Final = "cannot happen yet"
+_NO_2XX: Final = "RFC 3261 §17.1.1.3: the caller has no 2xx, so this acknowledges nothing"
 _NO_DIALOG: Final = "no dialog exists that it could come in"
 
 
@@ -170,7 +170,8 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
     (LOOKING_UP, REFUSED, REFUSING, REFUSE, "contract §5: refusals"),
     (LOOKING_UP, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
-    *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, STORE_FAILED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED),
+    (LOOKING_UP, STORE_FAILED, REFUSING, REFUSE, "decision 7: fail closed"),
+    *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE),
     *_same(LOOKING_UP, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE),
@@ -214,7 +215,7 @@ _RINGING: Final[tuple[Row, ...]] = (
     *_same(RINGING, NOTHING, "the open row came through after all", STORE_FAILED),
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE),
-    *_same(RINGING, UNEXPECTED, "nothing to acknowledge yet", CALLER_ACKED),
+    *_same(RINGING, NOTHING, _NO_2XX, CALLER_ACKED),
 )
 
 _ANSWERING: Final[tuple[Row, ...]] = (
@@ -226,7 +227,8 @@ _ANSWERING: Final[tuple[Row, ...]] = (
     *_same(ANSWERING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
     *_same(ANSWERING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
-    *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, CALLER_ACKED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
+    *_same(ANSWERING, NOTHING, _NO_2XX, CALLER_ACKED),
+    *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE),
 )
 
@@ -239,7 +241,8 @@ _ANSWERING_BYE: Final[tuple[Row, ...]] = (
     *_same(ANSWERING_BYE, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERING_BYE, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
     *_same(ANSWERING_BYE, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
-    *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, CALLER_ACKED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
+    *_same(ANSWERING_BYE, NOTHING, _NO_2XX, CALLER_ACKED),
+    *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED),
 )
 
@@ -274,7 +277,7 @@ _RELEASING: Final[tuple[Row, ...]] = (
     (RELEASING, BYE_ANSWERED, CLOSING, CLOSE, "contract §6: the far end's answer goes into the record"),
     *_same(RELEASING, JOIN_BYE, "RFC 3261 §15: BYEs cross", CALLER_BYE, CALLEE_BYE),
     *_same(RELEASING, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
-    *_same(RELEASING, LATE_ACK, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
+    *_same(RELEASING, SEND_HELD_BYE, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
     *_same(RELEASING, SEND_HELD_BYE, "RFC 3261 §15: the transaction has timed out", ACK_MISSED),
     *_same(RELEASING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(RELEASING, NOTHING, _FIRST_WINS, TIME_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED),
@@ -288,7 +291,7 @@ _CLOSING: Final[tuple[Row, ...]] = (
     (CLOSING, CLOSE_FAILED, ENDED, ANSWER_BYES, "contract §6: answered after 500 ms at the latest; the spool holds it"),
     *_same(CLOSING, JOIN_BYE, "RFC 3261 §15: BYEs cross", CALLER_BYE, CALLEE_BYE),
     *_same(CLOSING, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
-    *_same(CLOSING, LATE_ACK, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
+    *_same(CLOSING, SEND_HELD_BYE, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
     *_same(CLOSING, SEND_HELD_BYE, "RFC 3261 §15: the transaction has timed out", ACK_MISSED),
     *_same(CLOSING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, TIME_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED, BYE_ANSWERED),
@@ -298,21 +301,21 @@ _CLOSING: Final[tuple[Row, ...]] = (
 
 _REFUSING: Final[tuple[Row, ...]] = (
     (REFUSING, CLOSED, ENDED, SEND_FINAL, _DURABLE),
-    (REFUSING, CLOSE_FAILED, ENDED, SEND_INTERNAL, "contract §6: INTERNAL leaves at once"),
+    (REFUSING, CLOSE_FAILED, ENDED, SEND_UNRECORDED, "contract §6: INTERNAL leaves at once; the spool holds it"),
     *_same(REFUSING, RELEASE_STRAY, "RFC 3261 §9.1: a 2xx that crossed the CANCEL is ended", CALLEE_ANSWERED),
     *_same(REFUSING, JOIN_BYE, "RFC 3261 §15: a caller may BYE an early dialog", CALLER_BYE),
     *_same(REFUSING, REJECT_BYE, "RFC 3261 §15: the callee must not BYE an early dialog", CALLEE_BYE),
     *_same(REFUSING, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
     *_same(REFUSING, NOTHING, _FIRST_WINS, PERMITTED, REFUSED, OPENED, STORE_FAILED, ANSWER_STORED),
     *_same(REFUSING, NOTHING, _FIRST_WINS, RANG, TRY_FAILED, CALLEE_FAILED, RING_TIMEOUT, CALLER_CANCELLED),
-    *_same(REFUSING, NOTHING, "the caller has no 2xx", CALLER_ACKED),
+    *_same(REFUSING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(REFUSING, UNEXPECTED, "the caller has no 2xx", ACK_MISSED, BYE_ANSWERED, TIME_OVER),
 )
 
 _ENDED: Final[tuple[Row, ...]] = (
     *_same(ENDED, RELEASE_STRAY, "RFC 3261 §9.1, §13.2.2.4: a late 2xx is ended", CALLEE_ANSWERED),
     *_same(ENDED, ANSWER_BYE_NOW, "RFC 3261 §15.1.2: the end is on record", CALLER_BYE, CALLEE_BYE),
-    *_same(ENDED, LATE_ACK, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
+    *_same(ENDED, SEND_HELD_BYE, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),
     *_same(ENDED, SEND_HELD_BYE, "RFC 3261 §15: the transaction has timed out", ACK_MISSED),
     *_same(ENDED, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
     *_same(ENDED, NOTHING, _FIRST_WINS, PERMITTED, REFUSED, OPENED, STORE_FAILED, RANG, TRY_FAILED, CALLEE_FAILED),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import RequestOwner
+from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner
 from engine.core.binding import Binding
 from engine.core.bodies import OriginRewriter, crossing_sdp
 from engine.core.disclosure import ALLOW, INVITE_REQUEST, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import DialogPair, PairSide
 from engine.core.routing import Hop
+from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction, cancel_for
-from sipstack.dialog import Dialog
+from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message, render
@@ -21,7 +22,8 @@ from sipstack.sdp import CONTENT_TYPE
 if TYPE_CHECKING:
     from engine.core.call import Call
 
-TIMED_OUT_STATUS: Final = 408  # what silence or a transport error counts as in the record of a try
+# Tags that may answer one INVITE. No trunk forks to so many phones, and every tag costs memory.
+MAX_FORKS: Final = 32
 
 
 @final
@@ -40,6 +42,7 @@ class CalleeTry(RequestOwner):
         "pairs",
         "party",
         "record",
+        "released",
         "request_uri",
         "sent_at",
         "transaction",
@@ -58,6 +61,7 @@ class CalleeTry(RequestOwner):
         self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
+        self.released: dict[str, tuple[bytes, Flow]] = {}  # our ACKs of 2xx that nobody wanted, by tag
         self.cancel_wanted = False
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
@@ -133,6 +137,10 @@ class CalleeTry(RequestOwner):
         cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
         self.call.context.start(cancel, now)
 
+    def may_fork(self, response: Message) -> bool:
+        """False for a tag that is one too many (an early dialog for each of a thousand is an attack)."""
+        return response.to_tag in self.pairs or len(self.pairs) < MAX_FORKS
+
     def pair_for(self, response: Message) -> DialogPair:
         """The dialogs of the tag that answers; made when it answers for the first time (§12.1, contract: forks)."""
         pair = self.pairs.get(response.to_tag)
@@ -148,7 +156,7 @@ class CalleeTry(RequestOwner):
         call = self.call
         tokens = call.context.tokens
         callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin)
-        dialog = Dialog.as_server(call.request, tokens.tag(), tokens.first_cseq())
+        dialog = call.caller_dialog()
         origin = OriginRewriter(tokens.session_id(), call.context.advertised_host)
         caller = PairSide(dialog, call.party, call.transaction.source, origin)
         caller.seqs[call.request.cseq] = self.cseq
@@ -167,15 +175,39 @@ class CalleeTry(RequestOwner):
             self.call.context.count("contact_unusable")
 
     def release(self, response: Message, now: float) -> None:
-        """Acknowledges a 2xx that nobody wants and ends its dialog (§13.2.2.4, §9.1)."""
-        dialog = self._callee_dialog(response)
-        side = PairSide(dialog, self.party, self.hop.flow, self.origin)
+        """Acknowledges a 2xx that nobody wants and ends its dialog (§13.2.2.4, §9.1); a copy is acknowledged again."""
         context = self.call.context
-        context.send(ack(side, context.via(context.tokens.branch()), self.cseq), side.next_flow())
+        known = self.released.get(response.to_tag)
+        if known is not None or len(self.released) >= MAX_FORKS:
+            if known is not None:
+                context.send(*known)
+            return
+        side = self._unwanted_side(response)
+        dialog = side.dialog
+        acknowledgement = (ack(side, context.via(context.tokens.branch()), self.cseq), side.next_flow())
+        self.released[response.to_tag] = acknowledgement
+        context.send(*acknowledgement)
         branch = context.tokens.branch()
         lines = [context.via(branch), "Max-Forwards: 70", *dialog.request_lines("BYE", dialog.next_seq())]
         data = render(f"BYE {dialog.request_uri()} SIP/2.0", lines)
         context.start(ClientTransaction("BYE", branch, data, side.next_flow(), None), now)
+
+    def _unwanted_side(self, response: Message) -> PairSide:
+        """The dialog of a 2xx that is to be ended: the early one where there is one, whose numbers have gone on.
+
+        A 2xx whose route set or Contact cannot be used is ended where the INVITE was sent to.
+        """
+        pair = self.pairs.get(response.to_tag)
+        if pair is not None:
+            self._refresh(pair.callee.dialog, response)
+            return pair.callee
+        try:
+            dialog = self._callee_dialog(response)
+        except RemoteSipError:
+            identity = DialogId(response.call_id, self.local_tag, response.to_tag)
+            dialog = Dialog(identity, self.local, response.value(h.TO) or "", self.cseq, -1)
+            dialog.remote_target = self.request_uri
+        return PairSide(dialog, self.party, self.hop.flow, self.origin)
 
     def drop(self) -> None:
         """Forgets the INVITE: the target has had 64*T1 since its CANCEL (§9.1)."""

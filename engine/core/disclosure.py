@@ -1,8 +1,9 @@
 """The gate: what may cross to the other party, how it is made, and the check of what leaves.
 
 Every message for a party is built here from an allow-list; nothing crosses because it was there. A header field that
-is not named in `CROSSING` stays behind. What is named is read and written anew, never copied as text. Then the
-other party's real number is searched in all that comes from the other side or from us (contract §5).
+is not named in the tuples below stays behind. What is named is read and written anew, never copied as text. Then the
+other party's real number is searched in all that comes from the other side or from us (contract §5), in the spellings
+that `engine.core.spelling` knows.
 
 What a party sent itself and gets back (Via, From, To, Call-ID, CSeq, Record-Route of its own requests; its own
 Contact as our Request-URI) is not searched: it knows those bytes. If it were, a party could try numbers in its own tag
@@ -11,14 +12,19 @@ and learn from our silence which one is the other's.
 
 from __future__ import annotations
 
+import re
 from typing import Final, final
-from urllib.parse import unquote_to_bytes
 
+from engine.core.bodies import description_holds_number
 from engine.core.settings import PeerSettings
+from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
 from sipstack.fields import option_tags, parse_number
-from sipstack.message import Message, render
+from sipstack.grammar import TOKEN
+from sipstack.message import ENCODING, ERRORS, Message, render
 from sipstack.response import ResponseHead
+from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
+from sipstack.uri import parse_params
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
 
@@ -44,37 +50,19 @@ DIALOG_REQUEST: Final[dict[str, tuple[int, ...]]] = {
     "OPTIONS": (),
 }
 
-# Taken out before the search, so that 138-0013-8000, 138 0013 8000 and UTF-16 are found like 13800138000.
-_BETWEEN_DIGITS: Final = b"-.() \t/\0"
+# Rows that `_written` makes of a number and nothing else.
+_COUNTS: Final = tuple(f"{h.CANONICAL[header]}: " for header in (h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER))
 
-# Shorter numbers (95588, 110) stand in ports and identifiers by chance: they are searched as whole words.
-_SEARCHED_SQUEEZED_FROM: Final = 7
+# Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
+# spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
+_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+
+# Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
+_UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class LeakStopped(Exception):
     """A message would have shown a party the other one's real number; it has not been sent."""
-
-
-def holds_number(data: bytes, number: str) -> bool:
-    """True when `number` (canonical digits, "" for none) stands in `data` in a spelling that can be read back."""
-    if not number:
-        return False
-    wanted = number.encode("ascii")
-    if b"%" in data:
-        data = unquote_to_bytes(data) + b"\n" + data
-    if len(number) >= _SEARCHED_SQUEEZED_FROM:
-        return wanted in data.translate(None, _BETWEEN_DIGITS)
-    return _stands_alone(data, wanted)
-
-
-def _stands_alone(data: bytes, wanted: bytes) -> bool:
-    start = data.find(wanted)
-    while start >= 0:
-        end = start + len(wanted)
-        if not data[start - 1 : start].isdigit() and not data[end : end + 1].isdigit():
-            return True
-        start = data.find(wanted, start + 1)
-    return False
 
 
 @final
@@ -97,7 +85,7 @@ def build_request(
     Raises LeakStopped.
     """
     lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    _check(party, lines, body)
+    _check(party, lines, body, content_type)
     return render(start_line, own + lines, body)
 
 
@@ -113,23 +101,30 @@ def build_response(
 ) -> bytes:
     """A response for `party`; the reason phrase is ours. Raises LeakStopped."""
     lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    _check(party, lines, body)
+    _check(party, lines, body, content_type)
     return head.build(status, to_tag, own + lines, body)
 
 
-def _check(party: Party, lines: list[str], body: bytes) -> None:
-    if holds_number("\n".join(lines).encode("utf-8", "surrogateescape") + b"\n" + body, party.hidden):
+def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
+    hidden = party.hidden
+    head = "\n".join(rows).encode(ENCODING, ERRORS)
+    if not holds_number(head + b"\n" + body, hidden):
+        return  # nearly always; now the parts one by one, each as what it is
+    if len(hidden) < LONG_FROM:
+        head = "\n".join(row for row in rows if not row.startswith(_COUNTS)).encode(ENCODING, ERRORS)
+    holds = description_holds_number if content_type == SDP_TYPE else holds_number
+    if holds_number(head, hidden) or holds(body, hidden):
         raise LeakStopped
 
 
 def crossing_lines(message: Message, allowed: tuple[int, ...], receiver: PeerSettings) -> list[str]:
     """The header rows of `message` that cross to `receiver`, written anew, and its `pass_headers`.
 
-    Raises RemoteSipError when an allowed field is malformed.
+    Raises RemoteSipError when an allowed field is malformed. A passed one with a control character stays behind.
     """
     lines = [row for header in allowed if header in message.ids and (row := _written(header, message))]
     for name in receiver.pass_headers:
-        lines.extend(f"{name}: {value}" for value in message.named(name))
+        lines.extend(f"{name}: {value}" for value in message.named(name) if not _UNPRINTABLE.search(value))
     return lines
 
 
@@ -138,20 +133,22 @@ def _written(header: int, message: Message) -> str:
     if header in (h.SUPPORTED, h.REQUIRE):
         tags = [tag for tag in CROSSING_OPTIONS if tag in option_tags(message.values(header))]
         return f"{h.CANONICAL[header]}: {', '.join(tags)}" if tags else ""
-    value = message.value(header) or ""
-    number, _, params = value.partition(";")
-    seconds = parse_number(number.strip(" \t"), 2**32, h.CANONICAL[header])
-    if header == h.SESSION_EXPIRES:
-        for refresher in ("uac", "uas"):
-            if params.replace(" ", "").lower().split(";")[0] == f"refresher={refresher}":
-                return f"Session-Expires: {seconds};refresher={refresher}"
-    return f"{h.CANONICAL[header]}: {seconds}"
+    value, _, params = (message.value(header) or "").partition(";")
+    if header == h.RETRY_AFTER:
+        value = value.partition("(")[0]  # a comment may stand behind the seconds (RFC 3261 §20.33)
+    number = parse_number(value.strip(" \t"), 2**32, h.CANONICAL[header])
+    if header != h.RSEQ:
+        number = min(number, _MOST_SECONDS)
+    refresher = (parse_params(f";{params}").get("refresher") or "").lower() if header == h.SESSION_EXPIRES else ""
+    if refresher in ("uac", "uas"):
+        return f"{h.CANONICAL[header]}: {number};refresher={refresher}"
+    return f"{h.CANONICAL[header]}: {number}"
 
 
 def unsupported_options(message: Message) -> list[str]:
-    """Option tags that the sender requires and that do not cross: 420 (contract §5)."""
+    """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
     tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
-    return [tag for tag in tags if tag not in CROSSING_OPTIONS]
+    return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
 
 
 def reason_line(q850: int) -> str:

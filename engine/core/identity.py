@@ -24,13 +24,18 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
     """The caller's number, read where the peer's `caller` says (contract §4).
 
     P-Asserted-Identity stands before From; when it is there, it alone counts. Two values that name different numbers
-    name nobody (RFC 3325 §9.1 allows one sip and one tel URI of the same user).
+    name nobody (RFC 3325 §9.1 allows one sip and one tel URI of the same user). From a peer outside of the trust
+    domain it is taken as if it were not there (RFC 3325 §5).
     """
-    asserted = request.values(h.P_ASSERTED_IDENTITY)
+    asserted = request.values(h.P_ASSERTED_IDENTITY) if peer.trusted else []
     if peer.caller is CallerSource.FROM or (peer.caller is CallerSource.PAI_OR_FROM and not asserted):
         return _number_in(request.value(h.FROM) or "", peer)
     found = UNKNOWN
-    for value in [value for row in asserted for value in split_list(row)]:
+    try:
+        values = [value for row in asserted for value in split_list(row)]
+    except RemoteSipError:
+        return UNKNOWN  # more values than anybody has identities
+    for value in values:
         number = _number_in(value, peer)
         if number.kind is DialledKind.UNKNOWN:
             continue

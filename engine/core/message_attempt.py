@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, AttemptBase, RequestOwner
+from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal
 from engine.core.binding import Binding
 from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
 from engine.core.context import CoreContext
 from engine.core.disclosure import MESSAGE_REQUEST, LeakStopped, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.policy import Refusal
-from engine.core.records import CALLEE_FINAL, Attempt, ReleaseCause, Step
+from engine.core.records import Attempt, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from sipstack import headers as h
@@ -67,7 +67,7 @@ OPEN: Final = 2
 CLOSE: Final = 3
 SEND: Final = 4
 ANSWER: Final = 5
-ANSWER_INTERNAL: Final = 6
+ANSWER_UNRECORDED: Final = 6
 _ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -75,7 +75,7 @@ _ACTIONS: Final = (
     "commit the end",
     "send the MESSAGE to the next target",
     "send the final response",
-    "send 500",
+    "send the final response that needs no record",
 )
 
 _EARLY: Final = "cannot happen yet"
@@ -90,7 +90,9 @@ MESSAGE_TABLE: Final = Table(
     (
         (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
         (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
-        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(OPENED, CLOSE_FAILED + 1)),
+        (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
+        (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "decision 7: fail closed"),
+        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
         (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, OPENED, SENDING, SEND, _DURABLE),
@@ -108,7 +110,7 @@ MESSAGE_TABLE: Final = Table(
         (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
         *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
         (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
-        (CLOSING, CLOSE_FAILED, ENDED, ANSWER_INTERNAL, "contract §6: INTERNAL leaves at once"),
+        (CLOSING, CLOSE_FAILED, ENDED, ANSWER_UNRECORDED, "contract §6: INTERNAL leaves at once, the spool holds it"),
         *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, CLOSE_FAILED + 1)),
     ),
 )
@@ -119,6 +121,8 @@ _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk",
 # Timer codes
 _STORE_TIMER: Final = 0
 _DELIVERY_TIMER: Final = 1
+_CLOSE_TIMER: Final = 2
+_INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER, _CLOSE_TIMER: CLOSE_FAILED}
 
 
 @final
@@ -128,7 +132,7 @@ class MessageAttempt(AttemptBase):
     __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "state")
 
     def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
-        super().__init__(context, transaction, peer, "message", now)
+        super().__init__(context, transaction, peer, "message", context.tokens.tag(), now)
         transaction.owner = self
         self.state = LOOKING_UP
         self.record.parts = 1
@@ -148,7 +152,7 @@ class MessageAttempt(AttemptBase):
     def permitted(self, binding: Binding, now: float) -> None:
         """Takes the text, masked where it names its sender, and builds the first try."""
         content_type = _text_type(self.request)
-        if media_type(self.request) not in TEXT_TYPES or is_encoded(self.request) or content_type is None:
+        if content_type is None:
             self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "body"), now)  # what cannot be read cannot be checked
             return
         self._content_type = content_type
@@ -186,40 +190,50 @@ class MessageAttempt(AttemptBase):
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
         if step is Step.CLOSE:
+            self._stop()
             self.step(CLOSED if durable else CLOSE_FAILED, now)
         else:
+            if self.state == OPENING:
+                self._stop()
             self.step(OPENED if durable else STORE_FAILED, now)
 
     def answered(self, tried: MessageTry, status: int, now: float) -> None:
         """The callee's final answer."""
         if tried is not self._tried or self.state != SENDING:
             return
-        tried.record.status = status
-        tried.record.ms = round((now - tried.sent_at) * 1000)
+        tried.ended(status, now)
         if status < 300:
             self._delivered_status = 202 if status == 202 else 200
             self.record.answer_time = self.context.wall(now)
             self.step(DELIVERED, now)
         elif status == 503:
-            self.lost(tried, now)
+            self._try_next(now)
         else:
-            self.refusal = _refusal_for(status)
+            self.refusal = callee_refusal(status) or Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
             self.step(FAILED, now)
 
     def lost(self, tried: MessageTry, now: float) -> None:
-        """The message has surely not arrived: the next target may have it."""
+        """The transport could not send: the message has surely not arrived."""
         if tried is self._tried and self.state == SENDING:
-            self.step(TRY_FAILED if self._next_try() else FAILED, now)
+            tried.ended(TIMED_OUT_STATUS, now)
+            self._try_next(now)
+
+    def _try_next(self, now: float) -> None:
+        self.step(TRY_FAILED if self._next_try() else FAILED, now)
 
     def silent(self, tried: MessageTry, now: float) -> None:
         """No answer at all: it may have arrived, so it goes nowhere else."""
-        if tried is self._tried:
+        if tried is self._tried and self.state == SENDING:
             self.step(TIME_OVER, now)
 
     def timer_fired(self, code: int, now: float) -> None:
         """The store or the callee has taken too long."""
         self._timer = None
-        self.step(STORE_FAILED if code == _STORE_TIMER else TIME_OVER, now)
+        self.step(_INPUT_OF_TIMER[code], now)
+
+    def wait_for_store(self, now: float) -> None:
+        """The message cannot go on without the store."""
+        self._set(_STORE_TIMER, STORE_WAIT_S, now)
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
@@ -232,8 +246,7 @@ class MessageAttempt(AttemptBase):
 
     def do_open(self, event: int, now: float) -> None:
         """Records the attempt before anything of it leaves."""
-        self.commit(Step.OPEN)
-        self._set(_STORE_TIMER, STORE_WAIT_S, now)
+        self.commit(Step.OPEN)  # its time runs since the lookup
 
     def do_send(self, event: int, now: float) -> None:
         """The prepared MESSAGE leaves; the time for its delivery runs once, over all targets."""
@@ -249,10 +262,8 @@ class MessageAttempt(AttemptBase):
             self.refusal = Refusal(ReleaseCause.INTERNAL, "store")
         elif event == TIME_OVER:
             self.refusal = Refusal(ReleaseCause.UNREACHABLE, "message_timer")
-        elif event == DELIVERED:
-            self.refusal = None
-        if self._timer is not None:
-            self._timer.cancel()
+            assert self._tried is not None
+            self._tried.take_back(now)
         record = self.record
         record.release_time = self.context.wall(now)
         if self.refusal is None:
@@ -262,6 +273,7 @@ class MessageAttempt(AttemptBase):
         else:
             self.write_end(self.refusal, "callee" if self.refusal.decided_by == "callee" else "platform")
         self.commit(Step.CLOSE)
+        self._set(_CLOSE_TIMER, STORE_WAIT_S, now)
 
     def do_answer(self, event: int, now: float) -> None:
         """The end is on record: the sender hears of it."""
@@ -273,14 +285,19 @@ class MessageAttempt(AttemptBase):
             self.context.respond(self.transaction, status, data, now)
         self.context.attempts.pop(self.record.record_id, None)
 
-    def do_answer_internal(self, event: int, now: float) -> None:
-        """The store takes no record: 500 at once, the record waits in the spool (contract §6)."""
-        self.refusal = Refusal(ReleaseCause.INTERNAL, "store")
+    def do_answer_unrecorded(self, event: int, now: float) -> None:
+        """The store takes no record now; it waits in the spool. No 2xx leaves so, no refusal by policy (§6)."""
+        decided = self.refusal
+        self.refusal = Refusal(ReleaseCause.INTERNAL, "store") if decided is None else self.unrecorded(decided)
         self.do_answer(event, now)
 
-    def _set(self, code: int, delay_s: float, now: float) -> None:
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+
+    def _set(self, code: int, delay_s: float, now: float) -> None:
+        self._stop()
         self._timer = self.context.wheel.set(now, delay_s, self, code)
 
 
@@ -291,7 +308,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
     MessageAttempt.do_close,
     MessageAttempt.do_send,
     MessageAttempt.do_answer,
-    MessageAttempt.do_answer_internal,
+    MessageAttempt.do_answer_unrecorded,
 )
 
 
@@ -331,6 +348,16 @@ class MessageTry(RequestOwner):
         self.sent_at = now
         self.attempt.context.start(self.transaction, now)
 
+    def ended(self, status: int, now: float) -> None:
+        """Writes how this try ended; 0 when no answer came."""
+        self.record.status = status
+        self.record.ms = round((now - self.sent_at) * 1000)
+
+    def take_back(self, now: float) -> None:
+        """Stops sending what its sender is about to be told has not arrived."""
+        self.ended(0, now)
+        self.attempt.context.transactions.drop(self.transaction)
+
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
         if response.is_final:
@@ -345,18 +372,10 @@ class MessageTry(RequestOwner):
         self.attempt.silent(self, now)
 
 
-def _refusal_for(status: int) -> Refusal:
-    """What the sender hears for a failure of the callee's side (contract §5)."""
-    known = CALLEE_FINAL.get(status)
-    if known is not None:
-        return Refusal(known[0], "callee", (known[1], known[2]))
-    if status < 400:
-        return Refusal(ReleaseCause.FORWARDING_REFUSED, "callee")
-    return Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
-
-
 def _text_type(request: Message) -> str | None:
-    """The Content-Type written anew; None when the text is in a charset that cannot be looked into."""
+    """The Content-Type written anew; None when the body is no text, or one that cannot be looked into."""
+    if request.body and (media_type(request) not in TEXT_TYPES or is_encoded(request)):
+        return None
     params = (request.value(h.CONTENT_TYPE) or "").lower().replace(" ", "").split(";")[1:]
     for param in params:
         name, _, value = param.partition("=")

@@ -230,8 +230,7 @@ class CallRecord:
         self.caller_branch: str = ""
 
     def set_durations(self, rang_s: float | None, answered_s: float | None, released_s: float) -> None:
-        """Set `ring_ms`, `duration_ms` and `bill_seconds` from monotonic seconds; None for what did not
-        happen.
+        """Set `ring_ms`, `duration_ms`, `bill_seconds` from monotonic seconds; None: it did not happen.
 
         `ring_ms` runs from the first 18x to the answer, or to the release of a call that was never answered.
         """

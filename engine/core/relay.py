@@ -24,15 +24,17 @@ from engine.core.disclosure import (
     crossing_lines,
     unsupported_options,
 )
-from engine.core.pair import DialogPair, PairSide
+from engine.core.pair import CALLER, DialogPair, PairSide
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction, cancel_for
+from sipstack.dialog import contact_uri
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.fields import parse_rack
 from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
-from sipstack.server_transaction import ServerTransaction
+from sipstack.server_transaction import TERMINATED, ServerTransaction
+from sipstack.timers import SECONDS, Timer, TimerOwner
 
 if TYPE_CHECKING:
     from engine.core.call import Call
@@ -43,7 +45,16 @@ RELAYED: Final = ("INVITE", "UPDATE", "PRACK", "INFO")
 
 # A far end's own challenge or redirect means nothing to the other side; what is not listed crosses as its number.
 _IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 603: 603, 606: 488}
+_DIALOG_IS_GONE: Final = 481
 _GLARE_RETRY_AFTER: Final = 5  # seconds; RFC 3261 §14.2 asks for 0 to 10
+
+
+# How long a far end may let an INVITE ring: Timer C, which must be longer than three minutes (§16.6 item 11).
+FAR_END_WAIT_S: Final = 185 * SECONDS
+
+# Timer codes
+_FAR_END_SILENT: Final = 0
+_CANCEL_IGNORED: Final = 1
 
 
 def refuse(call: Call, transaction: ServerTransaction, status: int, now: float, *lines: str) -> None:
@@ -55,10 +66,6 @@ def refuse(call: Call, transaction: ServerTransaction, status: int, now: float, 
 def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> None:
     """Carries a request of one side to the other, or says why not."""
     request = transaction.request
-    near = pair.sides[side]
-    if not near.dialog.accepts_seq(request.cseq):
-        refuse(call, transaction, 500, now)  # §12.2.2: out of order
-        return
     unsupported = unsupported_options(request)
     if unsupported:
         refuse(call, transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
@@ -80,14 +87,12 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
 
 
 def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
-    """One INVITE at a time: 500 to the side whose own one is pending, 491 to the other (§14.2)."""
-    if not call.is_talking:
-        refuse(call, transaction, 491, now)
-        return False
+    """One INVITE at a time: 500 to the side whose own one has no answer yet, 491 to all others (§14.2)."""
     pending = pair.pending_invite
-    if pending is None or pending.is_over:
+    if call.is_talking and (pending is None or not pending.is_pending):
         return True
-    if pending.side == side:
+    awaits_own = call.awaits_answer if pending is None else pending.awaits_answer
+    if awaits_own and side == (CALLER if pending is None else pending.side):
         refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
     else:
         refuse(call, transaction, 491, now)
@@ -95,14 +100,16 @@ def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTran
 
 
 @final
-class Relay(RequestOwner):
+class Relay(RequestOwner, TimerOwner):
     """One in-dialog request on its way, and its answer on the way back."""
 
     __slots__ = (
         "_ack",
         "_answer",
         "_cancel_wanted",
+        "_limit",
         "_seq",
+        "_target",
         "call",
         "far",
         "is_over",
@@ -125,11 +132,16 @@ class Relay(RequestOwner):
         self._ack = b""
         self._answer = b""
         self._cancel_wanted = False
+        self._limit: Timer | None = None
+        request = server.request
+        moves = server.method in TARGET_REFRESH and h.CONTACT in request.ids
+        self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
         self._seq = self.far.dialog.local_seq + 1
         branch = call.context.tokens.branch()
-        data = self._build(server.request, branch)
+        data = self._build(request, branch)
         self.far.dialog.next_seq()
-        self.near.seqs[server.request.cseq] = self._seq
+        if server.method == "INVITE":
+            self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
         self.transaction = ClientTransaction(server.method, branch, data, self.far.next_flow(), self)
 
     def _build(self, request: Message, branch: str) -> bytes:
@@ -175,10 +187,13 @@ class Relay(RequestOwner):
         if self.server.method == "INVITE":
             self.pair.pending_invite = self
             context.respond(self.server, 100, self.server.head.build(100), now)
+            self._limit = context.wheel.set(now, FAR_END_WAIT_S, self, _FAR_END_SILENT)
         context.start(self.transaction, now)
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """The far end's answer."""
+        if response.is_final:
+            self._stop_limit()
         if response.status == 100:
             self._provisional_came(now)
             return
@@ -188,16 +203,44 @@ class Relay(RequestOwner):
             self.call.context.count("leak_stopped_in_dialog")
             if response.is_final:
                 self._fail(500, now)
-            if response.is_final and response.status < 300 and self.server.method == "INVITE":
-                self._send_ack(None)  # the far end has answered: it must not repeat itself for 64*T1
+        if self.is_over and not self._answer and 200 <= response.status < 300 and self.server.method == "INVITE":
+            self._send_ack(None)  # answered, but not as the near side knows it: it must not repeat itself for 64*T1
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""
+        self._stop_limit()
         if self.server.method == "INVITE":
             self._fail(408, now)
         else:
             self.is_over = True
             self.call.context.transactions.abandon(self.server)
+
+    def failed(self, transaction: ClientTransaction, now: float) -> None:
+        """The transport could not send: like a 503 (§8.1.3.1), which within a dialog crosses as 500."""
+        self._stop_limit()
+        self._fail(500, now)
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The far end lets an INVITE wait for too long, or a CANCEL of it."""
+        self._limit = None
+        if code == _FAR_END_SILENT:
+            self.cancel(now)
+            self._fail(408, now)
+        else:
+            self.give_up(now)
+
+    def give_up(self, now: float) -> None:
+        """Nothing more can come: 487 to who still waits (§9.1, §15.1.2), and the INVITE is forgotten."""
+        self._stop_limit()
+        if not self.server.is_answered:
+            self._fail(487, now)
+        if self.transaction.awaits_final:
+            self.call.context.transactions.drop(self.transaction)
+
+    def _stop_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     def _pass_back(self, response: Message, now: float) -> None:
         status = response.status
@@ -207,12 +250,12 @@ class Relay(RequestOwner):
                 self._respond(response, status, PROVISIONAL_RESPONSE, now)
         elif status >= 300:
             self.is_over = True
-            self._respond(response, _in_dialog_status(status), FAILURE_RESPONSE, now)
+            self._respond(response, _in_dialog_status(status, self.server.method), FAILURE_RESPONSE, now)
         elif self._answer:
             self._answered_again(now)
-        else:
-            self._refresh_targets(response)
+        elif not self.is_over:
             self._respond(response, status, SUCCESS_RESPONSE, now)
+            self._refresh_targets(response)
             self.is_over = self.server.method != "INVITE"
 
     def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
@@ -222,7 +265,7 @@ class Relay(RequestOwner):
             own.append(near.party.contact)
         crossing = crossing_lines(response, allowed, near.party.peer)
         body, content_type = b"", ""
-        if status < 300:
+        if status < 300 and self.server.method != "INFO":
             body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
         if 200 <= status < 300:
@@ -230,9 +273,14 @@ class Relay(RequestOwner):
         self.call.context.respond(self.server, status, data, now)
 
     def _refresh_targets(self, response: Message) -> None:
+        """Both ends have agreed, so both are now where they say (§12.2.1.2, §12.2.2)."""
+        if self._target:
+            self.near.dialog.remote_target = self._target
         if self.server.method in TARGET_REFRESH:
-            self.near.dialog.refresh(self.server.request)
-            self.far.dialog.refresh(response)
+            try:
+                self.far.dialog.refresh(response)
+            except RemoteSipError:
+                self.call.context.count("contact_unusable")
 
     def _answered_again(self, now: float) -> None:
         """A repeated 2xx: the ACK again, or while there is none the 2xx again (§13.2.2.4, §13.3.1.4)."""
@@ -258,17 +306,30 @@ class Relay(RequestOwner):
 
     def cancel(self, now: float) -> None:
         """The sender takes its INVITE back (§9): so do we, as soon as a provisional has come."""
+        context = self.call.context
         if self.transaction.state == CALLING:
             self._cancel_wanted = True
         elif self.transaction.awaits_final:
             data = cancel_for(self.transaction.last_sent)
             cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
-            self.call.context.start(cancel, now)
+            context.start(cancel, now)
+            self._stop_limit()
+            self._limit = context.wheel.set(now, context.transactions.timing.transaction_s, self, _CANCEL_IGNORED)
 
     def _provisional_came(self, now: float) -> None:
         if self._cancel_wanted:
             self._cancel_wanted = False
             self.cancel(now)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """True while its sender has no final response."""
+        return not self.server.is_answered
+
+    @property
+    def is_pending(self) -> bool:
+        """True until it has failed, or its 2xx is acknowledged or has had 64*T1 for that (§14.1)."""
+        return not self.is_over and self.server.state != TERMINATED
 
     @property
     def acks_seq(self) -> int:
@@ -289,7 +350,10 @@ def crossing_ack(context: CoreContext, far: PairSide, via: str, cseq: int, reque
     return ack(far, via, cseq)
 
 
-def _in_dialog_status(status: int) -> int:
+def _in_dialog_status(status: int, method: str) -> int:
+    """What a failure crosses as. Only an INVITE may be answered 408 (RFC 4320 §4.2); 481 ends a dialog as well."""
     if 300 <= status < 400:
         return 488
+    if status == 408 and method != "INVITE":
+        return _DIALOG_IS_GONE
     return _IN_DIALOG_STATUS.get(status, status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
 from engine.core.settings import CoreSettings, PeerSettings, TargetSettings
@@ -53,7 +53,7 @@ class Routing:
         source = (host, port)
         if source in self._remembered:
             return self._remembered[source]
-        peer = self._by_source.get(source) or self._by_address.get(host) or self._by_containing_network(host)
+        peer = self._most_specific(address_of(host), port)
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
         self._remembered[source] = peer
@@ -70,44 +70,71 @@ class Routing:
         if "/" in entry:
             self._by_network.append((ip_network(entry, strict=False), peer))
             return
-        host, colon, port = entry.rpartition(":")
-        if entry.startswith("[") and not entry.endswith("]"):
-            self._by_source[(host.strip("[]"), int(port))] = peer
-        elif colon and entry.count(":") == 1:
-            self._by_source[(host, int(port))] = peer
+        host, _, port = entry.rpartition(":")
+        if (entry.startswith("[") and not entry.endswith("]")) or entry.count(":") == 1:
+            self._by_source[(_canonical(host), int(port))] = peer
         else:
-            self._by_address[entry.strip("[]")] = peer
+            self._by_address[_canonical(entry)] = peer
 
-    def _by_containing_network(self, host: str) -> PeerSettings | None:
-        try:
-            address = ip_address(host)
-        except ValueError:
+    def _most_specific(self, address: IPv4Address | IPv6Address | None, port: int) -> PeerSettings | None:
+        """The peer of an address with its port, of the address, or of the smallest network around it."""
+        if address is None:
             return None
+        host = str(address)
+        known = self._by_source.get((host, port)) or self._by_address.get(host)
+        if known is not None:
+            return known
         for network, peer in self._by_network:
             if address.version == network.version and address in network:
                 return peer
         return None
 
 
+def address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host is, without brackets and zone; None for a name.
+
+    An IPv4 address in the IPv6 form that sockets for both give it is that IPv4 address (RFC 4291 §2.5.5.2).
+    """
+    try:
+        address = ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _canonical(host: str) -> str:
+    address = address_of(host)
+    return host if address is None else str(address)
+
+
 def flow_to(uri: str, fallback: Flow) -> Flow:
     """Where a request to `uri` goes: its address when it is one that may be sent to, else `fallback`.
 
-    A host name, a multicast, broadcast or unspecified address in a Contact or Record-Route takes us nowhere: the
-    request goes to where the dialog's own messages came from.
+    A host name, or an address that reaches nobody or too many in a Contact or Record-Route takes us nowhere: the
+    request goes to where the dialog's own messages came from. So it does instead of to this machine or its own link
+    when the party itself is neither: no party sends us into the node's own services (metadata, control).
     """
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         return fallback
-    host = parsed.host.strip("[]")
-    try:
-        address = ip_address(host)
-    except ValueError:
+    address = address_of(parsed.host)
+    if address is None or not _may_send_to(address, address_of(fallback.host)):
         return fallback
-    if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
-        return fallback
-    return Flow(fallback.transport, host, parsed.port or 5060)
+    return Flow(fallback.transport, str(address), parsed.port or 5060)
+
+
+def _may_send_to(address: IPv4Address | IPv6Address, near: IPv4Address | IPv6Address | None) -> bool:
+    if near is None or address.version != near.version or address.is_multicast or address.is_unspecified:
+        return False
+    if isinstance(address, IPv4Address) and (address.is_reserved or address in _THIS_NETWORK):
+        return False  # 240/4 with the broadcast address, and 0/8 (RFC 6890)
+    return (near.is_loopback or not address.is_loopback) and (near.is_link_local or not address.is_link_local)
+
+
+_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 
 
 def hosts_of(uris: list[str]) -> set[str]:
-    """The hosts of SIP URIs, in lower case and without brackets."""
-    return {parsed.host.strip("[]").lower() for uri in uris if isinstance(parsed := parse_uri(uri), SipUri)}
+    """The hosts of SIP URIs: names in lower case, addresses as `address_of` writes them."""
+    return {_canonical(parsed.host).lower() for uri in uris if isinstance(parsed := parse_uri(uri), SipUri)}

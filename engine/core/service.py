@@ -17,11 +17,12 @@ from engine.core.message_attempt import MessageAttempt
 from engine.core.outputs import LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
-from engine.core.records import ReleaseCause, Step
+from engine.core.records import RELEASE, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
-from sipstack import headers as h
+from sipstack.dialog import Dialog
+from sipstack.errors import RemoteSipError
 from sipstack.events import (
     AckReceived,
     CancelReceived,
@@ -160,15 +161,18 @@ class CallService:
     # -- requests --------------------------------------------------------------------------------------------------
 
     def _request(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
-        if request.to_tag and request.method != "MESSAGE":
-            self._in_dialog(transaction, request, flow, now)
-            return
-        peer = self._context.routing.peer_of(flow.host, flow.port)
-        if peer is None:
-            self._context.count("unknown_source")
-            self._context.transactions.abandon(transaction)
-        elif not self._answered_by_rule(transaction, request, now):
-            self._attempt(transaction, request, peer, now)
+        try:
+            if request.to_tag and request.method != "MESSAGE":
+                self._in_dialog(transaction, request, flow, now)
+                return
+            peer = self._context.routing.peer_of(flow.host, flow.port)
+            if peer is None:
+                self._context.count("unknown_source")
+                self._context.transactions.abandon(transaction)
+            elif not self._answered_by_rule(transaction, request, now):
+                self._attempt(transaction, request, peer, now)
+        except RemoteSipError as error:  # a field that the parser leaves to us
+            self._answer(transaction, error.status_hint, now)
 
     def _answered_by_rule(self, transaction: ServerTransaction, request: Message, now: float) -> bool:
         """Answers of RFC 3261 §8.2 that need no decision of ours; they are counted, not recorded (contract §5)."""
@@ -185,8 +189,6 @@ class CallService:
             self._answer(transaction, 483, now)
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
-        elif method == "INVITE" and h.CONTACT not in request.ids:
-            self._answer(transaction, 400, now)  # §8.1.1.8: mandatory where a dialog may come of it
         else:
             return self._is_repeat(transaction, request, now)
         return True
@@ -202,16 +204,18 @@ class CallService:
             return False
         status, q850 = known
         if kind == "voice" and status < 300:
-            status = 500  # its 2xx cannot be made again: the call ended with the restart
+            status, q850 = RELEASE[ReleaseCause.NODE_RESTART]  # its 2xx cannot be made again
         self._answer(transaction, status, now, *([] if status < 300 else [reason_line(q850)]))
         return True
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
-        """A new call or message."""
+        """A new call or message. Raises RemoteSipError when its caller or its dialog cannot be read."""
         attempt: AttemptBase
         if request.method == "INVITE":
+            tokens = self._context.tokens
+            dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
+            attempt = Call(self._context, transaction, peer, dialog, now)
             self._context.respond(transaction, 100, transaction.head.build(100), now)
-            attempt = Call(self._context, transaction, peer, now)
         else:
             attempt = MessageAttempt(self._context, transaction, peer, now)
         self._context.count(f"attempts_{attempt.record.kind}")
@@ -247,22 +251,20 @@ class CallService:
                 self._answer(transaction, 481, now)  # §12.2.2
             return
         method = request.method
-        if method == "BYE":
-            self._bye(end, transaction, request, now)
+        if method == "CANCEL":
+            refuse(end.call, transaction, 481, now)  # §9.2: it matches no INVITE; its number is that of the INVITE
+        elif not end.pair.sides[end.side].dialog.accepts_seq(request.cseq):
+            refuse(end.call, transaction, 500, now)  # §12.2.2: out of order
+        elif method == "BYE":
+            end.call.bye_received(transaction, end.side, now)
+        elif not end.call.takes_requests:
+            refuse(end.call, transaction, 481, now)
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
         elif method not in RELAYED:
             self._answer(transaction, 405, now, ALLOW)
-        elif end.call.takes_requests:
+        else:
             relay(end.call, end.pair, end.side, transaction, now)
-        else:
-            refuse(end.call, transaction, 481, now)
-
-    def _bye(self, end: DialogEnd, transaction: ServerTransaction, request: Message, now: float) -> None:
-        if end.pair.sides[end.side].dialog.accepts_seq(request.cseq):
-            end.call.bye_received(transaction, end.side, now)
-        else:
-            refuse(end.call, transaction, 500, now)  # §12.2.2
 
     def _ack(self, request: Message, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: of the first INVITE, or of a later one that was relayed. Never answered."""

@@ -18,8 +18,10 @@ TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
 CALL_ID_LETTERS: Final = 20  # 100 bits
 _POOL_BYTES: Final = 4096
 
-# CSeq starts below 2**24 (§8.1.1.5 allows 2**31): room for 65,536 jumps, and eight digits hold no real number.
-_CSEQ_BITS: Final = 24
+# Numbers of ours have nine digits, the first a 2, for as long as they can count (24 random bits, then 83 million
+# steps). Shorter real numbers count as whole words only, no real number of nine digits begins with 2, and longer ones
+# do not fit in. CSeq must start below 2**31 (§8.1.1.5).
+_FIRST_NUMBER: Final = 200_000_000
 
 
 @final
@@ -37,7 +39,7 @@ class TokenSource:
         """A token of `count` letters."""
         place = self._place
         if place + count > len(self._pool):
-            self._pool = self._random_bytes(_POOL_BYTES).translate(_LETTERS).decode("ascii")
+            self._pool = self._random_bytes(max(count, _POOL_BYTES)).translate(_LETTERS).decode("ascii")
             place = 0
         self._place = place + count
         return self._pool[place : place + count]
@@ -55,9 +57,9 @@ class TokenSource:
         return self.letters(CALL_ID_LETTERS)
 
     def first_cseq(self) -> int:
-        """A random start for the sequence numbers of one dialog, 1 to 2**24."""
-        return int.from_bytes(self._random_bytes(3), "big") % (1 << _CSEQ_BITS) + 1
+        """A random start for the sequence numbers of one dialog."""
+        return _FIRST_NUMBER + int.from_bytes(self._random_bytes(3), "big")
 
     def session_id(self) -> int:
-        """A session id for an SDP origin: eight digits at the most, so that no real number fits in."""
+        """A session id for an SDP origin, and the start of its versions."""
         return self.first_cseq()

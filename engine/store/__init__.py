@@ -1,1 +1,1 @@
-
+"""Bindings and records in two SQLite databases of the data folder."""

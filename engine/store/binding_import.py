@@ -32,7 +32,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 BATCH: Final = 10_000  # lines written at a time, sorted by X: neighbours share pages
 CACHE_KIB: Final = 65_536  # page cache of the import; what does not fit goes into the write-ahead log early
-MAX_LINE: Final = 65_536  # characters read at a time, so that a file without line ends does not fill the memory
+MAX_LINE: Final = 65_536  # characters read at a time: a file without line ends must not fill the memory
 MAX_REPORTED: Final = 1_000  # bad lines told one by one; the others are counted
 
 Progress = Callable[[int, int], None]  # lines done, bytes done
@@ -111,7 +111,7 @@ class _Import:
         try:
             premises = self._premises()
             batch: list[_Line] = []
-            number = done = 0
+            done = 0
             for number, request in _requests(file, source, report):
                 done += 1
                 try:
@@ -166,15 +166,12 @@ class _Import:
         for real, row in zip((terms.tel_a, terms.tel_b), self._targets(line), strict=True):
             if execute(INSERT_TARGET, row).rowcount != 1:
                 execute("ROLLBACK TO line")
-                holder = execute(HOLDER, row[:2]).fetchone()
-                whose = self._whose(holder[0] if holder else self._subs_id(number))
+                execute("RELEASE line")
+                whose = self._whose(execute(HOLDER, row[:2]).fetchone()[0])
                 self._report.add(number, f"tel_x: {request.tel_x} has a target for {mask(real)}: {whose}")
-                break
-        else:
-            execute("RELEASE line")
-            return True
+                return False
         execute("RELEASE line")
-        return False
+        return True
 
     def _whose(self, subs_id: str) -> str:
         number = int(subs_id, 16) - self._first_id

@@ -83,8 +83,8 @@ def check(request: BindRequest, premises: Premises, wall_s: float) -> Terms:
 
 def shown(text: str) -> str:
     """What a user wrote as an error may quote it: short, printable, numbers masked wherever they stand."""
-    short = text if len(text) <= 40 else f"{text[:40]}..."
-    return repr(_LONG_NUMBER.sub(lambda number: mask(number[0]), short))
+    masked = _LONG_NUMBER.sub(lambda number: mask(number[0]), text[:MAX_TEXT])
+    return repr(masked if len(text) <= 40 else f"{masked[:40]}...")
 
 
 def _real(field: str, text: str) -> str:

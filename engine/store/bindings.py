@@ -16,6 +16,7 @@ import aiosqlite
 
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
+from engine.store.aio import connected
 from engine.store.audit import INSERT_AUDIT, audit_row
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
 from engine.store.binding_rows import (
@@ -60,7 +61,7 @@ class BindingReader:
     def __init__(self, path: Path, cipher: NumberCipher) -> None:
         """Opens bindings.db read-only; StoreError when it cannot be read."""
         self._path = path
-        self._connection = open_read_only(path, busy_ms=0)
+        self._connection = open_read_only(path, cipher, busy_ms=0)
         self._cursor = self._connection.cursor()
         self._cipher = cipher
 
@@ -116,8 +117,7 @@ async def open_bindings(
     path: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[BindingStore]:
     """The store on bindings.db (made when missing), closed at the end; `clock`: seconds since the epoch."""
-    connection = aiosqlite.Connection(lambda: open_database(path, BINDINGS, cipher), iter_chunk_size=PAGE)
-    async with connection:
+    async with connected(lambda: open_database(path, BINDINGS, cipher, any_thread=True)) as connection:
         yield BindingStore(connection, path, cipher, clock)
 
 

@@ -21,8 +21,7 @@ from engine.store.errors import StoreError
 BINDINGS: Final = "bindings"
 RECORDS: Final = "records"
 
-TOOL_BUSY_MS: Final = 5000  # a command or the API waits this long for another writer, then says that it is busy
-WAL_PAGES: Final = 4000  # checkpoint every 16 MB: the same pages are rewritten by every group, and are copied only once
+TOOL_BUSY_MS: Final = 5000  # so long a command or the API waits for another writer before it says so
 WAL_KEPT_BYTES: Final = 64 * 1024 * 1024  # after a large import the log shrinks back to this
 
 _SCHEMA: Final = Path(__file__).with_name("schema")
@@ -67,26 +66,36 @@ def open_database(
         try:
             _set_up(connection, path)
             migrate(connection, name)
-            _check_key(connection, path, cipher)
+            if _key_of(connection) is None:  # the first key that opens the data stays its key
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('key_id', ?)", (cipher.key_id,))
+            _compare_key(connection, path, cipher)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-def open_read_only(path: Path, *, busy_ms: int = TOOL_BUSY_MS) -> sqlite3.Connection:
-    """A connection that cannot write; StoreError when the file is missing, damaged or of a newer schema."""
+def open_read_only(
+    path: Path, cipher: NumberCipher | None, *, busy_ms: int = TOOL_BUSY_MS, any_thread: bool = False
+) -> sqlite3.Connection:
+    """A connection that cannot write; `cipher` is None for what needs no key.
+
+    StoreError when the file is missing, damaged, of another schema than this program's, or of another key.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: no such file")
+    uri = f"file:{quote(str(path))}?mode=ro"
     with store_errors(path):
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, timeout=busy_ms / 1000.0, isolation_level=None
+            uri, uri=True, timeout=busy_ms / 1000.0, isolation_level=None, check_same_thread=not any_thread
         )
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             known = len(_migrations(path.stem))
             if version != known:
                 raise StoreError(f"{path}: schema version {version}, this program knows {known}")
+            if cipher is not None:
+                _compare_key(connection, path, cipher)
         except BaseException:
             connection.close()
             raise
@@ -94,8 +103,7 @@ def open_read_only(path: Path, *, busy_ms: int = TOOL_BUSY_MS) -> sqlite3.Connec
 
 
 def lock_records(path: Path) -> int:
-    """Become the only writer of records.db until the descriptor is closed or the process ends, however it
-    ends.
+    """Become the only writer of records.db until the descriptor is closed or the process ends.
 
     StoreError while another process, or another part of this one, is its writer. The lock is a file of its
     own: closing a second descriptor of the database would drop the locks that SQLite holds on it.
@@ -138,21 +146,19 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path}: this file system cannot hold a write-ahead log")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
 
 
-def _check_key(connection: sqlite3.Connection, path: Path, cipher: NumberCipher) -> None:
-    """The first key that opens the data stays its key."""
-    query = "SELECT value FROM meta WHERE name = 'key_id'"
-    row = connection.execute(query).fetchone()
-    if row is None:
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('key_id', ?)", (cipher.key_id,))
-        row = connection.execute(query).fetchone()
-    if row[0] != cipher.key_id:
-        raise StoreError(
-            f"{path}: written with key {row[0]}, but the key file holds {cipher.key_id}: restore the key file"
-        )
+def _compare_key(connection: sqlite3.Connection, path: Path, cipher: NumberCipher) -> None:
+    found = _key_of(connection)
+    if found is not None and found != cipher.key_id:
+        what = f"written with key {found}, but the key file holds {cipher.key_id}"
+        raise StoreError(f"{path}: {what}: restore the key file")
+
+
+def _key_of(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'key_id'").fetchone()
+    return None if row is None else str(row[0])
 
 
 def _migrations(name: str) -> list[Path]:

@@ -15,6 +15,7 @@ import aiosqlite
 
 from engine.core.numbers import mask
 from engine.core.records import FIELDS
+from engine.store.aio import connected
 from engine.store.audit import audit_row, write_audit
 from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
@@ -45,8 +46,7 @@ async def open_records(
 ) -> AsyncIterator[RecordReader]:
     """Reader on records.db in `data_dir`, closed at the end; StoreError when there is none."""
     path = data_dir / "records.db"
-    connection = aiosqlite.Connection(lambda: open_read_only(path), iter_chunk_size=PAGE)
-    async with connection:
+    async with connected(lambda: open_read_only(path, cipher, any_thread=True)) as connection:
         yield RecordReader(connection, path, cipher, clock)
 
 

@@ -155,26 +155,18 @@ def read_inventory(file: Path) -> Inventory:
 
 
 def apply_inventory(path: Path, cipher: NumberCipher, inventory: Inventory) -> dict[str, int]:
-    """Write all rows into bindings.db in one transaction; twice changes nothing. How many rows of each table
-    were read.
+    """Write all rows into bindings.db in one transaction; twice changes nothing. Row counts of the file by table.
 
-    What the file does not name stays. InventoryError when a row refers to something that is neither in the
-    file nor in the store, or to a business user of another app platform; then nothing is written.
+    What the file does not name stays. InventoryError when a row refers to something that is neither in the file
+    nor in the store, or to a business user of another app platform; then nothing is written.
     """
     connection = open_database(path, BINDINGS, cipher)
     try:
         with store_errors(path):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                for table in _TABLES:
-                    for row in inventory.tables.get(table, ()):
-                        _check_references(connection, inventory.file, table, row)
-                        _write(connection, table, row)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            rows = [(table, row) for table in _TABLES for row in inventory.tables.get(table, ())]
+            # A node that starts while an import holds the write lock must not wait for it to change nothing.
+            if not all(_is_stored(connection, table, row) for table, row in rows):
+                _write_all(connection, inventory.file, rows)
     finally:
         connection.close()
     return {table: len(inventory.tables.get(table, ())) for table in _TABLES}
@@ -223,6 +215,24 @@ def _check_references(connection: sqlite3.Connection, file: Path, table: str, ro
 
 def _exists(connection: sqlite3.Connection, query: str, *values: _Value | None) -> bool:
     return connection.execute(query, values).fetchone() is not None
+
+
+def _is_stored(connection: sqlite3.Connection, table: str, row: Row) -> bool:
+    same = " AND ".join(f"{name} = ?" for name in row)
+    return _exists(connection, f"SELECT 1 FROM {table} WHERE {same}", *row.values())
+
+
+def _write_all(connection: sqlite3.Connection, file: Path, rows: list[tuple[str, Row]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for table, row in rows:
+            _check_references(connection, file, table, row)
+            _write(connection, table, row)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _write(connection: sqlite3.Connection, table: str, row: Row) -> None:

@@ -38,8 +38,7 @@ class Ledger:
     def write(self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing]) -> None:
         """Commit all of it or nothing. Steps of one attempt may stand in one group.
 
-        Unfit for a step out of order; sqlite3.Error as it comes. After any error the transaction is rolled
-        back.
+        Unfit for a step out of order; sqlite3.Error as it comes. After an error all is rolled back.
         """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
@@ -48,8 +47,7 @@ class Ledger:
                 self._read_tables()
             ended = {closing.record_id for closing in closings}
             counts: _Counts = {}
-            # Ends first, so that new rows take their places. What ends in the group that begins it needs no
-            # row at all.
+            # Ends first, so that new rows take their places. What begins and ends here needs no row at all.
             self._close(closings, counts)
             self._begin([row for row in opens if row[0] not in ended], counts)
             self._answer([row for row in answers if row[0] not in ended])

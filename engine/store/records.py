@@ -20,9 +20,9 @@ from engine.store.database import RECORDS, lock_records, open_database, reason
 from engine.store.ledger import Ledger
 from engine.store.rows import Closing, Row, RowMaker
 
-QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; a store slower than that counts as down
-CLOSE_RESERVE: Final = 10_000  # beyond it only ends are taken, so that calls let in before can still get their records
-GROUP_LIMIT: Final = 1_000  # steps in one transaction: bounds what a single one waits for (about 30 ms of work)
+QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; slower is as good as down
+CLOSE_RESERVE: Final = 10_000  # beyond it only ends are taken: calls let in before must get their records
+GROUP_LIMIT: Final = 1_000  # steps in one transaction, about 30 ms of work: bounds what one of them waits for
 SPOOL_LIMIT: Final = 50_000  # ends kept in memory while the store is down, about 2 KB each: 100 MB at worst
 BUSY_MS: Final = 1_000  # another process may hold the write lock this long before the store counts as down
 FIRST_RETRY_S: Final = 0.05  # then doubled ...
@@ -233,7 +233,8 @@ class RecordWriter(threading.Thread):
 
     def _go_down(self, error: sqlite3.Error) -> None:
         if not self._fault:
-            self._connection.execute("PRAGMA busy_timeout = 0")  # refusals must not wait for a store that is down
+            # Refusals must not wait for a store that is down.
+            self._connection.execute("PRAGMA busy_timeout = 0")
         self._fault = reason(error)
         self._retry_at_s = time.monotonic() + self._retry_in_s
         self._retry_in_s = min(2.0 * self._retry_in_s, LAST_RETRY_S)

@@ -9,7 +9,6 @@ from typing import Final, cast, final
 
 from engine.core.records import (
     EXTENSION_COLUMNS,
-    FIELDS,
     NODE_RESTART_ANSWERED,
     RELEASE,
     ReleaseCause,
@@ -19,7 +18,7 @@ from engine.core.records import (
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.ledger import Ledger
-from engine.store.rows import ANSWER_COLUMNS, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
+from engine.store.rows import ANSWER_COLUMNS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
@@ -52,8 +51,7 @@ class RecentAttempt:
 
 
 def close_left_open(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
-    """Close every open row of `node` in records.db at `wall_s` (seconds since the epoch), before its writer
-    starts.
+    """Close every open row of `node` in records.db at `wall_s`, seconds since the epoch; before a writer starts.
 
     Returns the attempts that ended within the last 32 s, those just closed included, latest first. StoreError
     when the store cannot be used.
@@ -103,9 +101,8 @@ def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:
     row["release_direction"] = "platform"
     row["release_cause"] = cause.value
     row["sip_status"], row["q850"] = RELEASE[cause] if answered_s is None else NODE_RESTART_ANSWERED
-    names = FIELDS[:-2]
     extension = (*[row[name] for name in EXTENSION_COLUMNS], cipher.key_id)
-    return Closing([row[name] for name in names[:SEQ]], [row[name] for name in names[SEQ + 1 :]], extension)
+    return Closing([row[name] for name in HASHED[:SEQ]], [row[name] for name in HASHED[SEQ + 1 :]], extension)
 
 
 def _recent(connection: sqlite3.Connection, node: str, wall_s: float) -> list[RecentAttempt]:
@@ -114,8 +111,8 @@ def _recent(connection: sqlite3.Connection, node: str, wall_s: float) -> list[Re
     query = f"SELECT coalesce(release_time, call_time), {columns} FROM cdr WHERE node = ? ORDER BY seq DESC"
     recent = []
     for release_time, *values in connection.execute(query, (node,)):
-        released_s = _seconds(release_time)
-        if released_s is None or released_s < wall_s - REPEAT_S - CLOCK_SLACK_S:
+        released_s = utc_seconds(release_time)
+        if released_s < wall_s - REPEAT_S - CLOCK_SLACK_S:
             break
         if released_s >= wall_s - REPEAT_S:
             recent.append(RecentAttempt(*values))

@@ -1,7 +1,4 @@
-"""From a record's snapshot to stored rows and back to text: times, JSON, cipher text, column lists.
-
-All of it runs in the writer thread, outside any transaction.
-"""
+"""From a record's snapshot to stored rows: times, JSON, cipher text, column lists."""
 
 from __future__ import annotations
 
@@ -54,7 +51,8 @@ _CALLER_CALL_ID: Final = _AT["caller_call_id"]
 _CALLER_BRANCH: Final = _AT["caller_branch"]
 _ICID_IN: Final = _AT["icid_in"]
 _TIMES: Final = tuple(_AT[name] for name in TIME_COLUMNS)
-_NUMBERS: Final = tuple((_AT[name], f"call_open.{name}", f"cdr.{name}") for name in NUMBER_COLUMNS)
+_OPEN_NUMBERS: Final = tuple((_AT[name], f"call_open.{name}") for name in NUMBER_COLUMNS)
+_CDR_NUMBERS: Final = tuple((_AT[name], f"cdr.{name}") for name in NUMBER_COLUMNS)
 _EXTENSION_AT: Final = len(RECORD_COLUMNS) - len(EXTENSION_COLUMNS)
 _pick_open: Final = itemgetter(*[_AT[name] for name in OPEN_COLUMNS])
 _pick_answer: Final = itemgetter(*[_AT[name] for name in ANSWER_COLUMNS])
@@ -79,16 +77,14 @@ class RowMaker:
     def open_row(self, values: Row) -> Row:
         """Parameters of INSERT_OPEN behind `slot`; ValueError without call_time."""
         stored = self._with_times(values)
-        for at, column, _ in _NUMBERS:
-            number = values[at]
-            stored[at] = self._cipher.encrypt(number, column) if number else None  # type: ignore[arg-type]
+        self._hide_numbers(stored, _OPEN_NUMBERS)
         return (*_pick_open(stored), self._boot_id, self._key_id)
 
     def answer_row(self, values: Row, extra: object) -> Row:
         """Parameters of INSERT_ANSWER behind `slot`; ValueError without call_time.
 
-        `extra`: None, or JSON values and bytes, nested in tuples, lists and dicts; bytes become {"latin1":
-        text}.
+        `extra`: None, or JSON values and bytes, nested in tuples, lists and dicts. Bytes become
+        {"latin1": text}.
         """
         dialogs = None if extra is None else self._cipher.encrypt(_extra_to_json(extra), "call_answer.dialogs")
         return (values[_RECORD_ID], *_pick_answer(self._with_times(values)), dialogs, self._key_id)
@@ -96,9 +92,7 @@ class RowMaker:
     def closing(self, values: Row) -> Closing:
         """What the ledger needs to append the record; ValueError without call_time."""
         stored = self._with_times(values)
-        for at, _, column in _NUMBERS:
-            number = values[at]
-            stored[at] = self._cipher.encrypt(number, column) if number else None  # type: ignore[arg-type]
+        self._hide_numbers(stored, _CDR_NUMBERS)
         return Closing(stored[:SEQ], stored[SEQ:_EXTENSION_AT], (*stored[_EXTENSION_AT:], self._key_id))
 
     def _with_times(self, values: Row) -> list[Any]:
@@ -115,6 +109,10 @@ class RowMaker:
             for at in (_CALLER_CALL_ID, _CALLER_BRANCH, _ICID_IN):
                 stored[at] = stored[at].encode("utf-8", "backslashreplace").decode()
         return stored
+
+    def _hide_numbers(self, stored: list[Any], columns: tuple[tuple[int, str], ...]) -> None:
+        for at, column in columns:
+            stored[at] = self._cipher.encrypt(stored[at], column) if stored[at] else None
 
     def _attempts_json(self, attempts: Iterable[tuple[str, str, int, int, int | None]]) -> str:
         """The `attempts` column: a JSON array of objects; `bye` only where a BYE was relayed and answered."""

@@ -54,7 +54,7 @@ def verify(path: Path) -> VerifyReport:
 
     A running node may go on writing. StoreError when the file cannot be read, a damaged one included.
     """
-    connection = open_read_only(path)
+    connection = open_read_only(path, None)
     connection.text_factory = bytes  # what was tampered with may be no UTF-8
     try:
         with store_errors(path):

@@ -76,6 +76,9 @@ def bind_udp(host: str, port: int) -> socket.socket:
         opened.setblocking(False)
         with contextlib.suppress(OSError):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if family == socket.AF_INET6:
+            # IPv4 has sockets of its own: "[::]:5060" leaves them their port, and no source is "::ffff:192.0.2.1".
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind((host, port))
     except BaseException:
         opened.close()

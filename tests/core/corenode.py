@@ -1,10 +1,14 @@
-"""A core without I/O for conversation tests: a store of a few bindings, records that become durable when told to."""
+"""A core without I/O for conversation tests: a store of a few bindings, records that become durable when told to.
+
+Each node is looked at after its test (conftest.py): see `CoreNode.assert_rests`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
@@ -13,9 +17,9 @@ from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
 from engine.core.tokens import TokenSource
-from sipstack.events import Output, SendMessage
-from sipstack.message import Message
-from sipstack.testing.playbook import Playbook, wire
+from sipstack.events import Output
+from sipstack.parser import parse
+from sipstack.testing.playbook import Playbook
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
 
@@ -26,7 +30,10 @@ NODE = "127.0.0.11:5060"
 CALLER = "127.0.0.12:5060"
 CALLEE = "127.0.0.13:5060"
 CALLEE2 = "127.0.0.14:5060"
+STRANGER = "127.0.0.99:5060"  # matches no peer
+CALL_ID = "1-4711@127.0.0.12"
 WALL_AT_START = 1_790_000_000.0
+LONGEST_S = 400.0  # longer than any timer may keep anything of a call that has ended
 
 
 def target(address: str) -> TargetSettings:
@@ -48,12 +55,17 @@ SETTINGS = CoreSettings(
     ),
     policy=PolicySettings(),
 )
+TWO_TARGETS = replace(SETTINGS, peers=(CALLER_SIDE, replace(CALLEE_SIDE, targets=(target(CALLEE), target(CALLEE2)))))
 
 
-def with_targets(*addresses: str, settings: CoreSettings = SETTINGS) -> CoreSettings:
-    """The usual settings with these targets on the callee's side."""
-    callee = replace(CALLEE_SIDE, targets=tuple(target(address) for address in addresses))
-    return replace(settings, peers=(CALLER_SIDE, callee))
+def with_trunk(name: str, **changes: object) -> CoreSettings:
+    """The usual settings, where one of the trunks, "caller-side" or "callee-side", is another."""
+    peers = [replace(p, **changes) if p.name == name else p for p in SETTINGS.peers]  # type: ignore[arg-type]
+    return replace(SETTINGS, peers=tuple(peers))
+
+
+def with_policy(settings: CoreSettings = SETTINGS, **changes: object) -> CoreSettings:
+    return replace(settings, policy=replace(settings.policy, **changes))  # type: ignore[arg-type]
 
 
 def axb(caller: str = A, callee: str = B, x: str = X, expires_at: float = WALL_AT_START + 86400) -> Binding:
@@ -79,26 +91,42 @@ def seeded(seed: str) -> Callable[[int], bytes]:
 class CoreNode:
     """The core, its bindings, its records, and a playbook that talks to it."""
 
+    made: ClassVar[list[CoreNode]] = []  # by the test that is running
+
     def __init__(self, settings: CoreSettings = SETTINGS, bindings: tuple[Binding, ...] | None = None) -> None:
         self.service = CallService(settings, Transactions(Timing()), TokenSource(seeded("core")))
         self.service.set_wall_clock(WALL_AT_START - Playbook.START_S)
+        self.context = self.service._context
         pair = (axb(), axb(caller=B, callee=A))
         self.bindings = {(b.tel_x, b.caller): b for b in (pair if bindings is None else bindings)}
-        self.store_answers = True
+        self.store_answers = True  # False: the lookup says that it cannot
+        self.looks_up = True  # False: lookups wait in `lookups`
+        self.lookups: list[LookUpBinding] = []
         self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE}  # steps that become durable at once
         self.held: list[CommitRecord] = []
         self.steps: list[tuple[Step, dict[str, object]]] = []
+        self.decided: dict[tuple[AttemptBase, Step], int] = {}  # how much had been sent when the store spoke
         self.book = Playbook(self.service, self._execute)
+        CoreNode.made.append(self)
+
+    # -- the shell -------------------------------------------------------------------------------------------------
 
     def _execute(self, output: Output) -> list[Output]:
         if isinstance(output, LookUpBinding):
+            if not self.looks_up:
+                self.lookups.append(output)
+                return []
             return self.service.binding_looked_up(output, self._find(output), self.book.now)
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
         if output.step in self.durable:
-            return self.service.record_committed(output.attempt, output.step, True, self.book.now)
+            return self._committed(output, True)
         self.held.append(output)
         return []
+
+    def _committed(self, output: CommitRecord, durable: bool) -> list[Output]:
+        self.decided[(output.attempt, output.step)] = len(self.book.log)
+        return self.service.record_committed(output.attempt, output.step, durable, self.book.now)
 
     def _find(self, query: LookUpBinding) -> Binding | Miss | None:
         if not self.store_answers:
@@ -108,10 +136,29 @@ class CoreNode:
             return found
         return Miss.NOT_A_PARTY if any(x == query.x for x, _ in self.bindings) else Miss.UNBOUND
 
+    def release_lookup(self) -> None:
+        """The store answers the oldest lookup that it was asked."""
+        query = self.lookups.pop(0)
+        self.book.perform(self.service.binding_looked_up(query, self._find(query), self.book.now))
+
     def release_held(self, durable: bool = True) -> None:
         """The writer comes back with the oldest step that it was given."""
-        held = self.held.pop(0)
-        self.book.perform(self.service.record_committed(held.attempt, held.step, durable, self.book.now))
+        self.book.perform(self._committed(self.held.pop(0), durable))
+
+    def transport_fails(self, address: str) -> None:
+        """The shell hears that nothing can be sent to an address."""
+        host, _, port = address.rpartition(":")
+        flow = next(s.flow for s in reversed(self.book.log) if (s.flow.host, s.flow.port) == (host, int(port)))
+        self.book.perform(self.service.transport_failed(flow, self.book.now))
+
+    def wait(self, seconds: float) -> None:
+        self.book.at(self.book.now - Playbook.START_S + seconds)
+
+    # -- what can be seen ------------------------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return self.service.counters
 
     @property
     def records(self) -> list[dict[str, object]]:
@@ -124,118 +171,57 @@ class CoreNode:
         assert len(self.records) == 1, self.records
         return self.records[0]
 
-    def live(self) -> list[AttemptBase]:
-        return list(self.service.attempts)
+    def assert_recorded(self, **expected: object) -> None:
+        """The only record has these values."""
+        found = {name: self.record[name] for name in expected}
+        assert found == expected, [(name, found[name]) for name in expected if found[name] != expected[name]]
 
     def sent_to(self, address: str) -> list[bytes]:
         """All bytes that ever left towards an address."""
         host, _, port = address.rpartition(":")
         return [sent.data for sent in self.book.log if (sent.flow.host, sent.flow.port) == (host, int(port))]
 
+    # -- what holds for every conversation -------------------------------------------------------------------------
 
-SDP = """
-v=0
-o=13800138000 2890844526 2890844526 IN IP4 127.0.0.12
-s=Zhang San
-c=IN IP4 10.1.2.3
-t=0 0
-m=audio 40000 RTP/AVP 8 101
-a=rtpmap:8 PCMA/8000
-"""
+    def assert_rests(self) -> None:
+        """Long after the last call: no state, no leak, nothing impossible, a record per attempt, in durable order."""
+        assert_nothing_crossed(self)
+        attempts = sum(count for name, count in self.counters.items() if name.startswith("attempts_"))
+        self.wait(LONGEST_S)
+        assert_nothing_crossed(self)
+        context = self.context
+        left = [*context.attempts, *context.dialogs, *context.transactions._context.merged]
+        assert not left
+        assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
+        assert [name for name in self.counters if name.startswith("unexpected")] == []
+        assert len(self.records) == attempts
+        assert len({record["record_id"] for record in self.records}) == attempts
+        self._assert_durable_order()
 
-
-def invite(called: str = X, caller: str = A, branch: str = "z9hG4bKa1", extra: str = "", sdp: str = SDP) -> bytes:
-    """The caller's INVITE of reference example-call.md, shortened."""
-    body = f"Content-Type: application/sdp\n{extra}\n{sdp.strip()}" if sdp else extra.rstrip("\n") + "\n"
-    return wire(
-        f"""INVITE sip:{called}@veil.example;user=phone SIP/2.0
-        Via: SIP/2.0/UDP 127.0.0.12:5060;branch={branch};rport
-        Max-Forwards: 70
-        From: "Zhang San" <sip:+86{caller}@core.example>;tag=a-tag
-        To: <sip:{called}@veil.example>
-        Call-ID: 1-4711@127.0.0.12
-        CSeq: 1 INVITE
-        Contact: <sip:{caller}@127.0.0.12:5060>
-        P-Asserted-Identity: <sip:+86{caller}@core.example>, <tel:+86{caller}>
-        Diversion: <sip:{caller}@core.example>;reason=unknown
-        Supported: 100rel, timer, replaces, histinfo
-        User-Agent: ExamplePhone/1.0 {caller}
-        X-Order: {caller}
-        {body}"""
-    )
-
-
-def answer(
-    request: Message, status: int, tag: str = "b-tag", extra: str = "", sdp: str = "", contact: str = ""
-) -> bytes:
-    """The callee's response to a request that the node sent it."""
-    where = contact or f"<sip:{B}@127.0.0.13:5060>"
-    tagged = "" if "tag=" in (request.value(3) or "") or status == 100 else f";tag={tag}"
-    rows = [f"Via: {value}" for value in request.values(1)]
-    head = "\n".join(
-        [
-            f"SIP/2.0 {status} Whatever {B}",
-            *rows,
-            f"From: {request.value(2)}",
-            f"To: {request.value(3)}{tagged}",
-            f"Call-ID: {request.call_id}",
-            f"CSeq: {request.cseq} {request.method}",
-            f"Contact: {where}",
-            f'P-Asserted-Identity: "Li Si" <tel:+86{B}>',
-            f"Server: ExampleCore {B}",
-        ]
-    )
-    tail = f"\nContent-Type: application/sdp\n{extra}\n{sdp.strip()}" if sdp else f"\n{extra}".rstrip("\n")
-    return wire(head + tail)
+    def _assert_durable_order(self) -> None:
+        for attempt in {attempt for attempt, _ in self.decided}:
+            opened, answered, closed = (self.decided.get((attempt, step), len(self.book.log)) for step in Step)
+            for place, sent in enumerate(self.book.log):
+                message = parse(sent.data)
+                via = message.top_via
+                if message.status == 0 and len(self.records) == 1 and sent.flow.host != attempt.transaction.source.host:
+                    assert place >= opened, f"{message.method} left before the open row"
+                elif (
+                    message.status >= 200
+                    and via is not None
+                    and via.branch == attempt.record.caller_branch
+                    and message.method == attempt.request.method
+                ):
+                    wanted = answered if message.status < 300 and message.method == "INVITE" else closed
+                    given_up = message.status == 500 and attempt.record.release_cause
+                    assert place >= wanted or given_up, f"{message.status} left before its row"
 
 
-B_SDP = SDP.replace("13800138000", B).replace("127.0.0.12", "127.0.0.13").replace("Zhang San", "Li Si")
-
-
-def in_dialog(
-    method: str, response: Message, cseq: int, branch: str, source: str = CALLER, extra: str = "", sdp: str = ""
-) -> bytes:
-    """A request of the caller in the dialog that `response` (as it reached the caller) made."""
-    target_uri = (response.value(6) or "").strip("<>")
-    tail = f"Content-Type: application/sdp\n{extra}\n{sdp.strip()}" if sdp else extra
-    return wire(
-        f"""{method} {target_uri} SIP/2.0
-        Via: SIP/2.0/UDP {source};branch={branch};rport
-        Max-Forwards: 70
-        From: {response.value(2)}
-        To: {response.value(3)}
-        Call-ID: {response.call_id}
-        CSeq: {cseq} {method}
-        {tail}"""
-    )
-
-
-def callee_request(
-    method: str, request: Message, cseq: int, branch: str, tag: str = "b-tag", extra: str = "", sdp: str = ""
-) -> bytes:
-    """A request of the callee in the dialog of `request` (the node's INVITE to it)."""
-    target_uri = (request.value(6) or "").strip("<>")
-    tail = f"Content-Type: application/sdp\n{extra}\n{sdp.strip()}" if sdp else extra
-    return wire(
-        f"""{method} {target_uri} SIP/2.0
-        Via: SIP/2.0/UDP {CALLEE};branch={branch};rport
-        Max-Forwards: 70
-        From: {request.value(3)};tag={tag}
-        To: {request.value(2)}
-        Call-ID: {request.call_id}
-        CSeq: {cseq} {method}
-        {tail}"""
-    )
-
-
-def assert_nothing_crossed(node: CoreNode, call_ids: tuple[str, ...] = ("1-4711@127.0.0.12",)) -> None:
-    """No byte sent to one side holds the other's number, name, Call-ID or tag."""
-    for data in node.sent_to(CALLEE):
-        assert A.encode() not in data and b"Zhang" not in data and b"a-tag" not in data, data
-        assert all(call_id.encode() not in data for call_id in call_ids)
+def assert_nothing_crossed(node: CoreNode) -> None:
+    """No byte sent to one side holds the other's number, name, Call-ID, tag, branch or host (outside of SDP's c=)."""
+    for data in [*node.sent_to(CALLEE), *node.sent_to(CALLEE2)]:
+        for secret in (A, "Zhang", "a-tag", "z9hG4bK-a", CALL_ID, "127.0.0.12"):
+            assert secret.encode() not in data, data
     for data in node.sent_to(CALLER):
-        assert B.encode() not in data and b"Li Si" not in data and b"b-tag" not in data, data
-
-
-def sends(outputs: list[Output]) -> list[SendMessage]:
-    return [output for output in outputs if isinstance(output, SendMessage)]
+        for secret in (B, "Li Si", "b-tag", "z9hG4bK-b", "127.0.0.13", "127.0.0.14"):
+            assert secret.encode() not in data, data

@@ -40,6 +40,16 @@ def test_silent_peer(method: str, instants: tuple[float, ...], t1_s: float) -> N
     assert bench.is_empty()
 
 
+@T1S
+def test_repeats_are_late_by_less_than_a_fiftieth_of_t1(t1_s: float) -> None:
+    bench = Bench(t1_s)
+    bench.book.at(t1_s / 3)  # the wheel turns in steps, and this is in the middle of one
+    bench.client("INVITE")
+    late = [at - wanted / T1_S * t1_s for (at, _), wanted in zip(bench.watch(64 * t1_s), TIMER_A, strict=True)]
+    assert late[0] == 0
+    assert 0 < min(late[1:]) <= max(late) < t1_s / 50
+
+
 def test_repeats_are_the_same_bytes() -> None:
     bench = Bench()
     bench.client("INVITE")
@@ -224,6 +234,7 @@ def test_dropped_request_says_and_leaves_nothing(status: int | None) -> None:
     assert bench.watch(100) == []
     assert bench.told() == []
     assert not transaction.awaits_final
+    assert transaction.last_sent == b""  # whoever still holds it does not hold the message
 
 
 def test_dropping_twice_does_not_touch_who_came_after() -> None:

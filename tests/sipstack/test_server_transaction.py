@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from sipstack import headers as h
 from sipstack.server_transaction import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING, TERMINATED, TRYING
 from sipstack.testing.playbook import flow_of
 from sipstack.timers import T1_S
@@ -210,6 +211,14 @@ def test_abandoning_twice_does_not_touch_who_came_after() -> None:
     assert bench.told() == []
     assert bench.core.counters == {"malformed": 0, "stray_responses": 0, "retransmissions_in": 1, "merged": 1}
     assert second.state == PROCEEDING
+
+
+def test_timestamp_is_copied_into_the_100_only() -> None:
+    bench = Bench()
+    transaction = bench.server("INVITE", to_tag="\n    Timestamp: 54.21")
+    for status, copied in ((100, ["54.21"]), (180, []), (486, [])):
+        bench.respond(transaction, status)
+        assert bench.take().values(h.TIMESTAMP) == copied
 
 
 # ---------------------------------------------------------------------- where answers go (§18.2.1, §18.2.2, RFC 3581)

@@ -111,10 +111,14 @@ def test_cancelled_timer_stays_silent() -> None:
     assert wheel.next_deadline() is None
 
 
-def test_cancelled_timer_lets_go_of_its_owner() -> None:
-    timer = TimerWheel(TICK_S).set(0.0, 32.0, Owner(), 0)
-    timer.cancel()
-    assert timer.owner is None
+def test_timer_lets_go_of_its_owner() -> None:
+    """Whoever still holds a timer does not hold the call behind it."""
+    wheel = TimerWheel(TICK_S)
+    cancelled, fired = (wheel.set(0.0, 1.0, Owner(), 0) for _ in range(2))
+    cancelled.cancel()
+    assert (cancelled.owner, fired.owner is None) == (None, False)
+    wheel.fire(1.0)
+    assert fired.owner is None
 
 
 def test_a_timer_may_cancel_the_next_one_of_its_slot() -> None:

@@ -137,7 +137,7 @@ class Bench:
             deadline = self.core.next_deadline()
             passed = seconds if deadline is None else min(seconds, deadline - self.book.START_S - start)
             self.book.at(start + passed)
-            log += [(round(passed, 3), what) for what in self.sent()]
+            log += [(round(passed, 6), what) for what in self.sent()]
         return log
 
     def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from engine.core.records import Attempt, CallRecord
 from engine.store.crypto import NumberCipher, open_key
+from engine.store.inventory import apply_inventory, read_inventory
 
 NOW = 1_795_482_123.456  # 2026-11-24T01:02:03.456Z
 
@@ -78,3 +79,72 @@ def rows() -> Iterator[Callable[..., list[sqlite3.Row]]]:
     yield query
     for connection in connections:
         connection.close()
+
+
+INVENTORY = """
+[[app_platform]]
+id = "ap-demo"
+name = "Demo platform"
+licence_no = "B2-20250001"
+approval_no = "700-2025-001"
+state = "active"
+[[business_user]]
+id = "bu-express"
+app_platform = "ap-demo"
+name = "Demo Express"
+uscc = "91110000000000000X"
+state = "active"
+[[business_user]]
+id = "bu-other"
+app_platform = "ap-demo"
+name = "Other"
+uscc = "91110000000000001X"
+state = "active"
+[[contract]]
+id = "c-1"
+app_platform = "ap-demo"
+business_user = "bu-express"
+from = "2026-01-01"
+to = "2036-12-31"
+[[scenario]]
+code = "express"
+risk_class = 1
+modes = ["AXB"]
+max_ttl_s = 2592000
+[[number_block]]
+prefix = "70012345678"
+operator = "1"
+app_platform = "ap-demo"
+business_user = "bu-express"
+certificate_no = "CERT-1"
+state = "assigned"
+[[number_block]]
+prefix = "70012345679"
+operator = "1"
+app_platform = "ap-demo"
+business_user = "bu-express"
+certificate_no = "CERT-1"
+state = "granted"
+[[number_block]]
+prefix = "70013800138"
+operator = "1"
+app_platform = "ap-demo"
+business_user = "bu-express"
+certificate_no = "CERT-1"
+state = "assigned"
+"""
+
+
+@pytest.fixture
+def inventory_file(tmp_path: Path) -> Path:
+    """The inventory of contract §4, with a second business user and two more blocks."""
+    file = tmp_path / "inventory.toml"
+    file.write_text(INVENTORY)
+    return file
+
+
+@pytest.fixture
+def stocked(bindings_db: Path, cipher: NumberCipher, inventory_file: Path) -> Path:
+    """bindings.db with that inventory."""
+    apply_inventory(bindings_db, cipher, read_inventory(inventory_file))
+    return bindings_db

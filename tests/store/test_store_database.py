@@ -63,7 +63,11 @@ def test_another_key_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
     path = data_dir / "records.db"
     open_database(path, RECORDS, cipher).close()
     other = NumberCipher(b"k" * 64)
-    assert f"written with key {cipher.key_id}, but the key file holds {other.key_id}" in refusal(path, other)
+    reason = f"written with key {cipher.key_id}, but the key file holds {other.key_id}: restore the key file"
+    assert reason in refusal(path, other)
+    with pytest.raises(StoreError, match=reason):
+        open_read_only(path, other)
+    open_read_only(path, cipher).close()
 
 
 def test_a_newer_schema_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
@@ -73,7 +77,7 @@ def test_a_newer_schema_is_refused(data_dir: Path, cipher: NumberCipher) -> None
     connection.close()
     assert "schema version 2 is newer than this program (1)" in refusal(path, cipher)
     with pytest.raises(StoreError, match="schema version 2, this program knows 1"):
-        open_read_only(path)
+        open_read_only(path, None)
 
 
 def test_a_file_that_is_no_database_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
@@ -83,7 +87,7 @@ def test_a_file_that_is_no_database_is_refused(data_dir: Path, cipher: NumberCip
     assert "damaged, or not a database" in refusal(path, cipher)
     assert path.read_bytes() == before
     with pytest.raises(StoreError, match="damaged, or not a database"):
-        open_read_only(path)
+        open_read_only(path, None)
 
 
 def test_a_damaged_database_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
@@ -121,13 +125,13 @@ def test_an_unwritable_folder_is_refused(data_dir: Path, cipher: NumberCipher, m
 
 def test_a_missing_file_cannot_be_read(data_dir: Path) -> None:
     with pytest.raises(StoreError, match=r"records\.db: no such file"):
-        open_read_only(data_dir / "records.db")
+        open_read_only(data_dir / "records.db", None)
 
 
 def test_a_reader_cannot_write(data_dir: Path, cipher: NumberCipher) -> None:
     path = data_dir / "records.db"
     open_database(path, RECORDS, cipher).close()
-    connection = open_read_only(path)
+    connection = open_read_only(path, None)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("INSERT INTO counter VALUES ('n', '2026-11-24', 1, 1)")
     connection.close()
@@ -137,7 +141,7 @@ def test_a_name_with_odd_characters_can_be_read(tmp_path: Path, cipher: NumberCi
     folder = tmp_path / "a?b#c%41 d"
     folder.mkdir()
     open_database(folder / "records.db", RECORDS, cipher).close()
-    connection = open_read_only(folder / "records.db")
+    connection = open_read_only(folder / "records.db", cipher)
     assert connection.execute("SELECT count(*) FROM cdr").fetchone() == (0,)
     connection.close()
 

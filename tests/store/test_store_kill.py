@@ -94,7 +94,7 @@ def check_books(folder: Path, told: set[tuple[str, str]], wall_s: float) -> None
     report = verify(path)
     assert report.is_clean, report
     assert report.nodes[0].open == 0
-    connection = open_read_only(path)
+    connection = open_read_only(path, None)
     causes: dict[str, list[str]] = {}
     for record_id, cause in connection.execute("SELECT record_id, release_cause FROM cdr"):
         causes.setdefault(record_id, []).append(cause)

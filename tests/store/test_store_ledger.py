@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.core.records import EXTENSION_COLUMNS, FIELDS, GENESIS_HASH, CallRecord, Step, chain_hash
+from engine.core.records import EXTENSION_COLUMNS, FIELDS, GENESIS_HASH, CallRecord, ReleaseCause, Step, chain_hash
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.ledger import Ledger, Unfit
@@ -98,6 +98,12 @@ def test_the_chain_is_over_what_is_stored(book: Book) -> None:
         assert row[-1] == chain_hash(prev_hash, row[:-2])
         prev_hash = row[-1]
     assert len(rows) == 3
+
+
+def test_members_of_an_enumeration_are_stored_as_their_text(book: Book) -> None:
+    book.write([(Step.CLOSE, "a")], release_cause=ReleaseCause.BUSY)
+    assert book.column("SELECT typeof(release_cause) || release_cause FROM cdr") == ["textBUSY"]
+    assert verify(book.path).is_clean
 
 
 def test_the_chain_goes_on_after_a_restart(
@@ -225,6 +231,7 @@ def test_any_grouping_gives_the_same_books(
 ) -> None:
     folder = tmp_path_factory.mktemp("books")
     book = Book(folder / "records.db", open_key(folder), make_record)
+    book.connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug here
     steps = traffic(seed, 25)
     chance = random.Random(seed)
     at = 0

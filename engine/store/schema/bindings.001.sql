@@ -1,5 +1,5 @@
--- bindings.db: inventory, bindings, audit. Blobs are AES-256-SIV cipher text under the key named in key_id, associated data
--- "table.column". Times ending in _at are seconds since the epoch (UTC), days are 2026-11-24.
+-- bindings.db: inventory, bindings, audit. Blobs are AES-256-SIV cipher text under the key named in key_id,
+-- associated data "table.column". Times ending in _at are seconds since the epoch (UTC), days are 2026-11-24.
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -67,8 +67,8 @@ CREATE TABLE binding (
     key_id TEXT NOT NULL
 );
 
--- Who may call whom through X, one row per caller and direction: all that a call needs to know in one point read. "At most one
--- target per (X, caller)" is the primary key.
+-- Who may call whom through X, one row per caller and direction: all that a call needs to know in one point
+-- read. "At most one target per (X, caller)" is the primary key.
 CREATE TABLE target (
     x TEXT NOT NULL,
     caller BLOB NOT NULL,

@@ -6,8 +6,8 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- One row per attempt from before anything of it leaves until its end. What only the end tells is not here. Slots are given
--- by the writer, the last freed one first: a row takes the place of one that went in the same transaction, so that few pages change.
+-- One row per attempt from before anything of it leaves until its end. What only the end tells is not here. Slots
+-- are given by the writer: a row takes the place of one that went in the same transaction, so that few pages change.
 CREATE TABLE call_open (
     slot INTEGER PRIMARY KEY,
     record_id TEXT NOT NULL,
@@ -121,7 +121,7 @@ BEGIN
     SELECT RAISE(ABORT, 'cdr is append-only');
 END;
 
--- How many attempts of a day were begun and how many have their record: what is missing at the end of the chain shows here.
+-- How many attempts of a day were begun and how many have their record: a chain whose end was cut off shows here.
 CREATE TABLE counter (
     node TEXT NOT NULL,
     day TEXT NOT NULL,         -- UTC day of call_time: 2026-11-24

@@ -1,0 +1,86 @@
+"""Running commands in tests, in this process or in one of their own, and what they work on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engine.store.binding_import import COLUMNS
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+INVENTORY: Final = ROOT / "configs" / "inventory.toml"
+PROGRAM: Final = "import sys; from engine.cli import run_cli; sys.exit(run_cli(sys.argv[1:]))"
+
+X: Final = "700123456780001"
+A: Final = "13800138000"
+B: Final = "13900139000"
+UNTIL: Final = "2036-01-31T08:00:00+08:00"
+
+VERBS: Final = (
+    "run", "check", "config show", "bind", "unbind", "bindings import", "bindings list", "bindings export",
+    "inventory apply", "cdr export", "cdr verify", "status", "calls",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def told(self) -> list[str]:
+        return self.err.splitlines()
+
+
+Run = Callable[..., Done]
+
+
+def bind_words(**changes: str) -> list[str]:
+    options = {
+        "tel-x": X, "tel-a": A, "tel-b": B, "business-user": "bu-express", "order-id": "4711", "scenario": "express",
+        "expiration": UNTIL,
+    } | {name.replace("_", "-"): value for name, value in changes.items()}  # fmt: skip
+    return ["bind", *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def csv_file(path: Path, *lines: dict[str, str]) -> Path:
+    usual = {"mode": "AXB", "tel_x": X, "tel_a": A, "tel_b": B, "business_user": "bu-express", "order_id": "1",
+             "scenario": "express", "expiration": UNTIL}  # fmt: skip
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(usual | line for line in lines)
+    return path
+
+
+def process(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    command = [sys.executable, "-c", PROGRAM, *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+def ended(started: subprocess.Popen[str]) -> Done:
+    out, err = started.communicate(timeout=60)
+    return Done(started.returncode, out or "", err)
+
+
+def rows(database: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()

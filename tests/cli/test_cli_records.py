@@ -1,0 +1,105 @@
+"""cdr export and cdr verify."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from engine.core.records import FIELDS, CallRecord, Step
+from engine.store.crypto import open_key
+from engine.store.records import RecordWriter
+from tests.cli.commands import (
+    A,
+    B,
+    Done,
+    Run,
+    X,
+    rows,
+)
+
+NOW_S: Final = 1_795_482_123.456  # 2026-11-24T01:02:03.456Z
+
+
+@pytest.fixture
+def recorded(run: Run, file: Path) -> Run:
+    """Three records, a minute apart; the second caller's Call-ID is a formula and holds its number."""
+    data_dir = file.parent / "data"
+    cipher = open_key(data_dir)
+    done: list[tuple[object, bool]] = []
+    writer = RecordWriter(data_dir / "records.db", cipher, "veil-1", "boot", 0, done.extend)
+    writer.start()
+    for number, call_id in enumerate(("a@h", f"=cmd|{A}", "c@h")):
+        record = CallRecord(f"r{number}", "veil-1", "voice")
+        record.tel_x, record.caller, record.callee, record.caller_call_id = X, A, B, call_id
+        record.call_time = NOW_S + 60 * number
+        record.release_time = record.call_time + 1
+        record.release_cause, record.sip_status, record.q850 = "NO_BINDING", 404, 1
+        assert writer.submit(Step.CLOSE, record.snapshot(), None, number)
+    writer.stop()
+    assert done == [(0, True), (1, True), (2, True)]
+    return run
+
+
+def test_records_as_json_lines(recorded: Run, file: Path) -> None:
+    done = recorded("cdr", "export")
+    assert (done.status, done.err) == (0, "")
+    records = [json.loads(line) for line in done.out.splitlines()]
+    assert [record["record_id"] for record in records] == ["r0", "r1", "r2"]
+    assert all(tuple(record) == FIELDS for record in records)
+    assert {record["caller"] for record in records} == {"138****8000"}
+    assert A not in done.out
+    assert recorded("cdr", "export", "--json").out == done.out
+    assert not (file.parent / "data" / "bindings.db").exists()  # nothing was revealed, nothing is audited
+
+
+def test_records_as_csv_hold_no_formula(recorded: Run) -> None:
+    done = recorded("cdr", "export", "--format", "csv")
+    records = list(csv.DictReader(io.StringIO(done.out)))
+    assert [tuple(record) for record in records] == [FIELDS] * 3
+    assert records[1]["caller_call_id"] == "'=cmd|138****8000"
+    assert records[0]["caller_call_id"] == "a@h"
+    assert records[0]["sip_status"] == "404"
+
+
+def test_a_revealed_export_leaves_an_audit_row(recorded: Run, file: Path) -> None:
+    done = recorded("cdr", "export", "--reveal", "--since", "2026-11-24T09:02:00+08:00")
+    assert json.loads(done.out.splitlines()[0])["caller"] == A
+    ((action, detail),) = rows(file.parent / "data" / "bindings.db", "SELECT action, detail FROM audit")
+    assert action == "cdr.export"
+    assert "2026-11-24T01:02:00.000Z" in detail
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--since", "2026-11-24T01:03:03.456Z"], ["r1", "r2"]),
+        (["--until", "2026-11-24T09:03:03.456+08:00"], ["r0"]),
+        (["--since", "2026-11-24t01:03:00z", "--until", "2026-11-24T01:04:00Z"], ["r1"]),
+        (["--since", "2027-01-01T00:00:00Z"], []),
+    ],
+)
+def test_records_of_a_time(recorded: Run, words: list[str], found: list[str]) -> None:
+    done = recorded("cdr", "export", *words)
+    assert [json.loads(line)["record_id"] for line in done.out.splitlines()] == found
+
+
+def test_verify(recorded: Run, file: Path) -> None:
+    assert recorded("cdr", "verify") == Done(0, "veil-1: 3 records, last seq 3, 0 open\n3 records, clean\n", "")
+    (file.parent / "data" / "key").unlink()  # it needs none
+    report = recorded("cdr", "verify", "--json").json
+    assert (report["clean"], report["records"], report["nodes"][0]["last_seq"]) == (True, 3, 3)
+
+    connection = sqlite3.connect(file.parent / "data" / "records.db")
+    connection.executescript("DROP TRIGGER cdr_is_never_changed; UPDATE cdr SET q850 = 16 WHERE record_id = 'r1'")
+    connection.close()
+    done = recorded("cdr", "verify")
+    assert (done.status, done.err) == (1, "")
+    assert "veil-1: seq 2: changed" in done.out
+    assert done.out.endswith("3 records, NOT CLEAN\n")
+    assert recorded("cdr", "verify", "--json").json["nodes"][0]["bad_seq"] == 2

@@ -1,0 +1,152 @@
+"""Usage, help and configuration on the command line: one line for each error, and the exit status (contract §3)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import engine.cli.bindings
+from engine.cli import run_cli
+from engine.config import load
+from tests.cli.commands import (
+    INVENTORY,
+    VERBS,
+    A,
+    Done,
+    Run,
+    X,
+    bind_words,
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "veil700: Missing command; see veil700 --help"),
+        (["bogus"], "veil700: No such command 'bogus'; see veil700 --help"),
+        (["bindings"], "veil700 bindings: Missing command; see veil700 bindings --help"),
+        (["check", "--nope"], "veil700 check: No such option: --nope; see veil700 check --help"),
+        (["check", "extra"], "veil700 check: Got unexpected extra argument"),
+        (["unbind"], "veil700 unbind: Missing argument 'SUBS_ID'; see"),
+        (["bind", "--tel-x", X], "veil700 bind: Missing option"),
+        (["cdr", "export", "--format", "xml"], "veil700 cdr export: Invalid value for '--format': 'xml' is not one of"),
+        (["cdr", "export", "--json", "--format", "csv"], "veil700: --json and --format csv exclude each other"),
+        (["cdr", "export", "--since", "today"], "veil700: --since: 'today' is not an RFC 3339 time such as"),
+        (["cdr", "export", "--until", "2026-11-24T00:00:00"],
+         "veil700: --until: '2026-11-24T00:00:00' does not say its offset from UTC"),
+        (["cdr", "export", "--since", "2026-13-24T00:00:00Z"],
+         "veil700: --since: '2026-13-24T00:00:00Z': month must be"),
+        (["cdr", "export", "--since", "2026-11-24T00:00:00Z", "--until", "2026-11-24T08:00:00+08:00"],
+         "veil700: --since must lie before --until"),
+        (bind_words(expiration="2036-01-31T08:00:00"),
+         "veil700: --expiration: '2036-01-31T08:00:00' does not say its offset from UTC"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_status_2(run: Run, words: list[str], line: str) -> None:
+    done = run(*words)
+    assert (done.status, done.out, len(done.told)) == (2, "", 1)
+    assert done.err.startswith(line)
+
+
+def test_a_configuration_stands_before_or_after_the_verb(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["--config", str(file)]
+    for words in (
+        [*named, "check"],
+        ["check", *named],
+        ["check", f"--config={file}"],
+        ["config", *named, "show"],
+        ["--config", "absent", "check", *named],  # the last one counts
+    ):
+        assert run_cli(words) == 0
+        assert str(file) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["check", "--config"], ["check", "--config="], ["--config", "", "check"]])
+def test_a_configuration_has_a_name(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(words) == 2
+    assert capsys.readouterr().err == "veil700: --config needs the name of a file\n"
+
+
+def test_behind_two_dashes_nothing_is_an_option(stocked: Run) -> None:
+    done = stocked("unbind", "--", "--config")
+    assert done == Done(1, "", "veil700: subs_id: '--config' is no binding\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli([*verb.split(), "--help"]) == 0
+    shown = capsys.readouterr()
+    assert f"veil700 {verb}" in shown.out.split("Example:")[1]
+    assert ("--json" in shown.out) is (verb != "run")
+    assert not re.search("[─-╿]", shown.out)
+    assert shown.err == ""
+
+
+def test_the_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert {verb.split()[0] for verb in VERBS} <= set(re.findall(r"^  (\w+)  ", shown, re.MULTILINE))
+    assert "--config FILE" in shown
+
+
+def test_a_fault_of_ours_is_one_line_without_its_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_data_dir: Path) -> None:
+        raise RuntimeError(f"something about {A}")
+
+    monkeypatch.setattr(engine.cli.bindings, "open_key", fail)
+    done = run(*bind_words())
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(r"veil700: internal fault: RuntimeError at test_cli_usage\.py:\d+\n", done.err)
+
+
+def test_check_says_ok(run: Run, file: Path) -> None:
+    assert run("check") == Done(0, f"{file}: ok\n", "")
+    assert run("check", "--json").json == {"ok": True, "file": str(file)}
+
+
+def test_check_tells_everything_that_is_wrong(run: Run, file: Path) -> None:
+    file.write_text('[node]\nnam = "a"\n[sip]\nt1_ms = 1\n')
+    done = run("check")
+    assert (done.status, done.out) == (2, "")
+    assert done.told == [
+        f"{file}:2: node.nam: unknown key, did you mean name?",
+        f"{file}:4: sip.t1_ms: must be greater than or equal to 10, not 1",
+    ]
+
+
+def test_check_reads_the_inventory_too(run: Run, file: Path) -> None:
+    inventory = file.with_name("inventory.toml")
+    file.write_text('[inventory]\nfile = "inventory.toml"')
+    inventory.write_text('[[number_block]]\nprefix = "800"\n')
+    done = run("check")
+    assert (done.status, done.out) == (2, "")
+    assert any(line.startswith(f"{inventory}:2: number_block.prefix: ") for line in done.told)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "run"])
+def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path) -> None:
+    file.write_text("[node]\nbad = 1\n")
+    words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
+             "inventory apply": ["inventory", "apply", str(INVENTORY)]}  # fmt: skip
+    done = run(*words.get(verb, verb.split()))
+    assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_config_show_is_a_configuration_with_the_same_effect(run: Run, file: Path, tmp_path: Path) -> None:
+    file.write_text(
+        '[node]\ndata_dir = "data"\n[[peer]]\nname = "a"\nmatch = ["10.0.0.0/8"]\ntargets = ["sip:10.0.0.1"]\n'
+        '[[route]]\nname = "r"\ncalled = "^\\"?1\\\\u007f"\npeers = ["a"]\n[policy]\nring_timeout_s = 0.5\n'
+    )
+    shown = run("config", "show")
+    assert shown.status == 0
+    again = tmp_path / "again.toml"
+    again.write_text(shown.out)
+    assert load(again).model_dump() == load(file).model_dump()
+    assert tomllib.loads(shown.out)["policy"]["max_call_s"] == 14400
+    as_json = run("config", "show", "--json").json
+    assert as_json == load(file).model_dump()
+    assert as_json["peer"][0]["caller"] == "pai-or-from"

@@ -1,0 +1,208 @@
+"""What a configuration may not say: each fault with its line, its key and its reason; and what is not built yet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from engine.config import ConfigError, load
+
+PEER: Final = '[[peer]]\nname = "core"\nmatch = ["10.0.0.1"]\ntargets = ["sip:10.0.0.1"]\n'
+
+
+def faults(file: Path, text: str | bytes) -> list[str]:
+    """What is wrong with `text`, without the name of the file."""
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{file}:") for line in lines)
+    return [line.removeprefix(f"{file}:") for line in lines]
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+def test_line_ends_and_a_byte_order_mark_do_not_matter(file: Path, line_end: str) -> None:
+    text = '\ufeff[node]\nname = "a"\n\nnome = 1\n'.replace("\n", line_end)
+    assert faults(file, text) == ["4: node.nome: unknown key, did you mean name?"]
+
+
+BAD: Final = [
+    # not TOML
+    ('[node]\nname = "a"\nname = "b"\n', "3: not TOML: Cannot overwrite a value, column 11"),
+    ("[node\n", "1: not TOML: Expected ']' at the end of a table declaration, column 6"),
+    ("a = 1\n\n[[", "3: not TOML: "),
+    (b'[node]\n\nname = "\xff"', "3: not UTF-8: byte 0xff"),
+    ("a = " + "[" * 5000, "not TOML: nested too deeply"),
+    # unknown keys and tables, with the nearest
+    ("[nodes]", "1: nodes: unknown key, did you mean node?"),
+    ("zzz = 1", "1: zzz: unknown key, did you mean "),
+    ("[node]\n# why\n'do main' = 1", '3: node."do main": unknown key, did you mean domain?'),
+    ("[sip]\nring_timeout_s = 3", "2: sip.ring_timeout_s: unknown key, it belongs to policy"),
+    (PEER + "numberformat = 1", "5: peer.numberformat: unknown key, did you mean number_format?"),
+    (PEER + '[[peer]]\nname = "b"\nmatch = ["10.0.0.2"]\ntarget = "sip:10.0.0.1"',
+     "8: peer.target: unknown key, did you mean targets?"),
+    ("node.nam = 1", "1: node.nam: unknown key, did you mean name?"),
+    ("node = { name = 'a', workerz = 1 }", "1: node.workerz: unknown key, did you mean workers?"),
+    # shape
+    ("node = 3", "1: node: must be a table, written as [node]"),
+    ("[peer]\nname = 'a'", "1: peer: must be a table, written as [[peer]]"),
+    ("peer = [1]", "1: peer: must be a table, written as [[peer]]"),
+    ("[[node]]", "1: node: must be a table, written as [node]"),
+    ("listen = []", "1: listen: List must have at least 1 item"),
+    # types are those of TOML: nothing is converted
+    ('[cdr]\nretention_days = "730"', '2: cdr.retention_days: must be a valid integer, not "730"'),
+    ("[cdr]\nretention_days = 730.0", "2: cdr.retention_days: must be a valid integer, not 730.0"),
+    ("[sip]\nt1_ms = true", "2: sip.t1_ms: must be a valid integer, not true"),
+    (PEER + "trusted = 1", "5: peer.trusted: must be a valid boolean, not 1"),
+    ("[node]\nname = 2026-11-24", "2: node.name: must be a valid string, not 2026-11-24"),
+    (PEER.replace('["10.0.0.1"]', '"10.0.0.1"'), "3: peer.match: must be a valid list"),
+    (PEER.replace('["10.0.0.1"]', "[\n  1,\n]"), "4: peer.match: must be a valid string, not 1"),
+    # [node]
+    ("[node]\nname = ''", '2: node.name: "" is no name'),
+    ("[node]\nname = 'a b'", '2: node.name: "a b" is no name'),
+    (f"[node]\nname = '{'a' * 65}'", "is no name"),
+    ('[node]\nname = "a\\nb"', '2: node.name: "a\\nb" is no name'),
+    ("[node]\nname = 'é'", "is no name"),
+    ("[node]\ndomain = 'veil_example'", '2: node.domain: "veil_example" is no host name'),
+    ("[node]\ndomain = '256.1.1.1'", "is no host name"),
+    ("[node]\ndomain = '::1'", "is no host name"),
+    ("[node]\ndomain = 'a:5060'", "is no host name"),
+    ("[node]\ndata_dir = ''", "2: node.data_dir: String must have at least 1 character"),
+    ("[node]\ndata_dir = 'inv.toml'", '2: node.data_dir: "inv.toml" is a file, not a folder'),
+    # [[listen]]
+    ("[[listen]]\ntransport = 'upd'", """2: listen.transport: must be 'udp', 'tcp' or 'tls', not "upd\""""),
+    ("[[listen]]\naddress = '127.0.0.1'", "2: listen.address: \"127.0.0.1\" is not address:port"),
+    ("[[listen]]\naddress = '127.0.0.1:0'", '"0" is no port: 1 to 65535'),
+    ("[[listen]]\naddress = '127.0.0.1:65536'", '"65536" is no port'),
+    ("[[listen]]\naddress = '127.0.0.1:５０６０'", "is no port"),
+    ("[[listen]]\naddress = 'localhost:5060'", '2: listen.address: "localhost" is no address'),
+    ("[[listen]]\naddress = '::1:5060'", "stands in brackets, [::1]:5060"),
+    ("[[listen]]\naddress = '[127.0.0.1]:5060'", "only IPv6 with a port stands in brackets"),
+    ("[[listen]]\naddress = '[fe80::1%eth0]:5060'", "is no address"),
+    ("[[listen]]\naddress = '0.0.0.0:5060'", "1: listen.advertise: missing: the peers must be told an address"),
+    ("[[listen]]\naddress = '[::]:5060'", "1: listen.advertise: missing"),
+    ("[[listen]]\nadvertise = '203.0.113.7'", '2: listen.advertise: "203.0.113.7" is not host:port'),
+    ("[[listen]]\nadvertise = 'a b:5060'", "is not host:port"),
+    # [inventory], [numbering]
+    ("[inventory]\nfile = 'none.toml'", '2: inventory.file: "none.toml": no such file'),
+    ("[numbering]\ncountry_code = '+86'", '2: numbering.country_code: "+86" is no country code'),
+    ("[numbering]\nlayout = [3, 1, 7]", "2: numbering.layout: must be four lengths"),
+    ("[numbering]\nlayout = [3, 2, 7, 3]", "must be four lengths"),
+    # [[peer]]
+    ("[[peer]]\ntargets = ['sip:10.0.0.1']", "1: peer.name: missing"),
+    ("[[peer]]\nname = 'a'", "1: peer: has neither match nor targets"),
+    (PEER + PEER.replace("10.0.0.1", "10.0.0.2"), '6: peer.name: there are two of the name "core"'),
+    (PEER + PEER.replace("core", "edge"), '7: peer.match: "10.0.0.1" is already a source of peer "core"'),
+    (PEER + PEER.replace("core", "edge").replace('"10.0.0.1"', '"10.0.0.1/32"'), "is already a source of peer"),
+    (PEER.replace('"10.0.0.1"]', '"10.0.0.1:5060", "10.0.0.1:5060"]', 1), "is already a source of peer"),
+    (PEER.replace('"10.0.0.1"', '"10.0.0.1/8"', 1), "has bits set behind its prefix, write 10.0.0.0/8"),
+    (PEER.replace('"10.0.0.1"', '"10.0.0.0/33"', 1), '3: peer.match: "10.0.0.0/33" is no network'),
+    (PEER.replace('"10.0.0.1"', '"sbc.example"', 1), '3: peer.match: "sbc.example" is no address'),
+    (PEER.replace('"10.0.0.1"', '"[::1]"', 1), '"[::1]" is not address:port'),
+    (PEER.replace("sip:10.0.0.1", "10.0.0.1"), '4: peer.targets: "10.0.0.1" is no SIP URI'),
+    (PEER.replace("sip:", "tel:"), '"tel:10.0.0.1" is no SIP URI'),
+    (PEER.replace("sip:", "sip:u@"), "a user part has no place in a target"),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1?a=b"), "header fields has no place"),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1:x"), '"x" is no port'),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;transprot=udp"), '"transprot", did you mean transport?'),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;transport=sctp"), 'unknown transport "sctp", only udp'),
+    (PEER.replace("sip:10.0.0.1", "sip:0.0.0.0"), "nothing can be sent to 0.0.0.0"),
+    (PEER.replace("sip:10.0.0.1", "sip:224.0.0.1"), "nothing can be sent to 224.0.0.1"),
+    (PEER.replace("sip:10.0.0.1", "sip:127.0.0.1"), '"sip:127.0.0.1" is this node itself'),
+    (PEER.replace("sip:10.0.0.1", "sip:[::1]"), '"sip:[::1]" is IPv6, the listener is not'),
+    (PEER + "number_format = 'e164'", "5: peer.number_format: must be 'national', 'plus', 'prefix86' or 'tel'"),
+    (PEER + "trusted = false", "1: peer.caller: missing: an untrusted peer must say where its caller is read"),
+    (PEER + "caller = 'ppi'", "5: peer.caller: must be "),
+    (PEER + "serves_700 = ['7001234567']", '5: peer.serves_700: "7001234567" is no number block'),
+    (PEER + "serves_700 = ['80012345678']", "is no number block"),
+    (PEER + "pass_headers = ['X-Order:']", '5: peer.pass_headers: "X-Order:" is no header name'),
+    (PEER + "pass_headers = ['']", "is no header name"),
+    *((PEER + f"pass_headers = ['{name}']", f"{name} is written or dropped by the node itself")
+      for name in ("Via", "FROM", "to", "Contact", "m", "Call-ID", "CSeq", "Route", "Record-Route", "Max-Forwards",
+                   "Content-Length", "l", "P-Asserted-Identity", "Remote-Party-ID", "History-Info", "Diversion")),
+    # [[route]]
+    ("[[route]]\nname = 'a'\ncalled = '1'\npeers = ['b']", '4: route.peers: there is no peer "b"'),
+    (PEER + "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['cor']", 'there is no peer "cor", did you mean core?'),
+    (PEER + "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['core', 'core']", 'peer "core" stands there twice'),
+    (PEER.replace("targets", "#") + "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['core']",
+     '8: route.peers: peer "core" has no targets'),
+    ("[[route]]\nname = 'a'\ncalled = '1'\npeers = []", "4: route.peers: List must have at least 1 item"),
+    (PEER + "[[route]]\nname = 'a'\ncalled = '['\npeers = ['core']", '7: route.called: "[" is no regular expression: '),
+    (PEER + 2 * "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['core']\n", "10: route.name: there are two of the name"),
+    # numbers out of range
+    ("[sip]\nt1_ms = 9", "2: sip.t1_ms: must be greater than or equal to 10, not 9"),
+    ("[policy]\nring_timeout_s = 0", "2: policy.ring_timeout_s: must be greater than 0, not 0"),
+    ("[policy]\nring_timeout_s = -1", "must be greater than 0"),
+    ("[policy]\nring_timeout_s = nan", "2: policy.ring_timeout_s: must be"),
+    ("[policy]\nmax_call_s = inf", "2: policy.max_call_s: must be"),
+    ("[policy]\nmessage_timeout_s = 1e12", "must be less than or equal to"),
+    ("[policy]\nfirst_response_ms = 0", "must be greater than or equal to 1"),
+    ("[policy]\nmessage_text = 'hide'", """must be 'mask' or 'relay', not "hide\""""),
+    ("[cdr]\nretention_days = 729", "2: cdr.retention_days: 729 is less than two years (730 days)"),
+    ("[cdr]\ncommit_window_ms = -1", "must be greater than or equal to 0"),
+    ("[log]\nlevel = 'trace'", "2: log.level: must be 'debug', 'info', 'warning' or 'error'"),
+    ("[log]\nformat = 'xml'", "2: log.format: must be 'console' or 'json'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fault"), BAD)
+def test_faults_name_line_key_and_reason(file: Path, text: str | bytes, fault: str) -> None:
+    (found,) = faults(file, text)
+    assert found.startswith(fault) if re.match(r"\d+:", fault) else fault in found
+
+
+NOT_YET: Final = [
+    ("[node]\nworkers = 0", "node.workers: 0 is not supported yet, only 1"),
+    ("[[listen]]\ntransport = 'tcp'", 'listen.transport: "tcp" is not supported yet, only "udp"'),
+    ("[[listen]]\ntransport = 'tls'", 'listen.transport: "tls" is not supported yet, only "udp"'),
+    ("[[listen]]\n\n[[listen]]\naddress = '127.0.0.1:5061'", "listen: more than one listener is not supported yet"),
+    ("[[listen]]\ncertificate = 'a'", "listen.certificate: not supported yet"),
+    ("[[listen]]\nprivate_key = 'a'", "listen.private_key: not supported yet"),
+    ("[[listen]]\nclient_ca = 'a'", "listen.client_ca: not supported yet"),
+    ("[store]\nurl = 'postgresql://u:p@h/d'", '2: store.url: not supported yet, only "sqlite"'),
+    ("[numbering]\ncountry_code = '852'", 'numbering.country_code: "852" is not supported yet, only "86"'),
+    ("[numbering]\nlayout = [3, 2, 6, 4]", "[3, 2, 6, 4] is not supported yet, only [3, 1, 7, 4]"),
+    (PEER.replace("sip:10.0.0.1", "sips:10.0.0.1"), "sips is not supported yet"),
+    (PEER.replace("sip:10.0.0.1", "sip:sbc.example"), '"sbc.example": a host name is not supported yet'),
+    (PEER.replace("sip:10.0.0.1", "sip:sbc.example:5060"), '"sbc.example": a host name is not supported yet'),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;transport=TCP"), "transport=TCP is not supported yet, only udp"),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;weight=2"), "weight= is not supported yet"),
+    (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;priority=2"), "priority= is not supported yet"),
+    (PEER + "caller = 'digest'", 'peer.caller: "digest" is not supported yet'),
+    (PEER + "follow_redirect = true", "peer.follow_redirect: true is not supported yet, only false"),
+    (PEER + "allow_transfer = true", "peer.allow_transfer: true is not supported yet, only false"),
+    (PEER + "max_calls = 5", "peer.max_calls: 5 is not supported yet, only 0"),
+    (PEER + "max_rate = 5", "peer.max_rate: 5 is not supported yet, only 0"),
+    (PEER + "options_interval_s = 5", "peer.options_interval_s: 5 is not supported yet, only 0"),
+    (PEER + "[[route]]\nname='a'\ncalled='1'\npeers=['core']\ntransit=true", "transit: true is not supported yet"),
+    ("[policy]\nsession_expires_s = 900", "policy.session_expires_s: 900 is not supported yet, only 1800"),
+    ("[policy]\nmin_se_s = 120", "policy.min_se_s: 120 is not supported yet, only 90"),
+    ("[policy]\nsession_timer = 'off'", 'policy.session_timer: "off" is not supported yet, only "insist"'),
+    ("[api]", "1: api: not supported yet"),
+    ("[api]\naddress = '127.0.0.1:8700'", "1: api: not supported yet"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fault"), NOT_YET)
+def test_what_is_not_built_is_refused(file: Path, text: str, fault: str) -> None:
+    (found,) = faults(file, text)
+    assert fault in found
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(file: Path) -> None:
+    text = '[policy]\nmax_cal_s = 1\n\n[node]\nworkers = 2\n\n[[route]]\nname = "r"\ncalled = "("\npeers = ["x"]\n'
+    assert [line.split(":")[0] for line in faults(file, text)] == ["2", "5", "9", "10"]
+
+
+def test_a_wrong_value_is_quoted_on_one_short_line(file: Path) -> None:
+    (found,) = faults(file, f'[node]\nname = "{"x" * 500}\\u001b\\n"')
+    assert len(found) < 250
+    assert found.isprintable()
+
+
+def test_a_password_in_a_store_url_is_not_quoted(file: Path) -> None:
+    (found,) = faults(file, "[store]\nurl = 'postgresql://u:secret@h/d'")
+    assert "secret" not in found

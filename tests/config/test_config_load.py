@@ -1,0 +1,283 @@
+"""What a configuration means: every key, the defaults, which file, and docs/configuration.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import BaseModel
+
+from engine.config import Config, ConfigError, load
+from engine.core.settings import (
+    CallerSource,
+    CoreSettings,
+    MessageText,
+    NumberFormat,
+    PeerSettings,
+    PolicySettings,
+    RouteSettings,
+    TargetSettings,
+)
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+FULL: Final = """\
+[node]
+name = "n-2"
+domain = "pbx.example.cn"
+data_dir = "data"
+workers = 1
+
+[[listen]]
+transport = "udp"
+address = "[0::1]:5062"
+advertise = "edge.example.cn:5060"
+
+[store]
+url = "sqlite"
+
+[inventory]
+file = "inv.toml"
+
+[numbering]
+country_code = "86"
+layout = [3, 1, 7, 4]
+
+[[peer]]
+name = "core"
+match = ["127.0.0.0/8", "198.51.100.4:5080", "[2001:DB8::1]:5060", "2001:db8:0::2"]
+targets = ["sip:[::2]:5080;transport=udp", "sip:[::3]"]
+number_format = "tel"
+trusted = true
+caller = "pai"
+serves_700 = ["70012345678"]
+uniform_refusals = true
+pass_headers = ["X-Order"]
+follow_redirect = false
+allow_transfer = false
+max_calls = 0
+max_rate = 0
+options_interval_s = 0
+
+[[peer]]
+name = "edge"
+match = ["203.0.113.9"]
+trusted = false
+caller = "from"
+
+[[route]]
+name = "mobiles"
+called = "^1[3-9][0-9]{9}$"
+peers = ["core"]
+transit = false
+
+[sip]
+t1_ms = 20
+
+[policy]
+ring_timeout_s = 0.5
+first_response_ms = 100
+message_timeout_s = 3
+max_call_s = 60
+session_expires_s = 1800
+min_se_s = 90
+session_timer = "insist"
+message_text = "relay"
+
+[cdr]
+retention_days = 1000
+commit_window_ms = 0
+
+[log]
+level = "warning"
+format = "json"
+"""
+
+PEER: Final = '[[peer]]\nname = "core"\nmatch = ["10.0.0.1"]\ntargets = ["sip:10.0.0.1"]\n'
+
+
+def test_every_key_arrives(file: Path) -> None:
+    file.write_text(FULL)
+    config = load(file)
+    assert config.core_settings() == CoreSettings(
+        node="n-2",
+        domain="pbx.example.cn",
+        advertise="edge.example.cn:5060",
+        peers=(
+            PeerSettings(
+                name="core",
+                match=("127.0.0.0/8", "198.51.100.4:5080", "[2001:db8::1]:5060", "2001:db8::2"),
+                targets=(
+                    TargetSettings("sip:[::2]:5080;transport=udp", "::2", 5080),
+                    TargetSettings("sip:[::3]", "::3", 5060),
+                ),
+                number_format=NumberFormat.TEL,
+                trusted=True,
+                caller=CallerSource.PAI,
+                serves_700=("70012345678",),
+                uniform_refusals=True,
+                pass_headers=("X-Order",),
+            ),
+            PeerSettings(
+                name="edge",
+                match=("203.0.113.9",),
+                targets=(),
+                trusted=False,
+                caller=CallerSource.FROM,
+                uniform_refusals=True,  # the default of an untrusted peer
+            ),
+        ),
+        routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
+        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY),
+        t1_ms=20,
+    )
+    assert config.listen_address == ("::1", 5062)
+    assert (config.path, config.data_dir) == (file, file.parent / "data")
+    assert config.inventory_file == file.parent / "inv.toml"
+    assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
+    assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
+
+
+def test_the_keys_of_this_test_are_all_keys() -> None:
+    """So that `test_every_key_arrives` cannot fall behind the models."""
+    written = {f"{table}.{key}" for table, content in tomllib.loads(FULL).items() for key in keys_in(content)}
+    not_built = {"listen.certificate", "listen.private_key", "listen.client_ca", "api.address"}
+    assert written == set(all_keys()) - not_built
+
+
+def keys_in(content: Any) -> set[str]:
+    return set().union(*content) if isinstance(content, list) else set(content)
+
+
+def all_keys() -> dict[str, Any]:
+    """Every `table.key` of the models with its default, None for none, ... for required."""
+    found: dict[str, Any] = {}
+    for table, root_field in Config.model_fields.items():
+        model = model_of(root_field.annotation)
+        for key, field in model.model_fields.items():
+            found[f"{table}.{key}"] = ... if field.is_required() else field.default
+    return found
+
+
+def model_of(annotation: Any) -> type[BaseModel]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(model_of(part) for part in annotation.__args__ if part is not type(None))
+
+
+def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
+    file.write_text("")
+    config = load(file)
+    assert config.core_settings() == CoreSettings(
+        node="veil-1",
+        domain="veil.example",
+        advertise="127.0.0.1:5060",
+        peers=(),
+        routes=(),
+        policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK),
+    )
+    assert config.data_dir == file.parent / "var"
+    assert config.inventory_file is None
+    assert (config.cdr.retention_days, config.cdr.commit_window_ms) == (730, 2)
+    assert (config.log.level, config.log.format) == ("info", "console")
+
+
+def test_peer_defaults(file: Path) -> None:
+    file.write_text(PEER)
+    (peer,) = load(file).core_settings().peers
+    target = TargetSettings("sip:10.0.0.1", "10.0.0.1", 5060)
+    assert peer == PeerSettings("core", ("10.0.0.1",), (target,))
+    assert (peer.trusted, peer.caller, peer.uniform_refusals) == (True, CallerSource.PAI_OR_FROM, False)
+
+
+def test_an_untrusted_peer_may_ask_for_open_refusals(file: Path) -> None:
+    file.write_text(PEER + 'trusted = false\ncaller = "pai"\nuniform_refusals = false\n')
+    assert load(file).core_settings().peers[0].uniform_refusals is False
+
+
+def test_the_shipped_configuration_is_sound() -> None:
+    config = load(ROOT / "configs" / "embedded.toml")
+    assert config.data_dir == ROOT / "var"
+    assert config.inventory_file == ROOT / "configs" / "inventory.toml"
+
+
+def test_the_file_that_is_named_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = file.with_name("other.toml")
+    other.write_text('[node]\nname = "by-variable"')
+    file.write_text('[node]\nname = "by-option"')
+    monkeypatch.setenv("VEIL700_CONFIG", str(other))
+    assert load(file).node.name == "by-option"
+    assert load().node.name == "by-variable"
+
+
+def test_then_the_one_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEIL700_CONFIG", "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "embedded.toml").write_text('[node]\ndata_dir = "../var"')
+    config = load()
+    assert config.path == tmp_path / "configs" / "embedded.toml"
+    assert config.data_dir == tmp_path / "var"
+
+
+@pytest.mark.parametrize(("state", "data"), [("/x/state", "/x/state/veil700"), ("relative", "/h/.local/state/veil700")])
+def test_then_our_own_with_its_data_in_the_users_folder(
+    state: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VEIL700_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", state)
+    monkeypatch.setenv("HOME", "/h")
+    monkeypatch.chdir(tmp_path)
+    config = load()
+    assert config.path.name == "embedded.toml"
+    assert config.data_dir == Path(data)
+    assert config.inventory_file is not None
+    assert config.inventory_file.is_file()
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEIL700_CONFIG", str(tmp_path / "absent.toml"))
+    with pytest.raises(ConfigError, match=r"^\S*absent.toml: No such file or directory$"):
+        load()
+    with pytest.raises(ConfigError, match=r"^\S*: Is a directory$"):
+        load(tmp_path)
+    with pytest.raises(ConfigError, match=r"no such file"):
+        load(Path("a\0b"))
+
+
+def test_a_file_without_end_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"^/dev/zero: larger than 4 MiB$"):
+        load(Path("/dev/zero"))
+
+
+def test_the_documentation_names_every_key_with_its_default_and_nothing_else() -> None:
+    documented: dict[str, str] = {}
+    table = ""
+    for line in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").splitlines():
+        if header := re.fullmatch(r"## `\[+(\w+)\]+`", line):
+            table = header[1]
+        elif row := re.match(r"\| `(\w+)` \| (\S.*?) \| \S", line):
+            documented[f"{table}.{row[1]}"] = row[2]
+    depends = {"peer.caller": '`"pai-or-from"`', "peer.uniform_refusals": "`false`"}  # on `trusted`
+    expected = {key: depends.get(key) or documented_default(value) for key, value in all_keys().items()}
+    assert documented == expected
+
+
+def documented_default(value: Any) -> str:
+    if value is ... or value is None:
+        return "required" if value is ... else "none"
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    return f"`{json.dumps(number)}`"
+
+
+def test_every_verb_of_the_documentation_is_explained() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    verbs = re.findall(r"^## `([a-z ]+)`$", text, re.MULTILINE)
+    assert len(verbs) == 13
+    for verb in verbs:
+        section = text.split(f"## `{verb}`\n")[1].split("\n## ")[0]
+        assert re.search(rf"^\$ veil700 {verb}", section, re.MULTILINE), verb

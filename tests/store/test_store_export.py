@@ -1,0 +1,146 @@
+"""`cdr export`: fields, order, forms, masking."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.core.records import FIELDS, CallRecord
+from engine.store.crypto import NumberCipher
+from engine.store.database import RECORDS, open_database
+from engine.store.errors import StoreError
+from engine.store.export import ExportFormat, open_records
+from engine.store.ledger import Ledger
+from engine.store.rows import RowMaker
+
+MakeRecord = Callable[..., CallRecord]
+Rows = Callable[..., list[sqlite3.Row]]
+JSONL, CSV = ExportFormat.JSONL, ExportFormat.CSV
+
+
+@pytest.fixture
+def book(records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float) -> Path:
+    connection = open_database(records_db, RECORDS, cipher)
+    maker = RowMaker(cipher, "boot")
+    ends = [
+        make_record("r1", release_time=now + 10, release_cause="NORMAL", sip_status=200, q850=16, order_id='a,"b"\n中'),
+        make_record("r2", call_time=now + 60, callee="", release_cause="NO_BINDING", sip_status=404, q850=1),
+        make_record("r3", call_time=now + 120, caller_call_id="x+8613800138000-1@host", group_member="95588"),
+    ]
+    Ledger(connection, "veil-1").write([], [], [maker.closing(one.snapshot()) for one in ends])
+    connection.close()
+    return records_db
+
+
+async def lines(book: Path, cipher: NumberCipher, form: ExportFormat = JSONL, **options: object) -> list[str]:
+    async with open_records(book.parent, cipher, lambda: 1_795_500_000.0) as records:
+        return [line async for line in records.export(form, **options)]  # type: ignore[arg-type]
+
+
+async def test_json_has_the_fields_of_the_contract_in_their_order(book: Path, cipher: NumberCipher) -> None:
+    found = [json.loads(line) for line in await lines(book, cipher)]
+    assert [list(record) for record in found] == [list(FIELDS)] * 3
+    first = found[0]
+    assert [record["record_id"] for record in found] == ["r1", "r2", "r3"]
+    assert [record["seq"] for record in found] == [1, 2, 3]
+    assert (first["caller"], first["callee"], first["group_member"]) == ("138****8000", "139****9000", None)
+    assert first["attempts"] == [{"peer": "core", "target": "sip:127.0.0.13:5060", "status": 0, "ms": 0}]
+    assert first["release_time"] == "2026-11-24T01:02:13.456Z"
+    assert first["order_id"] == 'a,"b"\n中'
+    assert found[1]["callee"] is None
+    assert found[1]["prev_hash"] == first["hash"]
+
+
+async def test_csv_reads_back(book: Path, cipher: NumberCipher) -> None:
+    text = await lines(book, cipher, CSV)
+    found = list(csv.DictReader(text_line + "\n" for text_line in text))
+    assert tuple(found[0]) == FIELDS
+    assert found[0]["order_id"] == 'a,"b"\n中'
+    assert (found[0]["caller"], found[0]["group_member"], found[0]["sip_status"]) == ("138****8000", "", "200")
+    assert json.loads(found[0]["attempts"])[0]["peer"] == "core"
+    assert len(found) == 3
+
+
+async def test_masked_means_nowhere(book: Path, cipher: NumberCipher) -> None:
+    text = "\n".join(await lines(book, cipher))
+    assert "13800138000" not in text
+    assert "13900139000" not in text
+    assert "x+86138****8000-1@host" in text
+    assert "95588" not in text
+
+
+async def test_revealing_writes_an_audit_row_first(book: Path, cipher: NumberCipher, rows: Rows) -> None:
+    async with open_records(book.parent, cipher, lambda: 1_795_500_000.0) as records:
+        export = records.export(JSONL, since_s=1_795_482_000.0, reveal=True, actor="ops")
+        first = json.loads(await anext(export))
+        audit = rows(book.with_name("bindings.db"), "SELECT at, actor, action, detail FROM audit")
+        await export.aclose()
+    assert (first["caller"], first["callee"]) == ("13800138000", "13900139000")
+    assert [tuple(row) for row in audit] == [
+        (
+            "2026-11-24T06:00:00.000Z",
+            "ops",
+            "cdr.export",
+            "reveal since=2026-11-24T01:00:00.000Z until=9999",
+        )
+    ]
+
+
+async def test_masked_exports_leave_no_trace(book: Path, cipher: NumberCipher) -> None:
+    await lines(book, cipher)
+    assert not book.with_name("bindings.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, ["r1", "r2", "r3"]),
+        (0.0, None, ["r1", "r2", "r3"]),
+        (60.0, None, ["r2", "r3"]),
+        (60.001, None, ["r3"]),
+        (None, 60.0, ["r1"]),
+        (60.0, 120.0, ["r2"]),
+        (None, 0.0, []),
+    ],
+)
+async def test_a_period_is_of_call_times(
+    book: Path, cipher: NumberCipher, now: float, since: float | None, until: float | None, expected: list[str]
+) -> None:
+    options = {
+        "since_s": now + since if since is not None else None,
+        "until_s": now + until if until is not None else None,
+    }
+    found = await lines(book, cipher, **options)
+    assert [json.loads(line)["record_id"] for line in found] == expected
+
+
+async def test_pages_lose_and_double_nothing(
+    book: Path, cipher: NumberCipher, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records that are written while an export runs come at its end."""
+    monkeypatch.setattr("engine.store.export.PAGE", 2)
+    connection = open_database(book, RECORDS, cipher)
+    ledger, maker = Ledger(connection, "veil-1"), RowMaker(cipher, "boot")
+    found = []
+    async with open_records(book.parent, cipher) as records:
+        async for line in records.export(JSONL):
+            found.append(json.loads(line)["record_id"])
+            if len(found) < 4:
+                ledger.write([], [], [maker.closing(make_record(f"new{len(found)}").snapshot())])
+    connection.close()
+    assert found == ["r1", "r2", "r3", "new1", "new2", "new3"]
+
+
+async def test_without_records_there_is_one_clear_line(data_dir: Path, cipher: NumberCipher) -> None:
+    with pytest.raises(StoreError, match=r"records\.db: no such file"):
+        await lines(data_dir / "records.db", cipher)
+
+
+async def test_another_key_is_one_clear_line(book: Path) -> None:
+    with pytest.raises(StoreError, match=r"records\.db: written with key \w+, but the key file holds"):
+        await lines(book, NumberCipher(b"k" * 64))
