@@ -3,8 +3,8 @@
     .venv/bin/python bench/replay.py [--calls 2000] [--rounds 9] [--json]
 
 One call is seven messages in (INVITE, 100, 180, 200, ACK, BYE, 200) and seven out. The identifiers that the core makes
-come from a seed, so that the same answers fit in every round. Lookups and commits are answered at once: what is measured
-is parsing, transactions, decision, gate and building. CPU time, the smallest of the rounds.
+come from a seed, so that the same answers fit in every round. Lookups and commits are answered at once: measured are
+parsing, transactions, decision, gate and building. CPU time, the smallest of the rounds.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 import secrets
@@ -16,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,28 +82,10 @@ def run_node(config_file: Path | None) -> int:
         return USAGE
     log = set_up_logging(config.log.level, config.log.format)
     try:
-        with _only_node(config.data_dir):
-            return asyncio.run(_Node(config, log).run())
+        return asyncio.run(_Node(config, log).run())
     except (StartError, StoreError) as error:
-        print(f"veil700: {error}", file=sys.stderr)
+        print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
-
-
-@contextlib.contextmanager
-def _only_node(data_dir: Path) -> Iterator[None]:
-    """Holds the data folder for this process: a second node would close the first one's calls as left open."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(data_dir / "node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartError(f"{error.filename or data_dir}: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise StartError(f"{data_dir}: another node is running on this data folder") from None
-    finally:
-        os.close(lock)
 
 
 class _Node:
@@ -137,7 +117,7 @@ class _Node:
             self._install_signals()
             gc.collect()
             gc.freeze()  # what is loaded now lives as long as the node: no collection need look at it again
-            print(f"veil700 ready sip=udp:{_shown(listen)}", flush=True)
+            _tell(f"veil700 ready sip=udp:{_shown(listen)}")
             asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.repeats.clear)
             await self._stop.wait()
             return await self._drain(runner)
@@ -208,6 +188,16 @@ def _bind(listen: tuple[str, int]) -> socket.socket:
         return bind_udp(*listen)
     except OSError as error:
         raise StartError(f"cannot listen on udp:{_shown(listen)}: {error.strerror or error}") from None
+
+
+def _tell(line: str) -> None:
+    """One line on stdout, without a buffer that the end of the interpreter would try to write once more."""
+    if sys.stdout is None:
+        return  # closed by whoever started us
+    try:
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
+    except OSError as error:
+        raise StartError(f"cannot write to stdout: {error.strerror}") from None
 
 
 async def _start_control(control: ControlServer) -> None:

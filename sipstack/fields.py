@@ -113,7 +113,7 @@ def _branch(params: str) -> str:
     if folded.count("branch") == 1 and folded.count("rport") < 2 and folded.count("received") < 2 and '"' not in params:
         found, value = params.partition(";branch=")[1:]
         if found:  # the usual spelling, without a dictionary
-            return value.partition(";")[0].rstrip(" \t")
+            return value.partition(";")[0].strip(" \t")
     return token_param(params, "branch")
 
 

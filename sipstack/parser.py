@@ -159,7 +159,7 @@ def _tag(value: str) -> str:
     if not params:
         return ""
     if params.startswith(_TAG_MARK) and ";" not in params[5:] and '"' not in params:
-        return params[5:].rstrip(" \t")
+        return params[5:].strip(" \t")
     return token_param(params, "tag")
 
 

@@ -66,7 +66,7 @@ _FORMATS: Final = frozenset((
 ))  # fmt: skip
 
 # Lines in which neighbours are not parts of one number: "118 114 115 116" are four payload types.
-_TABLES: Final = _FORMATS | _CANDIDATES | {b"fmtp", b"max-message-size"}
+_TABLES: Final = _FORMATS | _CANDIDATES | {b"fmtp", b"max-message-size", b"ssrc-group"}
 
 _LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
 _RTCP_PORT: Final = re.compile(rb"a=rtcp:[0-9]{1,5}(?![0-9])")

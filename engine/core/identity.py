@@ -31,11 +31,7 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
     if peer.caller is CallerSource.FROM or (peer.caller is CallerSource.PAI_OR_FROM and not asserted):
         return _number_in(request.value(h.FROM) or "", peer)
     found = UNKNOWN
-    try:
-        values = [value for row in asserted for value in split_list(row)]
-    except RemoteSipError:
-        return UNKNOWN  # more values than anybody has identities
-    for value in values:
+    for value in [value for row in asserted for value in split_list(row)]:
         number = _number_in(value, peer)
         if number.kind is DialledKind.UNKNOWN:
             continue

@@ -336,8 +336,13 @@ class MessageTry(RequestOwner):
             own.append(f"P-Asserted-Identity: {identity}")
         party = Party(hop.peer, binding.caller, "")
         crossing = crossing_lines(attempt.request, MESSAGE_REQUEST, hop.peer)
-        uri = request_uri_for(binding.callee, hop.peer, hop.target)
-        data = build_request(party, f"MESSAGE {uri} SIP/2.0", own, crossing, body, content_type)
+        start_line = f"MESSAGE {request_uri_for(binding.callee, hop.peer, hop.target)} SIP/2.0"
+        if context.settings.policy.message_text is MessageText.RELAY:
+            build_request(
+                party, start_line, own, crossing
+            )  # what the sender writes of himself may cross, not what a row says
+            party = Party(hop.peer, "", "")
+        data = build_request(party, start_line, own, crossing, body, content_type)
         self.attempt = attempt
         self.sent_at = 0.0
         self.transaction = ClientTransaction("MESSAGE", branch, data, hop.flow, self)

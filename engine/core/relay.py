@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core.attempt import MAX_FORWARDS, RequestOwner
-from engine.core.bodies import INFO_TYPES, crossing_sdp, is_encoded, media_type
+from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
 from engine.core.disclosure import (
@@ -162,12 +162,9 @@ class Relay(RequestOwner, TimerOwner):
         return build_request(far.party, start_line, own, crossing, body, content_type)
 
     def _crossing_body(self, request: Message) -> tuple[bytes, str]:
-        if request.method != "INFO":
-            return crossing_sdp(request, self.far.origin), CONTENT_TYPE
-        kind = media_type(request)
-        if request.body and (kind not in INFO_TYPES or is_encoded(request)):
-            raise RemoteSipError("INFO holds no key presses", 415)
-        return request.body, kind
+        if request.method == "INFO":
+            return crossing_keys(request)
+        return crossing_sdp(request, self.far.origin), CONTENT_TYPE
 
     def _rack(self, request: Message) -> str:
         """RAck in the numbers of the other dialog (RFC 3262 §7.2). Raises RemoteSipError (481) when nothing matches."""

@@ -121,11 +121,11 @@ class _Import:
                 if done % BATCH == 0:
                     self._write(batch)
                     batch = []
-                    if cancelled is not None and cancelled.is_set():
-                        raise StoreError(f"{file}: import cancelled, nothing was imported")
+                    _stop_if(cancelled, file)
                     if progress is not None:
                         progress(done, source.tell())
             self._write(batch)
+            _stop_if(cancelled, file)
             if report.bad and not skip_bad:
                 report.imported = 0
                 self._connection.execute("ROLLBACK")
@@ -187,6 +187,12 @@ class _Import:
     def _binding(self, line: _Line) -> Row:
         number, request, terms = line
         return binding_row(self._subs_id(number), request, terms, self._cipher, self._wall_s)
+
+
+def _stop_if(cancelled: threading.Event | None, file: Path) -> None:
+    """Nobody waits for the import any more: nothing of it stays."""
+    if cancelled is not None and cancelled.is_set():
+        raise StoreError(f"{file}: import cancelled, nothing was imported")
 
 
 def _requests(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple[int, BindRequest]]:

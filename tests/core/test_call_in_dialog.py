@@ -216,14 +216,6 @@ def test_required_extension_in_the_dialog_is_420(row: str) -> None:
     talk.hang_up()
 
 
-def test_too_many_required_extensions_are_an_answer_and_no_exception() -> None:
-    node = CoreNode()
-    talk = talking(node)
-    talk.from_caller("UPDATE", extra="Require: " + ",".join(["100rel"] * 200), sdp=SDP)
-    node.book.wire_out("SIP/2.0 400", CALLER)
-    talk.hang_up()
-
-
 def test_hops_that_are_used_up_are_483() -> None:
     node = CoreNode()
     talk = talking(node)
@@ -282,7 +274,7 @@ def test_request_of_no_dialog_is_481(method: str, wrong: str) -> None:
         "Call-ID": ("1-4711", "2-4711"),
     }
     old, new = swaps[wrong]
-    node.book.wire_in(message.replace(old.encode(), new.encode()), CALLER)
+    node.book.wire_in(message.replace(old.encode(), new.encode()).replace(b"z9hG4bK-a", b"z9hG4bK-a-wrong"), CALLER)
     node.book.wire_out("SIP/2.0 481", CALLER)
     node.book.silence()
     talk.hang_up()
@@ -309,9 +301,8 @@ def test_right_identifiers_from_the_wrong_place(method: str, source: str, status
     talk = talking(node)
     talk.from_caller(method, cseq=2_000_000, branch="z9hG4bK-aforged", source=source)
     assert [sent.data[:11] for sent in node.book.sent] == ([b"SIP/2.0 481"] if status else [])
-    for sent in list(node.book.sent):
-        node.book.sent.remove(sent)
-        node.book.log.remove(sent)  # it holds what its sender wrote
+    node.echoes.update(sent.data for sent in node.book.sent)
+    node.book.sent.clear()
     assert node.context.attempts
     talk.hang_up()  # the number was not taken note of either
 
@@ -326,14 +317,14 @@ def test_requests_come_from_the_host_of_the_contact_too() -> None:
     talk.from_callee("INFO", extra=DTMF, source="10.5.5.5:5070")
     info = node.book.wire_out("INFO ", CALLER)
     node.book.wire_in(answer(info, 200, contact=A_CONTACT), CALLER)
-    node.book.wire_out("SIP/2.0 200", "127.0.0.13:5060" if talk.ok.status == 0 else "10.5.5.5:5070")
+    node.book.wire_out("SIP/2.0 200", "10.5.5.5:5070")
     talk.from_callee("BYE", source="10.5.5.5:5070")
     bye = node.book.wire_out("BYE ", CALLER)
     node.book.wire_in(answer(bye, 200, contact=A_CONTACT), CALLER)
     node.book.wire_out("SIP/2.0 200", "10.5.5.5:5070")
 
 
-@pytest.mark.parametrize("contact", ["224.0.0.1", "255.255.255.255", "0.0.0.0", "phone.example"])  # noqa: S104
+@pytest.mark.parametrize("contact", ["224.0.0.1", "255.255.255.255", "0.0.0.0", "phone.example"])
 def test_contact_that_is_no_address_of_a_host_is_not_sent_to(contact: str) -> None:
     """A22: our requests stay with the host that the dialog came from."""
     node = CoreNode()
@@ -345,10 +336,9 @@ def test_contact_that_is_no_address_of_a_host_is_not_sent_to(contact: str) -> No
     talk.hang_up()
 
 
-@pytest.mark.parametrize("step", [Step.CLOSE])
-def test_requests_after_the_end_was_decided_are_481(step: Step) -> None:
+def test_requests_after_the_end_was_decided_are_481() -> None:
     node = CoreNode()
-    node.durable = {Step.OPEN, Step.ANSWER} - {step}
+    node.durable = {Step.OPEN, Step.ANSWER}
     talk = talking(node)
     talk.from_caller("BYE")
     bye = node.book.wire_out("BYE ", CALLEE)

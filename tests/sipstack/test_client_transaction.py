@@ -69,6 +69,7 @@ def test_any_provisional_ends_the_repeats_of_an_invite(status: int) -> None:
     transaction = bench.client("INVITE")
     assert bench.watch(1) == [(0, "INVITE"), (0.5, "INVITE")]
     bench.reply(transaction, status)
+    assert len(bench.core.wheel) == 1  # Timer B; Timer A is off the wheel
     assert bench.watch(300) == []
     assert bench.told() == [f"ResponseReceived {status}"]  # and no timeout: Timer B ends with Calling
     assert transaction.awaits_final
@@ -174,6 +175,7 @@ def test_final_of_another_request_is_passed_up_once_and_absorbed_for_timer_k(
     for late in (status, status, 100, 500):
         bench.reply(transaction, late)
     assert bench.told() == [f"ResponseReceived {code}" for code in (*early, status)]
+    assert len(bench.core.wheel) == 1
     assert bench.watch(9.99 * t1_s) == [(0, "MESSAGE")]  # no repeat, and no ACK
     assert transaction.state == COMPLETED
     bench.watch(0.02 * t1_s)  # Timer K: T4

@@ -1,0 +1,391 @@
+"""The gate: what crosses in header fields, how it is written, and which parts of what leaves are searched."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engine.core import disclosure
+from engine.core.disclosure import (
+    DIALOG_REQUEST,
+    FAILURE_RESPONSE,
+    PROVISIONAL_RESPONSE,
+    SUCCESS_RESPONSE,
+    LeakStopped,
+    Party,
+    build_request,
+    build_response,
+    crossing_lines,
+    reason_line,
+    unsupported_options,
+)
+from engine.core.settings import PeerSettings
+from sipstack import headers as h
+from sipstack.errors import RemoteSipError
+from sipstack.message import Message, render
+from sipstack.parser import parse
+from sipstack.response import ResponseHead
+from sipstack.sdp import CONTENT_TYPE as SDP
+
+A = "13800138000"
+PEER = PeerSettings("b", ("127.0.0.13",), ())
+SDP_BODY = b"v=0\r\no=- 200000001 200000001 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
+ALL = (h.SUPPORTED, h.REQUIRE, h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER)
+
+# A field for every place of domain.md §6 and conformance 46 that may stand in a header section.
+HOSTILE_ROWS = (
+    f"P-Preferred-Identity: <sip:{A}@x>",
+    f"Remote-Party-ID: <sip:{A}@x>;party=calling",
+    f"Diversion: <sip:{A}@x>;reason=unknown",
+    f"History-Info: <sip:{A}@x>;index=1",
+    f"Referred-By: <sip:{A}@x>",
+    f"b: <sip:{A}@x>",
+    f"Refer-To: <sip:{A}@x>",
+    f"r: <sip:{A}@x>",
+    f"Reply-To: <sip:{A}@x>",
+    f"P-Called-Party-ID: <sip:{A}@x>",
+    f"P-Served-User: <sip:{A}@x>",
+    f"P-Associated-URI: <sip:{A}@x>",
+    f"P-Charging-Vector: icid-value={A};icid-generated-at=192.0.2.1",
+    f"P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp={A}",
+    f"Cellular-Network-Info: 3GPP-E-UTRAN;{A}",
+    f"Call-Info: <sip:{A}@x>;purpose=card",
+    f"Alert-Info: <sip:{A}@x>",
+    f"Identity: {A}",
+    f"y: {A}",
+    f"Geolocation: <sip:{A}@x>",
+    f"Subject: {A}",
+    f"s: {A}",
+    f"Organization: {A}",
+    f'Warning: 399 host "{A}"',
+    f'Reason: SIP;cause=200;text="{A}"',
+    f"In-Reply-To: {A}",
+    f"User-to-User: {A};encoding=hex",
+    f"Session-ID: {A}",
+    f"User-Agent: Phone/{A}",
+    f"Server: Core/{A}",
+    f"X-Order: {A}",
+    f"Route: <sip:{A}@x;lr>",
+    f"Record-Route: <sip:{A}@x;lr>",
+    f"Path: <sip:{A}@x>",
+    f"Replaces: {A};to-tag=1;from-tag=2",
+    f"Join: {A};to-tag=1;from-tag=2",
+    f"Target-Dialog: {A};local-tag=1;remote-tag=2",
+    f"P-Asserted-Identity: <sip:{A}@x>",
+    "Privacy: id",
+    f"Allow: {A}",
+    f"Accept: application/{A}",
+    f"Event: {A}",
+    f"o: {A}",
+    f"Date: {A}",
+    f"Timestamp: {A}",
+    f"Authorization: Digest username={A}",
+    f'Content-Disposition: session;x="{A}"',
+    f"Unsupported: {A}",
+)
+
+
+def message(*rows: str, status: int = 0) -> Message:
+    start = f"SIP/2.0 {status} {A}" if status else "INVITE sip:700123456780001@veil.example SIP/2.0"
+    basic = [
+        "Via: SIP/2.0/UDP 192.0.2.12;branch=z9hG4bKx",
+        f'From: "{A}" <sip:{A}@x>;tag={A}',
+        f"To: <sip:{A}@x>",
+        f"Call-ID: {A}@192.0.2.12",
+        "CSeq: 1 INVITE",
+        f"Contact: <sip:{A}@192.0.2.12>",
+    ]
+    return parse(render(start, [*basic, *rows]))
+
+
+def passing(*names: str) -> PeerSettings:
+    return PeerSettings("b", (), (), pass_headers=names)
+
+
+# -- what crosses ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", HOSTILE_ROWS)
+def test_what_is_not_listed_stays_behind(row: str) -> None:
+    for spelling in (row, row.upper(), row.replace(":", " \t:", 1)):
+        for allowed in (*DIALOG_REQUEST.values(), PROVISIONAL_RESPONSE, SUCCESS_RESPONSE, FAILURE_RESPONSE):
+            assert crossing_lines(message(spelling), allowed, PEER) == []
+
+
+def test_all_at_once_and_all_allowed_fields_hold_no_text_of_the_sender() -> None:
+    rows = [row for row in HOSTILE_ROWS if not row.startswith("Content-Disposition")]
+    sent = message(
+        *rows,
+        f"Supported: 100rel, {A}, timer",
+        f"k: {A}",
+        "Require: precondition",
+        f"Session-Expires: 1800;refresher=uac;x={A}",
+        f"Min-SE: 90;x={A}",
+        "RSeq: 7",
+        f"Retry-After: 5 ({A});duration={A}",
+    )
+    assert crossing_lines(sent, ALL, PEER) == [
+        "Supported: 100rel, timer",
+        "Require: precondition",
+        "Session-Expires: 1800;refresher=uac",
+        "Min-SE: 90",
+        "RSeq: 7",
+        "Retry-After: 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("Supported: 100rel", ["Supported: 100rel"]),
+        ("k: TIMER,100REL", ["Supported: 100rel, timer"]),
+        ("supported : precondition ,  timer", ["Supported: timer, precondition"]),
+        ("Supported: timer\r\nSupported: replaces\r\nk: 100rel", ["Supported: 100rel, timer"]),
+        ("Supported:", []),
+        ("Supported: gruu, path", []),
+        ('Supported: "timer', []),
+        ("Supported: timer;x=1", []),
+        ("Supported: " + "x," * 500 + "timer", ["Supported: timer"]),
+        ("Session-Expires: 1800", ["Session-Expires: 1800"]),
+        ("x: 90 ; Refresher = UAS", ["Session-Expires: 90;refresher=uas"]),
+        ("Session-Expires:\t1800\t;\trefresher=uac", ["Session-Expires: 1800;refresher=uac"]),
+        ("Session-Expires: 1800;foo=1;refresher=uas", ["Session-Expires: 1800;refresher=uas"]),
+        ("Session-Expires: 1800;refresher=me", ["Session-Expires: 1800"]),
+        ("Session-Expires: 1800;xrefresher=uac", ["Session-Expires: 1800"]),
+        ("Session-Expires: 007200", ["Session-Expires: 7200"]),
+        ("Session-Expires: 4294967295", ["Session-Expires: 99999999"]),
+        ("Min-SE: 2088888888", ["Min-SE: 99999999"]),
+        ("Retry-After: 120", ["Retry-After: 120"]),
+        ("Retry-After: 18000;duration=3600", ["Retry-After: 18000"]),
+        ("Retry-After: 120 (I'm in a meeting; call later)", ["Retry-After: 120"]),
+        ("RSeq: 4294967295", ["RSeq: 4294967295"]),
+    ],
+)
+def test_written_anew(row: str, expected: list[str]) -> None:
+    assert crossing_lines(message(row), ALL, PEER) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Session-Expires: soon",
+        "Session-Expires:",
+        "Session-Expires: -1",
+        "Session-Expires: 1_800",
+        "Session-Expires: 4294967296",
+        "Session-Expires: １８００",
+        "Session-Expires: 1800 x",
+        "Min-SE: +90",
+        "Retry-After: (now)",
+        "RSeq: 1 2",
+        "RSeq: 0x7",
+    ],
+)
+def test_malformed_field_does_not_cross(row: str) -> None:
+    with pytest.raises(RemoteSipError):
+        crossing_lines(message(row), ALL, PEER)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=60), st.sampled_from(ALL))
+def test_rows_of_allowed_fields_are_of_a_known_shape(value: str, header: int) -> None:
+    """Whatever a field holds, what crosses of it is one of a few words and a number."""
+    name = h.CANONICAL[header]
+    try:
+        rows = crossing_lines(message(f"{name}: {value}"), ALL, PEER)
+    except RemoteSipError:
+        return
+    assert len(rows) <= 1
+    for row in rows:
+        rest = row.removeprefix(f"{name}: ")
+        for word in ("100rel", "timer", "precondition", ";refresher=uac", ";refresher=uas", ", "):
+            rest = rest.replace(word, "")
+        assert row.startswith(name) and (rest == "" or (rest.isascii() and rest.isdigit() and len(rest) <= 10))
+
+
+def test_sdp_and_numbers_cross_where_the_table_says() -> None:
+    """A field that one kind of message carries does not cross in another."""
+    sent = message("Supported: timer", "Session-Expires: 90", "Min-SE: 91", "RSeq: 1", "Retry-After: 2")
+    seen = {
+        "INVITE": crossing_lines(sent, DIALOG_REQUEST["INVITE"], PEER),
+        "UPDATE": crossing_lines(sent, DIALOG_REQUEST["UPDATE"], PEER),
+        "PRACK": crossing_lines(sent, DIALOG_REQUEST["PRACK"], PEER),
+        "INFO": crossing_lines(sent, DIALOG_REQUEST["INFO"], PEER),
+        "MESSAGE": crossing_lines(sent, disclosure.MESSAGE_REQUEST, PEER),
+        "1xx": crossing_lines(sent, PROVISIONAL_RESPONSE, PEER),
+        "2xx": crossing_lines(sent, SUCCESS_RESPONSE, PEER),
+        "failure": crossing_lines(sent, FAILURE_RESPONSE, PEER),
+    }
+    offer = ["Supported: timer", "Session-Expires: 90", "Min-SE: 91"]
+    assert seen == {
+        "INVITE": offer,
+        "UPDATE": offer,
+        "PRACK": [],
+        "INFO": [],
+        "MESSAGE": [],
+        "1xx": ["Supported: timer", "RSeq: 1"],
+        "2xx": ["Supported: timer", "Session-Expires: 90"],
+        "failure": ["Min-SE: 91", "Retry-After: 2"],
+    }
+
+
+# -- pass_headers ------------------------------------------------------------------------------------------------------
+
+
+def test_passed_header_crosses_as_it_stands() -> None:
+    sent = message("X-Order: Käse  \t 1", "x-order : 2, 3", "X-Other: 4", "X-OrderX: 5")
+    assert crossing_lines(sent, (), passing("X-Order")) == ["X-Order: Käse  \t 1", "X-Order: 2, 3"]
+    assert crossing_lines(sent, (), PEER) == []
+
+
+@pytest.mark.parametrize("control", ["\0", "\x01", "\n", "\r", "\x0b", "\x1b", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_passed_header_with_a_control_character_stays_behind(control: str) -> None:
+    """Conformance 84. The parser refuses some of them already; the gate does not lean on it."""
+    sent = message("X-Order: bad", "X-Order: good")
+    sent.lines[sent.lines.index("X-Order: bad")] = f"X-Order: a{control}b"
+    assert crossing_lines(sent, (), passing("X-Order")) == ["X-Order: good"]
+
+
+@pytest.mark.parametrize("name", ["Via", "From", "Contact", "Call-ID", "Route", "Record-Route", "P-Asserted-Identity"])
+def test_fields_of_the_protocol_are_not_passed_whatever_is_configured(name: str) -> None:
+    rows = message("Route: <sip:r>", "Record-Route: <sip:r>", "P-Asserted-Identity: <sip:a@x>")
+    assert crossing_lines(rows, (), passing(name, name.lower())) == []
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=40))
+def test_no_value_makes_another_row(value: str) -> None:
+    """Whatever the parser takes, a row stays a row (A12)."""
+    try:
+        sent = message(f"X-Order: {value}")
+    except RemoteSipError:
+        return
+    rows = crossing_lines(sent, (), passing("X-Order"))
+    built = build_request(Party(PEER, "", ""), "INVITE sip:b@h SIP/2.0", ["Via: x"], rows)
+    assert len(rows) <= 1 and len(built.decode().splitlines()) == 4 + len(rows)
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], []),
+        (["Require: 100rel"], []),
+        (["Require: 100REL , Timer,precondition"], []),
+        (["Require: replaces"], ["replaces"]),
+        (["Proxy-Require: sec-agree"], ["sec-agree"]),
+        (["Require: 100rel, foo", "require: Bar"], ["foo", "bar"]),
+        (["Require: , ,"], []),
+        (["Require: foo bar"], ["malformed"]),
+        (['Require: "a'], ["malformed"]),
+        (["Require: 100rel;x"], ["malformed"]),
+    ],
+)
+def test_unsupported_options(rows: list[str], expected: list[str]) -> None:
+    assert unsupported_options(message(*rows)) == expected
+
+
+def test_very_many_options_are_an_answer_not_an_error() -> None:
+    """More values than a list may have must not come out of the core as an exception."""
+    assert len(unsupported_options(message("Require: " + "x," * 2000))) == 2000
+
+
+def test_reason() -> None:
+    assert reason_line(17) == "Reason: Q.850;cause=17"
+
+
+# -- what is searched --------------------------------------------------------------------------------------------------
+
+
+def request_for(hidden: str, crossing: list[str], body: bytes = b"", content_type: str = "", own: str = "") -> bytes:
+    return build_request(
+        Party(PEER, hidden, ""), "INVITE sip:b@h SIP/2.0", [own or "Via: x"], crossing, body, content_type
+    )
+
+
+def response_for(hidden: str, crossing: list[str], body: bytes = b"", content_type: str = "", own: str = "") -> bytes:
+    head = ResponseHead(message(), "192.0.2.12", 5060)
+    return build_response(Party(PEER, hidden, ""), head, 200, "t", [own or "Allow: x"], crossing, body, content_type)
+
+
+BUILDERS = pytest.mark.parametrize("build", [request_for, response_for])
+
+
+@BUILDERS
+def test_number_in_a_crossing_row_is_stopped(build: type[request_for]) -> None:
+    for row in (
+        f"X-Order: {A}",
+        "X-Order: +86 138-0013-8000",
+        "X-Order: %31%33800138000",
+        "X-Order: １３８００１３８０００",
+    ):
+        with pytest.raises(LeakStopped):
+            build(A, [row])
+        assert row.encode() in build("13900139000", [row])
+
+
+@BUILDERS
+def test_number_in_a_body_is_stopped(build: type[request_for]) -> None:
+    description = SDP_BODY + b"a=ssrc:1 cname:13800138000\r\n"
+    for body, content_type in ((b"call 138 0013 8000", "text/plain"), (description, SDP), (b"13800138000", "x/y")):
+        with pytest.raises(LeakStopped):
+            build(A, [], body, content_type)
+        assert build("13900139000", [], body, content_type).endswith(body)
+
+
+@BUILDERS
+def test_own_rows_are_not_searched(build: type[request_for]) -> None:
+    """What the receiver wrote itself comes back to it, number or not: no echo tells whose number it is."""
+    assert f"To: <sip:{A}@h>".encode() in build(A, [], own=f"To: <sip:{A}@h>")
+
+
+def test_echoes_in_a_response_are_not_searched() -> None:
+    """Via, From, To, Call-ID and CSeq of the request, all of them full of the number."""
+    data = response_for(A, [])
+    assert data.count(A.encode()) >= 4
+
+
+@BUILDERS
+def test_unknown_number_hides_nothing(build: type[request_for]) -> None:
+    assert A.encode() in build("", [f"X-Order: {A}"])
+
+
+@BUILDERS
+def test_content_type_stands_with_a_body_only(build: type[request_for]) -> None:
+    assert b"Content-Type: text/plain\r\n" in build(A, [], b"x", "text/plain")
+    assert b"Content-Type" not in build(A, [], b"", "text/plain")
+
+
+@pytest.mark.parametrize("number", ["1800", "120", "110", "10086", "12345", "95588"])
+@BUILDERS
+def test_short_number_is_not_seen_in_counts(build: type[request_for], number: str) -> None:
+    """110 is the police, and a payload type; 120 the ambulance, and seconds."""
+    rows = [f"Session-Expires: {number}", f"Min-SE: {number}", f"RSeq: {number}", f"Retry-After: {number}"]
+    body = SDP_BODY + f"m=audio {number} RTP/AVP {number}\r\na=rtpmap:{number} x/{number}\r\n".encode()
+    assert body in build(number, rows, body, SDP)
+    for row in (f"X-Order: {number}", f"X-Order: <tel:+86{number}>"):
+        with pytest.raises(LeakStopped):
+            build(number, [*rows, row], body, SDP)
+    with pytest.raises(LeakStopped):
+        build(number, rows, f"call {number}".encode(), "text/plain")
+
+
+def test_neighbours_in_a_description_are_let_through() -> None:
+    """18114115116 is a mobile number, and four payload types of every browser."""
+    body = SDP_BODY + b"m=video 6 UDP/TLS/RTP/SAVPF 123 118 114 115 116\r\n"
+    assert body in request_for("18114115116", [], body, SDP)
+    with pytest.raises(LeakStopped):
+        request_for("18114115116", ["X-Order: 118 114 115 116"], body, SDP)
+    with pytest.raises(LeakStopped):
+        request_for("18114115116", [], body, "text/plain")
+
+
+@given(st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.text("0123456789 -abc:;", max_size=30))
+def test_what_is_built_holds_the_number_or_raises(number: str, text: str) -> None:
+    assume(text.strip() == text)
+    value = f"{text}{number}{text}"
+    with pytest.raises(LeakStopped):
+        request_for(number, [f"X-Order: {value}"])
+    without = request_for(number, [f"X-Order: {text}"]) if number not in text.replace(" ", "").replace("-", "") else b""
+    assert number.encode() not in without
