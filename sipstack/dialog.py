@@ -53,7 +53,8 @@ class Dialog:
     def as_server(cls, request: Message, local_tag: str, local_seq: int) -> Dialog:
         """The dialog that our answer to `request` makes (§12.1.1).
 
-        Raises RemoteSipError without a usable Contact, or when a Record-Route is none.
+        Raises RemoteSipError without a usable Contact, or when a Record-Route is none. A peer of RFC 2543 (no tag in
+        From) may send no Contact: its From then says where it is.
         """
         remote = request.value(h.FROM) or ""
         dialog = cls(
@@ -64,7 +65,10 @@ class Dialog:
             request.cseq,
         )
         dialog.route_set = _routes(request)
-        dialog.remote_target = contact_uri(request)
+        if h.CONTACT in request.ids or request.from_tag:
+            dialog.remote_target = contact_uri(request)
+        else:
+            dialog.remote_target = _usable(remote, "From")
         return dialog
 
     @classmethod

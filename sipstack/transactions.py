@@ -50,8 +50,11 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._context.clients) + len(self._context.servers)
 
-    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
-        """Bytes of one datagram. Whatever they are, this returns: bad ones come back as MalformedReceived."""
+    def receive(self, data: bytes, flow: Flow, now: float, may_answer: bool = True) -> list[Output]:
+        """Bytes of one datagram. Whatever they are, this returns: bad ones come back as MalformedReceived.
+
+        `may_answer` False is for a source that is told nothing: a merged request from there gets no 482.
+        """
         try:
             message = parse(data)
         except RemoteSipError as error:
@@ -62,7 +65,7 @@ class Transactions:
         if message.status:
             self._response(message, flow, now)
         else:
-            self._request(message, flow, now)
+            self._request(message, flow, now, may_answer)
         return self._take()
 
     def start(self, transaction: ClientTransaction, now: float) -> list[Output]:
@@ -117,7 +120,7 @@ class Transactions:
         else:
             self.counters["stray_responses"] += 1  # §17.1.3, RFC 6026 §7.3: dropped, never forwarded
 
-    def _request(self, message: Message, flow: Flow, now: float) -> None:
+    def _request(self, message: Message, flow: Flow, now: float, may_answer: bool) -> None:
         method = message.method
         key = _server_key(message, "INVITE" if method == "ACK" else method)
         found = self._context.servers.get(key)
@@ -127,7 +130,7 @@ class Transactions:
             self.counters["retransmissions_in"] += 1
             found.request_again()
         else:
-            self._new_request(message, key, flow, now)
+            self._new_request(message, key, flow, now, may_answer)
 
     def _ack(self, message: Message, found: object, flow: Flow, now: float) -> None:
         """An ACK ends its failed INVITE, or is the transaction user's: for a 2xx (§13.3.1.4, RFC 6026 §7.1)."""
@@ -136,10 +139,13 @@ class Transactions:
         else:
             self._context.out.append(AckReceived(message, flow))
 
-    def _new_request(self, message: Message, key: object, flow: Flow, now: float) -> None:
+    def _new_request(self, message: Message, key: object, flow: Flow, now: float, may_answer: bool) -> None:
         transaction = ServerTransaction(message, flow)
         if not transaction.start(self._context, key):
             self.counters["merged"] += 1
+            if not may_answer:
+                transaction.abandon()
+                return
             transaction.respond(482, transaction.head.build(482, _stateless_tag(message)), now)
             return
         invite = self._invite_of(message, flow) if message.method == "CANCEL" else None

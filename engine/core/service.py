@@ -63,20 +63,18 @@ class CallService:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
-        for output in self._context.transactions.receive(data, flow, now):
-            self._dispatch(output, now)
+        is_known = self._context.routing.peer_of(flow.host, flow.port) is not None
+        self._dispatch_all(self._context.transactions.receive(data, flow, now, is_known), now)
         return self._take()
 
     def transport_failed(self, flow: Flow, now: float) -> list[Output]:
         """The shell could not send to `flow`."""
-        for output in self._context.transactions.transport_failed(flow):
-            self._dispatch(output, now)
+        self._dispatch_all(self._context.transactions.transport_failed(flow), now)
         return self._take()
 
     def handle_timer(self, now: float) -> list[Output]:
         """Fires what is due."""
-        for output in self._context.transactions.handle_timer(now):
-            self._dispatch(output, now)
+        self._dispatch_all(self._context.transactions.handle_timer(now), now)
         self._context.wheel.fire(now)
         return self._take()
 
@@ -128,6 +126,17 @@ class CallService:
         return out
 
     # -- events of the transactions --------------------------------------------------------------------------------
+
+    def _dispatch_all(self, events: list[Output], now: float) -> None:
+        """A fault of ours in one event must not cost another call its own: it is raised when all have been heard."""
+        fault: Exception | None = None
+        for event in events:
+            try:
+                self._dispatch(event, now)
+            except Exception as error:
+                fault = error
+        if fault is not None:
+            raise fault
 
     def _dispatch(self, event: Output, now: float) -> None:
         if isinstance(event, SendMessage):

@@ -89,7 +89,7 @@ class Endpoint:
 
     def _send(self, output: SendMessage) -> None:
         transport = self._transports.get(output.flow.transport)
-        if self._is_open and (transport is None or not transport.send(output.data, output.flow)):
+        if transport is None or not transport.send(output.data, output.flow):
             # Not from here: the core may be in the middle of the step that made this output.
             self._loop.call_soon(self._transport_failed, output.flow)
 

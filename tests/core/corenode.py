@@ -211,6 +211,8 @@ class CoreNode:
         for attempt in {attempt for attempt, _ in self.decided}:
             opened, answered, closed = (self.decided.get((attempt, step), len(self.book.log)) for step in Step)
             for place, sent in enumerate(self.book.log):
+                if sent.data in self.echoes:
+                    continue
                 message = parse(sent.data)
                 branch = message.top_via.branch if message.top_via is not None else ""
                 if message.is_request and len(self.records) == 1:

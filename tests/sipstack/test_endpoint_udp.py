@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sipstack.aio.endpoint import Endpoint
-from sipstack.aio.udp import UdpTransport, open_udp
+from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpTransport, bind_udp, open_udp
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow, Output, RequestReceived, SendMessage
 from sipstack.testing.playbook import wire
@@ -65,6 +65,15 @@ async def test_datagrams_are_handled_and_answered_in_order(rig: Rig, host: str, 
             assert [await read(peer), await read(peer)] == [b"%d" % number, b"+%d" % number]
     assert transport.local[0] == address
     assert rig.faults == []
+
+
+def test_receive_buffer_is_what_the_kernel_gives(host: str) -> None:
+    """A burst waits there while the loop is busy; by itself a socket gets less."""
+    with bind_udp(host, 0) as bound, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        wanted = usual.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == wanted
+        assert bound.getblocking() is False
 
 
 @NEEDS_IPV6

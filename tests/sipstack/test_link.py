@@ -123,6 +123,15 @@ def test_time_timers_and_arrivals_are_in_order() -> None:
     assert mailbox.fired == [1000.5, 1000.7, 1003.0]
 
 
+def test_timer_that_is_overdue_does_not_turn_time_back() -> None:
+    link = LossyLink(seed=7)
+    mailbox = Mailbox(link, 990.0)
+    link.join(THERE, mailbox, lambda _: [])
+    link.run(1)
+    assert mailbox.fired == [1000.0]
+    assert [round(now, 3) for _, _, now in mailbox.arrived] == [1000.001]
+
+
 def test_shell_is_asked_and_its_outputs_are_performed() -> None:
     link = LossyLink(seed=8)
     mailbox = Mailbox(link)

@@ -96,6 +96,7 @@ def test_accepted_absorbs_copies_and_leaves_ack_and_repeats_to_the_user(status: 
     bench = Bench(t1_s)
     transaction = bench.server("INVITE")
     bench.respond(transaction, 199)
+    assert not transaction.is_answered
     data = bench.respond(transaction, status)
     assert transaction.is_accepted
     assert transaction.is_answered

@@ -151,6 +151,16 @@ def test_a_timer_may_set_another(delay_s: float, fired_at: float) -> None:
     assert wheel.next_deadline() is None
 
 
+def test_a_slot_that_has_fired_can_be_used_again() -> None:
+    wheel, owner = TimerWheel(TICK_S), Owner()
+    wheel.set(0.0, 1.0, owner, 0)
+    wheel.fire(1.0)
+    wheel.set(1.0, 0.0, owner, 1)
+    assert wheel.next_deadline() == 1.0
+    wheel.fire(1.0)
+    assert owner.codes() == [0, 1]
+
+
 def test_a_timer_that_raises_costs_only_itself() -> None:
     class Broken(Owner):
         def react(self, code: int, now: float) -> None:
