@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.core.corenode import CALLEE, CALLER, CoreNode, invite
+from tests.core.corenode import CALLEE, CALLER, CoreNode
+from tests.core.parties import invite
 
 UNKNOWN = "127.0.0.99:5060"
 
