@@ -106,8 +106,8 @@ def _index(lines: list[str]) -> list[int]:
 def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
     if _is_sip_2(line[:7]) and line[7:8] == " ":
-        status, space, reason = line[8:].partition(" ")
-        if not (space or len(line) == 11) or len(status) != 3:
+        status, _, reason = line[8:].partition(" ")
+        if len(status) != 3:
             raise RemoteSipError("status line is malformed")
         code = parse_number(status, 700, "status code")
         if code < 100:
@@ -203,7 +203,7 @@ def _answerable(head: bytes) -> Message | None:
     for line in lines[1:]:
         name, colon, _ = line.partition(":")
         number = _FOR_ANSWER.get(name.rstrip(" \t").lower(), h.OTHER) if colon else h.OTHER
-        if number != h.OTHER and (number == h.VIA or number not in ids) and _is_echoed(line):
+        if number != h.OTHER and len(line) <= MAX_LINE_CHARS and CONTROL.search(line) is None:
             kept.append(line)
             ids.append(number)
     if h.VIA not in ids or method.upper() == "ACK" or TOKEN.fullmatch(method) is None:
@@ -215,10 +215,6 @@ def _answerable(head: bytes) -> Message | None:
     except RemoteSipError:
         partial.top_via = None
     return partial
-
-
-def _is_echoed(line: str) -> bool:
-    return len(line) <= MAX_LINE_CHARS and CONTROL.search(line) is None
 
 
 _FOR_ANSWER: Final = {

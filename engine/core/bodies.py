@@ -42,10 +42,9 @@ def is_encoded(message: Message) -> bool:
 
 # -- session descriptions ----------------------------------------------------------------------------------------------
 
-# Lines that cross, besides v=, o=, s= and t=, which are ours. Left out are those that say who somebody is (i= u= e=
-# p=), keys in clear (k=: RFC 8866 §5.12 has receivers discard it), repeats and time zones of broadcasts (r= z=), and
+# Lines that cross are c=, b=, m= and a=; v=, o=, s= and t= are ours. Left out are those that say who somebody is (i= u=
+# e= p=), keys in clear (k=: RFC 8866 §5.12 has receivers discard it), repeats and time zones of broadcasts (r= z=), and
 # letters that nobody understands (RFC 4566 §5).
-_LINES_THAT_CROSS: Final = (b"c=", b"b=", b"m=", b"a=")
 
 # Attributes about the sender or its program, of no use to the media (RFC 4566 §6, RFC 8827 §5).
 _NEVER_CROSS: Final = frozenset((b"cat", b"charset", b"identity", b"keywds", b"lang", b"sdplang", b"tool"))
@@ -69,6 +68,7 @@ _FORMATS: Final = frozenset((
 _TABLES: Final = _FORMATS | _CANDIDATES | {b"fmtp", b"max-message-size", b"ssrc-group"}
 
 _LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
+_BANDWIDTH: Final = re.compile(rb"b=[A-Za-z][A-Za-z0-9-]*:[0-9]+")
 _RTCP_PORT: Final = re.compile(rb"a=rtcp:[0-9]{1,5}(?![0-9])")
 _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
 _HOST_CHARS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -111,23 +111,36 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     hosts: list[bytes] | None = None
     for line in description.lines:
         kind = line[:2]
-        if kind == b"t=":
-            kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
-            continue
-        if kind not in _LINES_THAT_CROSS:
-            continue
-        if kind == b"m=" and (_LONG_RUN.search(line) or not line.isascii()):
-            raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
         if kind == b"a=":
+            if line in _HARMLESS:
+                kept.append(line)
+                continue
             name = line[2:].partition(b":")[0]
             if name in _NEVER_CROSS or _has_long_number(line, name):
                 continue
             if _may_name_host(line, name):
                 hosts = _hosts(description, sender) if hosts is None else hosts
                 line = _without_host(line, hosts)  # noqa: PLW2901
-        if line:
+            elif name in _FORMATS and len(_HARMLESS) < _MAX_HARMLESS:
+                _HARMLESS.add(line)
+            if line:
+                kept.append(line)
+        elif kind == b"m=":
+            if _LONG_RUN.search(line) or not line.isascii():
+                raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
+            kept.append(line)
+        elif kind == b"c=":
+            kept.append(b" ".join(line.split(b" ")[:3]))  # nettype, addrtype and address (RFC 4566 §5.7)
+        elif kind == b"t=":
+            kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
+        elif kind == b"b=" and _BANDWIDTH.fullmatch(line):
             kept.append(line)
     return kept
+
+
+# Attributes seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
+_MAX_HARMLESS: Final = 1024
+_HARMLESS: Final = {b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive", b"a=rtcp-mux", b"a=fmtp:101 0-15"}
 
 
 def _has_long_number(line: bytes, name: bytes) -> bool:

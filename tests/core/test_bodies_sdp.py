@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core import bodies
 from engine.core.bodies import OriginRewriter, description_holds_number
 from engine.core.numbers import canonical_real
 from engine.core.spelling import BETWEEN_DIGITS, holds_number
@@ -97,6 +98,20 @@ def test_origin_session_and_time_are_ours() -> None:
     ]
 
 
+def test_connection_is_three_words() -> None:
+    lines = crossed(MINIMAL + AUDIO + b"c=IN IP4 198.51.100.1 zhang san\r\n")
+    assert lines[-1] == "c=IN IP4 198.51.100.1"
+
+
+def test_what_is_judged_once_is_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are remembered up to a bound; with and without it the same crosses."""
+    monkeypatch.setattr(bodies, "_MAX_HARMLESS", len(bodies._HARMLESS) + 2)
+    body = MINIMAL + b"".join(f"a=rtpmap:{n} CODEC{n}/8000\r\na=mid:139001390{n}\r\n".encode() for n in range(90, 99))
+    first = crossed(body)
+    assert first == crossed(body) and len(first) == 5 + 9
+    assert len(bodies._HARMLESS) <= bodies._MAX_HARMLESS
+
+
 def test_origin_over_ipv6() -> None:
     body = OriginRewriter(5, "2001:db8::7").rewrite(MINIMAL)
     assert b"o=- 5 5 IN IP6 2001:db8::7\r\n" in body
@@ -123,6 +138,8 @@ IDENTITY_LINES = [
     "r=604800 3600 0 90000",
     "z=2882844526 -1h",
     "y=0100000001",
+    "b=X-zhang:zhang",
+    "b=AS:64 zhang",
     "s=Zhang San",
     "a=tool:ExamplePhone 1.0",
     "a=identity:eyJpZCI6InpoYW5nIn0=",

@@ -1,49 +1,18 @@
-"""What the parser takes and refuses, row by row; whom an error can be told; and what the largest datagrams cost."""
+"""What the parser takes and refuses, row by row, and what an error can be answered with."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
 
 from sipstack import headers as h
 from sipstack import limits
-from sipstack.errors import RemoteSipError
-from sipstack.events import Flow, MalformedReceived
 from sipstack.grammar import TOKEN
-from sipstack.message import Message
 from sipstack.parser import parse
-from sipstack.transactions import answer_malformed
 from sipstack.uri import OtherUri, SipUri, TelUri
-
-SOURCE: Final = Flow("UDP", "192.0.2.99", 5099)
-
-ROWS: Final = {
-    "start": "INVITE sip:u@h SIP/2.0",
-    "Via": "Via: SIP/2.0/UDP h:5070;branch=z9hG4bKa",
-    "Max-Forwards": "Max-Forwards: 70",
-    "From": "From: <sip:a@h>;tag=1",
-    "To": "To: <sip:b@h>",
-    "Call-ID": "Call-ID: x@y",
-    "CSeq": "CSeq: 7 INVITE",
-    "more": "X-More: 1",
-    "Content-Length": "Content-Length: 2",
-}
-RESPONSE: Final = "SIP/2.0 200 OK"
-
-
-def written(body: bytes = b"ab", **rows: str | None) -> bytes:
-    """A request, or a response with `start`; a row given as None is left out, `more` takes any number of rows."""
-    changed = {name.replace("_", "-"): row for name, row in rows.items()}
-    lines = [row for row in (ROWS | changed).values() if row is not None]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + body
-
-
-def refused(data: bytes) -> RemoteSipError:
-    with pytest.raises(RemoteSipError) as caught:
-        parse(data)
-    return caught.value
-
+from tests.sipstack.parser_rows import RESPONSE, ROWS, answered, refused, written
 
 # ------------------------------------------------------------------ refused: which row, and with what status
 
@@ -61,7 +30,7 @@ REFUSED: Final[dict[str, tuple[str | None, ...]]] = {
         "INVITE sip:u@h SIP/2.0\nX: y", 'INVITE sip:"\\\x00"@h SIP/2.0',
     ),
     "Via": (
-        None, "Via:", "Via: ,", "Via: SIP/2.0/UDP h,", "Via: SIP/2.0/UDP h;;branch=a", "Via: SIP/7.0/UDP h",
+        None, "Via", "Via:", "Via: ,", "Via: SIP/2.0/UDP h,", "Via: SIP/2.0/UDP h;;branch=a", "Via: SIP/7.0/UDP h",
         "Via: SIP/2.0/UDP h:99999", "Via: HTTP/1.1/TCP h", "Via: SIP/2.0/UDP h;branch=a;branch=b",
         'Via: SIP/2.0/UDP h;branch="a b"', "Via: SIP/2.0/UDP h;branch", 'Via: SIP/2.0/UDP h;x="\\\x00"',
         "Via: SIP/2.0/UDP h\r\nh", "Via : SIP/2.0/UDP h i", "Via:" + " SIP/2.0/UDP h," * 128 + "SIP/2.0/UDP h",
@@ -138,7 +107,7 @@ def test_an_ack_is_never_answered(name: str, row: str | None) -> None:
 def can_be_answered(name: str, row: str | None) -> bool:
     """All but what has no Via (readable as a header line), and start lines that do not begin with a method."""
     if name == "Via":
-        return row is not None and "\x00" not in row
+        return row is not None and ":" in row and "\x00" not in row
     method = (row or "").partition("\r\n")[0].partition(" ")[0]
     return name != "start" or TOKEN.fullmatch(method) is not None
 
@@ -279,11 +248,6 @@ def test_status_line(start: str, status: int, reason: str) -> None:
 # ------------------------------------------------------------------ what an error can be answered with
 
 
-def answered(data: bytes) -> Message:
-    [answer] = answer_malformed(MalformedReceived(refused(data), SOURCE))
-    return parse(answer.data)
-
-
 def test_an_answer_copies_what_stands() -> None:
     answer = answered(
         written(
@@ -300,6 +264,27 @@ def test_an_answer_copies_what_stands() -> None:
     assert len(answer.to_tag) == 12
 
 
+@pytest.mark.parametrize("case", [str, str.upper, str.lower, str.title])
+def test_an_answer_copies_any_spelling(case: Callable[[str], str]) -> None:
+    rows = {
+        name: case(name) + "\t " + ROWS[name].removeprefix(name) for name in ("Via", "From", "To", "Call-ID", "CSeq")
+    }
+    short = {
+        name: case(name[0] if name != "Call-ID" else "i") + ROWS[name].removeprefix(name)
+        for name in rows
+        if name != "CSeq"
+    }
+    for spelled in (rows, short):
+        answer = answered(written(**spelled, more="Xa"))
+        assert (answer.call_id, answer.cseq, answer.from_tag) == ("x@y", 7, "1")
+
+
+def test_a_line_too_long_is_not_copied() -> None:
+    error = refused(written(From="From: <sip:a@h>;x=" + "a" * limits.MAX_LINE_CHARS))
+    assert error.message is not None
+    assert error.message.lines == [ROWS["Via"], ROWS["To"], ROWS["Call-ID"], ROWS["CSeq"]]
+
+
 def test_an_answer_leaves_a_to_tag_alone() -> None:
     assert answered(written(To="To: <sip:b@h>;tag=mine", more="Xa")).to_tag == "mine"
 
@@ -308,81 +293,3 @@ def test_no_control_character_is_echoed() -> None:
     error = refused(written(Call_ID="Call-ID: a\rb", To="To: <sip:b@h>\x0b", more="Xa"))
     assert error.message is not None
     assert error.message.lines == [ROWS["Via"], ROWS["From"], ROWS["CSeq"]]
-
-
-# ------------------------------------------------------------------ limits
-
-
-def test_limits_of_the_head() -> None:
-    filler = [f"X{number}: " + "a" * 1000 for number in range(15)]
-    rest = limits.MAX_HEAD_BYTES - len(written(b"", more="\r\n".join(filler))) + 4
-    fits = written(more="\r\n".join([*filler[:-1], filler[-1] + "a" * rest]))
-    assert parse(fits).body == b"ab"
-    error = refused(fits.replace(b"X1:", b"X11:", 1))
-    assert (error.status_hint, error.message is not None) == (513, True)
-    assert answered(fits.replace(b"X1:", b"X11:", 1)).status == 513
-
-
-def test_limits_of_lines() -> None:
-    rows = "\r\n".join(["Xa: 1"] * (limits.MAX_HEADER_LINES - len(ROWS) + 2))
-    assert len(parse(written(more=rows)).lines) == limits.MAX_HEADER_LINES
-    error = refused(written(more=rows + "\r\nXa: 1"))
-    assert (error.status_hint, error.message is not None) == (513, True)
-    assert parse(written(more="Xa: " + "a" * (limits.MAX_LINE_CHARS - 4))).method == "INVITE"
-    assert refused(written(more="Xa: " + "a" * (limits.MAX_LINE_CHARS - 3))).status_hint == 400
-
-
-def test_limit_of_the_uri_and_the_method() -> None:
-    uri = "sip:" + "u" * (limits.MAX_URI_CHARS - 6) + "@h"
-    assert parse(written(start=f"INVITE {uri} SIP/2.0")).uri_text == uri
-    assert refused(written(start=f"INVITE {uri}h SIP/2.0")).status_hint == 414
-    for length, is_taken in ((limits.MAX_METHOD_CHARS, True), (limits.MAX_METHOD_CHARS + 1, False)):
-        data = written(start=f"{'M' * length} sip:h SIP/2.0", CSeq=f"CSeq: 7 {'M' * length}")
-        if is_taken:
-            assert parse(data).method == "M" * length
-        else:
-            assert refused(data).status_hint == 400
-
-
-def test_names_are_remembered_up_to_a_limit() -> None:
-    spelled = h.HeaderIds()
-    assert [spelled[name] for name in ("via", "V ", "cOnTaCt\t", "Unknown")] == [h.VIA, h.VIA, h.CONTACT, h.OTHER]
-    for number in range(2 * limits.MAX_NAME_SPELLINGS):
-        assert spelled[f"X-{number}"] == h.OTHER
-    assert len(spelled) == limits.MAX_NAME_SPELLINGS
-    assert spelled["vIA"] == h.VIA
-
-
-# ------------------------------------------------------------------ time
-
-# Units that a row is made of. One row is looked into up to 8 KiB, a head up to 16 KiB; beyond that only the
-# fields that an answer needs are searched.
-GREEDY: Final = (
-    ("Via", "Via: SIP/2.0/UDP h", ";rport"), ("Via", "Via: SIP/2.0/UDP h", ",SIP/2.0/UDP h"),
-    ("Via", "v: SIP/2.0/UDP h;a", " "), ("Via", "v:", "\r\nv:"), ("Via", "v: SIP/2.0/UDP h", "\r\nv: SIP/2.0/UDP h"),
-    ("From", "f:", "<"), ("From", "f: ", "a "), ("From", "f:", '"\\'), ("From", "f: <sip:a@h>", ";a=b"),
-    ("From", "f: <sip:a@h>;a", " "), ("From", "f: ", '\\\x00'), ("From", 'f: "', "\\\x00"),
-    ("To", "t: <sip:a@h>", ";a=f"), ("To", "t: sip:", "a"), ("To", "t: <sip:a@h>", ' ;a="b"'), ("CSeq", "CSeq: ", "0"),
-    ("CSeq", "CSeq: 1", " "), ("Call-ID", "i: ", "a"), ("Max-Forwards", "Max-Forwards: ", "9"),
-    ("Content-Length", "l:", "9"), ("more", "m: ", '"'), ("more", "m: <sip:a@h>", ",<sip:a@h>"), ("more", "m: ", "<,"),
-    ("more", "P-Asserted-Identity: ", "<"), ("more", "Xa: a", "\r\n a"), ("more", "Xa: a", " "),
-    ("more", "Xa: a", " \r\n"), ("more", "Xa: a", "\r\n \t"), ("more", "Xa: a", "\r\n" + 500 * " "),
-    ("more", "Xa:", "\r\nXa:"), ("more", "Xa", "\r\nXa"), ("more", "Xa", ":"), ("more", "Xa: ", "\x00"),
-    ("more", "Xa: ", "\\\x00"), ("more", "Xa: ", "\udcff"), ("more", "Xa: ", "\r"), ("more", "Xa: ", "\n"),
-    ("start", "INVITE sip:h", ";a=b"), ("start", "INVITE sip:", "a"), ("start", "", " "),
-    ("start", "SIP/2.0 200 ", " "), ("start", "", "A"),
-)  # fmt: skip
-
-
-@pytest.mark.timeout(10)
-@pytest.mark.parametrize(("name", "start", "unit"), GREEDY, ids=ascii)
-@pytest.mark.parametrize("end", ["", "!"])
-def test_large_datagrams_cost_little(name: str, start: str, unit: str, end: str) -> None:
-    """Twenty of each size: seconds even when slow, minutes when the work grows with the square of the size."""
-    for size in (limits.MAX_LINE_CHARS - 100, limits.MAX_HEAD_BYTES - 1000, 60_000):
-        data = written(**{name: start + unit * (size // len(unit)) + end})
-        for _ in range(20):
-            try:
-                assert parse(data).call_id
-            except RemoteSipError as error:
-                answer_malformed(MalformedReceived(error, SOURCE))
