@@ -85,13 +85,7 @@ INVITE_CLIENT: Final = Table(
         (ACCEPTED, TIMEOUT_TIMER, ACCEPTED, NOTHING, "stopped"),
         (ACCEPTED, LINGER_TIMER, TERMINATED, NOTHING, "RFC 6026 §7.2: Timer M fires"),
         (ACCEPTED, TRANSPORT_ERROR, ACCEPTED, NOTHING, "RFC 6026 §7.2: the ACK is the TU's"),
-        (TERMINATED, PROVISIONAL, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, SUCCESS, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, FAILURE, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, REPEAT_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, TIMEOUT_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, LINGER_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, TRANSPORT_ERROR, TERMINATED, NOTHING, "gone"),
+        *((TERMINATED, event, TERMINATED, NOTHING, "gone") for event in range(len(_INPUTS))),
     ),
 )
 
@@ -123,20 +117,8 @@ NON_INVITE_CLIENT: Final = Table(
         (COMPLETED, TIMEOUT_TIMER, COMPLETED, NOTHING, "stopped"),
         (COMPLETED, LINGER_TIMER, TERMINATED, NOTHING, "figure 6: Timer K"),
         (COMPLETED, TRANSPORT_ERROR, COMPLETED, NOTHING, "nothing is being sent"),
-        (ACCEPTED, PROVISIONAL, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, SUCCESS, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, FAILURE, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, REPEAT_TIMER, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, TIMEOUT_TIMER, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, LINGER_TIMER, ACCEPTED, NOTHING, _UNUSED),
-        (ACCEPTED, TRANSPORT_ERROR, ACCEPTED, NOTHING, _UNUSED),
-        (TERMINATED, PROVISIONAL, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, SUCCESS, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, FAILURE, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, REPEAT_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, TIMEOUT_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, LINGER_TIMER, TERMINATED, NOTHING, "gone"),
-        (TERMINATED, TRANSPORT_ERROR, TERMINATED, NOTHING, "gone"),
+        *((ACCEPTED, event, ACCEPTED, NOTHING, _UNUSED) for event in range(len(_INPUTS))),
+        *((TERMINATED, event, TERMINATED, NOTHING, "gone") for event in range(len(_INPUTS))),
     ),
 )
 
@@ -162,6 +144,7 @@ class ClientTransaction(Transaction):
     def drop(self) -> None:
         """Ends without a word to the transaction user, who has lost interest."""
         self.state = TERMINATED
+        self.owner = None
         self.leave()
 
     def start(self, context: TransactionContext, now: float) -> None:
@@ -197,6 +180,8 @@ class ClientTransaction(Transaction):
             self.set_repeat(now, self._next_gap(), REPEAT_TIMER)
         elif action == TIME_OUT:
             self.context.out.append(RequestTimedOut(self))
+        elif code == LINGER_TIMER:
+            self.owner = None  # its user has heard all that there was: no ring of references stays behind
         if self.state == TERMINATED:
             self.leave()
 

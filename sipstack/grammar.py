@@ -65,12 +65,10 @@ SIP_URI: Final = re.compile(
 )
 
 # telephone-uri = "tel:" telephone-subscriber (RFC 3966 §3); digits are judged where numbers are understood
-TEL_URI: Final = re.compile(
-    r"[Tt][Ee][Ll]:([+0-9A-Fa-f*#\-.()%]++)((?:;[A-Za-z0-9\-]++(?:=[^;<>\x00-\x20\"\x7f]++)?)*)"
-)
+TEL_URI: Final = re.compile(r"[Tt][Ee][Ll]:([+0-9A-Fa-f*#\-.()%]++)((?:;[A-Za-z0-9\-]++(?:=[!#-:=?-~]++)?)*)")
 
 # absoluteURI = scheme ":" ( hier-part / opaque-part ): only its shape, for schemes that we do not serve (416)
-ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[^<>\x00-\x20\"\x7f]++")
+ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-;=?-~]++")
 
 # escaped = "%" HEXDIG HEXDIG
 ESCAPED: Final = re.compile(r"%[0-9A-Fa-f]{2}")

@@ -28,7 +28,8 @@ class Message:
 
     `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers). The typed
     attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
-    CSeq, which for a request is the request's own. `tags` are "" when absent (RFC 2543 peers send none).
+    CSeq, which for a request is the request's own. `tags` are "" when absent (RFC 2543 peers send none). The keys and
+    `uri_text` are visible ASCII; `reason`, `lines` and their values may hold any text, octets that are no UTF-8 too.
     """
 
     __slots__ = (

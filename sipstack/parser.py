@@ -35,6 +35,9 @@ _TAG_MARK: Final = ";tag="
 # without it the work would grow with the square of a long run.
 _FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)+")
 
+# A line that goes on before its colon: HCOLON has no line end (§25.1), and others see a line without a colon there.
+_FOLDED_NAME: Final = re.compile(rb"\n[^:\r\n \t][^:\r\n]*+\r\n[ \t]")
+
 
 def parse(data: bytes) -> Message:
     """Reads one message from the bytes of one datagram, or of one frame of a stream.
@@ -55,7 +58,10 @@ def parse(data: bytes) -> Message:
 
 def _parse(head: bytes, body: bytes) -> Message:
     lines = _lines(head)
-    has_controls = len(head) - len(head.translate(None, _CONTROLS)) != 2 * head.count(b"\r\n")
+    line_ends = head.count(b"\r\n")
+    if len(lines) <= line_ends and _FOLDED_NAME.search(head) is not None:
+        raise RemoteSipError("a field name goes on in the next line")
+    has_controls = len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends
     start_line = lines.pop(0)
     if len(lines) > MAX_HEADER_LINES:
         raise RemoteSipError("too many header fields", 513)

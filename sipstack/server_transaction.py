@@ -218,6 +218,7 @@ class ServerTransaction(Transaction):
     def leave(self) -> None:
         """Forgets the transaction, as one of several paths of its request too."""
         super().leave()
+        self.owner = None  # nothing comes up from here any more: no ring of references stays behind
         if self.merge_key is not None:
             del self.context.merged[self.merge_key]
             self.merge_key = None

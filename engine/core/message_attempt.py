@@ -283,7 +283,12 @@ class MessageAttempt(AttemptBase):
             status = self._delivered_status
             data = self.transaction.head.build(status, self.local_tag)
             self.context.respond(self.transaction, status, data, now)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Takes the ring of references apart: what has ended goes at once, not when a collection finds it."""
         self.context.attempts.pop(self.record.record_id, None)
+        self._tried = None
 
     def do_answer_unrecorded(self, event: int, now: float) -> None:
         """The store takes no record now; it waits in the spool. No 2xx leaves so, no refusal by policy (§6)."""
@@ -316,7 +321,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
 class MessageTry(RequestOwner):
     """A MESSAGE to one target."""
 
-    __slots__ = ("attempt", "failed_to_send", "record", "sent_at", "transaction")
+    __slots__ = ("attempt", "record", "sent_at", "transaction")
 
     def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, body: bytes, content_type: str) -> None:
         """Builds it. Raises LeakStopped and RemoteSipError."""

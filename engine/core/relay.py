@@ -209,7 +209,6 @@ class Relay(RequestOwner, TimerOwner):
         if self.server.method == "INVITE":
             self._fail(408, now)
         else:
-            self.is_over = True
             self.call.context.transactions.abandon(self.server)
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
@@ -253,7 +252,6 @@ class Relay(RequestOwner, TimerOwner):
         elif not self.is_over:
             self._respond(response, status, SUCCESS_RESPONSE, now)
             self._refresh_targets(response)
-            self.is_over = self.server.method != "INVITE"
 
     def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
         near = self.near

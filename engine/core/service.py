@@ -158,9 +158,11 @@ class CallService:
         if isinstance(event, RequestTimedOut):
             if isinstance(event.transaction.owner, RequestOwner):
                 event.transaction.owner.unanswered(event.transaction, now)
+            event.transaction.owner = None
         elif isinstance(event, RequestFailed):
             if isinstance(event.transaction.owner, RequestOwner):
                 event.transaction.owner.failed(event.transaction, now)
+            event.transaction.owner = None
         elif isinstance(event, MalformedReceived):
             if self._context.routing.peer_of(event.flow.host, event.flow.port) is not None:
                 self._context.out += answer_malformed(event)

@@ -86,7 +86,7 @@ class RecordWriter(threading.Thread):
         """Write what has queued, give the spool a last chance, close, and wait for the end of the thread."""
         self._is_stopping = True
         self._queue.put(None)
-        if self.is_alive():
+        if self.ident is not None:  # not `is_alive`: a thread that ends this very moment has closed by itself
             self.join()
         else:
             self._close()

@@ -62,7 +62,8 @@ def test_bye_is_answered_at_once_when_its_row_cannot_be_written() -> None:
     node.book.silence()
 
 
-def test_bye_of_the_caller_before_its_ack() -> None:
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_bye_of_the_caller_before_its_ack(overtaken: bool) -> None:
     """The callee gets the ACK that it waits for, then the BYE; the caller's 2xx is not repeated any more."""
     node = CoreNode()
     talk = answered(node)
@@ -73,7 +74,8 @@ def test_bye_of_the_caller_before_its_ack() -> None:
     assert (ack.cseq, bye.cseq) == (talk.invite.cseq, talk.invite.cseq + 1)
     node.book.wire_in(answer(bye, 200), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
-    talk.from_caller("ACK")  # overtaken
+    if overtaken:
+        talk.from_caller("ACK")
     node.book.at(40)
     node.book.silence()
     node.assert_recorded(release_cause="NORMAL", release_direction="caller", duration_ms=200)
@@ -114,14 +116,24 @@ def test_held_bye_goes_after_64_t1_without_an_ack() -> None:
     node.book.silence()
 
 
-def test_held_bye_is_dropped_when_the_caller_says_bye_itself() -> None:
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_held_bye_is_dropped_when_the_caller_says_bye_itself(recorded: bool, overtaken: bool) -> None:
     node = CoreNode()
+    if not recorded:
+        node.durable = {Step.OPEN, Step.ANSWER}
     talk = answered(node)
     talk.from_callee("BYE")
     node.book.wire_out("ACK ", CALLEE)
-    node.book.wire_out("SIP/2.0 200", CALLEE)
+    if recorded:
+        node.book.wire_out("SIP/2.0 200", CALLEE)
     talk.from_caller("BYE")
+    if not recorded:
+        node.release_held()
+        node.book.wire_out("SIP/2.0 200", CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
+    if overtaken:
+        talk.from_caller("ACK")
     node.book.at(40)
     node.book.silence()
     assert len(node.records) == 1

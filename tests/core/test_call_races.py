@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.call import Call
+from engine.core.call_table import FORGET_TIMER, MAX_CALL_TIMER
 from engine.core.records import Step
 from sipstack import headers as h
+from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLER, TWO_TARGETS, A, CoreNode, with_policy
 from tests.core.parties import B_SDP, Talk, answer, answered, of_invite, refused, ring, start, talking
 
@@ -174,3 +177,40 @@ def test_transport_error_after_the_caller_has_gone() -> None:
     node.transport_fails(CALLEE)
     node.book.silence()
     assert node.sent_to("127.0.0.14:5060") == []
+
+
+@pytest.mark.parametrize("end", ["cancelled", "busy", "early bye", "hung up", "hung up before the ACK", "silent"])
+def test_of_a_call_that_is_over_only_the_forgetting_is_timed(end: str) -> None:
+    node = CoreNode()
+    sent = start(node)
+    (call,) = node.context.attempts.values()
+    assert isinstance(call, Call)
+    if end == "cancelled":
+        node.book.wire_in(of_invite("CANCEL"), CALLER)
+    elif end == "busy":
+        node.book.wire_in(answer(sent, 486), CALLEE)
+    elif end == "early bye":
+        Talk(node, sent, ring(node, sent)).from_caller("BYE")
+    elif end == "silent":
+        node.book.at(4)
+    else:
+        node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+        talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+        if end == "hung up":
+            talk.from_caller("ACK")
+        talk.from_caller("BYE")
+        bye = next(m for s in node.book.sent if (m := parse(s.data)).method == "BYE")
+        node.book.wire_in(answer(bye, 200), CALLEE)
+    assert set(call.timers) == {FORGET_TIMER}
+    assert not call.byes_waiting
+    node.book.sent.clear()
+
+
+def test_of_a_call_that_stands_only_its_length_is_timed() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    (call,) = node.context.attempts.values()
+    assert isinstance(call, Call) and set(call.timers) == {MAX_CALL_TIMER}
+    talk.hang_up()
+    node.book.at(40)
+    assert call.timers == {}

@@ -45,15 +45,22 @@ def as_read(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
-def said(message: Message) -> tuple[object, ...]:
-    """What a message says to us, however it is spelled."""
+NAMED: Final = ("Subject", "X-Test", "_!%", "Supported")
+
+
+def keys_of(message: Message) -> tuple[object, ...]:
+    """What transactions and dialogs are filed under, and what may be logged."""
     via = message.top_via
     assert via is not None
-    keys = (message.method, message.status, message.reason, message.uri_text, message.call_id, message.cseq)
-    tags = (message.from_tag, message.to_tag, via.branch, via.sent_by, via.transport, via.asks_rport)
+    keys = (message.method, message.status, message.uri_text, message.call_id, message.cseq)
+    return (*keys, message.from_tag, message.to_tag, via.branch, via.sent_by, via.transport, via.asks_rport)
+
+
+def said(message: Message) -> tuple[object, ...]:
+    """What a message says to us, however it is spelled."""
     contacts = [parse_name_addr(value).uri for row in message.values(h.CONTACT) for value in split_list(row)]
     others = (message.named("Subject"), message.named("X-TEST"), message.named("_!%"), message.values(h.SUPPORTED))
-    return (*keys, *tags, message.max_forwards(), contacts, others, message.body)
+    return (*keys_of(message), message.reason, message.max_forwards(), contacts, others, message.body)
 
 
 def meant(written: Written) -> tuple[object, ...]:
@@ -61,22 +68,13 @@ def meant(written: Written) -> tuple[object, ...]:
     via = written.vias[0]
     host = f"{via.host}:{via.port}" if via.port else via.host
     folded = {name.lower(): value for name, value in via.params.items()}
-    keys = (
-        written.method,
-        written.status,
-        as_read(written.reason) if written.status else "",
-        "" if written.status else written.uri,
-    )
+    keys = (written.method, written.status, "" if written.status else written.uri, written.call_id, written.cseq)
     tags = (written.sender.params.get("tag", ""), written.recipient.params.get("tag", ""), folded.get("branch", ""))
+    where = (host.lower(), via.transport.upper(), "rport" in folded)
+    reason = as_read(written.reason) if written.status else ""
     contacts = [as_read(contact.uri) for contact in written.contacts]
-    named = [
-        [as_read(text) for name, text in written.others if name == wanted]
-        for wanted in ("Subject", "X-Test", "_!%", "Supported")
-    ]
-    return (
-        *keys, written.call_id, written.cseq, *tags, host.lower(), via.transport.upper(), "rport" in folded,
-        written.max_forwards, contacts, tuple(named), written.body,
-    )  # fmt: skip
+    others = tuple([as_read(text) for name, text in written.others if name == wanted] for wanted in NAMED)
+    return (*keys, *tags, *where, reason, written.max_forwards, contacts, others, written.body)
 
 
 # ------------------------------------------------------------------ generated messages
@@ -115,7 +113,9 @@ def read_or_refuse(data: bytes) -> None:
         error = refused
     else:
         assert parse(message.to_bytes()) == message
+        assert all(0x20 < ord(char) < 0x7F for char in "".join(key for key in keys_of(message) if isinstance(key, str)))
         return
+    assert error.message is None or error.message.method.isascii()
     assert error.status_hint in (400, 414, 505, 513)
     for answer in answer_malformed(MalformedReceived(error, SOURCE)):
         assert answer.data.startswith(b"SIP/2.0 %d " % error.status_hint)

@@ -20,7 +20,8 @@ REFUSED: Final[dict[str, tuple[str | None, ...]]] = {
     "start": (
         "INVITE", "INVITE sip:u@h", "INVITE sip:u@h SIP/2.0 ", " INVITE sip:u@h SIP/2.0", "INVITE  sip:u@h SIP/2.0",
         "INVITE sip:u@h  SIP/2.0", "INVITE\tsip:u@h\tSIP/2.0", "INVITE sip:u@h\tSIP/2.0", "INVITE <sip:u@h> SIP/2.0",
-        "INVITE sip:u@h; lr SIP/2.0", "INVITE u@h SIP/2.0", "INVITE * SIP/2.0", "INVITE sip:u@h;a=1;a=2 SIP/2.0",
+        "INVITE sip:u@h; lr SIP/2.0", "INVITE u@h SIP/2.0", "INVITE * SIP/2.0", "INVITE x:\u5f20 SIP/2.0",
+        "INVITE tel:1;a=\u5f20 SIP/2.0", "INVITE x:\udcff SIP/2.0", "INVITE sip:u@h;a=1;a=2 SIP/2.0",
         "INVITE sip:u@h:0 SIP/2.0", "INVITE sip:u@h?Route=x SIP/2.0", "INVITE sip:u@[:::1] SIP/2.0",
         "INVITE sip:u\u0661@h SIP/2.0", "INVITE sip:u@h HTTP/1.1", "INVITE sip:u@h SIP", "INV:ITE sip:u@h SIP/2.0",
         "INV\u0130TE sip:u@h SIP/2.0", "IN(VITE sip:u@h SIP/2.0", '"INVITE" sip:u@h SIP/2.0', "invite sip:u@h SIP/2.0",
@@ -73,12 +74,13 @@ REFUSED: Final[dict[str, tuple[str | None, ...]]] = {
         f"Content-Length: {'9' * 5000}",
     ),
     "more": (
-        "Xa", "X-More", ": a", " : a", "X Y: a", "X\u212a: a", "X\x0b: a", "X\x00: a", "X\u00a0: a", "(X): a", '"X": a',
-        "X\\: a", "X/: a", "Content-Type: a\r\nc: a", "Content-Encoding: identity\r\nContent-Encoding: gzip",
-        "Contact: <sip:a@h", "Contact: <sip:a@h>, ", "Contact: ,<sip:a@h>", "Contact:", "Contact: sip:a@h?x=y",
-        "Contact: *, *,", "Contact: <sip:a@h>\r\nm: bob", "Contact: <sip:a@h>" + ", <sip:a@h>" * 128, "Xa: a\x00b",
-        "Xa: a\x0bb", "Xa: a\x0cb", "Xa: a\x1cb", "Xa: a\x1fb", "Xa: a\x7fb", "Xa: a\rb", "Xa: a\nb", "Xa: a\rY: b",
-        "Xa: a\nTo: b", 'Xa: "\\\x00"', 'Xa: "\\\r"', "Xa: a\r\r\n b", 'Contact: "\\\x00" <sip:a@h>',
+        "Xa", "Xa\r\n : b", "Xa\r\n\t: b", "Xa: b\r\nVia\r\n : SIP/2.0/UDP i", "Route \r\n \r\n :x", "X-More", ": a",
+        " : a", "X Y: a", "X\u212a: a", "X\x0b: a", "X\x00: a", "X\u00a0: a", "(X): a", '"X": a', "X\\: a", "X/: a",
+        "Content-Type: a\r\nc: a", "Content-Encoding: identity\r\nContent-Encoding: gzip", "Contact: <sip:a@h",
+        "Contact: <sip:a@h>, ", "Contact: ,<sip:a@h>", "Contact:", "Contact: sip:a@h?x=y", "Contact: *, *,",
+        "Contact: <sip:a@h>\r\nm: bob", "Contact: <sip:a@h>" + ", <sip:a@h>" * 128, "Xa: a\x00b", "Xa: a\x0bb",
+        "Xa: a\x0cb", "Xa: a\x1cb", "Xa: a\x1fb", "Xa: a\x7fb", "Xa: a\rb", "Xa: a\nb", "Xa: a\rY: b", "Xa: a\nTo: b",
+        'Xa: "\\\x00"', 'Xa: "\\\r"', "Xa: a\r\r\n b", 'Contact: "\\\x00" <sip:a@h>',
         "Content-Disposition: a\r\nContent-Disposition: b", "RSeq: 1\r\nRSeq: 2", "RAck: 1 1 A\r\nRAck: 2 2 B",
         "Session-Expires: 90\r\nx: 91", "Min-SE: 90\r\nMin-SE: 91", "Retry-After: 1\r\nRetry-After: 2",
         "Timestamp: 1\r\nTimestamp: 2", "P-Asserted-Identity: " + "," * 128,
@@ -166,7 +168,7 @@ TAKEN: Final = (
     ("Content-Length", "Content-Length : 2"), ("Content-Length", "l\t:\t002"), ("Content-Length", None),
     ("more", "X-!%*_+`'~.9: \u5f20\u2028\udcff \\ \" ;,<"), ("more", "Xa:"), ("more", "Contact: *"),
     ("more", 'Contact: "a,b" <sip:a@h?x=y>;q=1, sip:b@h\r\nm:<tel:1>'), ("more", "Xa: 1\r\nXa: 2\r\nContent-Type: a/b"),
-    ("more", "Xa: a\r\n \r\n\t\r\n b"),
+    ("more", "Xa: a\r\n \r\n\t\r\n b"), ("more", "Xa:\r\n b\r\n c: d\r\n e"),
 )  # fmt: skip
 
 
@@ -219,7 +221,7 @@ URIS: Final = (
     ("SIPS:u@[::1]", SipUri),
     ("tel:+86138;phone-context=+86", TelUri),
     ("urn:a:b", OtherUri),
-    ("x:\u5f20", OtherUri),
+    ("x:!#$%&'()*+,-./:;=?@[\\]^_`{|}~", OtherUri),
 )
 
 

@@ -71,10 +71,10 @@ GREEDY: Final = (
     ("Content-Length", "l:", "9"), ("more", "m: ", '"'), ("more", "m: <sip:a@h>", ",<sip:a@h>"), ("more", "m: ", "<,"),
     ("more", "P-Asserted-Identity: ", "<"), ("more", "Xa: a", "\r\n a"), ("more", "Xa: a", " "),
     ("more", "Xa: a", " \r\n"), ("more", "Xa: a", "\r\n \t"), ("more", "Xa: a", "\r\n" + 500 * " "),
-    ("more", "Xb: a\r\n b\r\nXa: a", " "), ("more", "Xa:", "\r\nXa:"), ("more", "Xa", "\r\nXa"), ("more", "Xa", ":"),
-    ("more", "Xa: ", "\x00"), ("more", "Xa: ", "\\\x00"), ("more", "Xa: ", "\udcff"), ("more", "Xa: ", "\r"),
-    ("more", "Xa: ", "\n"), ("start", "INVITE sip:h", ";a=b"), ("start", "INVITE sip:", "a"), ("start", "", " "),
-    ("start", "SIP/2.0 200 ", " "), ("start", "", "A"),
+    ("more", "Xb: a\r\n b\r\nXa: a", " "), ("more", "Xb: a\r\n b\r\nXa", "\r\nXa"), ("more", "Xa:", "\r\nXa:"),
+    ("more", "Xa", "\r\nXa"), ("more", "Xa", ":"), ("more", "Xa: ", "\x00"), ("more", "Xa: ", "\\\x00"),
+    ("more", "Xa: ", "\udcff"), ("more", "Xa: ", "\r"), ("more", "Xa: ", "\n"), ("start", "INVITE sip:h", ";a=b"),
+    ("start", "INVITE sip:", "a"), ("start", "", " "), ("start", "SIP/2.0 200 ", " "), ("start", "", "A"),
 )  # fmt: skip
 
 

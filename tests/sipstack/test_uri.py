@@ -72,7 +72,8 @@ MALFORMED: Final = (
     "sip:u@\u00fc.de", "sip:\u00fc@h", "sip:u\u0661@h", "sip:u@h:\u0665\u0660\u0666\u0660", "sip:u\x00@h",
     "sip:u\x85@h", "sip:u\u2028@h", "sip:u\x0b@h", "sip:2001:db8::1", "sip:u@2001:db8::1", 'sip:"u"@h', "sip:u@h>",
     "sip:u[1]@h", "sips;u@h", "\u017fip:u@h", ":u@h", "1sip:u@h", "tel:", "tel:+86 138", "tel:+86138;", "tel:+86138;a=",
-    "tel:x", "tel:\uff11\uff12", "tel:1\n", "http://a b", "urn:<x>", "mailto:",
+    "tel:x", "tel:\uff11\uff12", "tel:1\n", "http://a b", "urn:<x>", "mailto:", "x:\u5f20", "x:\udcff", "x:\x7f", 'x:"',
+    "x:a>", "tel:1;a=\u5f20", "tel:1;a=<",
 )  # fmt: skip
 
 

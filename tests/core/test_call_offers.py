@@ -1,0 +1,140 @@
+"""Offers and answers that travel in other places, may not cross, or move a party."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipstack import headers as h
+from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode, with_trunk
+from tests.core.parties import B_SDP, SDP, Talk, answer, invite, sdp_of, start, talking
+from tests.core.test_call_reinvite import B_HOLD, HOLD, reinvite
+
+
+def test_late_offer_in_the_first_invite_is_answered_in_the_ack() -> None:
+    node = CoreNode()
+    sent = start(node, invite(sdp=""))
+    assert not sent.body
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    assert sdp_of(talk.ok)["m"].startswith("audio")
+    talk.from_caller("ACK", sdp=SDP)
+    ack = node.book.wire_out("ACK ", CALLEE)
+    assert sdp_of(ack)["c"] == "IN IP4 10.1.2.3" and "13800138000" not in ack.body.decode()
+    assert ack.value(h.CONTENT_TYPE) == "application/sdp"
+    talk.hang_up()
+
+
+def test_late_offer_in_a_reinvite() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    again = reinvite(talk, "caller", "")
+    node.book.wire_in(answer(again, 200, sdp=B_HOLD), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    talk.from_caller("ACK", cseq=2, sdp=HOLD)
+    assert sdp_of(node.book.wire_out("ACK ", CALLEE))["o"].startswith("- ")
+    talk.hang_up()
+
+
+def test_answer_in_an_ack_that_may_not_cross_is_left_out() -> None:
+    node = CoreNode()
+    sent = start(node, invite(sdp=""))
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    talk.from_caller("ACK", sdp=SDP.replace("v=0", "v=1"))
+    assert not node.book.wire_out("ACK ", CALLEE).body
+    assert node.counters["leak_stopped_in_dialog"] == 1
+    talk.hang_up()
+
+
+def test_reinvite_whose_answer_would_leak_is_500_and_acknowledged() -> None:
+    node = CoreNode(with_trunk("caller-side", pass_headers=("X-Note",)))
+    talk = talking(node)
+    again = reinvite(talk, "caller")
+    for _ in range(2):
+        node.book.wire_in(answer(again, 200, extra=f"X-Note: {B}", sdp=B_HOLD), CALLEE)
+    node.book.wire_out("SIP/2.0 500", CALLER)
+    ack = node.book.wire_out("ACK ", CALLEE)
+    assert node.book.wire_out("ACK ", CALLEE) == ack
+    node.book.silence()
+    talk.hang_up()
+
+
+def test_moved_contacts_are_followed() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    talk.from_caller("INVITE", extra=f"Contact: <sip:{A}@127.0.0.12:5099>", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 100", CALLER)
+    again = node.book.wire_out("INVITE ", CALLEE)
+    node.book.wire_in(answer(again, 200, sdp=B_HOLD, contact=f"<sip:{B}@127.0.0.13:5098>"), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    talk.from_caller("ACK", cseq=2)
+    node.book.wire_out(f"ACK sip:{B}@127.0.0.13:5098 SIP/2.0", "127.0.0.13:5098")
+    talk.from_callee("BYE")
+    bye = node.book.wire_out(f"BYE sip:{A}@127.0.0.12:5099 SIP/2.0", "127.0.0.12:5099")
+    node.book.wire_in(answer(bye, 200, who=A), CALLER)
+    node.book.wire_out("SIP/2.0 200", CALLEE)
+
+
+def test_refused_reinvite_moves_nobody_and_an_unusable_contact_is_400() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    talk.from_caller("INVITE", extra=f"Contact: <sip:{A}@127.0.0.12:5099>", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 100", CALLER)
+    again = node.book.wire_out("INVITE ", CALLEE)
+    node.book.wire_in(answer(again, 488), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    node.book.wire_out("SIP/2.0 488", CALLER)
+    talk.from_caller("INVITE", extra=f"Contact: <tel:+86{A}>", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 400", CALLER)
+    node.book.silence()
+    talk.from_callee("BYE")
+    bye = node.book.wire_out("BYE ", CALLER)
+    node.book.wire_in(answer(bye, 200, who=A), CALLER)
+    node.book.wire_out("SIP/2.0 200", CALLEE)
+
+
+def test_2xx_with_an_unusable_contact_leaves_the_target_where_it_was() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    again = reinvite(talk, "caller")
+    node.book.wire_in(answer(again, 200, sdp=B_HOLD, contact=f"<tel:+86{B}>"), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    talk.from_caller("ACK", cseq=2)
+    node.book.wire_out(f"ACK sip:{B}@127.0.0.13:5060 SIP/2.0", CALLEE)
+    assert node.counters["contact_unusable"] == 1
+    talk.hang_up()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_offer_that_would_leak_is_403_and_goes_nowhere(method: str) -> None:
+    node = CoreNode(with_trunk("callee-side", pass_headers=("X-Note",)))
+    talk = talking(node)
+    talk.from_caller(method, extra=f"X-Note: {A}", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 403", CALLER)
+    node.book.silence()
+    assert (node.counters["leak_stopped_in_dialog"], node.counters["in_dialog_403"]) == (1, 1)
+    talk.hang_up()  # as if nothing had been said: the numbers of the other dialog have no gap
+    assert b"CSeq: %d BYE" % (talk.invite.cseq + 1) in node.sent_to(CALLEE)[-1]
+
+
+def test_offer_that_is_no_description_is_415() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    talk.from_caller("INVITE", extra="Content-Type: application/isup\n\nabc")
+    node.book.wire_out("SIP/2.0 415", CALLER)
+    node.book.silence()
+    talk.hang_up()
+
+
+def test_provisional_of_a_reinvite_that_would_leak_stays_here() -> None:
+    node = CoreNode(with_trunk("caller-side", pass_headers=("X-Note",)))
+    talk = talking(node)
+    again = reinvite(talk, "caller")
+    node.book.wire_in(answer(again, 183, extra=f"X-Note: {B}"), CALLEE)
+    node.book.silence()
+    assert node.counters["leak_stopped_in_dialog"] == 1
+    node.book.wire_in(answer(again, 200, sdp=B_HOLD), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    talk.from_caller("ACK", cseq=2)
+    node.book.wire_out("ACK ", CALLEE)
+    talk.hang_up()

@@ -1,0 +1,20 @@
+"""A writer thread that ended while it was being stopped was closed twice: Bad file descriptor, exit 1 on SIGTERM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.store.crypto import open_key
+from engine.store.records import RecordWriter
+
+
+def test_stopping_a_writer_whose_thread_has_just_ended(tmp_path: Path) -> None:
+    cipher = open_key(tmp_path)
+    writer = RecordWriter(tmp_path / "records.db", cipher, "veil-1", "boot", 0.0, lambda done: None)
+    writer.start()
+    writer._queue.put(None)
+    writer.join()
+    writer.stop()
+    assert writer.fault == ""
+    again = RecordWriter(tmp_path / "records.db", cipher, "veil-1", "boot", 0.0, lambda done: None)
+    again.stop()  # never started: closes by itself
