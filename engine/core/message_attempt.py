@@ -386,7 +386,7 @@ def _text_type(request: Message) -> str | None:
     """The Content-Type written anew; None when the body is no text, or one that cannot be looked into."""
     if request.body and (media_type(request) not in TEXT_TYPES or is_encoded(request)):
         return None
-    params = (request.value(h.CONTENT_TYPE) or "").lower().replace(" ", "").split(";")[1:]
+    params = (request.value(h.CONTENT_TYPE) or "").lower().replace(" ", "").replace("\t", "").split(";")[1:]
     for param in params:
         name, _, value = param.partition("=")
         if name == "charset":

@@ -154,9 +154,9 @@ class Relay(RequestOwner, TimerOwner):
         ]
         if method in TARGET_REFRESH:
             own += [far.party.contact, ALLOW]
-        if method == "PRACK":
-            own.append(self._rack(request))
         crossing = crossing_lines(request, DIALOG_REQUEST[method], far.party.peer)
+        if method == "PRACK":
+            crossing.append(self._rack(request))
         body, content_type = self._crossing_body(request)
         start_line = f"{method} {far.dialog.request_uri()} SIP/2.0"
         return build_request(far.party, start_line, own, crossing, body, content_type)
@@ -173,9 +173,9 @@ class Relay(RequestOwner, TimerOwner):
             raise RemoteSipError("PRACK without RAck")
         rseq, cseq, method = parse_rack(value)
         ours = self.near.seqs.get(cseq)
-        if ours is None:
+        if ours is None or method != "INVITE":  # only an INVITE has reliable provisionals (§3)
             raise RemoteSipError("RAck matches nothing", 481)
-        return f"RAck: {rseq} {ours} {method}"
+        return f"RAck: {rseq} {ours} INVITE"
 
     def start(self, now: float) -> None:
         """Sends it; an INVITE occupies the pair until it is over."""

@@ -122,7 +122,7 @@ BAD: Final = [
     (PEER + "pass_headers = ['']", "is no header name"),
     *((PEER + f"pass_headers = ['{name}']", f"{name} is written or dropped by the node itself")
       for name in ("Via", "FROM", "to", "Contact", "m", "Call-ID", "CSeq", "Route", "Record-Route", "Max-Forwards",
-                   "Content-Length", "l", "P-Asserted-Identity", "Remote-Party-ID", "History-Info", "Diversion")),
+                   "Content-Length", "l", "P-Asserted-Identity", "Record-Route", "Target-Dialog", "Join")),
     # [[route]]
     ("[[route]]\nname = 'a'\ncalled = '1'\npeers = ['b']", '4: route.peers: there is no peer "b"'),
     (PEER + "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['cor']", 'there is no peer "cor", did you mean core?'),

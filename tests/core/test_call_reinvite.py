@@ -282,6 +282,9 @@ def test_bye_while_a_reinvite_is_open_that_nobody_answers_any_more() -> None:
     talk.hang_up()
     node.wait(60)
     node.book.wire_out("SIP/2.0 487", CALLER)  # it waits no longer; the teardown sees that nothing is left
+    node.wait(200)
+    node.book.sent.clear()  # Timer G
+    assert "in_dialog_408" not in node.counters
 
 
 def test_2xx_of_a_reinvite_is_repeated_by_who_gave_it_until_the_ack() -> None:

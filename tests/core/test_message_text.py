@@ -60,7 +60,7 @@ def test_relay_is_of_the_text_alone() -> None:
     "kind",
     [
         "application/vnd.3gpp.sms", "message/cpim", "image/png", "text/html", "multipart/mixed;boundary=x",
-        "text/plain;charset=utf-16", "text/plain;charset=ebcdic-cp-us",
+        "text/plain;charset=utf-16", "text/plain;\tcharset=utf-16", "text/plain;charset=ebcdic-cp-us",
     ],
 )  # fmt: skip
 def test_what_cannot_be_looked_into_is_stopped(kind: str) -> None:

@@ -225,6 +225,7 @@ def test_ipv6_does_not_go_to_ipv4() -> None:
     assert flow_to("sip:a@[::ffff:198.51.100.9]", FALLBACK6) is FALLBACK6
     assert flow_to("sip:a@[::1]", FALLBACK6) is FALLBACK6
     assert flow_to("sip:a@[ff05::2]", FALLBACK6) is FALLBACK6
+    assert flow_to("sip:a@[::]", FALLBACK6) is FALLBACK6
 
 
 def test_transport_of_the_dialog_stays() -> None:
