@@ -84,6 +84,8 @@ class Message:
 
     def values(self, header: int) -> list[str]:
         """All rows of a field, in order."""
+        if header not in self.ids:
+            return []
         return [
             line.partition(":")[2].strip(" \t")
             for line, number in zip(self.lines, self.ids, strict=True)

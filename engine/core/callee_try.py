@@ -123,7 +123,6 @@ class CalleeTry(RequestOwner):
 
     def cancel(self, now: float) -> None:
         """Takes the INVITE back: at once when a provisional has come, else as soon as one comes (§9.1)."""
-        self.is_over = True
         if self.transaction.state == CALLING:
             self.cancel_wanted = True
         else:
@@ -131,8 +130,6 @@ class CalleeTry(RequestOwner):
 
     def _send_cancel(self, now: float) -> None:
         self.cancel_wanted = False
-        if not self.transaction.awaits_final:
-            return
         data = cancel_for(self.transaction.last_sent)
         cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
         self.call.context.start(cancel, now)

@@ -105,7 +105,6 @@ class Relay(RequestOwner, TimerOwner):
 
     __slots__ = (
         "_ack",
-        "_answer",
         "_cancel_wanted",
         "_limit",
         "_seq",
@@ -130,7 +129,6 @@ class Relay(RequestOwner, TimerOwner):
         self.server = server
         self.is_over = False
         self._ack = b""
-        self._answer = b""
         self._cancel_wanted = False
         self._limit: Timer | None = None
         request = server.request
@@ -200,8 +198,8 @@ class Relay(RequestOwner, TimerOwner):
             self.call.context.count("leak_stopped_in_dialog")
             if response.is_final:
                 self._fail(500, now)
-        if self.is_over and not self._answer and 200 <= response.status < 300 and self.server.method == "INVITE":
-            self._send_ack(None)  # answered, but not as the near side knows it: it must not repeat itself for 64*T1
+        if self.is_over and 200 <= response.status < 300 and self.server.method == "INVITE":
+            self._send_ack(None)  # acknowledged before, or answered in a way that the near side does not know
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""
@@ -247,9 +245,7 @@ class Relay(RequestOwner, TimerOwner):
         elif status >= 300:
             self.is_over = True
             self._respond(response, _in_dialog_status(status, self.server.method), FAILURE_RESPONSE, now)
-        elif self._answer:
-            self._answered_again(now)
-        elif not self.is_over:
+        elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
             self._respond(response, status, SUCCESS_RESPONSE, now)
             self._refresh_targets(response)
 
@@ -263,8 +259,6 @@ class Relay(RequestOwner, TimerOwner):
         if status < 300 and self.server.method != "INFO":
             body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
-        if 200 <= status < 300:
-            self._answer = data
         self.call.context.respond(self.server, status, data, now)
 
     def _refresh_targets(self, response: Message) -> None:
@@ -277,13 +271,6 @@ class Relay(RequestOwner, TimerOwner):
             except RemoteSipError:
                 self.call.context.count("contact_unusable")
 
-    def _answered_again(self, now: float) -> None:
-        """A repeated 2xx: the ACK again, or while there is none the 2xx again (§13.2.2.4, §13.3.1.4)."""
-        if self._ack:
-            self.call.context.send(self._ack, self.far.next_flow())
-        elif self.server.method == "INVITE":
-            self.call.context.respond(self.server, 200, self._answer, now)
-
     def _fail(self, status: int, now: float) -> None:
         self.is_over = True
         refuse(self.call, self.server, status, now)
@@ -294,6 +281,7 @@ class Relay(RequestOwner, TimerOwner):
         self._send_ack(request)
 
     def _send_ack(self, request: Message | None) -> None:
+        """Our ACK of a 2xx, built once (§13.2.2.4)."""
         if not self._ack:
             via = self.call.context.via(self.call.context.tokens.branch())
             self._ack = crossing_ack(self.call.context, self.far, via, self._seq, request)

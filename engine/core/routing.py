@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
@@ -90,6 +91,7 @@ class Routing:
         return None
 
 
+@lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
     """The address that a host is, without brackets and zone; None for a name.
 

@@ -165,3 +165,57 @@ def test_cancel_ends_all_early_dialogs() -> None:
     talk.from_caller("INFO")
     node.book.wire_out("SIP/2.0 481", CALLER)
     node.book.silence()
+
+
+def test_2xx_says_anew_where_its_early_dialog_is() -> None:
+    """The route set and the target of the 2xx count, not those of the 180 (§13.2.2.4)."""
+    node = CoreNode()
+    sent = start(node)
+    node.book.wire_in(answer(sent, 180, extra="Record-Route: <sip:10.1.1.1;lr>", contact=f"<sip:{B}@10.2.2.2>"), CALLEE)
+    node.book.wire_out("SIP/2.0 180", CALLER)
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP, contact=f"<sip:{B}@127.0.0.14:5060>"), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    talk.from_caller("ACK")
+    ack = node.book.wire_out(f"ACK sip:{B}@127.0.0.14:5060 SIP/2.0", "127.0.0.14:5060")
+    assert ack.value(h.ROUTE) is None
+    talk.from_caller("BYE")
+    node.book.wire_out("BYE ", "127.0.0.14:5060")
+
+
+def test_2xx_with_an_unusable_contact_leaves_its_early_dialog_where_it_is() -> None:
+    node = CoreNode()
+    sent = start(node)
+    ring(node, sent)
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP, contact=f"<tel:+86{B}>"), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    talk.from_caller("ACK")
+    node.book.wire_out(f"ACK sip:{B}@127.0.0.13:5060 SIP/2.0", CALLEE)
+    talk.hang_up()
+    assert node.counters["contact_unusable"] == 1
+
+
+def test_lost_fork_is_ended_where_its_2xx_says() -> None:
+    node = CoreNode()
+    sent = start(node)
+    ring(node, sent, 180, "b-tag-1")
+    node.book.wire_in(answer(sent, 200, "b-tag-2", sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER), "b-tag-2")
+    node.book.wire_in(answer(sent, 200, "b-tag-1", contact=f"<sip:{B}@127.0.0.14:5060>"), CALLEE)
+    node.book.wire_out("ACK ", "127.0.0.14:5060")
+    node.book.wire_out("BYE ", "127.0.0.14:5060")
+    talk.from_caller("ACK")
+    node.book.wire_out("ACK ", CALLEE)
+    talk.hang_up()
+
+
+def test_numbers_are_ours_whatever_the_callee_writes() -> None:
+    node = CoreNode()
+    sent = start(node)
+    odd = answer(sent, 200, sdp=B_SDP).replace(b"CSeq: %d " % sent.cseq, b"CSeq: 5 ")
+    node.book.wire_in(odd, CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    assert talk.ok.cseq == 1
+    talk.from_caller("ACK")
+    assert node.book.wire_out("ACK ", CALLEE).cseq == sent.cseq
+    talk.from_caller("BYE")
+    assert node.book.wire_out("BYE ", CALLEE).cseq == sent.cseq + 1

@@ -138,3 +138,14 @@ def test_provisional_of_a_reinvite_that_would_leak_stays_here() -> None:
     talk.from_caller("ACK", cseq=2)
     node.book.wire_out("ACK ", CALLEE)
     talk.hang_up()
+
+
+def test_update_whose_answer_would_leak_is_500_and_needs_no_ack() -> None:
+    node = CoreNode(with_trunk("caller-side", pass_headers=("X-Note",)))
+    talk = talking(node)
+    talk.from_caller("UPDATE", sdp=HOLD)
+    update = node.book.wire_out("UPDATE ", CALLEE)
+    node.book.wire_in(answer(update, 200, extra=f"X-Note: {B}", sdp=B_HOLD), CALLEE)
+    node.book.wire_out("SIP/2.0 500", CALLER)
+    node.book.silence()
+    talk.hang_up()

@@ -171,6 +171,9 @@ def test_cancel_of_a_reinvite(status: int) -> None:
     assert (cancel.value(h.VIA), cancel.cseq, cancel.to_tag) == (again.value(h.VIA), again.cseq, "b-tag")
     if status == 180:
         node.book.wire_out("SIP/2.0 180", CALLER)
+    node.book.wire_in(answer(again, 183), CALLEE)
+    node.book.wire_out("SIP/2.0 183", CALLER)
+    node.book.silence()  # one CANCEL is enough
     node.book.wire_in(answer(cancel, 200), CALLEE)
     node.book.wire_in(answer(again, 487), CALLEE)
     node.book.wire_out("ACK ", CALLEE)
@@ -211,7 +214,10 @@ def test_cancel_of_a_reinvite_that_the_far_end_ignores() -> None:
     node.book.wire_in(answer(second, 488), CALLEE)
     node.book.wire_out("ACK ", CALLEE)
     node.book.wire_out("SIP/2.0 488", CALLER)
+    node.wait(200)
+    node.book.sent.clear()  # Timer G
     talk.hang_up()
+    assert "in_dialog_408" not in node.counters
 
 
 def test_far_end_that_never_answers_a_reinvite() -> None:

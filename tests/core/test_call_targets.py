@@ -172,6 +172,8 @@ def test_late_180_of_an_abandoned_target_is_answered_with_cancel() -> None:
     node.book.wire_in(answer(first, 180), CALLEE)  # type: ignore[arg-type]
     cancel = node.book.wire_out("CANCEL ", CALLEE)
     node.book.silence()
+    node.book.wire_in(answer(first, 183), CALLEE)  # type: ignore[arg-type]
+    node.book.silence()  # one is enough
     node.book.wire_in(answer(cancel, 200), CALLEE)
     node.book.wire_in(answer(first, 487), CALLEE)  # type: ignore[arg-type]
     node.book.wire_out("ACK ", CALLEE)
@@ -208,6 +210,7 @@ def test_failure_of_an_abandoned_target_decides_nothing() -> None:
     node.book.wire_in(answer(second, 603), CALLEE2)  # type: ignore[arg-type]
     node.book.wire_out("ACK ", CALLEE2)
     refused(node, 603, 21)
+    node.assert_recorded(attempts=(("callee-side", FIRST, 0, 4000, None), ("callee-side", SECOND, 603, 0, None)))
 
 
 @pytest.mark.parametrize("status", [401, 407, 500, 503, 504])
