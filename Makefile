@@ -36,8 +36,9 @@ check: $(VENV)/.ok-dev
 	@$(BIN)/pytest -q tests/test_architecture.py
 
 test: system check
-	@echo "test: all but the long ones"
-	@$(BIN)/pytest -q -n auto
+	@echo "test: all but the long ones, then those that want the machine for themselves"
+	@$(BIN)/pytest -q -n auto -m "not long and not alone"
+	@$(BIN)/pytest -q -m alone tests/e2e
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.datagrams import answer_to_options, udp_socket
 from tests.e2e.nodes import INBOX_PORT, Bound, Node, assert_sound
 from tests.e2e.privacy import CALLEE_CANARY, CALLER_CANARY, Side, assert_private
@@ -44,6 +46,7 @@ def no_repeats(messages: list[Seen]) -> bool:
     return len({(message.is_sent, message.data) for message in messages}) == len(messages)
 
 
+@pytest.mark.alone
 def test_load(make_node: Any, sipp: Any, place: Any, tmp_path: Path) -> None:
     node: Node = make_node()
     calls, messages = many(0, CALLS, "139"), many(CALLS, MESSAGES, "136")
