@@ -101,7 +101,6 @@ class _Node:
         self._settings = config.core_settings()
         self._stops = 0
         self._stop = asyncio.Event()
-        self._runner: Runner | None = None
 
     async def run(self) -> int:
         """Starts, serves, drains."""
@@ -113,7 +112,6 @@ class _Node:
         except BaseException:
             bound.close()
             raise
-        self._runner = runner
         control = ControlServer(self._config.data_dir, {"status": runner.status, "calls": runner.calls})
         try:
             await _start_control(control)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-# The largest payload of a UDP datagram over IPv4; nothing longer can arrive.
-MAX_DATAGRAM_BYTES: Final = 65_507
-
 # Real header sections stay below 4 KiB (RFC 4475 longreq: 3.5 KiB); four times that leaves room, and bounds the
 # work that one datagram can cause.
 MAX_HEAD_BYTES: Final = 16 * 1024

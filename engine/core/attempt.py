@@ -181,10 +181,11 @@ class AttemptBase(TimerOwner):
         self.record.callee_call_id = callee_call_id
         return tried
 
-    def forwards_left(self) -> int:
-        """Max-Forwards for the other side: one less, 70 when the request has none (RFC 7332 §4)."""
-        left = self.request.max_forwards()
-        return MAX_FORWARDS if left is None else left - 1
+
+def forwards_left(request: Message) -> int:
+    """Max-Forwards for the other side: one less, 70 when the request has none (RFC 7332 §4)."""
+    left = request.max_forwards()
+    return MAX_FORWARDS if left is None else left - 1
 
 
 def _is_policy(refusal: Refusal) -> bool:

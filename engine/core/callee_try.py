@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner
+from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner, forwards_left
 from engine.core.binding import Binding
 from engine.core.bodies import OriginRewriter, crossing_sdp
 from engine.core.disclosure import ALLOW, INVITE_REQUEST, Party, build_request, crossing_lines
@@ -12,7 +12,7 @@ from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import DialogPair, PairSide
 from engine.core.routing import Hop
 from sipstack import headers as h
-from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction, cancel_for
+from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
@@ -76,7 +76,7 @@ class CalleeTry(RequestOwner):
         request = call.request
         own = [
             call.context.via(branch),
-            f"Max-Forwards: {call.forwards_left()}",
+            f"Max-Forwards: {forwards_left(request)}",
             f"From: {self.local}",
             f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
             f"Call-ID: {call_id}",
@@ -130,9 +130,7 @@ class CalleeTry(RequestOwner):
 
     def _send_cancel(self, now: float) -> None:
         self.cancel_wanted = False
-        data = cancel_for(self.transaction.last_sent)
-        cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
-        self.call.context.start(cancel, now)
+        self.call.context.cancel(self.transaction, now)
 
     def may_fork(self, response: Message) -> bool:
         """False for a tag that is one too many (an early dialog for each of a thousand is an attack)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
 from engine.core.tokens import TokenSource
-from sipstack.client_transaction import ClientTransaction
+from sipstack.client_transaction import ClientTransaction, cancel_for
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import TimerWheel
@@ -69,6 +69,11 @@ class CoreContext:
     def start(self, transaction: ClientTransaction, now: float) -> None:
         """Sends a request with a transaction of its own."""
         self.out += self.transactions.start(transaction, now)
+
+    def cancel(self, invite: ClientTransaction, now: float) -> None:
+        """Takes back an INVITE of ours that has had a provisional (RFC 3261 §9.1); the answer interests nobody."""
+        data = cancel_for(invite.last_sent)
+        self.start(ClientTransaction("CANCEL", invite.branch, data, invite.flow, None), now)
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Sends bytes that have no transaction: an ACK for a 2xx, a repeated 2xx."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal, forwards_left
 from engine.core.binding import Binding
 from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
 from engine.core.context import CoreContext
@@ -331,7 +331,7 @@ class MessageTry(RequestOwner):
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         own = [
             context.via(branch),
-            f"Max-Forwards: {attempt.forwards_left()}",
+            f"Max-Forwards: {forwards_left(attempt.request)}",
             f"From: {identity};tag={tokens.tag()}",
             f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
             f"Call-ID: {call_id}",

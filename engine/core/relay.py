@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import MAX_FORWARDS, RequestOwner
+from engine.core.attempt import RequestOwner, forwards_left
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
@@ -26,7 +26,7 @@ from engine.core.disclosure import (
 )
 from engine.core.pair import CALLER, DialogPair, PairSide
 from sipstack import headers as h
-from sipstack.client_transaction import CALLING, ClientTransaction, cancel_for
+from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.dialog import contact_uri
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
@@ -144,10 +144,9 @@ class Relay(RequestOwner, TimerOwner):
 
     def _build(self, request: Message, branch: str) -> bytes:
         far, method = self.far, request.method
-        left = request.max_forwards()
         own = [
             self.call.context.via(branch),
-            f"Max-Forwards: {MAX_FORWARDS if left is None else left - 1}",
+            f"Max-Forwards: {forwards_left(request)}",
             *far.dialog.request_lines(method, self._seq),
         ]
         if method in TARGET_REFRESH:
@@ -293,9 +292,7 @@ class Relay(RequestOwner, TimerOwner):
         if self.transaction.state == CALLING:
             self._cancel_wanted = True
         elif self.transaction.awaits_final:
-            data = cancel_for(self.transaction.last_sent)
-            cancel = ClientTransaction("CANCEL", self.transaction.branch, data, self.transaction.flow, None)
-            context.start(cancel, now)
+            context.cancel(self.transaction, now)
             self._stop_limit()
             self._limit = context.wheel.set(now, context.transactions.timing.transaction_s, self, _CANCEL_IGNORED)
 
