@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scenarios.demo.ladder import CALLEE, CALLER, Ladder, Moment, Party, coloured
-from scenarios.demo.picture import PICTURE
+from scenarios.demo.picture import picture
 from scenarios.rig.errors import RigError
 from scenarios.rig.node import ROOT, Node
 from scenarios.rig.place import PORT, Place, Places
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"demo failed: {str(error) or type(error).__name__}", file=sys.stderr)
             return 1
     if file is not None:
-        file.write_text(console.export_svg(title="make demo", code_format=PICTURE), "utf-8")
+        file.write_text(picture(console, "make demo"), "utf-8")
     return status
 
 

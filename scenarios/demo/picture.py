@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from rich.console import Console
+
 # What rich puts the drawn terminal into. Its own frame names fonts on a server; a picture in a README fetches nothing.
-PICTURE: Final = """\
+_FRAME: Final = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{
@@ -29,3 +32,11 @@ PICTURE: Final = """\
 </g>
 </svg>
 """
+
+# rich counts characters where it should count columns, and so squeezes Chinese text.
+_LENGTHS: Final = re.compile(r' textLength="[^"]*"')
+
+
+def picture(console: Console, title: str) -> str:
+    """What has been printed on a recording console, as SVG."""
+    return _LENGTHS.sub("", console.export_svg(title=title, code_format=_FRAME))
