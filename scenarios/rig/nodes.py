@@ -30,19 +30,22 @@ class Nodes:
     def tell(self, story: Story, uac: EngineName, uas: EngineName) -> tuple[Told, list[str]]:
         """Plays a story; what came of it, and what is wrong with it. Raises RigError.
 
-        A node on which a story went wrong is not used again: what it is left with could spoil the next one.
+        A node on which a story went wrong is not used again: what it is left with could spoil the next one. So could
+        one that had a silent target: it repeats its INVITE there for 64*T1, in wait for a chance to cancel it.
         """
-        node = self._running.get(story.settings) or self._start(story)
-        is_well = False
+        node = self._running.pop(story.settings, None) or self._start(story)
         try:
             told = play(node, story, uac, uas)
             found = wrong(story, told, node.place)
-            is_well = not found
+            if not found and story.ladders.second:
+                found = ended_wrong(node)
+            elif not found:
+                self._running[story.settings] = node
         except (ControlError, StoreError) as error:
             raise RigError(f"node: {error}") from None
         finally:
-            if not is_well:
-                self._running.pop(story.settings).close()
+            if node not in self.running:
+                node.close()
         return told, found
 
     @property
@@ -67,10 +70,9 @@ class Nodes:
         node = Node(self._places.take(), self._folder / f"node-{self._made}", story.settings)
         bindings = [bound for each in self._stories if each.settings == story.settings for bound in each.binding]
         node.bind(*dict.fromkeys(bindings))
-        self._running[story.settings] = node
         try:
             node.start()
-        except BaseException:
-            self.close()
+        except RigError:
+            node.close()
             raise
         return node

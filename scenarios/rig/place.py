@@ -63,19 +63,30 @@ class Places:
     """Hands out places: the second octet is the process's own, the third counts up and skips what is in use."""
 
     def __init__(self, second: int) -> None:
-        """`second` is the second octet, 100 to 199."""
+        """`second` is the second octet."""
         self._second = second
         self._third = os.getpid() % 250  # two runs on one machine begin at different places
         self._lock = threading.Lock()
 
     def take(self) -> Place:
-        """The next place that is free."""
+        """The next place that is free; nobody else is given it as long as this process lives."""
         with self._lock:
             while True:
                 self._third = (self._third + 1) % 250
                 place = Place(f"127.{self._second}.{self._third}")
-                if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)):
+                if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)) and _reserved(place.host(2)):
                     return place
+
+
+def _reserved(host: str) -> bool:
+    """Holds an address until the process ends; False when another one holds it."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as guard:
+        try:
+            guard.bind((host, PORT))
+        except OSError:
+            return False
+        guard.detach()
+    return True
 
 
 def is_free(host: str, port: int = PORT) -> bool:

@@ -13,7 +13,8 @@ from scenarios.rig.engine import ENDS_S, TALK_MS, Counted
 from scenarios.rig.errors import RigError
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
-from sipstack.scenario.loader import ScenarioError, load_scenario
+from sipstack.scenario.loader import load_scenario
+from sipstack.scenario.model import ScenarioError, SettingsError
 from sipstack.scenario.player import Player, PlayerSettings
 from sipstack.scenario.report import Exchanged, Report
 
@@ -25,15 +26,14 @@ class PlayerRun:
         self, file: Path, host: str, *, port: int = PORT, target: str = "", rows: Iterable[Sequence[str]] = ()
     ) -> None:
         """`target` is where a caller calls; `rows` are the fields for injection. Raises RigError."""
-        try:
-            scenario = load_scenario(file)
-        except ScenarioError as error:
-            raise RigError(str(error)) from None
-        self._settings = PlayerSettings(
+        settings = PlayerSettings(
             local_ip=host, local_port=port, remote_ip=target, rows=tuple(tuple(row) for row in rows), max_calls=1,
             timeout_s=ENDS_S, pause_ms=TALK_MS,
         )  # fmt: skip
-        self._player = Player(scenario, self._settings, self._observe)
+        try:
+            self._player = Player(load_scenario(file), settings, self._observe)
+        except (ScenarioError, SettingsError) as error:
+            raise RigError(f"{file}: {error}") from None
         self._seen: list[Seen] = []
         self._epoch_s = time.time() - time.monotonic()
         self._opened = threading.Event()
@@ -52,7 +52,7 @@ class PlayerRun:
         self._report.add_done_callback(lambda _: self._opened.set())
         self._opened.wait()
         if self._loop is None:
-            self._thread.shutdown()
+            self._thread.shutdown()  # it has failed to bind
             raise RigError(f"the player does not start: {self._report.exception()}")
         return self
 
@@ -62,8 +62,8 @@ class PlayerRun:
         report = self._report.result()
         self._thread.shutdown()
         return Counted(
-            report.exit_code, report.successful, report.failed, report.retransmissions, report.unexpected,
-            "\n".join(report.failures),
+            report.exit_code, report.successful, report.failed, report.retransmissions,
+            report.unexpected + report.out_of_call, "\n".join(report.failures),
         )  # fmt: skip
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from scenarios.rig.bystander import Bystander
 from scenarios.rig.engine import EngineName, Run
 from scenarios.rig.node import Node
 from scenarios.rig.place import INBOX_PORT, PORT
+from scenarios.rig.players import PlayerRun
 from scenarios.rig.sipp import Sipp
 from scenarios.rig.story import Story
 from scenarios.rig.told import Told
@@ -63,8 +64,6 @@ def _bystander(stack: ExitStack, host: str, port: int = PORT) -> Bystander:
 def _start(engine: EngineName, folder: Path, file: Path, host: str, target: str = "", *rows: tuple[str, ...]) -> Run:
     if engine == "sipp":
         return Sipp(folder, file, host, target=target, rows=rows).start()
-    from scenarios.rig.players import PlayerRun
-
     return PlayerRun(file, host, target=target, rows=rows).start()
 
 

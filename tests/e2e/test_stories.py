@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
 import pytest
 
 from scenarios.rig.check import ended_wrong
-from scenarios.rig.engine import EngineName
+from scenarios.rig.engine import ENGINES, EngineName
 from scenarios.rig.node import Node
 from scenarios.rig.nodes import Nodes
 from scenarios.rig.place import INBOX_PORT, PORT, Places
@@ -24,7 +25,7 @@ from tests.e2e.datagrams import drain, request, udp_socket
 from tests.e2e.stories import ANSWERED, BINDING, A, X, tell
 
 STORIES: Final = [read_story(name) for name in story_names()]
-PAIRS: Final[list[tuple[EngineName, EngineName]]] = [("sipp", "sipp")]
+PAIRS: Final = list(product(ENGINES, ENGINES))  # caller, callee
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_story(nodes: Nodes, story: Story, uac: EngineName, uas: EngineName) -> 
 
 def told_well(nodes: Nodes, name: str) -> Told:
     """What came of a story that went as it should."""
-    told, wrong = nodes.tell(read_story(name), "sipp", "sipp")
+    told, wrong = nodes.tell(read_story(name), "player", "player")
     assert wrong == []
     return told
 
