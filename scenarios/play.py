@@ -85,9 +85,12 @@ def play_all(stories: Sequence[Story], uac: EngineName, uas: EngineName) -> Iter
             nodes = Nodes(places, Path(folder, str(number)), row)
             rows.append(pool.submit(_play_row, nodes, row, uac, uas, told))
             rows[-1].add_done_callback(lambda _: told.put(None))
-        for _ in rows:
-            while (result := told.get()) is not None:
-                yield result
+        try:
+            for _ in rows:
+                while (result := told.get()) is not None:
+                    yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
         for each in rows:
             each.result()  # raises what nobody has expected
 
@@ -147,5 +150,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:  # whoever read the answer has read enough
         os._exit(1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
+from subprocess import TimeoutExpired
 from typing import Final
 
+from engine.control.client import ControlError
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import Place
 from scenarios.rig.privacy import CALLEE_CANARY, CALLER_CANARY, Side, leaks
@@ -37,14 +39,20 @@ def wrong(story: Story, told: Told, place: Place) -> list[str]:
 
 def ended_wrong(node: Node) -> list[str]:
     """Ends the node: with exit status 0, sound counters, and a chain of records that is whole."""
-    status = node.status()
+    try:
+        status = node.status()
+    except ControlError as error:
+        return [f"node: {error}"]
     found = [f"node, {name}: {count}" for name, count in unsound(status["counters"]).items()]
     held = (status["calls"], status["spooled"], status["store_fault"])
     if held != (0, 0, ""):
         found.append(f"node: calls, spooled records and store fault are {held}")
-    exit_status = node.stop()
+    try:
+        exit_status = node.stop()
+    except TimeoutExpired:
+        return [*found, "node: does not end"]
     if exit_status != 0:
-        found.append(f"node: exit status {exit_status}: {node.stderr[-300:]}")
+        found.append(f"node: exit status {exit_status}: {' '.join(node.stderr.split())[-300:]}")
     report = node.verify()
     if not report.is_clean:
         found.append(f"records, cdr verify: {report}")
@@ -60,20 +68,18 @@ def ladder_differences(side: str, expected: Sequence[str], messages: Sequence[Se
     steps = list(Counter((message.is_sent, message.data) for message in messages).values())
     lines = ladder(list({(message.is_sent, message.data): message for message in messages}.values()))
     found = list(zip(lines, steps, strict=True))
-    for number, (wanted, have) in enumerate(zip_longest(map(_read_step, expected), found), 1):
-        if wanted is not None and have is not None and wanted[0] == have[0]:
-            _, times, or_more = wanted
-            if have[1] == times or (or_more and have[1] > times):
-                continue
-        shown = (f"{step[0]} x{step[1]}" if step else _NOTHING for step in (wanted, have))
-        return [f"ladder of {side}, step {number}: expected {next(shown)}, found {next(shown)}"]
+    for number, (wanted, have) in enumerate(zip_longest(expected, found), 1):
+        if wanted is None or have is None or not _is_step(wanted, *have):
+            shown = _NOTHING if have is None else have[0] if have[1] == 1 else f"{have[0]} x{have[1]}"
+            return [f"ladder of {side}, step {number}: expected {wanted or _NOTHING}, found {shown}"]
     return []
 
 
-def _read_step(step: str) -> tuple[str, int, bool]:
-    """What it is, how often it comes, and whether more often is right too."""
-    line, _, times = step.partition(" x")
-    return line, int(times.rstrip("+") or 1), times.endswith("+")
+def _is_step(wanted: str, line: str, count: int) -> bool:
+    """True when a datagram that came `count` times is the one that is wanted."""
+    wanted_line, _, times = wanted.partition(" x")
+    at_least = int(times.rstrip("+") or 1)
+    return line == wanted_line and (count == at_least or (times.endswith("+") and count > at_least))
 
 
 def _final_differences(story: Story, told: Told) -> list[str]:

@@ -59,8 +59,10 @@ class PlayerRun:
     def wait(self) -> Counted:
         """Its figures, once it has ended."""
         assert self._report is not None
-        report = self._report.result()
-        self._thread.shutdown()
+        try:
+            report = self._report.result()
+        except Exception as error:
+            raise RigError(f"the player failed: {type(error).__name__}: {error}") from error
         return Counted(
             report.exit_code, report.successful, report.failed, report.retransmissions,
             report.unexpected + report.out_of_call, "\n".join(report.failures),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
+
+_STATUS: Final = re.compile(rb"SIP/2\.0 (\d{3}) ")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Seen:
     @property
     def status(self) -> int:
         """Status code; 0 in a request."""
-        return int(self.start_line[8:11]) if self.start_line.startswith("SIP/2.0 ") else 0
+        found = _STATUS.match(self.data)
+        return int(found[1]) if found is not None else 0
 
     @property
     def method(self) -> str:
@@ -51,10 +56,8 @@ class Seen:
         return [line[len(start) :].strip() for line in self.head if line.lower().startswith(start)]
 
     def value(self, name: str) -> str:
-        """The one row of a header field; "" when it is not there."""
-        values = self.values(name)
-        assert len(values) <= 1, f"{len(values)} rows of {name}"
-        return values[0] if values else ""
+        """The value of a header field, of several rows as if they were one; "" when it is not there."""
+        return ", ".join(self.values(name))
 
     @property
     def shown(self) -> str:

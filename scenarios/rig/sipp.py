@@ -99,7 +99,10 @@ class Sipp:
     def wait(self) -> Counted:
         """Its figures, once it has ended."""
         assert self.process is not None
-        return self._counted(self.process.wait(self._timeout_s + 10))
+        try:
+            return self._counted(self.process.wait(self._timeout_s + 10))
+        except subprocess.TimeoutExpired:
+            raise RigError(f"SIPp plays {self.scenario} and does not end") from None
 
     def end(self) -> Counted:
         """Ends it, whatever it is at, and returns its figures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final
 
 from scenarios.rig.bystander import Bystander
@@ -30,8 +31,7 @@ def play(
     """
     place = node.place
     known = len(node.records())
-    folder = node.folder / f"{known:03}-{story.name}"
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix=f"{story.name}-", dir=node.folder))
     row = (story.call.dialled, caller_writes or story.call.caller)
     with ExitStack() as stack:
         second = _bystander(stack, place.second)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 
+from scenarios.rig.place import PORT
+from scenarios.rig.seen import Seen
 from tests.e2e.datagrams import udp_socket
-from tests.e2e.nodes import PORT
-from tests.e2e.sippruns import Seen
 
 REGISTRAR_PORT = 5062
 _END = b""  # a datagram that nobody else sends
@@ -34,7 +34,7 @@ class Registrar(threading.Thread):
             data, source = received
             if data.startswith(b"REGISTER "):
                 self._phone = source
-                self._socket.sendto(self._register(Seen(False, data)), source)
+                self._socket.sendto(self._register(Seen(0.0, False, data)), source)
             else:
                 self._socket.sendto(data, self._phone if source == self._node else self._node)
 

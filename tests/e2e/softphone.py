@@ -5,12 +5,13 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.e2e.nodes import PORT
-from tests.e2e.sippruns import Seen
+from scenarios.rig.place import PORT
+from scenarios.rig.seen import Seen
 
 with warnings.catch_warnings():
     # It needs `audioop`, which Python 3.13 has given to a package of its own.
@@ -33,12 +34,12 @@ class _Tap(socket.socket):
     def recv(self, *arguments: Any) -> bytes:
         self.is_read.set()
         data = super().recv(*arguments)
-        self._keep(Seen(False, data))
+        self._keep(Seen(time.time(), False, data))
         return data
 
     def sendto(self, data: bytes, *arguments: Any) -> int:  # type: ignore[override]
         length = super().sendto(data, *arguments)
-        self._keep(Seen(True, bytes(data)))
+        self._keep(Seen(time.time(), True, bytes(data)))
         return length
 
     def await_datagram(self, is_wanted: Callable[[Seen], bool]) -> None:
