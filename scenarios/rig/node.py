@@ -54,7 +54,8 @@ class Node:
     def start(self) -> None:
         """Starts the node and returns when it takes traffic. Raises RigError."""
         if self.launch() != "ready":
-            raise RigError(f"the node has not started: {self.stdout}{self.stderr}".strip())
+            status = self.wait()
+            raise RigError(f"the node has not started: exit status {status}: {self.stdout}{self.stderr}".strip())
 
     def launch(self) -> str:
         """Starts the node: "ready", or "ended" when it ended without having been ready."""

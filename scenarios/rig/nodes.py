@@ -69,9 +69,11 @@ class Nodes:
         self._made += 1
         node = Node(self._places.take(), self._folder / f"node-{self._made}", story.settings)
         bindings = [bound for each in self._stories if each.settings == story.settings for bound in each.binding]
-        node.bind(*dict.fromkeys(bindings))
         try:
+            node.bind(*dict.fromkeys(bindings))
             node.start()
+        except StoreError as error:
+            raise RigError(str(error)) from error
         except RigError:
             node.close()
             raise
