@@ -114,7 +114,7 @@ class Call:
     def give_up(self, reason: str, now: float) -> None:
         """Ends the call as failed; what a polite end needs is in `outputs`."""
         if not self.has_ended:
-            self._abort(reason, now)
+            self._abort(self._where(reason), now)
 
     # ------------------------------------------------------------------ walking
 
@@ -346,13 +346,10 @@ class Call:
         if message.method == "PING":
             if self._rules.answers_ping:
                 self._answer(message, now)
-        elif message.method in ("BYE", "CANCEL"):
+        elif self._rules.gives_up and message.method in ("BYE", "CANCEL"):
             if self._rules.ends_politely:
-                if self._rules.gives_up:
-                    self._answer(message, now)
-                self._end(reason)
-            elif self._rules.gives_up:
-                self._end(reason)
+                self._answer(message, now)
+            self._end(reason)
         elif self._rules.gives_up:
             self._values.last = message
             self._abort(reason, now)

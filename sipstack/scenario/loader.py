@@ -99,7 +99,7 @@ class _Loader:
                 if not name:
                     self._fault(node, "<label> needs id")
                 elif name in self._labels:
-                    self._fault(node, f"label {name!r} stands twice")
+                    self._fault(node, f"label '{name}' stands twice")
                 self._labels[name] = index
             elif node.name in _WITH_FIGURES:
                 index += 1
@@ -145,7 +145,7 @@ class _Loader:
     def _target(self, node: Node, attribute: str) -> Index | None:
         name = node.attributes.get(attribute)
         if name is not None and name not in self._labels:
-            self._fault(node, f"{attribute}={name!r}: there is no such label")
+            self._fault(node, f"{attribute}='{name}': there is no such label")
         return self._labels.get(name) if name is not None else None
 
     def _test(self, node: Node) -> str | None:
@@ -164,7 +164,7 @@ class _Loader:
         """A name that stands once is a slip of the pen; SIPp does not start with one either."""
         for name, line in self._variable_lines.items():
             if self._variables[name] == 1:
-                text = f"variable {name!r} stands nowhere else: <Reference variables={name!r}/> says that this is meant"
+                text = f"variable '{name}' stands nowhere else: <Reference variables='{name}'/> says that this is meant"
                 self._faults.append(Fault(line, _bytes_shown(text)))
 
     def _seconds(self, node: Node, attribute: str, *, least_ms: int = 0) -> float | None:
@@ -172,7 +172,7 @@ class _Loader:
         if text is None:
             return None
         if not re.fullmatch(r"[0-9]{1,9}", text) or not least_ms <= int(text) <= _LONGEST_MS:
-            self._fault(node, f"{attribute}={text!r} is no number of milliseconds from {least_ms} to {_LONGEST_MS}")
+            self._fault(node, f"{attribute}='{text}' is no number of milliseconds from {least_ms} to {_LONGEST_MS}")
             return None
         return int(text) / 1000
 
@@ -213,6 +213,9 @@ class _Loader:
                 self._uses(node, part.argument)
 
     def _send(self, node: Node, common: dict[str, Any]) -> Send | None:
+        if not node.text.strip():
+            self._fault(node, "<send> holds no message")
+            return None
         text = clean_message(node.text)
         skipped = len(node.text) - len(node.text.lstrip(" \t\n"))
         first_line = node.text_line + node.text.count("\n", 0, skipped)
@@ -241,7 +244,7 @@ class _Loader:
         if acks is not None and method != "ACK":
             self._fault(node, "ack_txn= is for an ACK")
         if acks is not None and acks not in self._transactions:
-            self._fault(node, f"ack_txn={acks!r}: no start_txn= before it has that name")
+            self._fault(node, f"ack_txn='{acks}': no start_txn= before it has that name")
         if starts is not None:
             self._transactions.add(starts)
         return starts
@@ -253,11 +256,11 @@ class _Loader:
             self._fault(node, "<recv> needs either request or response")
             return None
         if response and not (re.fullmatch(r"[0-9]{3}", response) and int(response) in _STATUSES):
-            self._fault(node, f"response={response!r} is no status from 100 to 699")
+            self._fault(node, f"response='{response}' is no status from 100 to 699")
             return None
         optional = next((kind for kind in Optional if kind.value == given.get("optional", "false")), None)
         if optional is None:
-            self._fault(node, f"optional={given['optional']!r} is none of true, false, global")
+            self._fault(node, f"optional='{given['optional']}' is none of true, false, global")
         pattern = None
         if read_bool(node, "regexp_match", self._fault):
             if response:
@@ -265,10 +268,10 @@ class _Loader:
             try:
                 pattern, _ = compile_ere(request)
             except ValueError as error:
-                self._fault(node, f"request={request!r}: {error}")
+                self._fault(node, f"request='{request}': {error}")
         transaction = given.get("response_txn")
         if transaction is not None and (not response or transaction not in self._transactions):
-            self._fault(node, f"response_txn={transaction!r}: needs response=, and start_txn= of that name before it")
+            self._fault(node, f"response_txn='{transaction}': needs response=, and start_txn= of that name before it")
         return Recv(**common, request=request, pattern=pattern, status=int(response or 0),
                     methods=frozenset(self._methods), response_txn=transaction, optional=optional or Optional.NO,
                     records_routes=read_bool(node, "rrs", self._fault), timeout_s=self._seconds(node, "timeout"),

@@ -23,8 +23,9 @@ MAX_OPEN_CALLS: Final = 20_000
 # Call-IDs that have ended and are still known, so that what comes late begins no new call.
 _MAX_ENDED: Final = 50_000
 _MEDIA_PORT: Final = 6000  # SIPp's
-# Datagrams and calls in a row before timers have their turn.
+# Datagrams and calls in a row before timers, and whoever else lives in the loop, have their turn.
 _BATCH: Final = 64
+_STALE_DEADLINES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,15 @@ class Player:
             if len(self._ended) > _MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
         elif (deadline := call.deadline) is not None:
-            heapq.heappush(self._due, (deadline, next(self._order), call))
+            self._remember(deadline, call)
+
+    def _remember(self, deadline: float, call: Call) -> None:
+        """Deadlines that have changed stay behind until their time; too many of them are thrown out at once."""
+        if len(self._due) > 2 * len(self._calls) + _STALE_DEADLINES:
+            waiting = ((one.deadline, next(self._order), one) for one, _ in self._calls.values() if one is not call)
+            self._due = [(at, order, one) for at, order, one in waiting if at is not None]
+            heapq.heapify(self._due)
+        heapq.heappush(self._due, (deadline, next(self._order), call))
 
     async def _receive_some(self, wait_s: float | None) -> None:
         for _ in range(_BATCH):
@@ -227,7 +236,7 @@ class Player:
             await self._received(*datagram)
             if self._is_through() or not self._udp.waiting:
                 return
-            wait_s = 0.0
+        await asyncio.sleep(0)
 
     async def _received(self, data: bytes, source: Address) -> None:
         now = asyncio.get_running_loop().time()
