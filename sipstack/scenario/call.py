@@ -34,6 +34,7 @@ class Rules:
     ends_politely: bool = True  # `bye`: ACK, BYE, CANCEL for a call given up, 200 for an unexpected BYE or CANCEL
     gives_up: bool = True  # `abortunexp`: an unexpected message ends the call
     answers_ping: bool = True  # `pingreply`
+    began_s: float = 0.0  # when the player did, on the clock of the calls
     say: Callable[[str], None] = lambda _text: None
     wall: Callable[[], str] = lambda: ""
 
@@ -42,12 +43,11 @@ class Rules:
 class Call:
     """Feed it with `start`, `receive` and `timer`; then take `outputs`, look at `deadline` and `has_ended`."""
 
-    def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally, now: float) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally) -> None:
         self._scenario = scenario
         self._rules = rules
         self._values = values
         self._tally = tally
-        self._started = now
         self._index: Index = 0
         self._pause_until: float | None = None
         self._receive_until: float | None = None
@@ -170,7 +170,7 @@ class Call:
             self._run(now)
 
     def _moment(self, now: float, index: Index) -> Moment:
-        return Moment(index, int((now - self._started) * 1000), self._rules.wall())
+        return Moment(index, int((now - self._rules.began_s) * 1000), self._rules.wall())
 
     def _perform(self, element: Element, text: str, now: float) -> bool:
         if element.actions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -82,6 +83,7 @@ class _Loader:
         elements = [element for node in root.children if (element := self._element(node)) is not None]
         if not elements and not self._faults:
             self._fault(root, "there is nothing to play")
+        self._optional_before_others(elements)
         self._single_variables()
         if self._faults:
             raise ScenarioError(self._path, sorted(set(self._faults), key=lambda fault: fault.line))
@@ -159,6 +161,13 @@ class _Loader:
     def _uses(self, node: Node, name: str) -> None:
         self._variables[name] += 1
         self._variable_lines.setdefault(name, node.line)
+
+    def _optional_before_others(self, elements: list[Element]) -> None:
+        """What is optional waits together with what stands behind it; SIPp starts with nothing else either."""
+        for element, following in itertools.pairwise(elements):
+            if isinstance(element, Recv) and element.optional is not Optional.NO and not isinstance(following, Recv):
+                text = "behind an optional message stands another <recv>, and the last of them is not optional"
+                self._faults.append(Fault(element.line, text))
 
     def _single_variables(self) -> None:
         """A name that stands once is a slip of the pen; SIPp does not start with one either."""

@@ -81,7 +81,7 @@ class Clocked:
         self.values = Values(set_once, numbers, row, 1, "1-7@127.0.0.1")
         self.now = 100.0
         given = Rules(**{"say": self.said.append} | rules)
-        self.call = Call(played, given, self.values, self.tally, self.now)
+        self.call = Call(played, given, self.values, self.tally)
         self.call.start(self.now)
 
     def sent(self) -> list[str]:

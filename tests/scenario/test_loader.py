@@ -45,6 +45,8 @@ def test_the_files_of_the_calls_through_a_node_are_read(path: Path) -> None:
         ('<recv response="700"/>', "response='700' is no status from 100 to 699"),
         ('<recv response="٢٠٠"/>', "response='٢٠٠' is no status from 100 to 699"),
         (recv("INVITE", optional="maybe"), "optional='maybe' is none of true, false, global"),
+        (recv("ACK", optional="true") + "<pause/>",
+         "behind an optional message stands another <recv>, and the last of them is not optional"),
         (recv("INVITE", auth="true"), "auth= of <recv> is not supported"),
         (recv("INVITE", timeout="5s"), "timeout='5s' is no number of milliseconds from 0 to 86400000"),
         (recv("INVITE", rrs="1"), "rrs='1' is neither true nor false"),
@@ -169,12 +171,12 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
 def test_labels_and_times_and_methods_are_read(tmp_path: Path) -> None:
     read = scenario(
         tmp_path, send("INVITE", retrans="500"), '<label id="on"/>', recv("180", optional="true", next="end"),
-        send("BYE", start_txn="bye"), recv("200", next="on", timeout="1500"), '<pause milliseconds="20"/>',
+        recv("200"), send("BYE", start_txn="bye"), recv("200", next="on", timeout="1500"), '<pause milliseconds="20"/>',
         "<pause/>", '<label id="end"/>',
     )  # fmt: skip
-    invite, ringing, bye, final, pause, talk = read.elements
+    invite, ringing, _, bye, final, pause, talk = read.elements
     assert isinstance(invite, Send) and (invite.method, invite.retrans_s) == ("INVITE", 0.5)
-    assert isinstance(ringing, Recv) and (ringing.next, ringing.methods) == (6, {"INVITE"})
+    assert isinstance(ringing, Recv) and (ringing.next, ringing.methods) == (7, {"INVITE"})
     assert isinstance(bye, Send) and bye.start_txn == "bye"
     assert isinstance(final, Recv) and (final.next, final.timeout_s, final.methods) == (1, 1.5, {"INVITE"})
     assert isinstance(pause, Pause) and pause.duration_s == 0.02

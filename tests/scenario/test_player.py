@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -92,7 +93,8 @@ async def test_both_sides_see_the_same_datagrams(opened: Open) -> None:
 async def test_what_stands_in_a_message(opened: Open, tmp_path: Path, host: str) -> None:
     text = (
         "MESSAGE [mine] SIP/2.0\nFrom: <sip:[service]@[local_ip]>;tag=[pid]\nTo: <sip:b@b>\n"
-        "Call-ID: [call_id]\nCSeq: 1 MESSAGE\nX: [field0] [transport] [media_ip_type] [remote_port]"
+        "Call-ID: [call_id]\nCSeq: 1 MESSAGE\nX: [field0] [transport] [media_ip_type] [remote_port]\n"
+        "Y: [timestamp] [clock_tick]"
     )
     played = scenario(tmp_path, send(text), "<pause/>")
     seen: Seen = []
@@ -101,9 +103,13 @@ async def test_what_stands_in_a_message(opened: Open, tmp_path: Path, host: str)
     )
     await uac.run()
     first = seen[0].data.decode()
+    wanted = r"\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d\.\d{6}\t\d{10}\.\d{6}"
+    assert re.search(f"Y: {wanted} [0-9]{{1,4}}\r\n", first)
     assert first.startswith(f"MESSAGE sip:é SIP/2.0\r\nFrom: <sip:s@{host}>;tag=42\r\n")
     assert f"Call-ID: 1-42@{host}\r\n" in first
-    assert [one.data.decode().split("X: ")[1].strip() for one in seen] == [f"{field} UDP 4 9" for field in "中2中"]
+    assert [one.data.decode().split("X: ")[1].split("\r\n")[0] for one in seen] == [
+        f"{field} UDP 4 9" for field in "中2中"
+    ]
 
 
 @NEEDS_IPV6
@@ -199,6 +205,10 @@ async def test_an_address_that_is_taken(opened: Open, tmp_path: Path) -> None:
         ("MESSAGE [field2] SIP/2.0", {}, "[field2] needs rows for injection, and none are given"),
         ("MESSAGE x SIP/2.0", {"remote_ip": ""}, "the scenario begins with a request of its own: it needs a target"),
         ("MESSAGE x SIP/2.0", {"rate": 0}, "the rate must be above 0"),
+        ("MESSAGE x SIP/2.0", {"rate": float("nan")}, "the rate must be above 0"),
+        ("MESSAGE x SIP/2.0", {"limit": 0}, "the limit must be above 0"),
+        ("MESSAGE x SIP/2.0", {"remote_ip": "localhost"}, "'localhost' is no IP address"),
+        ("MESSAGE x SIP/2.0", {"remote_ip": "::1"}, "127.0.0.1 cannot reach ::1: one is IPv4, the other IPv6"),
     ],
 )
 def test_settings_that_do_not_do(tmp_path: Path, text: str, settings: dict[str, Any], error: str) -> None:
