@@ -16,6 +16,7 @@ from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
 from engine.store.errors import BindRefused, StoreError
+from sipstack.scenario.model import ScenarioError
 
 PROGRAM: Final = "veil700"
 
@@ -86,7 +87,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError | SystemExit):  # typer ends with SystemExit when the reader of a pipe left
         _mute_stdout()
         return FAILED
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | ScenarioError):
         tell(str(error))
         return USAGE
     if isinstance(error, UsageFault):

@@ -38,19 +38,31 @@ _SHOWN_EVERY_S: Final = 0.2
 
 
 class _PlayCommand(TyperCommand):
-    """`-key` takes two words, as in SIPp, and may stand several times; typer knows no option that does both."""
+    """SIPp's way with options: long ones have one dash too, and `-key` takes two words.
+
+    Left to itself, `-sn uac` would be read as `-s n uac`; and typer has no option that takes two words and may stand
+    several times.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        takes_value = {name: not getattr(option, "is_flag", False) for option in self.params for name in option.opts}
+        takes_value["--help"] = False
         rest: list[str] = []
         words = iter(args)
         for word in words:
             rest.append(word)
+            if word == "--":
+                break
             if word == "-key":
                 name, value = next(words, ""), next(words, None)
                 if value is None or not re.fullmatch(r"[\w.-]+", name, re.ASCII):
                     raise UsageFault("-key needs a name and a value")
                 rest.append(f"{name}={value}")
-        return super().parse_args(ctx, rest)
+            elif takes_value.get(word):
+                rest += [value] if (value := next(words, None)) is not None else []
+            elif word.startswith("-") and word not in takes_value:
+                raise UsageFault(f"no such option: {word}; see veil700 scenario play --help")
+        return super().parse_args(ctx, [*rest, *words])
 
 
 def add_to(app: typer.Typer) -> None:
@@ -211,7 +223,7 @@ def play(
     period_s, pause_s = _seconds("-rp", period, "ms"), _seconds("-d", pause, "ms")
     if not period_s:
         raise UsageFault("-rp must be above 0")
-    scenario = _playable(file)
+    scenario = _loaded(file)
     host, port = _target(target) if target is not None else ("", _PORT)
     settings = PlayerSettings(
         local_ip=_own_address(local_ip, host, port),
@@ -302,20 +314,11 @@ async def _progress(player: Player, calls: int | None) -> AsyncIterator[None]:
             drawing.cancel()
 
 
-def _playable(file: Path) -> Scenario:
-    try:
-        return _loaded(file)
-    except ScenarioError as error:
-        raise UsageFault(str(error)) from None
-
-
 def _rows(file: Path | None) -> list[list[str]]:
     if file is None:
         return []
     try:
         return read_rows(file)
-    except ScenarioError as error:
-        raise UsageFault(str(error)) from None
     except OSError as error:
         raise UsageFault(f"{file}: {error.strerror or error}") from None
 

@@ -51,13 +51,13 @@ def _read_ereg(node: Node, fault: Report) -> Match | None:
                                                              "check_it_inverse")}  # fmt: skip
     wrong = ""
     if place is None:
-        wrong = f"search_in={given['search_in']!r} is not supported: msg, hdr or body"
+        wrong = f"search_in='{given['search_in']}' is not supported: msg, hdr or body"
     elif (place is Place.HEADER) != bool(given.get("header")):
         wrong = 'header="..." stands with search_in="hdr", and only there'
     elif not all(names) or "regexp" not in given:
         wrong = "<ereg> needs regexp and assign_to"
     elif not occurrence.isascii() or not occurrence.isdigit() or not 1 <= int(occurrence[:9]) <= 256:
-        wrong = f"occurrence={occurrence!r} is no number from 1 to 256"
+        wrong = f"occurrence='{occurrence}' is no number from 1 to 256"
     elif flags["check_it"] and flags["check_it_inverse"]:
         wrong = "check_it and check_it_inverse exclude each other"
     if wrong or place is None:
@@ -66,7 +66,7 @@ def _read_ereg(node: Node, fault: Report) -> Match | None:
     try:
         pattern, is_greedy = compile_ere(given["regexp"])
     except ValueError as error:
-        fault(node, f"regexp {given['regexp']!r}: {error}")
+        fault(node, f"regexp '{given['regexp']}': {error}")
         return None
     if len(names) > pattern.groups + 1:
         fault(node, f"assign_to has {len(names)} names, the expression {pattern.groups} sub-expressions")
@@ -80,7 +80,7 @@ def read_bool(node: Node, name: str, fault: Report) -> bool:
     """An attribute that is `true` or `false`; false when it is not there."""
     text = node.attributes.get(name, "false").lower()
     if text not in ("true", "false"):
-        fault(node, f"{name}={node.attributes[name]!r} is neither true nor false")
+        fault(node, f"{name}='{node.attributes[name]}' is neither true nor false")
     return text == "true"
 
 

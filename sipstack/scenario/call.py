@@ -34,6 +34,7 @@ class Rules:
     ends_politely: bool = True  # `bye`: ACK, BYE, CANCEL for a call given up, 200 for an unexpected BYE or CANCEL
     gives_up: bool = True  # `abortunexp`: an unexpected message ends the call
     answers_ping: bool = True  # `pingreply`
+    began_s: float = 0.0  # when the player did, on the clock of the calls
     say: Callable[[str], None] = lambda _text: None
     wall: Callable[[], str] = lambda: ""
 
@@ -42,12 +43,11 @@ class Rules:
 class Call:
     """Feed it with `start`, `receive` and `timer`; then take `outputs`, look at `deadline` and `has_ended`."""
 
-    def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally, now: float) -> None:
+    def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally) -> None:
         self._scenario = scenario
         self._rules = rules
         self._values = values
         self._tally = tally
-        self._started = now
         self._index: Index = 0
         self._pause_until: float | None = None
         self._receive_until: float | None = None
@@ -114,7 +114,7 @@ class Call:
     def give_up(self, reason: str, now: float) -> None:
         """Ends the call as failed; what a polite end needs is in `outputs`."""
         if not self.has_ended:
-            self._abort(reason, now)
+            self._abort(self._where(reason), now)
 
     # ------------------------------------------------------------------ walking
 
@@ -170,7 +170,7 @@ class Call:
             self._run(now)
 
     def _moment(self, now: float, index: Index) -> Moment:
-        return Moment(index, int((now - self._started) * 1000), self._rules.wall())
+        return Moment(index, int((now - self._rules.began_s) * 1000), self._rules.wall())
 
     def _perform(self, element: Element, text: str, now: float) -> bool:
         if element.actions:
@@ -346,13 +346,10 @@ class Call:
         if message.method == "PING":
             if self._rules.answers_ping:
                 self._answer(message, now)
-        elif message.method in ("BYE", "CANCEL"):
+        elif self._rules.gives_up and message.method in ("BYE", "CANCEL"):
             if self._rules.ends_politely:
-                if self._rules.gives_up:
-                    self._answer(message, now)
-                self._end(reason)
-            elif self._rules.gives_up:
-                self._end(reason)
+                self._answer(message, now)
+            self._end(reason)
         elif self._rules.gives_up:
             self._values.last = message
             self._abort(reason, now)

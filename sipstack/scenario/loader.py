@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -82,6 +83,7 @@ class _Loader:
         elements = [element for node in root.children if (element := self._element(node)) is not None]
         if not elements and not self._faults:
             self._fault(root, "there is nothing to play")
+        self._optional_before_others(elements)
         self._single_variables()
         if self._faults:
             raise ScenarioError(self._path, sorted(set(self._faults), key=lambda fault: fault.line))
@@ -99,7 +101,7 @@ class _Loader:
                 if not name:
                     self._fault(node, "<label> needs id")
                 elif name in self._labels:
-                    self._fault(node, f"label {name!r} stands twice")
+                    self._fault(node, f"label '{name}' stands twice")
                 self._labels[name] = index
             elif node.name in _WITH_FIGURES:
                 index += 1
@@ -145,7 +147,7 @@ class _Loader:
     def _target(self, node: Node, attribute: str) -> Index | None:
         name = node.attributes.get(attribute)
         if name is not None and name not in self._labels:
-            self._fault(node, f"{attribute}={name!r}: there is no such label")
+            self._fault(node, f"{attribute}='{name}': there is no such label")
         return self._labels.get(name) if name is not None else None
 
     def _test(self, node: Node) -> str | None:
@@ -160,11 +162,18 @@ class _Loader:
         self._variables[name] += 1
         self._variable_lines.setdefault(name, node.line)
 
+    def _optional_before_others(self, elements: list[Element]) -> None:
+        """What is optional waits together with what stands behind it; SIPp starts with nothing else either."""
+        for element, following in itertools.pairwise(elements):
+            if isinstance(element, Recv) and element.optional is not Optional.NO and not isinstance(following, Recv):
+                text = "behind an optional message stands another <recv>, and the last of them is not optional"
+                self._faults.append(Fault(element.line, text))
+
     def _single_variables(self) -> None:
         """A name that stands once is a slip of the pen; SIPp does not start with one either."""
         for name, line in self._variable_lines.items():
             if self._variables[name] == 1:
-                text = f"variable {name!r} stands nowhere else: <Reference variables={name!r}/> says that this is meant"
+                text = f"variable '{name}' stands nowhere else: <Reference variables='{name}'/> says that this is meant"
                 self._faults.append(Fault(line, _bytes_shown(text)))
 
     def _seconds(self, node: Node, attribute: str, *, least_ms: int = 0) -> float | None:
@@ -172,7 +181,7 @@ class _Loader:
         if text is None:
             return None
         if not re.fullmatch(r"[0-9]{1,9}", text) or not least_ms <= int(text) <= _LONGEST_MS:
-            self._fault(node, f"{attribute}={text!r} is no number of milliseconds from {least_ms} to {_LONGEST_MS}")
+            self._fault(node, f"{attribute}='{text}' is no number of milliseconds from {least_ms} to {_LONGEST_MS}")
             return None
         return int(text) / 1000
 
@@ -213,6 +222,9 @@ class _Loader:
                 self._uses(node, part.argument)
 
     def _send(self, node: Node, common: dict[str, Any]) -> Send | None:
+        if not node.text.strip():
+            self._fault(node, "<send> holds no message")
+            return None
         text = clean_message(node.text)
         skipped = len(node.text) - len(node.text.lstrip(" \t\n"))
         first_line = node.text_line + node.text.count("\n", 0, skipped)
@@ -241,7 +253,7 @@ class _Loader:
         if acks is not None and method != "ACK":
             self._fault(node, "ack_txn= is for an ACK")
         if acks is not None and acks not in self._transactions:
-            self._fault(node, f"ack_txn={acks!r}: no start_txn= before it has that name")
+            self._fault(node, f"ack_txn='{acks}': no start_txn= before it has that name")
         if starts is not None:
             self._transactions.add(starts)
         return starts
@@ -253,11 +265,11 @@ class _Loader:
             self._fault(node, "<recv> needs either request or response")
             return None
         if response and not (re.fullmatch(r"[0-9]{3}", response) and int(response) in _STATUSES):
-            self._fault(node, f"response={response!r} is no status from 100 to 699")
+            self._fault(node, f"response='{response}' is no status from 100 to 699")
             return None
         optional = next((kind for kind in Optional if kind.value == given.get("optional", "false")), None)
         if optional is None:
-            self._fault(node, f"optional={given['optional']!r} is none of true, false, global")
+            self._fault(node, f"optional='{given['optional']}' is none of true, false, global")
         pattern = None
         if read_bool(node, "regexp_match", self._fault):
             if response:
@@ -265,10 +277,10 @@ class _Loader:
             try:
                 pattern, _ = compile_ere(request)
             except ValueError as error:
-                self._fault(node, f"request={request!r}: {error}")
+                self._fault(node, f"request='{request}': {error}")
         transaction = given.get("response_txn")
         if transaction is not None and (not response or transaction not in self._transactions):
-            self._fault(node, f"response_txn={transaction!r}: needs response=, and start_txn= of that name before it")
+            self._fault(node, f"response_txn='{transaction}': needs response=, and start_txn= of that name before it")
         return Recv(**common, request=request, pattern=pattern, status=int(response or 0),
                     methods=frozenset(self._methods), response_txn=transaction, optional=optional or Optional.NO,
                     records_routes=read_bool(node, "rrs", self._fault), timeout_s=self._seconds(node, "timeout"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Final
 
 from sipstack.scenario.call import Call, Rules
@@ -23,8 +25,9 @@ MAX_OPEN_CALLS: Final = 20_000
 # Call-IDs that have ended and are still known, so that what comes late begins no new call.
 _MAX_ENDED: Final = 50_000
 _MEDIA_PORT: Final = 6000  # SIPp's
-# Datagrams and calls in a row before timers have their turn.
+# Datagrams and calls in a row before timers, and whoever else lives in the loop, have their turn.
 _BATCH: Final = 64
+_STALE_DEADLINES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Player:
         _check(scenario, settings)
         self._udp = DatagramEnd()
         self._tally = Tally()
-        self._rules = _rules(settings)
+        self._rules = Rules()
         self._calls: dict[str, tuple[Call, Address]] = {}
         self._ended: dict[str, None] = {}
         self._created = 0
@@ -100,6 +103,7 @@ class Player:
         """Binds. OSError when the address cannot be had."""
         settings = self._settings
         await self._udp.open(settings.local_ip, settings.local_port)
+        self._rules = _rules(settings, asyncio.get_running_loop().time())
         is_ipv6 = ":" in settings.local_ip
         keys = {name: _as_bytes(value) for name, value in settings.keys.items()}
         self._set_once = keys | {
@@ -181,18 +185,18 @@ class Player:
                 break
             self._next_call_at += 1.0 / self._settings.rate
             call_id = f"{self._created + 1}-{self._settings.pid}@{_host(self._settings.local_ip)}"
-            call = self._create(call_id, (self._settings.remote_ip, self._settings.remote_port), now)
+            call = self._create(call_id, (self._settings.remote_ip, self._settings.remote_port))
             call.start(now)
             await self._after(call)
         if not self._may_create():
             self._next_call_at = max(self._next_call_at, now)
 
-    def _create(self, call_id: str, peer: Address, now: float) -> Call:
+    def _create(self, call_id: str, peer: Address) -> Call:
         rows = self._settings.rows
         row = [_as_bytes(value) for value in rows[self._created % len(rows)]] if rows else ()
         self._created += 1
         values = Values(self._set_once, self._numbers, row, self._created, call_id)
-        call = Call(self._scenario, self._rules, values, self._tally, now)
+        call = Call(self._scenario, self._rules, values, self._tally)
         self._calls[call_id] = (call, peer)
         return call
 
@@ -217,7 +221,15 @@ class Player:
             if len(self._ended) > _MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
         elif (deadline := call.deadline) is not None:
-            heapq.heappush(self._due, (deadline, next(self._order), call))
+            self._remember(deadline, call)
+
+    def _remember(self, deadline: float, call: Call) -> None:
+        """Deadlines that have changed stay behind until their time; too many of them are thrown out at once."""
+        if len(self._due) > 2 * len(self._calls) + _STALE_DEADLINES:
+            waiting = ((one.deadline, next(self._order), one) for one, _ in self._calls.values() if one is not call)
+            self._due = [(at, order, one) for at, order, one in waiting if at is not None]
+            heapq.heapify(self._due)
+        heapq.heappush(self._due, (deadline, next(self._order), call))
 
     async def _receive_some(self, wait_s: float | None) -> None:
         for _ in range(_BATCH):
@@ -227,7 +239,7 @@ class Player:
             await self._received(*datagram)
             if self._is_through() or not self._udp.waiting:
                 return
-            wait_s = 0.0
+        await asyncio.sleep(0)
 
     async def _received(self, data: bytes, source: Address) -> None:
         now = asyncio.get_running_loop().time()
@@ -238,7 +250,7 @@ class Player:
         if call_id in self._calls:
             call = self._calls[call_id][0]
         elif self._scenario.is_server and call_id and call_id not in self._ended and self._may_create():
-            call = self._create(call_id, source, now)
+            call = self._create(call_id, source)
             call.start(now)
         else:
             self._tally.out_of_call += 1
@@ -252,7 +264,7 @@ class Player:
             await self._after(call)
 
 
-def _rules(settings: PlayerSettings) -> Rules:
+def _rules(settings: PlayerSettings, now: float) -> Rules:
     most = settings.max_retrans if settings.max_retrans is not None else Rules().max_other_retrans
     return Rules(
         pause_s=settings.pause_ms / 1000,
@@ -262,9 +274,16 @@ def _rules(settings: PlayerSettings) -> Rules:
         ends_politely=settings.ends_politely,
         gives_up=settings.gives_up,
         answers_ping=settings.answers_ping,
+        began_s=now,
         say=settings.say,
-        wall=lambda: datetime.now().astimezone().isoformat(" ", "microseconds"),
+        wall=_wall,
     )
+
+
+def _wall() -> str:
+    """The date, the time and the seconds since 1970, with tabs between them, as SIPp writes `[timestamp]`."""
+    now = datetime.now().astimezone()
+    return f"{now:%Y-%m-%d}\t{now:%H:%M:%S.%f}\t{now.timestamp():.6f}"
 
 
 def _check(scenario: Scenario, settings: PlayerSettings) -> None:
@@ -275,8 +294,21 @@ def _check(scenario: Scenario, settings: PlayerSettings) -> None:
         raise SettingsError(f"[field{scenario.fields - 1}] needs rows for injection, and none are given")
     if not scenario.is_server and not settings.remote_ip:
         raise SettingsError("the scenario begins with a request of its own: it needs a target")
-    if settings.rate <= 0:
+    versions = {_version(address) for address in (settings.local_ip, settings.remote_ip) if address}
+    if len(versions) > 1:
+        raise SettingsError(f"{settings.local_ip} cannot reach {settings.remote_ip}: one is IPv4, the other IPv6")
+    if not 0 < settings.rate < math.inf:
         raise SettingsError("the rate must be above 0")
+    if settings.limit is not None and settings.limit < 1:
+        raise SettingsError("the limit must be above 0")
+
+
+def _version(address: str) -> int:
+    """4 or 6. A name is no address: the loop would wait while it is looked up."""
+    try:
+        return ip_address(address).version
+    except ValueError:
+        raise SettingsError(f"{address!r} is no IP address") from None
 
 
 def _as_bytes(text: str) -> str:

@@ -15,7 +15,7 @@ _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;,\s>]+)", re.IGNORECASE)
 _BRANCH: Final = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^;,\s]+)", re.IGNORECASE)
 _CSEQ: Final = re.compile(r"\s*(\d{1,10})\s+(\S+)")
 _STATUS: Final = re.compile(r"SIP/2\.0[ \t]+(\d{3})(?!\d)")
-_MAX_METHOD_CHARS: Final = 64
+_METHOD: Final = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64}) ")  # with a slash, a response is none
 
 
 class Received:
@@ -26,9 +26,8 @@ class Received:
         self.start_line = self.text[: _line_end(self.text, 0)]
         found = _STATUS.match(self.start_line)
         self.status = int(found[1]) if found else 0
-        method = self.start_line.partition(" ")[0]
-        is_method = not self.start_line.startswith("SIP/") and method != self.start_line
-        self.method = method if is_method and len(method) <= _MAX_METHOD_CHARS else ""
+        method = _METHOD.match(self.start_line)
+        self.method = method[1] if method else ""
 
     @cached_property
     def head(self) -> str:
