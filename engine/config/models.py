@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from engine.config import values
+from engine.config.lines import Places
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
@@ -245,6 +246,7 @@ class Config(Table):
 
     _path: Path = PrivateAttr(default=Path())
     _data_dir: Path = PrivateAttr(default=Path())
+    _text: str = PrivateAttr(default="")
 
     @property
     def path(self) -> Path:
@@ -267,9 +269,15 @@ class Config(Table):
         address, port = values.socket_address(self.listen[0].address)
         return str(address), port
 
-    def place(self, path: Path, data_dir: Path | None) -> None:
-        """Tell where the file is, and the data folder when it is not the one that the file names."""
+    @property
+    def places(self) -> Places:
+        """Where each key stands in the file."""
+        return Places(self._path.name, self._text)
+
+    def place(self, path: Path, data_dir: Path | None, text: str) -> None:
+        """Tell where the file is and what it says, and the data folder when it is not the one that the file names."""
         self._path = path
+        self._text = text
         self._data_dir = data_dir or path.parent / self.node.data_dir
 
     def core_settings(self) -> CoreSettings:
