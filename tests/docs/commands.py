@@ -37,7 +37,7 @@ STEP_S: Final = 60.0  # for one command on a machine that is busy with other tes
 _MARK: Final = re.compile(r"<!-- (run|setup): ([\w-]+)(?: (background)| exit=(\d+))?\s(.*?)-->", re.DOTALL)
 _SHOWN: Final = re.compile(r"<!-- shown -->")
 _HOST: Final = re.compile(r"(?<![\d.])127\.0\.0\.1(?![\d.]*\d)")
-_SIPP_PORT: Final = re.compile(r"\bsipp\b.* -p (\d+)\b")
+_SIPP_PORT: Final = re.compile(r"\b(?:sipp|scenario play)\b.* -p (\d+)\b")
 _VARIES: Final = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<time>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
@@ -45,6 +45,8 @@ _VARIES: Final = (
     (re.compile(r"\b[0-9a-f]{12}-[A-Za-z]{12}\b"), "<record>"),
     (re.compile(r'(_call_id": )"[^"]+"'), r'\1"<call>"'),
     (re.compile(r'(ms": )\d+'), r"\1<ms>"),
+    (re.compile(r"z9hG4bK\w+|(?<=;tag=)\w+|(?<=Call-ID: )\w+|(?<=o=- )\d+ \d+"), "<made anew>"),
+    (re.compile(r"(?<=CSeq: )\d+|(?<=Content-Length: )\d+"), "<number>"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 
