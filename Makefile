@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run check test interop long baseline docs system
+.PHONY: help demo scenarios run check test interop long baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,17 +17,21 @@ SYSTEM_PACKAGES := sip-tester valgrind
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
-	@echo "make demo    places one call and one message through a node, prints what each side saw"
-	@echo "make test    everything: make check, then all tests"
-	@echo "make run     runs a node with configs/embedded.toml in the foreground"
-	@echo "make check   lint, types, architecture"
-	@echo "make interop calls through a Kamailio on the files of docs/peers"
-	@echo "make docs    writes what of docs/ comes from the code"
-	@echo "make baseline  counts what a call executes, and makes that what the tests hold it against"
-	@echo "make long    the tests that are too long for every run"
+	@echo "make demo       places one call and one message through a node, prints what each side saw"
+	@echo "make scenarios  plays every story of scenarios/ and checks records and bytes"
+	@echo "make test       everything: make check, then all tests"
+	@echo "make run        runs a node with configs/embedded.toml in the foreground"
+	@echo "make check      lint, types, architecture"
+	@echo "make interop    calls through a Kamailio on the files of docs/peers"
+	@echo "make docs       writes what of docs/ comes from the code"
+	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
+	@echo "make long       the tests that are too long for every run"
 
 demo: $(VENV)/.ok
-	@$(BIN)/python scenarios/demo/demo.py
+	@$(BIN)/python -m scenarios.demo.demo
+
+scenarios: $(VENV)/.ok
+	@$(BIN)/python -m scenarios.play
 
 run: $(VENV)/.ok
 	@exec $(BIN)/veil700 --config configs/embedded.toml run

@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from scenarios.rig.place import is_free
 from tests.docs.pages import ROOT, tokens
-from tests.e2e.nodes import is_free
 
 SHOWN_HOST: Final = "127.0.0.1"
 PORTS: Final = (5060, 5070, 5080)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.e2e.conftest import make_node, place, sipp
+from tests.e2e.conftest import make_node, place, places, sipp
 
-__all__ = ["make_node", "place", "sipp"]
+__all__ = ["make_node", "place", "places", "sipp"]

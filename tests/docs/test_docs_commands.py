@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.rig.place import Places, is_free
 from tests.docs.commands import Step, Workshop, differs, stories
 from tests.docs.pages import DOCS, ROOT, pages, tokens
-from tests.e2e.nodes import Places, is_free
 
 STORIES = [pytest.param(steps, id=f"{page.stem}-{name}") for page in pages() for name, steps in stories(page).items()]
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, worker_id: str) -> Iterator[Workshop]:
-    places = Places(worker_id)
+def workshop(tmp_path: Path, places: Places) -> Iterator[Workshop]:
     place = places.take()
     while not all(is_free(place.node, port) for port in (5070, 5080)):
         place = places.take()

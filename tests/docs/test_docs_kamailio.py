@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import pytest
 
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place, is_free
+from scenarios.rig.seen import ladder
 from tests.docs.pages import DOCS
-from tests.e2e.nodes import Node, Place, is_free
-from tests.e2e.stories import BINDING, A, B, X, assert_clean, ladder
+from tests.e2e.stories import BINDING, A, B, X
 
 PEERS: Final = DOCS / "peers"
 CALLING_PORT: Final = 5070
@@ -103,10 +105,10 @@ def test_kamailio_finds_nothing_wrong(kamailio: Kamailio) -> None:
 def test_a_call_through_kamailio_and_back(kamailio: Kamailio, node: Node, hosts: dict[str, str], sipp: Any) -> None:
     core, switch = hosts["192.0.2.30"], hosts["192.0.2.10"]
     kamailio.start(switch)
-    answering = sipp("uas_answers", core)
-    calling = sipp("uac_ends", core, port=CALLING_PORT, target=switch, rows=[(X, A)])
-    assert_clean(calling.wait())
-    assert_clean(answering.wait())
+    answering = sipp("answered/uas", core)
+    calling = sipp("answered/uac", core, port=CALLING_PORT, target=switch, rows=[(X, A)])
+    assert calling.wait().is_clean
+    assert answering.wait().is_clean
     assert ladder(calling.messages)[-4:] == ["<- 200 INVITE", "-> ACK", "-> BYE", "<- 200 BYE"]
     assert ladder(answering.messages)[-3:] == ["<- ACK", "<- BYE", "-> 200 BYE"]
     invite = answering.messages[0]
@@ -129,7 +131,7 @@ def test_what_is_no_700_number_and_who_is_not_the_core(
     core, switch = hosts["192.0.2.30"], hosts["192.0.2.10"]
     kamailio.start(switch)
     for host, called, status in ((core, B, 404), (core, f"{X[:-1]}9", 404), (place.stranger, X, 403)):
-        calling = sipp("uac_refused", host, port=CALLING_PORT, target=switch, rows=[(called, A)])
-        assert_clean(calling.wait())
+        calling = sipp("unbound/uac", host, port=CALLING_PORT, target=switch, rows=[(called, A)])
+        assert calling.wait().exit_status == (0 if status == 404 else 1)
         assert [m.status for m in calling.messages if m.status >= 200] == [status]
     assert [record["release_cause"] for record in node.records()] == ["NO_BINDING"]
