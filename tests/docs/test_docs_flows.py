@@ -1,4 +1,4 @@
-"""The pictures of docs/call-flows.md show what the stories say that both sides see.."""
+"""The pictures of docs/call-flows.md show what the stories say that both sides see."""
 
 from __future__ import annotations
 
