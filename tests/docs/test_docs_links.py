@@ -22,6 +22,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_no_page_shows_an_unfinished_merge() -> None:
+    marks = ("<" * 7, "=" * 7, ">" * 7)
+    wrong = [page.name for page in pages() for line in page.read_text("utf-8").splitlines() if line.startswith(marks)]
+    assert wrong == []
+
+
 def test_links_and_anchors_are_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A `b`: c_d\n\n[x](y.md#z) ![p](q.png)\n\n```\n# no heading [no](link)\n```\n")
