@@ -128,7 +128,7 @@ class Workshop:
         self._host = host
         self._running: list[subprocess.Popen[bytes]] = []
         for name in ("configs", "docs"):
-            shutil.copytree(ROOT / name, folder / name)
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for file in (folder / "configs").glob("*.toml"):
             file.write_text(self._placed(file.read_text("utf-8")), "utf-8")
         for name in ("Makefile", "pyproject.toml"):
