@@ -97,8 +97,8 @@ class Numbering(Table):
 
 
 class Peer(Table):
-    """`[[peer]]`: a trunk: who may send to the node, and where the node sends. A source that matches no peer gets no
-    answer at all. A peer has `match`, `targets`, or both."""
+    """`[[peer]]`: a trunk: who may send to the node, and where the node sends. A call or message from a source that
+    matches no peer gets no answer at all. A peer has `match`, `targets`, or both."""
 
     name: Name
     """Name of the peer, for routes, records and logs: 1 to 64 of `A-Z a-z 0-9 . _ -`."""

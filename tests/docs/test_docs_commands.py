@@ -25,6 +25,7 @@ def workshop(tmp_path: Path, places: Places) -> Iterator[Workshop]:
     made.close()
 
 
+@pytest.mark.timeout(300)  # a story is some ten commands, each of them a process
 @pytest.mark.parametrize("steps", STORIES)
 def test_commands_do_what_the_page_says(steps: list[Step], workshop: Workshop) -> None:
     for step in steps:
