@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run check test long baseline system
+.PHONY: help demo scenarios run check test interop long baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,8 @@ help:
 	@echo "make test       everything: make check, then all tests"
 	@echo "make run        runs a node with configs/embedded.toml in the foreground"
 	@echo "make check      lint, types, architecture"
+	@echo "make interop    calls through a Kamailio on the files of docs/peers"
+	@echo "make docs       writes what of docs/ comes from the code"
 	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
 	@echo "make long       the tests that are too long for every run"
 
@@ -43,8 +45,16 @@ check: $(VENV)/.ok-dev
 
 test: system check
 	@echo "test: all but the long ones, then those that want the machine for themselves"
-	@$(BIN)/pytest -q -n auto -m "not long and not alone"
+	@$(BIN)/pytest -q -n auto -m "not long and not alone and not interop"
 	@$(BIN)/pytest -q -m alone tests/e2e
+
+interop: system $(VENV)/.ok-dev
+	@command -v kamailio >/dev/null || { echo "make interop needs Kamailio: apt-get install -y kamailio (Debian" \
+	  "starts it on port 5060: systemctl disable --now kamailio)" >&2; exit 2; }
+	@$(BIN)/pytest -q -m interop
+
+docs: $(VENV)/.ok-dev
+	@$(BIN)/python docs/generate.py
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"
