@@ -131,6 +131,7 @@ class Workshop:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for file in (folder / "configs").glob("*.toml"):
             file.write_text(self._placed(file.read_text("utf-8")), "utf-8")
+        (folder / "scenarios").symlink_to(ROOT / "scenarios")
         for name in ("Makefile", "pyproject.toml"):
             shutil.copy(ROOT / name, folder / name)
         os.utime(folder / "pyproject.toml", (0, 0))  # the environment is not to be made anew from here
