@@ -261,5 +261,5 @@ def _row(attempt: AttemptBase) -> str:
 
 
 def _text(data: bytes) -> str:
-    """A message for people: line ends as the terminal has them, octets that are no UTF-8 as question marks."""
+    """A message for people: line ends as the terminal has them, octets that are no UTF-8 as U+FFFD."""
     return data.decode(ENCODING, "replace").replace("\r\n", "\n")

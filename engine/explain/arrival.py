@@ -41,7 +41,7 @@ SDP: Final = (
 
 
 class QuestionFault(Exception):
-    """The question cannot be asked so; one line, `what: reason`."""
+    """The question cannot be asked so; one line, `what: reason`, without a number in it."""
 
 
 @final
@@ -84,15 +84,15 @@ def arrival_of(settings: CoreSettings, question: Question) -> Arrival:
 def _check(question: Question) -> None:
     for what, text in (("caller", question.caller), ("called", question.called)):
         if not text.strip() or not text.isprintable():
-            raise QuestionFault(f"{what}: {values.shown(text)} is no number")
+            raise QuestionFault(f"{what}: empty, or with a character that does not print")
     if question.called.lower().startswith(_URI_SCHEMES) and (" " in question.called or not question.called.isascii()):
-        raise QuestionFault(f"called: {values.shown(question.called)} is no URI")
+        raise QuestionFault("called: a URI has no blanks, and nothing but ASCII")
     if question.method not in METHODS:
         raise QuestionFault(f"method: {values.shown(question.method)} is neither INVITE nor MESSAGE")
     for row in question.headers:
         name, colon, value = row.partition(":")
         if not colon or not value.isprintable():
-            raise QuestionFault(f"header: {values.shown(row)} is not written as Name: value")
+            raise QuestionFault("header: must be one row, written as Name: value")
         try:
             values.passed_header(name)
         except ValueError as error:
