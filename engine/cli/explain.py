@@ -31,7 +31,7 @@ from engine.store.audit import audit_row, write_audit
 from engine.store.crypto import open_key
 from engine.store.glance import Glance
 
-_STAGE_WIDTH = 34  # "translation P-Asserted-Identity" and two blanks, roughly
+_STAGE_WIDTH = 34  # of stage and name, with what stands between them and the result
 
 
 class Method(StrEnum):

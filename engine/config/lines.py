@@ -39,14 +39,14 @@ class Places:
         self._file = file
         self._lines = key_lines(text)
 
-    def of(self, *key: str | int) -> str:
-        """`veil.toml:12 peer.match`; of a key that the file leaves out the table around it, and `by default`."""
-        dotted = ".".join(part for part in key if isinstance(part, str))
+    def of(self, *key: str | int, value: str = "") -> str:
+        """`veil.toml:12 peer.trusted = true`; of a key that the file leaves out the table around it, `by default`."""
+        what = ".".join(part for part in key if isinstance(part, str)) + (f" = {value}" if value else "")
         if key in self._lines:
-            return f"{self._file}:{self._lines[key]} {dotted}"
+            return f"{self._file}:{self._lines[key]} {what}"
         while key and key not in self._lines:
             key = key[:-1]
-        return f"{self._file}:{self._lines[key]} {dotted}, by default" if key else f"{dotted}, by default"
+        return f"{self._file}:{self._lines[key]} {what} by default" if key else f"{what} by default"
 
 
 @final

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, final
 
 from engine.config import Config
+from engine.config.values import shown
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import Dialled, DialledKind
@@ -64,9 +65,10 @@ class _Account:
         attempt, answer = self._rehearsal.attempt, self._rehearsal.answer
         arrives = _text(self._arrival.data)
         if attempt is None:
-            status = 0 if answer is None else answer.status
-            said = "no answer" if answer is None else f"{status} {answer.reason}: counted, not recorded"
-            return Explanation((self._peer(), Line("answer", "sip", said, BUILT_IN)), arrives, seen_status=status)
+            assert answer is not None  # from a known peer, and with a Via to answer to
+            said = f"{answer.status} {answer.reason}: counted, not recorded"
+            lines = (self._peer(), Line("answer", "sip", said, BUILT_IN))
+            return Explanation(lines, arrives, seen_status=answer.status)
         record, found, leaving = attempt.record, attempt.facts.found, self._rehearsal.request
         told = Explanation(
             lines=tuple(self._lines(attempt)),
@@ -187,7 +189,7 @@ class _Account:
     def _message_text(self, arrived: Message, leaving: Message) -> Line:
         is_same = arrived.body == leaving.body
         result = "as it was written" if is_same else "the sender's own number in it is masked"
-        return Line("translation", "text", result, self._places.of("policy", "message_text"))
+        return Line("translation", "text", result, self._of_text())
 
     def _gate(self, attempt: AttemptBase) -> Line:
         """The leak verdict."""
@@ -197,7 +199,7 @@ class _Account:
         policy = attempt.context.settings.policy
         if attempt.request.method == "MESSAGE" and policy.message_text is MessageText.RELAY:
             result = "passed: the caller's number is in none of the rows that cross; the text is not searched"
-            return Line("gate", "disclosure", result, self._places.of("policy", "message_text"))
+            return Line("gate", "disclosure", result, self._of_text())
         return Line("gate", "disclosure", "passed: the caller's number is in nothing that crosses", BUILT_IN)
 
     def _answer(self, attempt: AttemptBase, refusal: Refusal) -> Line:
@@ -208,8 +210,15 @@ class _Account:
         made_by = BUILT_IN if is_own else self._of_peer(attempt.peer, "uniform_refusals")
         return Line("answer", "caller sees", result, made_by)
 
-    def _of_peer(self, peer: PeerSettings, *key: str | int) -> str:
-        return self._places.of("peer", self._index[peer.name], *key)
+    def _of_peer(self, peer: PeerSettings, key: str, position: int | None = None) -> str:
+        """Where a key of a peer stands: with its value, or one entry of it, which the line itself shows."""
+        index = self._index[peer.name]
+        if position is not None:
+            return self._places.of("peer", index, key, position)
+        return self._places.of("peer", index, key, value=shown(getattr(self._config.peer[index], key)))
+
+    def _of_text(self) -> str:
+        return self._places.of("policy", "message_text", value=shown(self._config.policy.message_text))
 
 
 def _sent(told: Explanation, hop: Hop, leaving: SendMessage) -> Explanation:
@@ -252,5 +261,5 @@ def _row(attempt: AttemptBase) -> str:
 
 
 def _text(data: bytes) -> str:
-    """A message for people: line ends as the terminal has them, octets that are no UTF-8 as question marks."""
+    """A message for people: line ends as the terminal has them, octets that are no UTF-8 as U+FFFD."""
     return data.decode(ENCODING, "replace").replace("\r\n", "\n")

@@ -17,6 +17,7 @@ from engine.core.routing import Routing
 from engine.core.settings import CoreSettings, NumberFormat, PeerSettings, TargetSettings
 from engine.core.tokens import TokenSource
 from sipstack.events import Flow
+from sipstack.limits import MAX_HEAD_BYTES
 from sipstack.message import render
 
 METHODS: Final = ("INVITE", "MESSAGE")
@@ -25,6 +26,10 @@ TEXT: Final = "test"  # of a message, when the question has none
 # Addresses and ports of a `match` entry that are tried until one belongs to its peer, and to no more specific entry.
 _MAX_HOSTS: Final = 1024
 _PORTS: Final = (5060, 5062)
+
+# Of the head of a request; twice as much is a refusal of the parser, for what it reads and for what we make of it.
+_MAX_HEAD_BYTES: Final = MAX_HEAD_BYTES // 2
+_MAX_DATAGRAM_BYTES: Final = 65_507  # over UDP and IPv4
 
 _URI_SCHEMES: Final = ("sip:", "sips:", "tel:")
 _USER_CHARS: Final = "-_.!~*'()&=+$,;?/%"  # what stands as it is in the user part of a SIP URI (RFC 3261 §25.1)
@@ -36,7 +41,7 @@ SDP: Final = (
 
 
 class QuestionFault(Exception):
-    """The question cannot be asked so; one line, `what: reason`."""
+    """The question cannot be asked so; one line, `what: reason`, without a number in it."""
 
 
 @final
@@ -70,21 +75,24 @@ def arrival_of(settings: CoreSettings, question: Question) -> Arrival:
     routing = Routing(settings)
     peer, chosen = _peer_of(settings, routing, question)
     entry, flow = _source_of(routing, peer)
-    return Arrival(peer, chosen, entry, flow, _request(question, peer, flow, settings.domain))
+    data = _request(question, peer, flow, settings.domain)
+    if data.index(b"\r\n\r\n") > _MAX_HEAD_BYTES or len(data) > _MAX_DATAGRAM_BYTES:
+        raise QuestionFault(f"called: with all the rest longer than a request can be ({len(data)} bytes)")
+    return Arrival(peer, chosen, entry, flow, data)
 
 
 def _check(question: Question) -> None:
     for what, text in (("caller", question.caller), ("called", question.called)):
         if not text.strip() or not text.isprintable():
-            raise QuestionFault(f"{what}: {values.shown(text)} is no number")
+            raise QuestionFault(f"{what}: empty, or with a character that does not print")
     if question.called.lower().startswith(_URI_SCHEMES) and (" " in question.called or not question.called.isascii()):
-        raise QuestionFault(f"called: {values.shown(question.called)} is no URI")
+        raise QuestionFault("called: a URI has no blanks, and nothing but ASCII")
     if question.method not in METHODS:
         raise QuestionFault(f"method: {values.shown(question.method)} is neither INVITE nor MESSAGE")
     for row in question.headers:
         name, colon, value = row.partition(":")
         if not colon or not value.isprintable():
-            raise QuestionFault(f"header: {values.shown(row)} is not written as Name: value")
+            raise QuestionFault("header: must be one row, written as Name: value")
         try:
             values.passed_header(name)
         except ValueError as error:

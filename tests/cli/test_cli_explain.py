@@ -98,22 +98,22 @@ def test_every_line_names_what_made_it(bound: Run) -> None:
     row = f"row target ({X}, {A})"
     assert made_by(bound(*words(), "--json")) == {
         "peer mobile": "veil.toml:7 peer.match",
-        "number called": "veil.toml:5 peer.number_format, by default",
-        "number caller": "veil.toml:5 peer.caller, by default",
+        "number called": 'veil.toml:5 peer.number_format = "national" by default',
+        "number caller": 'veil.toml:5 peer.caller = "pai-or-from" by default',
         "policy called_number": "built in",
         "policy loop": "built in",
-        "policy caller_entitled": "veil.toml:5 peer.serves_700, by default",
+        "policy caller_entitled": "veil.toml:5 peer.serves_700 = [] by default",
         "binding found": row,
         "policy bound": row,
         "policy in_force": row,
         "policy not_to_self": row,
         "route b": "veil.toml:23 route.called",
         "target fixed": "veil.toml:13 peer.targets",
-        "translation Request-URI": f"{row}; veil.toml:14 peer.number_format",
-        "translation To": f"{row}; veil.toml:14 peer.number_format",
+        "translation Request-URI": f'{row}; veil.toml:14 peer.number_format = "plus"',
+        "translation To": f'{row}; veil.toml:14 peer.number_format = "plus"',
         "translation From": f"{row}; veil.toml:3 node.domain",
-        "translation P-Asserted-Identity": "veil.toml:10 peer.trusted, by default",
-        "translation Contact": "listen.address, by default",
+        "translation P-Asserted-Identity": "veil.toml:10 peer.trusted = true by default",
+        "translation Contact": "listen.address by default",
         "gate disclosure": "built in",
     }
 
@@ -142,6 +142,17 @@ def test_a_message_is_explained_with_its_text(bound: Run) -> None:
     assert "  MESSAGE sip:138****8000@127.0.0.12:5060 SIP/2.0" in done.out
     assert "  I am 139****9000, not 138****8000\n" in done.out
     assert "translation text                  the sender's own number in it is masked\n" in done.out
+
+
+def test_a_text_that_is_relayed_is_not_called_searched(bound: Run, file: Path) -> None:
+    file.write_text(CONFIG + '[policy]\nmessage_text = "relay"\n')
+    done = bound(*words(B, X, "--method", "MESSAGE", "--text", f"I am {B}"), "--json")
+    told = {line["stage"] + " " + line["name"]: (line["result"], line["made_by"]) for line in done.json["lines"]}
+    key = 'veil.toml:31 policy.message_text = "relay"'
+    assert told["translation text"] == ("as it was written", key)
+    searched = "passed: the caller's number is in none of the rows that cross; the text is not searched"
+    assert told["gate disclosure"] == (searched, key)
+    assert done.json["leaves"].endswith(f"\n\nI am {B}")
 
 
 # -- what is hidden ----------------------------------------------------------------------------------------------------
@@ -209,7 +220,7 @@ def test_a_leak_is_stopped_by_the_gate(bound: Run, file: Path) -> None:
 
 def test_uniform_refusals_are_named(bound: Run) -> None:
     done = bound(*words(C, X, "--peer", "fixed"), "--json")
-    assert made_by(done)["answer caller sees"] == "veil.toml:15 peer.uniform_refusals"
+    assert made_by(done)["answer caller sees"] == "veil.toml:15 peer.uniform_refusals = true"
     assert (done.json["sip_status"], done.json["seen_status"], done.json["seen_q850"]) == (403, 404, 1)
 
 
@@ -217,6 +228,9 @@ def test_what_a_rule_of_sip_answers_is_no_refusal(bound: Run) -> None:
     done = bound(*words(A, "sip:a@host:99999"))
     assert done.status == 1
     assert done.out.splitlines()[-1] == "would be answered 400 by a rule of SIP, without a record"
+    assert done.out.splitlines()[0].startswith("peer mobile")
+    done = bound(*words(A, "7" * 3000))
+    assert done.out.splitlines()[-1] == "would be answered 414 by a rule of SIP, without a record"
 
 
 # -- wrong usage -------------------------------------------------------------------------------------------------------
@@ -233,12 +247,14 @@ def test_what_a_rule_of_sip_answers_is_no_refusal(bound: Run) -> None:
         (words("anonymous"), "veil700: --peer: say which one it comes from: mobile, fixed"),
         (words("02088888888"), "veil700: --peer: say which one it comes from: mobile, fixed"),
         (words(X), "veil700: --peer: say which one it comes from: mobile, fixed"),
-        (words(" "), 'veil700: --caller: " " is no number'),
-        (words(A, ""), 'veil700: --called: "" is no number'),
-        (words(A, "sip:7 00@h"), 'veil700: --called: "sip:7 00@h" is no URI'),
-        (words(A, "700\r\nVia: x"), "veil700: --called: "),
-        (words(A, X, "--header", "X-Order"), 'veil700: --header: "X-Order" is not written as Name: value'),
-        (words(A, X, "--header", "X: a\r\nB: c"), "veil700: --header: "),
+        (words(" "), "veil700: --caller: empty, or with a character that does not print"),
+        (words(A, ""), "veil700: --called: empty, or with"),
+        (words(A, f"sip:{B} @h"), "veil700: --called: a URI has no blanks, and nothing but ASCII"),
+        (words(A, "7" * 9000), "veil700: --called: with all the rest longer than a request can be (1"),
+        (words(A, X, "--method", "MESSAGE", "--text", "a" * 65_507), "veil700: --called: with all the rest longer"),
+        (words(A, f"{B}\r\nVia: x"), "veil700: --called: empty, or with a character that does not print"),
+        (words(A, X, "--header", "X-Order"), "veil700: --header: must be one row, written as Name: value"),
+        (words(A, X, "--header", f"X: {B}\r\nB: c"), "veil700: --header: must be one row, written as Name: value"),
         (words(A, X, "--header", "From: a"), "veil700: --header: From is written or dropped by the node itself"),
     ],
 )
@@ -246,6 +262,7 @@ def test_wrong_usage_is_one_line_and_no_audit(bound: Run, database: Path, argume
     done = bound(*arguments, "--reveal")
     assert (done.status, done.out, len(done.told)) == (2, "", 1)
     assert done.err.startswith(reason)
+    assert not re.search(f"{A}|{B}", done.err)
     assert rows(database, "SELECT * FROM audit") == []
 
 

@@ -96,6 +96,6 @@ def test_the_place_of_a_key_is_told_as_an_error_would_tell_it() -> None:
     places = Places("veil.toml", '[[peer]]\nname = "a"\n\n[[peer]]\nmatch = [\n  "b",\n  "c",\n]\n')
     assert places.of("peer", 0, "name") == "veil.toml:2 peer.name"
     assert places.of("peer", 1, "match", 1) == "veil.toml:7 peer.match"
-    assert places.of("peer", 1, "caller") == "veil.toml:4 peer.caller, by default"
-    assert places.of("peer", 2, "match", 0) == "veil.toml:1 peer.match, by default"
-    assert places.of("node", "domain") == "node.domain, by default"
+    assert places.of("peer", 1, "caller") == "veil.toml:4 peer.caller by default"
+    assert places.of("peer", 2, "match", 0) == "veil.toml:1 peer.match by default"
+    assert places.of("node", "domain", value="a") == "node.domain = a by default"

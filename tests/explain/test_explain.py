@@ -109,6 +109,14 @@ def test_a_source_is_found_beside_more_specific_entries_of_others(here: Office) 
     assert told.lines[0].result == "as asked; udp:2001:db8::2:5062 is in 2001:db8::/126"
 
 
+def test_a_peer_outside_of_the_trust_domain_asserts_nothing(here: Office) -> None:
+    here.configure(a='trusted = false\ncaller = "pai-or-from"')
+    told = here.ask(Question(A, X))
+    assert told.sent
+    assert "P-Asserted-Identity" not in told.arrives
+    assert "P-Asserted-Identity" in told.leaves
+
+
 @pytest.mark.parametrize("method", ["invite", "BYE", ""])
 def test_only_calls_and_messages_are_explained(here: Office, method: str) -> None:
     with pytest.raises(QuestionFault, match=r"method: .* is neither INVITE nor MESSAGE"):
