@@ -1,4 +1,4 @@
-"""What stands in the place of a keyword; the words of a real SIPp are in test_against_sipp.py."""
+"""What stands in the place of a keyword; the words of a real SIPp are in tests/e2e/test_sipp_player.py."""
 
 from __future__ import annotations
 
