@@ -32,6 +32,24 @@ def nearest_line(lines: dict[Key, int], key: Key) -> int:
 
 
 @final
+class Places:
+    """Where the keys of one file stand, for those who tell which key decided something."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._lines = key_lines(text)
+
+    def of(self, *key: str | int) -> str:
+        """`veil.toml:12 peer.match`; of a key that the file leaves out the table around it, and `by default`."""
+        dotted = ".".join(part for part in key if isinstance(part, str))
+        if key in self._lines:
+            return f"{self._file}:{self._lines[key]} {dotted}"
+        while key and key not in self._lines:
+            key = key[:-1]
+        return f"{self._file}:{self._lines[key]} {dotted}, by default" if key else f"{dotted}, by default"
+
+
+@final
 class _Scan:
     """One walk over the text; `_at` is the position, `lines` what was found."""
 

@@ -58,10 +58,10 @@ class BindingReader:
     Remembers nothing: a binding committed by any process counts for the very next call.
     """
 
-    def __init__(self, path: Path, cipher: NumberCipher) -> None:
-        """Opens bindings.db read-only; StoreError when it cannot be read."""
+    def __init__(self, path: Path, cipher: NumberCipher, *, at_rest: bool = False) -> None:
+        """Opens bindings.db read-only, `at_rest` as `open_read_only` says; StoreError when it cannot be read."""
         self._path = path
-        self._connection = open_read_only(path, cipher, busy_ms=0)
+        self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
         self._cursor = self._connection.cursor()
         self._cipher = cipher
 

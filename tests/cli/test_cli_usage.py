@@ -131,7 +131,8 @@ def test_check_reads_the_inventory_too(run: Run, file: Path) -> None:
 def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path) -> None:
     file.write_text("[node]\nbad = 1\n")
     words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
-             "inventory apply": ["inventory", "apply", str(INVENTORY)]}  # fmt: skip
+             "inventory apply": ["inventory", "apply", str(INVENTORY)],
+             "explain": ["explain", "--caller", A, "--called", X]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
     assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")
     assert list(file.parent.iterdir()) == [file]
