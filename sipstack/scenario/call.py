@@ -377,7 +377,7 @@ class Call:
     def _abort(self, reason: str, now: float) -> None:
         """Fails the call. A caller takes back what it has begun, as SIPp does."""
         last = self._values.last
-        if self._rules.ends_politely and not self._scenario.is_server and last is not None and self._index > 0:
+        if self._rules.ends_politely and not self._scenario.is_server and last is not None:
             if self._is_established or not self._last_sent.startswith("INVITE "):
                 self._say(BYE, now)
             elif last.status >= 400:

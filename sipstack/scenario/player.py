@@ -25,8 +25,7 @@ MAX_OPEN_CALLS: Final = 20_000
 # Call-IDs that have ended and are still known, so that what comes late begins no new call.
 _MAX_ENDED: Final = 50_000
 _MEDIA_PORT: Final = 6000  # SIPp's
-# Datagrams and calls in a row before timers, and whoever else lives in the loop, have their turn.
-_BATCH: Final = 64
+_MAX_STARTS: Final = 64  # calls in a row before messages and timers have their turn
 _STALE_DEADLINES: Final = 1024
 
 
@@ -80,6 +79,7 @@ class Player:
         self._due: list[tuple[float, int, Call]] = []
         self._order = itertools.count()
         self._next_call_at = 0.0
+        self._was_full = False
         self._is_stopped = False
         self._set_once: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
@@ -150,7 +150,9 @@ class Player:
             await self._fire(now)
             if self._is_through():
                 break
-            await self._receive_some(self._wait_s(ends_at, loop.time()))
+            datagram = await self._udp.receive(self._wait_s(ends_at, loop.time()))
+            if datagram is not None:
+                await self._received(*datagram)
         await self._give_up("the time is up" if has_timed_out else "stopped", loop.time())
         return self._tally.report(
             self._udp.shed, fatal=has_timed_out and self._settings.timeout_is_error, timed_out=has_timed_out
@@ -172,24 +174,26 @@ class Player:
         times = [self._due[0][0]] if self._due else []
         if ends_at is not None:
             times.append(ends_at)
-        if not self._scenario.is_server and self._may_create():
-            times.append(self._next_call_at)
+        if not self._scenario.is_server:
+            self._was_full = not self._may_create()
+            if not self._was_full:
+                times.append(self._next_call_at)
         return max(0.0, min(times) - now) if times else None
 
     async def _start_due(self, now: float) -> None:
         """Begins the calls whose time has come; what the limit has held up is not made up for."""
         if self._scenario.is_server:
             return
-        for _ in range(_BATCH):
+        for _ in range(_MAX_STARTS):
             if now < self._next_call_at or not self._may_create():
                 break
+            if self._was_full:
+                self._next_call_at, self._was_full = max(self._next_call_at, now), False
             self._next_call_at += 1.0 / self._settings.rate
             call_id = f"{self._created + 1}-{self._settings.pid}@{_host(self._settings.local_ip)}"
             call = self._create(call_id, (self._settings.remote_ip, self._settings.remote_port))
             call.start(now)
             await self._after(call)
-        if not self._may_create():
-            self._next_call_at = max(self._next_call_at, now)
 
     def _create(self, call_id: str, peer: Address) -> Call:
         rows = self._settings.rows
@@ -230,16 +234,6 @@ class Player:
             self._due = [(at, order, one) for at, order, one in waiting if at is not None]
             heapq.heapify(self._due)
         heapq.heappush(self._due, (deadline, next(self._order), call))
-
-    async def _receive_some(self, wait_s: float | None) -> None:
-        for _ in range(_BATCH):
-            datagram = await self._udp.receive(wait_s)
-            if datagram is None:
-                return
-            await self._received(*datagram)
-            if self._is_through() or not self._udp.waiting:
-                return
-        await asyncio.sleep(0)
 
     async def _received(self, data: bytes, source: Address) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sipstack.scenario import call as call_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.received import Received, route_set
 from tests.scenario.scenes import Clocked, message, recv, request, response, scenario, send
@@ -69,6 +70,22 @@ def test_a_message_waits_until_the_one_before_is_answered(tmp_path: Path) -> Non
     assert call.ended == "well"
 
 
+def test_a_message_that_waits_is_sent_when_the_repeats_end(tmp_path: Path) -> None:
+    call = Clocked(
+        scenario(
+            tmp_path, recv("INVITE"), send("200", retrans="500"), recv("ACK", optional="global"), recv("INFO"),
+            send("200"), recv("BYE"),
+        )
+    )  # fmt: skip
+    call.hears(request("INVITE"))
+    assert call.hears(request("INFO", 2)) == []
+    assert call.waits(0.5) == [(0.5, "200")]
+    call.call.receive(request("ACK"), call.now)
+    (answer,) = call.texts()
+    assert "CSeq: 1 ACK" in answer  # [last_CSeq:] is that of the message that came last
+    assert call.call.deadline is None
+
+
 def test_no_answer_may_lead_to_a_label(tmp_path: Path) -> None:
     call = Clocked(
         scenario(tmp_path, send("BYE", retrans="500", ontimeout="over"), recv("200"), '<label id="over"/>', "<nop/>"),
@@ -102,6 +119,7 @@ def test_a_repeated_response_gets_its_ack_again(tmp_path: Path) -> None:
     assert call.hears(response(180)) == []
     assert call.hears(response(200)) == ["ACK"]
     assert call.hears(response(200)) == ["ACK"]
+    assert call.hears(response(180)) == []
     assert call.waits(1) == [(1.0, "BYE")]
     assert call.hears(response(200), response(200, "2 BYE"), response(200, "2 BYE")) == ["ACK"]
     assert call.tally.unexpected == 0
@@ -112,6 +130,26 @@ def test_another_final_response_to_an_old_invite_is_acknowledged(tmp_path: Path)
     call = Clocked(played, pause_s=1.0)
     call.hears(response(200))
     assert call.hears(response(200, "1 INVITE", "X: other")) == ["ACK"]
+    assert call.tally.unexpected == 0
+
+
+def test_only_so_many_messages_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "_MAX_REMEMBERED", 1)
+    call = Clocked(scenario(tmp_path, recv("INVITE"), recv("INFO"), recv("BYE")))
+    call.hears(request("INVITE"), request("INFO", 2), request("INVITE"))
+    assert call.tally.unexpected == 0
+    call.hears(request("INFO", 2))
+    assert call.tally.unexpected == 1
+
+
+def test_a_late_provisional_response_of_a_transaction_is_no_surprise(tmp_path: Path) -> None:
+    played = scenario(tmp_path, send("INFO", start_txn="i"), recv("100", optional="true", response_txn="i"),
+                      recv("200", response_txn="i"), "<pause/>")  # fmt: skip
+    call = Clocked(played, pause_s=1.0)
+    branch = Received(call.texts()[0].encode()).branch
+    for status in (200, 100):
+        text = response(status, "1 INFO").text.replace("z9hG4bKx", branch)
+        assert call.hears(Received(text.encode())) == []
     assert call.tally.unexpected == 0
 
 
@@ -222,7 +260,21 @@ def test_cseq_and_the_tag_of_the_peer_are_kept(tmp_path: Path) -> None:
     assert "CSeq: 2 BYE" in bye
 
 
+def test_cseq_goes_on_from_what_the_other_side_has_counted(tmp_path: Path) -> None:
+    call = Clocked(scenario(tmp_path, recv("INVITE"), send("BYE")))
+    call.call.receive(request("INVITE", 41), call.now)
+    assert "CSeq: 42 BYE" in call.texts()[0]
+
+
 # ---------------------------------------------------------------------- actions
+
+
+def test_a_field_begins_its_line_unless_it_need_not(tmp_path: Path) -> None:
+    ereg = '<action><ereg regexp=".*" search_in="hdr" header="ID:" {}assign_to="n"/></action>'
+    for more, found in (("", ""), ('start_line="true" ', " 1-7@127.0.0.1")):
+        call = Clocked(scenario(tmp_path, recv("INVITE", ereg.format(more)), USES))
+        call.hears(request("INVITE"))
+        assert call.values.variables == {"n": found}
 
 
 def test_actions_keep_and_say(tmp_path: Path) -> None:
@@ -285,6 +337,13 @@ def test_a_wait_may_lead_to_a_label_but_not_to_the_end(tmp_path: Path) -> None:
     call.hears(request("INVITE"))
     call.waits(1)
     assert call.ended == "2: waited too long for ACK"
+
+
+def test_the_time_of_an_element_that_is_not_waited_for_does_not_run(tmp_path: Path) -> None:
+    call = Clocked(scenario(tmp_path, send("INVITE"), recv("180"), recv("200", timeout="1000")))
+    assert call.call.deadline is None
+    call.hears(response(180))
+    assert call.call.deadline == call.now + 1.0
 
 
 def test_a_message_in_time_ends_the_wait(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What stands in the place of a keyword; the words of a real SIPp are in test_against_sipp.py."""
+"""What stands in the place of a keyword; the words of a real SIPp are in tests/e2e/test_sipp_player.py."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def test_a_line_with_nothing_in_it_disappears(nothing: str) -> None:
     assert rendered(f"A\n{nothing};tag=1\nB") == "A\r\n;tag=1\r\nB"
     assert rendered(f"A: {nothing}\nB") == "A: \r\nB"
     assert rendered(f"A\n{nothing}[last_X-None:]\nB") == "A\r\nB"
+    assert rendered(f"A\n{nothing}[service]\nB") == "A\r\nsB"  # SIPp's own slip: such lines run together
 
 
 @pytest.mark.parametrize(

@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player, PlayerSettings
 from sipstack.scenario.report import Exchanged
-from tests.e2e.nodes import Place, Places, is_free
+from tests.e2e.nodes import Place, is_free
 from tests.e2e.sippruns import SCENARIOS, SIPP, Seen, Sipp
 from tests.scenario.scenes import ANSWER_HEAD, HEAD, document, recv, send
 from tests.scenario.test_player import PAIRS, ROWS
 
-_PLACES = Places(os.environ.get("PYTEST_XDIST_WORKER", "master"))
 CALLS = 3
 KEPT = [pair for pair in PAIRS if "through_kills" not in pair[0]]
 
 SippFactory = Callable[..., Sipp]
-
-
-@pytest.fixture
-def place() -> Place:
-    return _PLACES.take()
-
-
-@pytest.fixture
-def sipp(tmp_path: Path) -> Iterator[SippFactory]:
-    assert Path(SIPP).exists(), "SIPp is missing: apt-get install sip-tester"
-    runs: list[Sipp] = []
-
-    def run(scenario: str, host: str, **settings: Any) -> Sipp:
-        runs.append(Sipp(tmp_path, scenario, host, **settings))
-        return runs[-1].start()
-
-    yield run
-    for started in runs:
-        started.close()
 
 
 async def counted(started: Sipp) -> tuple[int, int, int, int]:
