@@ -19,14 +19,7 @@ from engine.core.numbers import mask
 from engine.store.aio import connected
 from engine.store.audit import INSERT_AUDIT, audit_row
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
-from engine.store.binding_rows import (
-    HOLDER,
-    INSERT_BINDING,
-    INSERT_TARGET,
-    binding_row,
-    new_subs_id,
-    target_rows,
-)
+from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id
 from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, reason, store_errors
@@ -140,16 +133,13 @@ class BindingStore:
         subs_id = new_subs_id(wall_s)
         async with self._transaction() as connection:
             terms = check(request, await self._premises(request), wall_s)
-            for number, row in zip(
-                (terms.tel_a, terms.tel_b),
-                target_rows(subs_id, request, terms, self._cipher, wall_s),
-                strict=True,
-            ):
-                cursor = await connection.execute(INSERT_TARGET, row)
+            [binding], targets = make_rows([subs_id], [terms], self._cipher, wall_s)
+            for number, row in zip((terms.tel_a, terms.tel_b), targets, strict=True):
+                cursor = await connection.execute(INSERT_TARGET, (*row, wall_s))
                 if cursor.rowcount != 1:
                     holder = await self._one(HOLDER, row[:2])
                     raise BindRefused(f"tel_x: {request.tel_x} has a target for {mask(number)}: binding {holder[0]}")
-            await connection.execute(INSERT_BINDING, binding_row(subs_id, request, terms, self._cipher, wall_s))
+            await connection.execute(INSERT_BINDING, binding)
         return subs_id
 
     async def unbind(self, subs_id: str) -> None:
