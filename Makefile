@@ -38,11 +38,12 @@ check: $(VENV)/.ok-dev
 test: system check
 	@echo "test: all but the long ones, then those that want the machine for themselves"
 	@$(BIN)/pytest -q -n auto -m "not long and not alone"
-	@$(BIN)/pytest -q -m alone tests/e2e
+	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"
-	@$(BIN)/pytest -q -n auto -m long --timeout 3600
+	@$(BIN)/pytest -q -n auto -m "long and not alone" --timeout 3600
+	@$(BIN)/pytest -q -m "long and alone" --timeout 3600 tests/e2e
 
 # A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
 system:
