@@ -197,7 +197,7 @@ class Cdr(Table):
     retention_days: Annotated[int, Field(le=36_500), AfterValidator(values.retention)] = 730
     """Days that records are kept; two years at least."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
-    """Milliseconds that the writer gathers a group of records; 0 is as soon as it is free."""
+    """Milliseconds that the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""
 
 
 class Api(Table):
