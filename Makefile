@@ -46,7 +46,7 @@ check: $(VENV)/.ok-dev
 test: system check
 	@echo "test: all but the long ones, then those that want the machine for themselves"
 	@$(BIN)/pytest -q -n auto -m "not long and not alone and not interop"
-	@$(BIN)/pytest -q -m alone tests/e2e
+	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 
 interop: system $(VENV)/.ok-dev
 	@command -v kamailio >/dev/null || { echo "make interop needs Kamailio: apt-get install -y kamailio (Debian" \
@@ -58,7 +58,8 @@ docs: $(VENV)/.ok-dev
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"
-	@$(BIN)/pytest -q -n auto -m long --timeout 3600
+	@$(BIN)/pytest -q -n auto -m "long and not alone" --timeout 3600
+	@$(BIN)/pytest -q -m "long and alone" --timeout 3600 tests/e2e
 
 baseline: system $(VENV)/.ok-dev
 	@$(BIN)/python -m bench.guard --write

@@ -209,7 +209,7 @@ class Cdr(Table):
     retention_days: Annotated[int, Field(le=36_500), AfterValidator(values.retention)] = 730
     """How long records are kept; less than two years is an error. Not yet: a record is never deleted."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
-    """How long the writer gathers a group of records; 0 is as soon as it is free."""
+    """How long the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""
 
 
 class Api(Table):
