@@ -50,10 +50,11 @@ class System:
     command: Callable[[Path, str], list[str]]  # data folder, job
     prepare: Callable[[Path], None]
     records: Callable[[str], tuple[str, str]] | None  # job -> file in the data folder, table; None: it keeps none
-    settle_s: float  # from its socket to its first call
+    settle_s: float  # from being ready to the first call
+    says_ready: str = ""  # what it prints when it takes calls; "": when it has its socket
 
     def count_records(self, data: Path, job: str, expected: int) -> int | None:
-        """Committed records; waits a moment for the last ones. None where the system keeps none."""
+        """Committed records; waits a moment for the last ones. None where the system keeps none. Raises RigError."""
         if self.records is None:
             return None
         file, table = self.records(job)
@@ -71,18 +72,18 @@ def running(system: System, data: Path, job: str) -> Iterator[int]:
     system.prepare(data)
     log = data / f"{system.name}.log"
     with started(system.command(data, job), data, log, stop_s=STOP_S) as process:
-        _await_socket(system.name, process, log)
+        _await_ready(system, process, log)
         time.sleep(system.settle_s)
         yield process.pid
         if process.poll() is not None:
             raise RigError(f"{system.name} ended while it was measured, see {log}: {_last_line(log)}")
 
 
-def _await_socket(name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_S
-    while not _is_bound():
+    while not _is_bound() or system.says_ready not in log.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RigError(f"{name} has not started, see {log}: {_last_line(log)}")
+            raise RigError(f"{system.name} has not started, see {log}: {_last_line(log)}")
         time.sleep(0.05)
 
 
@@ -97,8 +98,12 @@ def _is_bound() -> bool:
 
 
 def _count(database: Path, table: str) -> int:
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    """Rows of a table of a system that runs; read only, so that nothing of it is touched. Raises RigError."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error as error:
+        raise RigError(f"{database}: {error}") from None
 
 
 # -- the systems -------------------------------------------------------------------------------------------------------
@@ -146,6 +151,12 @@ KAMAILIO: Final = System(
     settle_s=2.0,
 )
 VEIL700: Final = System(
-    "veil700", "this project", _veil700, _empty_veil700, lambda _job: ("var/records.db", "cdr"), settle_s=2.0
+    "veil700",
+    "this project",
+    _veil700,
+    _empty_veil700,
+    lambda _job: ("var/records.db", "cdr"),
+    settle_s=2.0,
+    says_ready="veil700 ready",
 )
 SYSTEMS: Final = {system.name: system for system in (FLOOR, KAMAILIO, VEIL700)}
