@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run check test interop long baseline docs system
+.PHONY: help demo scenarios run check test interop long bench baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,8 +12,8 @@ CANDIDATES := /usr/bin/python3 python3.11 python3.12 python3.13 python3.14 pytho
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 # What the tests need: SIPp, the caller and callee that we did not write, and valgrind, which counts what a call executes.
-SYSTEM_TOOLS := sipp valgrind
-SYSTEM_PACKAGES := sip-tester valgrind
+# Program:package.
+TEST_TOOLS := sipp:sip-tester valgrind:valgrind
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make check      lint, types, architecture"
 	@echo "make interop    calls through a Kamailio on the files of docs/peers"
 	@echo "make docs       writes what of docs/ comes from the code"
+	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
 	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
 	@echo "make long       the tests that are too long for every run"
 
@@ -64,17 +65,26 @@ long: system $(VENV)/.ok-dev
 baseline: system $(VENV)/.ok-dev
 	@$(BIN)/python -m bench.guard --write
 
-# A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
+bench: $(VENV)/.ok
+	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)
+	@$(BIN)/python -m bench.live compare $(BENCH)
+
 system:
-	@there() { for tool in $(SYSTEM_TOOLS); do command -v $$tool >/dev/null || return 1; done; }; there && exit 0; \
-	if [ "$$(id -u)" != 0 ]; then \
-	  echo "the tests need more: sudo apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2; fi; \
-	echo "installing $(SYSTEM_PACKAGES)"; \
-	said=$$({ for try in 1 2 3 4 5 6; do $(APT) update && break; sleep 10; done; \
-	  $(APT) -y --no-install-recommends install $(SYSTEM_PACKAGES); } 2>&1); \
-	there && exit 0; \
-	echo "$$said" >&2; \
-	echo "cannot install what is missing, is there a network? apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2
+	@$(call INSTALL,for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done,the tests)
+
+# $(1): a command that prints the packages that are missing, $(2): what needs them.
+# A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
+define INSTALL
+missing=$$($(1)) && missing=$$(echo $$missing) || exit 2; [ -z "$$missing" ] && exit 0; \
+if [ "$$(id -u)" != 0 ]; then \
+  echo "missing for $(2): sudo apt-get install -y $$missing" >&2; exit 2; fi; \
+echo "installing $$missing"; \
+said=$$({ for try in 1 2 3 4 5 6; do $(APT) update && break; sleep 10; done; \
+  $(APT) -y --no-install-recommends install $$missing; } 2>&1); \
+[ -z "$$($(1))" ] && exit 0; \
+echo "$$said" >&2; \
+echo "cannot install what is missing for $(2), is there a network? apt-get install -y $$missing" >&2; exit 2
+endef
 
 # What the node needs; with `[dev]` what the checks and tests need too. The file .unfinished marks an environment whose
 # making was cut short: it is made again from nothing, as is one without pip or with too old an interpreter.

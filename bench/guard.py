@@ -54,16 +54,20 @@ class Finding:
         return ""
 
 
-def read_baseline() -> Counts:
-    """The counts of this interpreter; none when it has no baseline."""
-    found: dict[str, Counts] = json.loads(BASELINE.read_text())
-    return found.get(interpreter(), {})
+def read_baselines() -> dict[str, Counts]:
+    """The counts of each interpreter that has a baseline. Raises CountError."""
+    try:
+        found: dict[str, Counts] = json.loads(BASELINE.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:  # a merge that was left undone
+        raise CountError(f"{BASELINE}: {error}") from None
+    return found
 
 
 def write_baseline(counts: Counts) -> None:
     """Keeps the counts for this interpreter, and leaves the other ones alone."""
-    known = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
-    BASELINE.write_text(json.dumps({**known, interpreter(): counts}, indent=2, sort_keys=True) + "\n")
+    BASELINE.write_text(json.dumps({**read_baselines(), interpreter(): counts}, indent=2, sort_keys=True) + "\n")
 
 
 def compare(counts: Counts, baseline: Counts) -> list[Finding]:
@@ -75,11 +79,12 @@ def main(argv: list[str] | None = None) -> int:
     """Counts, then compares or writes."""
     options = _options(argv)
     try:
+        baseline = read_baselines().get(interpreter(), {})
         counts = count([options.only] if options.only else list(CONVERSATIONS))
     except CountError as error:
         print(f"guard: {error}", file=sys.stderr)
         return 2
-    findings = compare(counts, read_baseline())
+    findings = compare(counts, baseline)
     if options.json:
         print(json.dumps({"interpreter": interpreter(), "conversations": {f.name: _shown(f) for f in findings}}))
     else:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.conversations import CONVERSATIONS, record
-from bench.guard import BASELINE, TOLERANCE, Finding, compare, main, read_baseline, write_baseline
+from bench.guard import TOLERANCE, Finding, compare, main, read_baselines, write_baseline
 from bench.instructions import ROOT, CountError, count, interpreter
 
 DEBIAN_12 = "CPython 3.11.2 GCC 12.2.0 x86_64 "
@@ -24,22 +24,24 @@ DEBIAN_12 = "CPython 3.11.2 GCC 12.2.0 x86_64 "
 # Valgrind is some thirty times slower than the machine, which a busy one doubles.
 counted = pytest.mark.timeout(600)
 compared = pytest.mark.skipif(
-    not read_baseline(), reason=f"not guarded: no baseline for {interpreter()}; `make baseline` makes one"
+    interpreter() not in read_baselines(),
+    reason=f"not guarded: no baseline for {interpreter()}; `make baseline` makes one",
 )
 
 
 @counted
 @compared
 def test_no_conversation_executes_more_than_its_baseline() -> None:
-    findings = compare(count(list(CONVERSATIONS)), read_baseline())
-    assert [finding.fault for finding in findings if finding.fault] == []
+    findings = compare(count(list(CONVERSATIONS)), read_baselines()[interpreter()])
+    faults = [finding.fault for finding in findings if finding.fault]
+    assert not faults, "\n".join(faults)
 
 
 @counted
 @compared
 def test_a_dearer_call_is_found(tmp_path: Path) -> None:
     for part in ("bench", "engine", "sipstack"):
-        shutil.copytree(ROOT / part, tmp_path / part)
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("data"))
     service = tmp_path / "engine" / "core" / "service.py"
     cheap = '        """Bytes of one message."""\n'
     text = service.read_text()
@@ -68,7 +70,7 @@ def test_a_conversation_without_a_baseline_is_a_fault() -> None:
 
 
 def test_debian_12_has_a_baseline_for_every_conversation() -> None:
-    known = json.loads(BASELINE.read_text())
+    known = read_baselines()
     assert [name for name in known if name.startswith(DEBIAN_12)]
     assert [name for name, counts in known.items() if counts.keys() != CONVERSATIONS.keys()] == []
 
@@ -81,6 +83,16 @@ def test_writing_a_baseline_keeps_those_of_other_interpreters(tmp_path: Path, mo
         "another": {"message": 1},
         interpreter(): {"message": 2},
     }
+
+
+def test_a_baseline_with_a_merge_conflict_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.guard.BASELINE", tmp_path / "baseline.json")
+    (tmp_path / "baseline.json").write_text('{"another": {\n<<<<<<< ours\n')
+    assert main(["--write"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"guard: {tmp_path / 'baseline.json'}: ") and "line 2" in said and said.count("\n") == 1
 
 
 def test_part_of_a_baseline_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
