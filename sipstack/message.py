@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from sipstack.fields import Via, parse_number
+from sipstack.fields import Via, parse_max_forwards
 from sipstack.headers import CANONICAL, COMPACT, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
 
@@ -78,14 +78,18 @@ class Message:
 
     def value(self, header: int) -> str | None:
         """The first row of a field, without the name; None when there is none."""
-        if header not in self.ids:
+        ids = self.ids
+        if header not in ids:
             return None
-        return self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")
+        return self.lines[ids.index(header)].partition(":")[2].strip(" \t")
 
     def values(self, header: int) -> list[str]:
         """All rows of a field, in order."""
-        if header not in self.ids:
+        count = self.ids.count(header)
+        if count == 0:
             return []
+        if count == 1:
+            return [self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")]
         return [
             line.partition(":")[2].strip(" \t")
             for line, number in zip(self.lines, self.ids, strict=True)
@@ -112,7 +116,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
         value = self.value(MAX_FORWARDS)
-        return None if value is None else parse_number(value, 256, "Max-Forwards")
+        return None if value is None else parse_max_forwards(value)
 
     def via_lines(self, source_host: str, source_port: int) -> list[str]:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""
