@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Final, final
 
 from sipstack.fields import Via, parse_max_forwards
-from sipstack.headers import CANONICAL, COMPACT, MAX_FORWARDS, OTHER, VIA
+from sipstack.headers import CANONICAL, COMPACT, CONTENT_TRANSFER_ENCODING, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
 
 ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
+
+_BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 
 def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
@@ -97,11 +99,11 @@ class Message:
         ]
 
     def named(self, name: str) -> list[str]:
-        """All rows of a field by its full name, for fields that have no id of their own."""
+        """All rows of a field by its full name, for fields that we only hand on."""
         wanted = name.lower()
         found: list[str] = []
         for line, number in zip(self.lines, self.ids, strict=True):
-            if number == OTHER:
+            if number in _BY_NAME:
                 spelling, _, value = line.partition(":")
                 folded = spelling.rstrip(" \t").lower()
                 if COMPACT.get(folded, folded) == wanted:
