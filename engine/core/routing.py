@@ -141,10 +141,15 @@ def flow_to(uri: str, fallback: Flow) -> Flow:
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         return fallback
-    address = address_of(parsed.host)
-    if address is None or not _may_send_to(address, address_of(fallback.host)):
-        return fallback
-    return Flow(fallback.transport, str(address), parsed.port or 5060)
+    host = _reachable(parsed.host, fallback.host)
+    return Flow(fallback.transport, host, parsed.port or 5060) if host else fallback
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
+def _reachable(host: str, near: str) -> str:
+    """The address that `host` is, when a party that was seen at `near` may send us there; else ""."""
+    address = address_of(host)
+    return "" if address is None or not _may_send_to(address, address_of(near)) else str(address)
 
 
 def _may_send_to(address: IPv4Address | IPv6Address, near: IPv4Address | IPv6Address | None) -> bool:
