@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from engine.store.binding_import import COLUMNS
 from tests.e2e.nodes import ROOT, Bound, Node, assert_sound
 from tests.e2e.sippruns import Counted
+
+from engine.store.binding_import import COLUMNS
 from tests.e2e.stories import many
 
 ANSWERS, CALLS = "uas_answers", "uac_ends"  # what SIPp does on either side

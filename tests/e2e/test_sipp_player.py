@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.rig.place import Place, is_free
+from scenarios.rig.seen import Seen
+from scenarios.rig.sipp import SIPP, Sipp
+from scenarios.rig.story import STORIES
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player, PlayerSettings
 from sipstack.scenario.report import Exchanged
-from tests.e2e.nodes import Place, is_free
-from tests.e2e.sippruns import SCENARIOS, SIPP, Seen, Sipp
 from tests.scenario.scenes import ANSWER_HEAD, HEAD, document, recv, send
-from tests.scenario.test_player import PAIRS, ROWS
+from tests.scenario.test_player import ROWS, TOLD
 
 CALLS = 3
-KEPT = [pair for pair in PAIRS if "through_kills" not in pair[0]]
 
 SippFactory = Callable[..., Sipp]
 
@@ -37,14 +38,14 @@ def same_exchange(theirs: list[Seen], ours: list[Exchanged]) -> bool:
     return sorted((not one.is_sent, one.data) for one in theirs) == sorted((one.is_sent, one.data) for one in ours)
 
 
-@pytest.mark.parametrize(("caller", "callee"), KEPT)
-async def test_our_caller_against_sipp(sipp: SippFactory, place: Place, caller: str, callee: str) -> None:
-    started = await asyncio.to_thread(lambda: sipp(callee, place.callee, calls=CALLS))
+@pytest.mark.parametrize("story", TOLD)
+async def test_our_caller_against_sipp(sipp: SippFactory, place: Place, story: str) -> None:
+    started = await asyncio.to_thread(lambda: sipp(f"{story}/uas", place.callee, calls=CALLS))
     seen: list[Exchanged] = []
     settings = PlayerSettings(
         place.caller, 0, place.callee, 5060, rows=ROWS, max_calls=CALLS, rate=50, pause_ms=30, timeout_s=20
     )
-    player = Player(load_scenario(SCENARIOS / f"{caller}.xml"), settings, seen.append)
+    player = Player(load_scenario(STORIES / story / "uac.xml"), settings, seen.append)
     await player.open()
     report = await player.run()
     assert (report.exit_code, report.successful, report.unexpected, report.failures) == (0, CALLS, 0, [])
@@ -52,15 +53,15 @@ async def test_our_caller_against_sipp(sipp: SippFactory, place: Place, caller: 
     assert same_exchange(started.messages, seen)
 
 
-@pytest.mark.parametrize(("caller", "callee"), KEPT)
-async def test_our_callee_against_sipp(sipp: SippFactory, place: Place, caller: str, callee: str) -> None:
+@pytest.mark.parametrize("story", TOLD)
+async def test_our_callee_against_sipp(sipp: SippFactory, place: Place, story: str) -> None:
     seen: list[Exchanged] = []
     settings = PlayerSettings(place.callee, 5060, max_calls=CALLS, pause_ms=30, timeout_s=20)
-    player = Player(load_scenario(SCENARIOS / f"{callee}.xml"), settings, seen.append)
+    player = Player(load_scenario(STORIES / story / "uas.xml"), settings, seen.append)
     await player.open()
     running = asyncio.ensure_future(player.run())
     started = await asyncio.to_thread(
-        lambda: sipp(caller, place.caller, target=f"{place.callee}:5060", rows=ROWS, calls=CALLS)
+        lambda: sipp(f"{story}/uac", place.caller, target=f"{place.callee}:5060", rows=ROWS, calls=CALLS)
     )
     assert await counted(started) == (0, CALLS, 0, 0)
     report = await running

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.rig.story import STORIES
 from sipstack.scenario import call as call_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.received import Received, route_set
@@ -442,10 +443,12 @@ MESSAGES = st.one_of(
 )
 
 
-@given(st.lists(MESSAGES, max_size=8), st.sampled_from(["uac_ends", "uas_answers", "uac_holds", "uas_ends"]))
+@given(
+    st.lists(MESSAGES, max_size=8),
+    st.sampled_from(["answered/uac", "answered/uas", "hold-by-caller/uac", "ended-by-callee/uas"]),
+)
 def test_whatever_comes_a_call_stays_a_call(heard: list[Received], name: str) -> None:
-    path = Path(__file__).parent.parent / "e2e" / "sipp" / f"{name}.xml"
-    call = Clocked(load_scenario(path), ("1", "2"), pause_s=0.1)
+    call = Clocked(load_scenario(STORIES / f"{name}.xml"), ("1", "2"), pause_s=0.1)
     for one in heard:
         if not call.call.has_ended:
             call.hears(one)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios.rig.story import STORIES
 from sipstack.scenario.loader import clean_message, load_scenario
 from sipstack.scenario.model import MAX_FILE_BYTES, Fault, Pause, Recv, ScenarioError, Send
 from tests.scenario.scenes import document, recv, scenario, send
 
-PLAYED = Path(__file__).parent.parent / "e2e" / "sipp"
+PLAYED = sorted([*STORIES.glob("*/*.xml"), *(Path(__file__).parent.parent / "e2e" / "sipp").glob("*.xml")])
 EREG = '<action><ereg regexp="a" search_in="msg" assign_to="x"/></action>'
 
 
@@ -26,10 +27,10 @@ def faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
     return told
 
 
-@pytest.mark.parametrize("path", sorted(PLAYED.glob("*.xml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_files_of_the_calls_through_a_node_are_read(path: Path) -> None:
     read = load_scenario(path)
-    assert read.name == path.stem
+    assert read.name and read.elements
     assert read.is_server is path.stem.startswith("uas")
     assert read.fields == (0 if read.is_server else 2)
     assert read.without_effect == ()
