@@ -12,6 +12,7 @@ from scenarios.rig.story import STORIES
 from sipstack.scenario import call as call_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.received import Received, route_set
+from tests.e2e.stories import file_of
 from tests.scenario.scenes import Clocked, message, recv, request, response, scenario, send
 
 EREG = '<action><ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" check_it="true" assign_to="n"/></action>'
@@ -448,7 +449,7 @@ MESSAGES = st.one_of(
     st.sampled_from(["answered/uac", "answered/uas", "hold-by-caller/uac", "ended-by-callee/uas"]),
 )
 def test_whatever_comes_a_call_stays_a_call(heard: list[Received], name: str) -> None:
-    call = Clocked(load_scenario(STORIES / f"{name}.xml"), ("1", "2"), pause_s=0.1)
+    call = Clocked(load_scenario(file_of(name)), ("1", "2"), pause_s=0.1)
     for one in heard:
         if not call.call.has_ended:
             call.hears(one)
