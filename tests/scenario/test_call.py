@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.rig.story import STORIES
 from sipstack.scenario import call as call_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.received import Received, route_set
