@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run check test long bench baseline system
+.PHONY: help demo scenarios run check test interop long bench baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,16 +17,22 @@ TEST_TOOLS := sipp:sip-tester valgrind:valgrind
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
-	@echo "make demo    places one call and one message through a node, prints what each side saw"
-	@echo "make test    everything: make check, then all tests"
-	@echo "make run     runs a node with configs/embedded.toml in the foreground"
-	@echo "make check   lint, types, architecture"
-	@echo "make bench   CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
-	@echo "make baseline  counts what a call executes, and makes that what the tests hold it against"
-	@echo "make long    the tests that are too long for every run"
+	@echo "make demo       places one call and one message through a node, prints what each side saw"
+	@echo "make scenarios  plays every story of scenarios/ and checks records and bytes"
+	@echo "make test       everything: make check, then all tests"
+	@echo "make run        runs a node with configs/embedded.toml in the foreground"
+	@echo "make check      lint, types, architecture"
+	@echo "make interop    calls through a Kamailio on the files of docs/peers"
+	@echo "make docs       writes what of docs/ comes from the code"
+	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
+	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
+	@echo "make long       the tests that are too long for every run"
 
 demo: $(VENV)/.ok
-	@$(BIN)/python scenarios/demo/demo.py
+	@$(BIN)/python -m scenarios.demo.demo
+
+scenarios: $(VENV)/.ok
+	@$(BIN)/python -m scenarios.play
 
 run: $(VENV)/.ok
 	@exec $(BIN)/veil700 --config configs/embedded.toml run
@@ -40,12 +46,21 @@ check: $(VENV)/.ok-dev
 
 test: system check
 	@echo "test: all but the long ones, then those that want the machine for themselves"
-	@$(BIN)/pytest -q -n auto -m "not long and not alone"
-	@$(BIN)/pytest -q -m alone tests/e2e
+	@$(BIN)/pytest -q -n auto -m "not long and not alone and not interop"
+	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
+
+interop: system $(VENV)/.ok-dev
+	@command -v kamailio >/dev/null || { echo "make interop needs Kamailio: apt-get install -y kamailio (Debian" \
+	  "starts it on port 5060: systemctl disable --now kamailio)" >&2; exit 2; }
+	@$(BIN)/pytest -q -m interop
+
+docs: $(VENV)/.ok-dev
+	@$(BIN)/python docs/generate.py
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"
-	@$(BIN)/pytest -q -n auto -m long --timeout 3600
+	@$(BIN)/pytest -q -n auto -m "long and not alone" --timeout 3600
+	@$(BIN)/pytest -q -m "long and alone" --timeout 3600 tests/e2e
 
 baseline: system $(VENV)/.ok-dev
 	@$(BIN)/python -m bench.guard --write

@@ -7,8 +7,9 @@ from typing import NamedTuple, final
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
+from sipstack.grammar import USUAL_CONTACT
 from sipstack.message import Message
-from sipstack.uri import SipUri, parse_name_addr, parse_uri
+from sipstack.uri import PORT_LIMIT, SipUri, parse_name_addr, parse_uri
 
 
 class DialogId(NamedTuple):
@@ -152,6 +153,9 @@ def contact_uri(message: Message) -> str:
     value = message.value(h.CONTACT)
     if value is None:
         raise RemoteSipError("Contact is missing")
+    match = USUAL_CONTACT.fullmatch(value)
+    if match is not None and int(match[4] or 0) < PORT_LIMIT and (match[5] or "")[:8] != ";method=":
+        return match[1]
     return _usable(split_list(value)[0], "Contact")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, final
 
 from sipstack.errors import RemoteSipError
-from sipstack.grammar import CSEQ, DIGITS, PARAM, RACK, VIA
+from sipstack.grammar import CSEQ, PARAM, RACK, USUAL_METHODS, USUAL_VIA, VIA
 from sipstack.limits import MAX_LIST_VALUES, MAX_METHOD_CHARS
-from sipstack.uri import check_host_port, parse_params, token_param
+from sipstack.uri import PORT_LIMIT, check_host_port, parse_params, token_param
 
 SEQUENCE_LIMIT: Final = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
 
@@ -22,17 +22,21 @@ class Via:
     `rest` holds the values below the top one in the same row, with the comma, else "".
     """
 
-    __slots__ = ("branch", "host", "params", "port", "rest", "sent_by", "text", "transport")
+    __slots__ = ("branch", "host", "params", "port", "rest", "text", "transport")
 
-    def __init__(self, text: str, transport: str, host: str, port: int, params: str, rest: str) -> None:
+    def __init__(self, text: str, transport: str, host: str, port: int, params: str, rest: str, branch: str) -> None:
         self.text = text
         self.transport = transport
         self.host = host
         self.port = port
         self.params = params
         self.rest = rest
-        self.sent_by = f"{host}:{port}" if port else host
-        self.branch = ""
+        self.branch = branch
+
+    @property
+    def sent_by(self) -> str:
+        """Who sent it and wants the answers."""
+        return f"{self.host}:{self.port}" if self.port else self.host
 
     def param(self, name: str) -> str | None:
         """Value of a parameter; None when absent or without a value."""
@@ -92,6 +96,12 @@ def split_list(value: str) -> list[str]:
 
 def parse_top_via(row: str) -> Via:
     """Reads the first value of a Via row. Raises RemoteSipError when it is malformed."""
+    match = USUAL_VIA.fullmatch(row)
+    if match is not None:
+        transport, host, port, params, branch, _ = match.groups()
+        number = int(port) if port else 0
+        if number < PORT_LIMIT:
+            return Via(row, transport, host, number, params, "", branch)
     top, rest = row, ""
     if "," in row:
         top = split_list(row)[0]
@@ -102,9 +112,8 @@ def parse_top_via(row: str) -> Via:
     if match is None:
         raise RemoteSipError("Via is malformed")
     transport, host, port, params = match.groups()
-    via = Via(top.strip(" \t"), transport.upper(), host.lower(), check_host_port(host, port), params, rest)
-    via.branch = _branch(params)
-    return via
+    number = check_host_port(host, port)
+    return Via(top.strip(" \t"), transport.upper(), host.lower(), number, params, rest, _branch(params))
 
 
 def _branch(params: str) -> str:
@@ -119,6 +128,9 @@ def _branch(params: str) -> str:
 
 def parse_cseq(value: str) -> tuple[int, str]:
     """`314 INVITE` -> (314, "INVITE"). Raises RemoteSipError when malformed, too long, or at 2**31 and above."""
+    digits, _, method = value.partition(" ")
+    if method in USUAL_METHODS and len(digits) <= 9 and digits.isdigit() and digits.isascii():
+        return int(digits), method
     match = CSEQ.fullmatch(value)
     if match is None or int(match.group(1)) >= SEQUENCE_LIMIT or len(match.group(2)) > MAX_METHOD_CHARS:
         raise RemoteSipError("CSeq is malformed or out of range")
@@ -127,9 +139,16 @@ def parse_cseq(value: str) -> tuple[int, str]:
 
 def parse_number(value: str, limit: int, what: str) -> int:
     """ASCII digits below `limit`. Raises RemoteSipError otherwise; "+1", "1_0" and other digits are malformed."""
-    if len(value) > 20 or DIGITS.fullmatch(value) is None or int(value) >= limit:
-        raise RemoteSipError(f"{what} is malformed or out of range")
-    return int(value)
+    if len(value) <= 20 and value.isascii() and value.isdigit():
+        number = int(value)
+        if number < limit:
+            return number
+    raise RemoteSipError(f"{what} is malformed or out of range")
+
+
+def parse_max_forwards(value: str) -> int:
+    """Max-Forwards. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
+    return parse_number(value, 256, "Max-Forwards")
 
 
 def parse_rack(value: str) -> tuple[int, int, str]:

@@ -82,5 +82,33 @@ RACK: Final = re.compile(rf"([0-9]++)[ \t]++([0-9]++[ \t]++{TOKEN_CHARS}++)")
 # callid = word [ "@" word ]; taken as any visible characters (Cisco and SIPp both send more than `word` allows)
 CALL_ID: Final = re.compile(r"[\x21-\x7e]+")
 
-# delta-seconds, Max-Forwards, Content-Length = 1*DIGIT
-DIGITS: Final = re.compile(r"[0-9]+")
+# -- The usual spellings -----------------------------------------------------------------------------------------------
+#
+# What nearly every peer writes: subsets of the productions above with one way through, in which one look finds all
+# parts (half the instructions of the production itself). What they do not match is read by the production: they may
+# refuse anything, and take nothing that it would not take, with the same meaning (test_usual_spellings.py).
+
+# Methods whose letters need no look (RFC 3261, 3262, 3311, 3428, 3515, 6086, 6665).
+USUAL_METHODS: Final = frozenset((
+    "ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "REFER", "REGISTER", "SUBSCRIBE",
+    "UPDATE",
+))  # fmt: skip
+
+# A host that begins and ends as one may, and a port without zeros in front.
+_USUAL_HOST: Final = r"[a-z0-9][a-z0-9.]*+"
+_USUAL_PORT: Final = r"[1-9][0-9]{0,4}+"
+
+# Groups: transport, host, port, parameters, branch, rport.
+USUAL_VIA: Final = re.compile(
+    rf"SIP/2\.0/(UDP|TCP|TLS) ({_USUAL_HOST})(?::({_USUAL_PORT}))?(;branch=({TOKEN_CHARS}++)(;rport)?)"
+)
+
+# Groups: URI, header parameters, tag.
+USUAL_ADDRESS: Final = re.compile(rf"<((?:sip|tel):[^<>\x00-\x20\"\x7f]++)>(;tag=({TOKEN_CHARS}++))?")
+
+# Groups: user, host, port, one parameter.
+_USUAL_SIP_URI: Final = rf"sip:([A-Za-z0-9+]++)@({_USUAL_HOST})(?::({_USUAL_PORT}))?(;[a-z]++=[a-z]++)?"
+USUAL_SIP_URI: Final = re.compile(_USUAL_SIP_URI)
+
+# Groups: URI, then those of USUAL_SIP_URI.
+USUAL_CONTACT: Final = re.compile(rf"<({_USUAL_SIP_URI})>")

@@ -37,6 +37,7 @@ RETRY_AFTER: Final = 22
 TIMESTAMP: Final = 23
 ALLOW: Final = 24
 CONTENT_DISPOSITION: Final = 25
+CONTENT_TRANSFER_ENCODING: Final = 26
 
 _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (VIA, "Via", "v"),
@@ -64,6 +65,7 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (TIMESTAMP, "Timestamp", ""),
     (ALLOW, "Allow", ""),
     (CONTENT_DISPOSITION, "Content-Disposition", ""),
+    (CONTENT_TRANSFER_ENCODING, "Content-Transfer-Encoding", ""),
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).

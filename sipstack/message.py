@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from sipstack.fields import Via, parse_number
-from sipstack.headers import CANONICAL, COMPACT, MAX_FORWARDS, OTHER, VIA
+from sipstack.fields import Via, parse_max_forwards
+from sipstack.headers import CANONICAL, COMPACT, CONTENT_TRANSFER_ENCODING, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
 
 ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
+
+_BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 
 def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
@@ -78,14 +80,18 @@ class Message:
 
     def value(self, header: int) -> str | None:
         """The first row of a field, without the name; None when there is none."""
-        if header not in self.ids:
+        ids = self.ids
+        if header not in ids:
             return None
-        return self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")
+        return self.lines[ids.index(header)].partition(":")[2].strip(" \t")
 
     def values(self, header: int) -> list[str]:
         """All rows of a field, in order."""
-        if header not in self.ids:
+        count = self.ids.count(header)
+        if count == 0:
             return []
+        if count == 1:
+            return [self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")]
         return [
             line.partition(":")[2].strip(" \t")
             for line, number in zip(self.lines, self.ids, strict=True)
@@ -93,11 +99,11 @@ class Message:
         ]
 
     def named(self, name: str) -> list[str]:
-        """All rows of a field by its full name, for fields that have no id of their own."""
+        """All rows of a field by its full name, for fields that we only hand on."""
         wanted = name.lower()
         found: list[str] = []
         for line, number in zip(self.lines, self.ids, strict=True):
-            if number == OTHER:
+            if number in _BY_NAME:
                 spelling, _, value = line.partition(":")
                 folded = spelling.rstrip(" \t").lower()
                 if COMPACT.get(folded, folded) == wanted:
@@ -112,7 +118,7 @@ class Message:
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
         value = self.value(MAX_FORWARDS)
-        return None if value is None else parse_number(value, 256, "Max-Forwards")
+        return None if value is None else parse_max_forwards(value)
 
     def via_lines(self, source_host: str, source_port: int) -> list[str]:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""

@@ -21,8 +21,8 @@ from typing import Final
 
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
-from sipstack.fields import parse_cseq, parse_number, parse_top_via, split_list
-from sipstack.grammar import CALL_ID, CONTROL, TOKEN
+from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
+from sipstack.grammar import CALL_ID, CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
@@ -57,24 +57,32 @@ def parse(data: bytes) -> Message:
 
 
 def _parse(head: bytes, body: bytes) -> Message:
-    lines = _lines(head)
-    line_ends = head.count(b"\r\n")
-    if len(lines) <= line_ends and _FOLDED_NAME.search(head) is not None:
-        raise RemoteSipError("a field name goes on in the next line")
-    has_controls = len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends
+    lines = head.decode(ENCODING, ERRORS).split("\r\n")
+    line_ends = len(lines) - 1
     start_line = lines.pop(0)
-    if len(lines) > MAX_HEADER_LINES:
-        raise RemoteSipError("too many header fields", 513)
-    ids = _index(lines)
-    if has_controls:
+    may_be_long = len(head) > MAX_LINE_CHARS
+    try:
+        ids, first, repeated = _index(lines, may_be_long)
+    except RemoteSipError:  # a line that goes on in the next is none of ours as it stands: looked for only here
+        lines = _lines(head)
+        if len(lines) > line_ends:
+            raise
+        if _FOLDED_NAME.search(head) is not None:
+            raise RemoteSipError("a field name goes on in the next line") from None
+        ids, first, repeated = _index(lines[1:], may_be_long)
+        lines = lines[1:]
+    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends:
         _check_controls(start_line, lines, ids)
     message = Message(_start_line(start_line), lines, ids, body)
-    if message.is_request:
+    is_request = message.status == 0
+    if is_request:
         message.method = start_line.partition(" ")[0]
-    _read_keys(message)
-    if message.is_request:
-        _read_request(message)
-    _cut_body(message)
+    if repeated and not h.SINGLE.isdisjoint(repeated):
+        raise RemoteSipError("a field that may stand once is repeated")
+    _read_keys(message, first)
+    if is_request:
+        _read_request(message, first, repeated)
+    _cut_body(message, first)
     return message
 
 
@@ -98,20 +106,33 @@ def _check_controls(start_line: str, lines: list[str], ids: list[int]) -> None:
             raise RemoteSipError("control character in the header section")
 
 
-def _index(lines: list[str]) -> list[int]:
+def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], dict[int, str], list[int]]:
+    """The field of each line, the first value of each field with the white space around it, and the fields that repeat.
+
+    `may_be_long` False says that no line can be too long.
+    """
+    if len(lines) > MAX_HEADER_LINES:
+        raise RemoteSipError("too many header fields", 513)
     known = h.HEADER_IDS
     ids: list[int] = []
+    first: dict[int, str] = {}
+    repeated: list[int] = []
     for line in lines:
-        name, colon, _ = line.partition(":")
-        if not colon or len(line) > MAX_LINE_CHARS:
+        name, colon, value = line.partition(":")
+        if not colon or (may_be_long and len(line) > MAX_LINE_CHARS):
             raise RemoteSipError("a header line has no colon" if not colon else "a header line is too long", 400)
-        ids.append(known[name])
-    return ids
+        number = known[name]
+        ids.append(number)
+        if number in first:
+            repeated.append(number)
+        else:
+            first[number] = value
+    return ids, first, repeated
 
 
 def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
-    if _is_sip_2(line[:7]) and line[7:8] == " ":
+    if line[7:8] == " " and _is_sip_2(line[:7]):
         status, _, reason = line[8:].partition(" ")
         if len(status) != 3:
             raise RemoteSipError("status line is malformed")
@@ -120,7 +141,7 @@ def _start_line(line: str) -> tuple[str, int, str]:
             raise RemoteSipError("status code out of range")
         return "", code, reason
     parts = line.split(" ")
-    if len(parts) != 3 or TOKEN.fullmatch(parts[0]) is None:
+    if len(parts) != 3 or (parts[0] not in USUAL_METHODS and TOKEN.fullmatch(parts[0]) is None):
         raise RemoteSipError("request line is malformed")
     if not _is_sip_2(parts[2]):
         raise RemoteSipError("version is not SIP/2.0", 505 if parts[2][:4].upper() == "SIP/" else 400)
@@ -134,32 +155,33 @@ def _is_sip_2(text: str) -> bool:
     return text == "SIP/2.0" or (text.isascii() and text.upper() == "SIP/2.0")
 
 
-def _read_keys(message: Message) -> None:
-    """Top Via, From, To, Call-ID and CSeq: mandatory in every message (§8.1.1, §8.2.6.2), each once."""
-    single = [header for header in message.ids if header in h.SINGLE]
-    if len(set(single)) < len(single):
-        raise RemoteSipError("a field that may stand once is repeated")
-    via = message.value(h.VIA)
-    sender = message.value(h.FROM)
-    recipient = message.value(h.TO)
-    call_id = message.value(h.CALL_ID)
-    cseq = message.value(h.CSEQ)
-    if via is None or sender is None or recipient is None or call_id is None or cseq is None:
-        raise RemoteSipError("a mandatory header field is missing")
-    message.top_via = parse_top_via(via)
-    message.from_tag = _tag(sender)
-    message.to_tag = _tag(recipient)
-    if CALL_ID.fullmatch(call_id) is None:
+def _read_keys(message: Message, first: dict[int, str]) -> None:
+    """Top Via, From, To, Call-ID and CSeq: mandatory in every message (§8.1.1, §8.2.6.2)."""
+    try:
+        via = first[h.VIA]
+        sender = first[h.FROM]
+        recipient = first[h.TO]
+        call_id = first[h.CALL_ID].strip(" \t")
+        cseq = first[h.CSEQ]
+    except KeyError:
+        raise RemoteSipError("a mandatory header field is missing") from None
+    message.top_via = parse_top_via(via.strip(" \t"))
+    message.from_tag = _tag(sender.strip(" \t"))
+    message.to_tag = _tag(recipient.strip(" \t"))
+    if not (call_id.isalnum() and call_id.isascii()) and CALL_ID.fullmatch(call_id) is None:
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
-    message.cseq, method = parse_cseq(cseq)
-    if message.is_request and method != message.method:
+    message.cseq, method = parse_cseq(cseq.strip(" \t"))
+    if message.status == 0 and method != message.method:
         raise RemoteSipError("CSeq names another method")
     message.method = method
 
 
 def _tag(value: str) -> str:
     """Checks an address of From or To and returns its tag, "" when it has none."""
+    match = USUAL_ADDRESS.fullmatch(value)
+    if match is not None:
+        return match[3] or ""
     address = parse_name_addr(value)
     params = address.params
     if not params:
@@ -169,28 +191,28 @@ def _tag(value: str) -> str:
     return token_param(params, "tag")
 
 
-def _read_request(message: Message) -> None:
+def _read_request(message: Message, first: dict[int, str], repeated: list[int]) -> None:
     uri = parse_uri(message.uri_text)
     if isinstance(uri, SipUri) and uri.headers:
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
     message.uri = uri
-    message.max_forwards()
-    if h.P_ASSERTED_IDENTITY in message.ids:
+    if h.MAX_FORWARDS in first:
+        parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
+    if h.P_ASSERTED_IDENTITY in first and (repeated or "," in first[h.P_ASSERTED_IDENTITY]):
         for row in message.values(h.P_ASSERTED_IDENTITY):
             split_list(row)  # for its limit: whoever reads the values takes no error
-    if h.CONTACT in message.ids:
+    if h.CONTACT in first and (repeated or USUAL_ADDRESS.fullmatch(first[h.CONTACT].strip(" \t")) is None):
         for row in message.values(h.CONTACT):
             for value in split_list(row):
                 if value != "*":
                     parse_name_addr(value)
 
 
-def _cut_body(message: Message) -> None:
+def _cut_body(message: Message, first: dict[int, str]) -> None:
     """Cuts the body to Content-Length (§18.3)."""
-    value = message.value(h.CONTENT_LENGTH)
-    if value is None:
+    if h.CONTENT_LENGTH not in first:
         return
-    length = parse_number(value, 2**32, "Content-Length")
+    length = parse_number(first[h.CONTENT_LENGTH].strip(" \t"), 2**32, "Content-Length")
     if length > len(message.body):
         raise RemoteSipError("body is shorter than Content-Length")
     message.body = message.body[:length]

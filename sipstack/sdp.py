@@ -8,18 +8,21 @@ from sipstack.errors import RemoteSipError
 
 CONTENT_TYPE: Final = "application/sdp"
 
+_KINDS: Final = frozenset(b"%c=" % letter for letter in b"abcdefghijklmnopqrstuvwxyz")
+
 # A description of more lines than this describes nothing that a phone would do.
 MAX_LINES: Final = 2000
 
 
 @final
 class SessionDescription:
-    """The lines of a description, without line ends. The first is `v=0`, one is the origin."""
+    """The lines of a description without line ends, and their letters with "=". The first is `v=0`, one the origin."""
 
-    __slots__ = ("lines", "origin_index")
+    __slots__ = ("kinds", "lines", "origin_index")
 
-    def __init__(self, lines: list[bytes], origin_index: int) -> None:
+    def __init__(self, lines: list[bytes], kinds: list[bytes], origin_index: int) -> None:
         self.lines = lines
+        self.kinds = kinds
         self.origin_index = origin_index
 
     @property
@@ -34,22 +37,19 @@ def parse_sdp(body: bytes) -> SessionDescription:
     Raises RemoteSipError when it does not start with v=0, a line is not a small letter and "=", or o= is missing or
     doubled. Strict, since we drop lines by their letter: "I=" is nothing to us, and may be i= to another reader.
     """
-    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    text = body.replace(b"\r\n", b"\n")
+    lines = text.split(b"\n")
     while lines and not lines[-1]:
         lines.pop()
     if not lines or lines[0] != b"v=0" or len(lines) > MAX_LINES:
         raise RemoteSipError("session description is malformed")
-    origin_index = 0
-    for index, line in enumerate(lines):
-        if line[1:2] != b"=" or not b"a" <= line[:1] <= b"z" or b"\r" in line or b"\0" in line:
-            raise RemoteSipError("session description is malformed")
-        if line.startswith(b"o="):
-            if origin_index:
-                raise RemoteSipError("session description has two origins")
-            origin_index = index
-    if not origin_index:
-        raise RemoteSipError("session description has no origin")
-    return SessionDescription(lines, origin_index)
+    kinds = [line[:2] for line in lines]
+    if not _KINDS.issuperset(kinds) or b"\r" in text or b"\0" in text:
+        raise RemoteSipError("session description is malformed")
+    origins = kinds.count(b"o=")
+    if origins != 1:
+        raise RemoteSipError(f"session description has {'two origins' if origins else 'no origin'}")
+    return SessionDescription(lines, kinds, kinds.index(b"o="))
 
 
 def render_sdp(lines: list[bytes]) -> bytes:

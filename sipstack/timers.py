@@ -72,14 +72,15 @@ class TimerWheel:
 
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer `delay_s` seconds from `now` (monotonic seconds); a time already past counts as now."""
-        slot = int((now + max(delay_s, 0.0)) / self.tick_s - 1e-6) + 1
+        due = now + delay_s if delay_s > 0.0 else now
+        slot = int(due / self.tick_s - 1e-6) + 1
         timer = Timer(owner, code)
-        waiting = self._slots.get(slot)
-        if waiting is None:
-            self._slots[slot] = deque((timer,))
-            heappush(self._order, slot)
+        slots = self._slots
+        if slot in slots:
+            slots[slot].append(timer)
         else:
-            waiting.append(timer)
+            slots[slot] = deque((timer,))
+            heappush(self._order, slot)
         return timer
 
     def next_deadline(self) -> float | None:

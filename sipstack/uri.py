@@ -7,7 +7,19 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, final
 
 from sipstack.errors import RemoteSipError
-from sipstack.grammar import ABSOLUTE_URI, BARE_ADDR, ESCAPED, NAME_ADDR, PARAM, SIP_URI, TEL_URI
+from sipstack.grammar import (
+    ABSOLUTE_URI,
+    BARE_ADDR,
+    ESCAPED,
+    NAME_ADDR,
+    PARAM,
+    SIP_URI,
+    TEL_URI,
+    USUAL_ADDRESS,
+    USUAL_SIP_URI,
+)
+
+PORT_LIMIT: Final = 65536
 
 # Parameters that make two URIs differ when only one of them carries it (§19.1.4)
 _DECISIVE_PARAMS: Final = ("user", "ttl", "method", "maddr", "transport")
@@ -86,7 +98,7 @@ def check_host_port(host: str, port: str | None) -> int:
     if not port:
         return 0
     number = int(port)
-    if not 0 < number < 65536:
+    if not 0 < number < PORT_LIMIT:
         raise RemoteSipError("port out of range")
     return number
 
@@ -188,6 +200,12 @@ Uri = SipUri | TelUri | OtherUri
 
 def parse_uri(text: str) -> Uri:
     """Reads one URI. Raises RemoteSipError when it is malformed for its scheme."""
+    match = USUAL_SIP_URI.fullmatch(text)
+    if match is not None:
+        user, host, port, params = match.groups()
+        number = int(port) if port else 0
+        if number < PORT_LIMIT:
+            return SipUri("sip", user, host, number, params or "")
     match = SIP_URI.fullmatch(text)
     if match is not None:
         scheme, user, password, host, port, params, headers = match.groups()
@@ -234,6 +252,9 @@ class NameAddr:
 
 def parse_name_addr(value: str) -> NameAddr:
     """Reads one address. Raises RemoteSipError for an open quote, stray brackets, spaces in the URI and the like."""
+    match = USUAL_ADDRESS.fullmatch(value)
+    if match is not None:
+        return NameAddr("", match[1], match[2] or "")
     match = NAME_ADDR.fullmatch(value)
     if match is not None:
         return NameAddr(match.group(1) or "", match.group(2), match.group(3))

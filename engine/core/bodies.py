@@ -33,8 +33,10 @@ def media_type(message: Message) -> str:
 
 def is_encoded(message: Message) -> bool:
     """True when the body is compressed or otherwise encoded: it cannot be looked into, so it is not taken."""
+    if h.CONTENT_ENCODING not in message.ids and h.CONTENT_TRANSFER_ENCODING not in message.ids:
+        return False
     encodings = ",".join(message.values(h.CONTENT_ENCODING)).lower().split(",")
-    transfers = ",".join(message.named("Content-Transfer-Encoding")).lower().split(",")
+    transfers = ",".join(message.values(h.CONTENT_TRANSFER_ENCODING)).lower().split(",")
     return any(name.strip(" \t") not in ("", "identity") for name in encodings) or any(
         name.strip(" \t") not in ("", *_PLAIN_TRANSFER) for name in transfers
     )
@@ -109,8 +111,7 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     """What crosses behind s=. No line is judged by the other party's number: what stays behind tells nothing of it."""
     kept: list[bytes] = []
     hosts: list[bytes] | None = None
-    for line in description.lines:
-        kind = line[:2]
+    for kind, line in zip(description.kinds, description.lines, strict=True):
         if kind == b"a=":
             if line in _HARMLESS:
                 kept.append(line)
@@ -130,7 +131,9 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
                 raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
             kept.append(line)
         elif kind == b"c=":
-            kept.append(b" ".join(line.split(b" ")[:3]))  # nettype, addrtype and address (RFC 4566 §5.7)
+            kept.append(
+                line if line.count(b" ") <= 2 else b" ".join(line.split(b" ")[:3])
+            )  # nettype, addrtype and address (RFC 4566 §5.7)
         elif kind == b"t=":
             kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
         elif kind == b"b=" and _BANDWIDTH.fullmatch(line):

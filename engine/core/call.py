@@ -242,14 +242,16 @@ class Call(AttemptBase):
 
     def set(self, code: int, delay_s: float, now: float) -> None:
         """Sets one of this call's timers anew."""
-        self.stop(code)
-        self.timers[code] = self.context.wheel.set(now, delay_s, self, code)
+        timers = self.timers
+        if code in timers:
+            timers[code].cancel()
+        timers[code] = self.context.wheel.set(now, delay_s, self, code)
 
     def stop(self, code: int) -> None:
         """Stops one of this call's timers."""
-        timer = self.timers.pop(code, None)
-        if timer is not None:
-            timer.cancel()
+        timers = self.timers
+        if code in timers:
+            timers.pop(code).cancel()
 
     def timer_fired(self, code: int, now: float) -> None:
         """A timer of this call."""

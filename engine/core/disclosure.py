@@ -41,6 +41,8 @@ PROVISIONAL_RESPONSE: Final = (h.SUPPORTED, h.REQUIRE, h.RSEQ)
 SUCCESS_RESPONSE: Final = (h.SUPPORTED, h.REQUIRE, h.SESSION_EXPIRES)
 FAILURE_RESPONSE: Final = (h.MIN_SE, h.RETRY_AFTER)
 
+_EVER_CROSSING: Final = frozenset(INVITE_REQUEST + PROVISIONAL_RESPONSE + SUCCESS_RESPONSE + FAILURE_RESPONSE)
+
 # Requests within a dialog, by method.
 DIALOG_REQUEST: Final[dict[str, tuple[int, ...]]] = {
     "INVITE": INVITE_REQUEST,
@@ -85,7 +87,8 @@ def build_request(
     Raises LeakStopped.
     """
     lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    _check(party, lines, body, content_type)
+    if lines:
+        _check(party, lines, body, content_type)
     return render(start_line, own + lines, body)
 
 
@@ -101,7 +104,8 @@ def build_response(
 ) -> bytes:
     """A response for `party`; the reason phrase is ours. Raises LeakStopped."""
     lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    _check(party, lines, body, content_type)
+    if lines:
+        _check(party, lines, body, content_type)
     return head.build(status, to_tag, own + lines, body)
 
 
@@ -122,7 +126,9 @@ def crossing_lines(message: Message, allowed: tuple[int, ...], receiver: PeerSet
 
     Raises RemoteSipError when an allowed field is malformed. A passed one with a control character stays behind.
     """
-    lines = [row for header in allowed if header in message.ids and (row := _written(header, message))]
+    lines: list[str] = []
+    if not _EVER_CROSSING.isdisjoint(message.ids):
+        lines = [row for header in allowed if header in message.ids and (row := _written(header, message))]
     for name in receiver.pass_headers:
         lines.extend(f"{name}: {value}" for value in message.named(name) if not _UNPRINTABLE.search(value))
     return lines
@@ -147,6 +153,8 @@ def _written(header: int, message: Message) -> str:
 
 def unsupported_options(message: Message) -> list[str]:
     """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
+    if h.REQUIRE not in message.ids and h.PROXY_REQUIRE not in message.ids:
+        return []
     tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
     return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
 

@@ -7,8 +7,9 @@ from engine.core.settings import CallerSource, NumberFormat, PeerSettings, Targe
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
+from sipstack.grammar import USUAL_CONTACT
 from sipstack.message import Message
-from sipstack.uri import SipUri, TelUri, Uri, parse_name_addr, parse_uri
+from sipstack.uri import PORT_LIMIT, SipUri, TelUri, Uri, parse_name_addr, parse_uri
 
 
 def number_of(uri: Uri | None, number_format: NumberFormat) -> Dialled:
@@ -30,6 +31,8 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
     asserted = request.values(h.P_ASSERTED_IDENTITY) if peer.trusted else []
     if peer.caller is CallerSource.FROM or (peer.caller is CallerSource.PAI_OR_FROM and not asserted):
         return _number_in(request.value(h.FROM) or "", peer)
+    if len(asserted) == 1 and "," not in asserted[0]:
+        return _number_in(asserted[0], peer)
     found = UNKNOWN
     for value in [value for row in asserted for value in split_list(row)]:
         number = _number_in(value, peer)
@@ -42,6 +45,9 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
 
 
 def _number_in(value: str, peer: PeerSettings) -> Dialled:
+    match = USUAL_CONTACT.fullmatch(value)
+    if match is not None and int(match[4] or 0) < PORT_LIMIT:
+        return read_number(match[2], peer.number_format)
     try:
         return number_of(parse_uri(parse_name_addr(value).uri), peer.number_format)
     except RemoteSipError:

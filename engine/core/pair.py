@@ -41,7 +41,7 @@ class PairSide:
     writes the descriptions that reach this party. `flow` is where its messages came from or were first sent to.
     """
 
-    __slots__ = ("dialog", "flow", "origin", "party", "seqs")
+    __slots__ = ("_hop", "_hop_flow", "dialog", "flow", "origin", "party", "seqs")
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
         self.dialog = dialog
@@ -49,10 +49,16 @@ class PairSide:
         self.flow = flow
         self.origin = origin
         self.seqs: dict[int, int] = {}
+        self._hop = ""  # the URI that `_hop_flow` was found for
+        self._hop_flow = flow
 
     def next_flow(self) -> Flow:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""
-        return flow_to(self.dialog.next_hop(), self.flow)
+        hop = self.dialog.next_hop()
+        if hop != self._hop:
+            self._hop_flow = flow_to(hop, self.flow)
+            self._hop = hop
+        return self._hop_flow
 
     def accepts(self, context: CoreContext, flow: Flow) -> bool:
         """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set."""

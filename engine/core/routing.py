@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
-from engine.core.settings import CoreSettings, PeerSettings, TargetSettings
+from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from sipstack.events import Flow
 from sipstack.uri import SipUri, parse_uri
 
@@ -32,6 +32,17 @@ class Hop:
 
 
 @final
+class Source:
+    """One entry of a peer's `match`, as configured."""
+
+    __slots__ = ("entry", "peer")
+
+    def __init__(self, entry: str, peer: PeerSettings) -> None:
+        self.entry = entry
+        self.peer = peer
+
+
+@final
 class Routing:
     """The peers and routes of one configuration."""
 
@@ -39,14 +50,14 @@ class Routing:
 
     def __init__(self, settings: CoreSettings) -> None:
         self._peers = {peer.name: peer for peer in settings.peers}
-        self._routes = [(re.compile(route.called, re.ASCII), route.peers) for route in settings.routes]
-        self._by_source: dict[tuple[str, int], PeerSettings] = {}
-        self._by_address: dict[str, PeerSettings] = {}
-        self._by_network: list[tuple[IPv4Network | IPv6Network, PeerSettings]] = []
+        self._routes = [(re.compile(route.called, re.ASCII), route) for route in settings.routes]
+        self._by_source: dict[tuple[str, int], Source] = {}
+        self._by_address: dict[str, Source] = {}
+        self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
         self._remembered: dict[tuple[str, int], PeerSettings | None] = {}
         for peer in settings.peers:
             for entry in peer.match:
-                self._add_source(entry, peer)
+                self._add_source(Source(entry, peer))
         self._by_network.sort(key=lambda pair: pair[0].prefixlen, reverse=True)
 
     def peer_of(self, host: str, port: int) -> PeerSettings | None:
@@ -54,7 +65,8 @@ class Routing:
         source = (host, port)
         if source in self._remembered:
             return self._remembered[source]
-        peer = self._most_specific(address_of(host), port)
+        found = self.source_of(host, port)
+        peer = None if found is None else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
         self._remembered[source] = peer
@@ -62,32 +74,41 @@ class Routing:
 
     def hops(self, called: str) -> list[Hop]:
         """The targets for a canonical national number, in failover order: the first route that matches; [] for none."""
-        for pattern, names in self._routes:
-            if pattern.search(called):
-                return [Hop(self._peers[name], target) for name in names for target in self._peers[name].targets]
-        return []
+        route = self.route_of(called)
+        if route is None:
+            return []
+        return [Hop(self._peers[name], target) for name in route.peers for target in self._peers[name].targets]
 
-    def _add_source(self, entry: str, peer: PeerSettings) -> None:
+    def route_of(self, called: str) -> RouteSettings | None:
+        """The first route that matches a canonical national number."""
+        for pattern, route in self._routes:
+            if pattern.search(called):
+                return route
+        return None
+
+    def _add_source(self, source: Source) -> None:
+        entry = source.entry
         if "/" in entry:
-            self._by_network.append((ip_network(entry, strict=False), peer))
+            self._by_network.append((ip_network(entry, strict=False), source))
             return
         host, _, port = entry.rpartition(":")
         if (entry.startswith("[") and not entry.endswith("]")) or entry.count(":") == 1:
-            self._by_source[(_canonical(host), int(port))] = peer
+            self._by_source[(_canonical(host), int(port))] = source
         else:
-            self._by_address[_canonical(entry)] = peer
+            self._by_address[_canonical(entry)] = source
 
-    def _most_specific(self, address: IPv4Address | IPv6Address | None, port: int) -> PeerSettings | None:
-        """The peer of an address with its port, of the address, or of the smallest network around it."""
+    def source_of(self, host: str, port: int) -> Source | None:
+        """The entry that a source falls under: its address with the port, its address, or the smallest network."""
+        address = address_of(host)
         if address is None:
             return None
         host = str(address)
         known = self._by_source.get((host, port)) or self._by_address.get(host)
         if known is not None:
             return known
-        for network, peer in self._by_network:
+        for network, source in self._by_network:
             if address.version == network.version and address in network:
-                return peer
+                return source
         return None
 
 
@@ -120,10 +141,15 @@ def flow_to(uri: str, fallback: Flow) -> Flow:
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         return fallback
-    address = address_of(parsed.host)
-    if address is None or not _may_send_to(address, address_of(fallback.host)):
-        return fallback
-    return Flow(fallback.transport, str(address), parsed.port or 5060)
+    host = _reachable(parsed.host, fallback.host)
+    return Flow(fallback.transport, host, parsed.port or 5060) if host else fallback
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
+def _reachable(host: str, near: str) -> str:
+    """The address that `host` is, when a party that was seen at `near` may send us there; else ""."""
+    address = address_of(host)
+    return "" if address is None or not _may_send_to(address, address_of(near)) else str(address)
 
 
 def _may_send_to(address: IPv4Address | IPv6Address, near: IPv4Address | IPv6Address | None) -> bool:

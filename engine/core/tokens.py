@@ -17,6 +17,7 @@ BRANCH_LETTERS: Final = 16  # 80 bits (RFC 3261 §8.1.1.7 asks for uniqueness, c
 TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
 CALL_ID_LETTERS: Final = 20  # 100 bits
 _POOL_BYTES: Final = 4096
+_NUMBER_POOL_BYTES: Final = 3 * 256
 
 # Numbers of ours have nine digits, the first a 2, for as long as they can count (24 random bits, then 83 million
 # steps). Shorter real numbers count as whole words only, no real number of nine digits begins with 2, and longer ones
@@ -28,12 +29,14 @@ _FIRST_NUMBER: Final = 200_000_000
 class TokenSource:
     """Draws from `random_bytes(count)` a pool at a time: one system call for some hundred tokens."""
 
-    __slots__ = ("_place", "_pool", "_random_bytes")
+    __slots__ = ("_digits", "_digits_place", "_place", "_pool", "_random_bytes")
 
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         self._random_bytes = random_bytes
         self._pool = ""
         self._place = 0
+        self._digits = b""
+        self._digits_place = 0
 
     def letters(self, count: int) -> str:
         """A token of `count` letters."""
@@ -58,7 +61,12 @@ class TokenSource:
 
     def first_cseq(self) -> int:
         """A random start for the sequence numbers of one dialog."""
-        return _FIRST_NUMBER + int.from_bytes(self._random_bytes(3), "big")
+        place = self._digits_place
+        if place + 3 > len(self._digits):
+            self._digits = self._random_bytes(_NUMBER_POOL_BYTES)
+            place = 0
+        self._digits_place = place + 3
+        return _FIRST_NUMBER + int.from_bytes(self._digits[place : place + 3], "big")
 
     def session_id(self) -> int:
         """A session id for an SDP origin, and the start of its versions."""

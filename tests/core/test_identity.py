@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core import identity
 from engine.core.identity import caller_of, number_of, presented_uri, request_uri_for, to_value_for
 from engine.core.numbers import Dialled, DialledKind
 from engine.core.settings import CallerSource, NumberFormat, PeerSettings, TargetSettings
@@ -290,3 +293,21 @@ def test_x_is_presented_with_fifteen_digits_and_nothing_more(number_format: Numb
         assert isinstance(uri, TelUri) and value == f"<tel:{X};phone-context=+86>"
     else:
         assert isinstance(uri, SipUri) and value == f"<sip:{X}@veil.example>"
+
+
+@given(
+    st.sampled_from(["<", "", ' "A" <', "<<"]),
+    st.sampled_from(["sip:", "sips:", "tel:", "SIP:"]),
+    st.sampled_from([A, "+86" + A, "86" + A, "0" + A, X, "", "a", "138-0013-8000", "%31" + A[1:], A + ";x=1"]),
+    st.sampled_from(["@h", "@192.0.2.1:5060", "@h:65536", "@h:0", "@", "", "@h;user=phone", "@h;a=1;a=2", "@H"]),
+    st.sampled_from([">", "", ">;tag=1", "> "]),
+    st.sampled_from(list(NumberFormat)),
+)
+def test_the_usual_address_is_read_like_any_other(
+    front: str, scheme: str, user: str, rest: str, back: str, number_format: NumberFormat
+) -> None:
+    value = front + scheme + user + rest + back
+    peer = PeerSettings("p", ("192.0.2.1",), (), number_format)
+    short = identity._number_in(value, peer)
+    with patch.object(identity, "USUAL_CONTACT", re.compile(r"(?!)")):
+        assert short == identity._number_in(value, peer)

@@ -10,16 +10,28 @@ from typing import Any
 import pytest
 
 # Their asserts show values too: they are what most of these tests consist of.
-for _module in ("datagrams", "nodes", "privacy", "sippruns", "stories"):
+for _module in ("datagrams", "stories"):
     pytest.register_assert_rewrite(f"tests.e2e.{_module}")
 
-from tests.e2e.nodes import Node, Place, Places  # noqa: E402
-from tests.e2e.sippruns import SIPP, Sipp  # noqa: E402
+from scenarios.rig.node import Node  # noqa: E402
+from scenarios.rig.place import Place, Places  # noqa: E402
+from scenarios.rig.sipp import Sipp  # noqa: E402
+from scenarios.rig.story import STORIES  # noqa: E402
+from tests.e2e.stories import put_away  # noqa: E402
 
-_PLACES = Places(os.environ.get("PYTEST_XDIST_WORKER", "master"))
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
+_PLACES = Places(100 + int(_WORKER.removeprefix("gw")) % 100)
+
+_OWN = Path(__file__).with_name("sipp")  # files that are no story: for nodes that are killed
 
 NodeFactory = Callable[..., Node]
 SippFactory = Callable[..., Sipp]
+
+
+@pytest.fixture(scope="session")
+def places() -> Places:
+    """Where addresses come from, for tests that take several."""
+    return _PLACES
 
 
 @pytest.fixture
@@ -45,18 +57,17 @@ def make_node(place: Place, tmp_path: Path) -> Iterator[NodeFactory]:
 
     yield make
     for node in nodes:
-        node.close()
+        put_away(node)
 
 
 @pytest.fixture
 def sipp(tmp_path: Path) -> Iterator[SippFactory]:
-    """Starts SIPp with a scenario file of tests/e2e/sipp."""
-    if not Path(SIPP).exists():
-        pytest.fail("SIPp is missing: apt-get install sip-tester")
+    """Starts SIPp with a file of scenarios/, such as "answered/uac", or with one of tests/e2e/sipp."""
     runs: list[Sipp] = []
 
     def run(scenario: str, host: str, **settings: Any) -> Sipp:
-        runs.append(Sipp(tmp_path, scenario, host, **settings))
+        folder = STORIES if "/" in scenario else _OWN
+        runs.append(Sipp(tmp_path, folder / f"{scenario}.xml", host, **settings))
         return runs[-1].start()
 
     yield run
