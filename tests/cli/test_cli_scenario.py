@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.rig.sipp import read_trace
 from tests.cli.commands import Done, Run, ended, process
-from tests.e2e.sippruns import SCENARIOS, read_trace
+from tests.e2e.stories import file_of
 from tests.scenario.scenes import document, recv, send
 from tests.sipstack.endpoint_rig import own_address
 
@@ -76,7 +77,7 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
 
 
 def test_two_of_them_talk(run: Run, tmp_path: Path, host: str) -> None:
-    callee = process("scenario", "play", SCENARIOS / "uas_answers.xml", "-i", host, "-p", 5060, "-m", 2, "-timeout",
+    callee = process("scenario", "play", file_of("answered/uas"), "-i", host, "-p", 5060, "-m", 2, "-timeout",
                      "20s", "-trace_msg", "-message_file", tmp_path / "uas.log", "--json")  # fmt: skip
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:  # answered once it listens, and no call
         probe.bind((host, 0))
@@ -92,7 +93,7 @@ def test_two_of_them_talk(run: Run, tmp_path: Path, host: str) -> None:
             except TimeoutError:
                 listens = True
     trace = tmp_path / "uac.log"
-    done = run("scenario", "play", SCENARIOS / "uac_ends.xml", f"{host}:5060", "-i", host, "-p", 0, "-m", 2, "-r", 100,
+    done = run("scenario", "play", file_of("answered/uac"), f"{host}:5060", "-i", host, "-p", 0, "-m", 2, "-r", 100,
                "-inf", rows(tmp_path), "-d", "20ms", "-timeout", 20, "-trace_msg", "-message_file", trace)  # fmt: skip
     assert (done.status, done.told) == (0, [])
     assert done.out.splitlines()[:3] == ["exit_code        0", "successful       2", "failed           0"]

@@ -16,13 +16,10 @@ for _module in ("datagrams", "stories"):
 from scenarios.rig.node import Node  # noqa: E402
 from scenarios.rig.place import Place, Places  # noqa: E402
 from scenarios.rig.sipp import Sipp  # noqa: E402
-from scenarios.rig.story import STORIES  # noqa: E402
-from tests.e2e.stories import put_away  # noqa: E402
+from tests.e2e.stories import file_of, put_away  # noqa: E402
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
 _PLACES = Places(100 + int(_WORKER.removeprefix("gw")) % 100)
-
-_OWN = Path(__file__).with_name("sipp")  # files that are no story: for nodes that are killed
 
 NodeFactory = Callable[..., Node]
 SippFactory = Callable[..., Sipp]
@@ -62,12 +59,11 @@ def make_node(place: Place, tmp_path: Path) -> Iterator[NodeFactory]:
 
 @pytest.fixture
 def sipp(tmp_path: Path) -> Iterator[SippFactory]:
-    """Starts SIPp with a file of scenarios/, such as "answered/uac", or with one of tests/e2e/sipp."""
+    """Starts SIPp with the file that `file_of` finds."""
     runs: list[Sipp] = []
 
     def run(scenario: str, host: str, **settings: Any) -> Sipp:
-        folder = STORIES if "/" in scenario else _OWN
-        runs.append(Sipp(tmp_path, folder / f"{scenario}.xml", host, **settings))
+        runs.append(Sipp(tmp_path, file_of(scenario), host, **settings))
         return runs[-1].start()
 
     yield run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from scenarios.rig.binding import BLOCK, Bound
@@ -10,12 +11,19 @@ from scenarios.rig.node import Node
 from scenarios.rig.privacy import Side, leaks
 from scenarios.rig.seen import Seen
 from scenarios.rig.stage import play
-from scenarios.rig.story import Story, read_story
+from scenarios.rig.story import STORIES, Story, read_story
 from scenarios.rig.told import Told
 
 ANSWERED: Final = read_story("answered")
 BINDING: Final = ANSWERED.binding[0]
 A, B, X = BINDING.a, BINDING.b, BINDING.x
+
+_NO_STORIES: Final = Path(__file__).with_name("sipp")
+
+
+def file_of(name: str) -> Path:
+    """The XML of one side: of a story, such as "answered/uac", or of tests/e2e/sipp, where lie those that are none."""
+    return (STORIES if "/" in name else _NO_STORIES) / f"{name}.xml"
 
 
 def tell(node: Node, story: Story = ANSWERED, **how: Any) -> Told:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from engine.store.binding_import import COLUMNS
-from tests.e2e.nodes import ROOT, Bound, Node, assert_sound
-from tests.e2e.sippruns import Counted
+from scenarios.rig.binding import Bound
+from scenarios.rig.engine import Counted
+from scenarios.rig.node import ROOT, Node, unsound
 from tests.e2e.stories import many
 
-ANSWERS, CALLS = "uas_answers", "uac_ends"  # what SIPp does on either side
+ANSWERS, CALLS = "answered/uas", "answered/uac"  # what SIPp does on either side
 
 CALLS_PER_S = 100
 CALLING = 3000  # bindings that calls go through, over and over
@@ -63,7 +64,7 @@ def import_beside_calls(make_node: Any, sipp: Any, place: Any, folder: Path, blo
     """Seconds that the import took. The calls begin before it and end after it."""
     node: Node = make_node()
     prefixes = [f"7001000{number:04}" for number in range(blocks)]
-    with (node.folder / "inventory.toml").open("a") as inventory:
+    with node.inventory.open("a") as inventory:
         inventory.writelines(_BLOCK.format(prefix) for prefix in prefixes)
     calling = many(0, CALLING, "139")
     node.import_bindings(calling)
@@ -87,7 +88,7 @@ def import_beside_calls(make_node: Any, sipp: Any, place: Any, folder: Path, blo
     answering.end()
 
     status = node.status()
-    assert_sound(status["counters"])
+    assert unsound(status["counters"]) == {}
     assert (status["records"], status["calls"], status["spooled"]) == (counted.successful + 1, 0, 0)
     assert node.stop() == 0
     assert node.stderr == ""

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.rig.place import Place, is_free
+from scenarios.rig.seen import Seen
+from scenarios.rig.sipp import SIPP, Sipp
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player, PlayerSettings
 from sipstack.scenario.report import Exchanged
-from tests.e2e.nodes import Place, is_free
-from tests.e2e.sippruns import SCENARIOS, SIPP, Seen, Sipp
+from tests.e2e.stories import file_of
 from tests.scenario.scenes import ANSWER_HEAD, HEAD, document, recv, send
 from tests.scenario.test_player import PAIRS, ROWS
 
@@ -44,7 +46,7 @@ async def test_our_caller_against_sipp(sipp: SippFactory, place: Place, caller: 
     settings = PlayerSettings(
         place.caller, 0, place.callee, 5060, rows=ROWS, max_calls=CALLS, rate=50, pause_ms=30, timeout_s=20
     )
-    player = Player(load_scenario(SCENARIOS / f"{caller}.xml"), settings, seen.append)
+    player = Player(load_scenario(file_of(caller)), settings, seen.append)
     await player.open()
     report = await player.run()
     assert (report.exit_code, report.successful, report.unexpected, report.failures) == (0, CALLS, 0, [])
@@ -56,7 +58,7 @@ async def test_our_caller_against_sipp(sipp: SippFactory, place: Place, caller: 
 async def test_our_callee_against_sipp(sipp: SippFactory, place: Place, caller: str, callee: str) -> None:
     seen: list[Exchanged] = []
     settings = PlayerSettings(place.callee, 5060, max_calls=CALLS, pause_ms=30, timeout_s=20)
-    player = Player(load_scenario(SCENARIOS / f"{callee}.xml"), settings, seen.append)
+    player = Player(load_scenario(file_of(callee)), settings, seen.append)
     await player.open()
     running = asyncio.ensure_future(player.run())
     started = await asyncio.to_thread(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sipstack.scenario import call as call_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.received import Received, route_set
+from tests.e2e.stories import file_of
 from tests.scenario.scenes import Clocked, message, recv, request, response, scenario, send
 
 EREG = '<action><ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" check_it="true" assign_to="n"/></action>'
@@ -442,10 +443,12 @@ MESSAGES = st.one_of(
 )
 
 
-@given(st.lists(MESSAGES, max_size=8), st.sampled_from(["uac_ends", "uas_answers", "uac_holds", "uas_ends"]))
+@given(
+    st.lists(MESSAGES, max_size=8),
+    st.sampled_from(["answered/uac", "answered/uas", "hold-by-caller/uac", "ended-by-callee/uas"]),
+)
 def test_whatever_comes_a_call_stays_a_call(heard: list[Received], name: str) -> None:
-    path = Path(__file__).parent.parent / "e2e" / "sipp" / f"{name}.xml"
-    call = Clocked(load_scenario(path), ("1", "2"), pause_s=0.1)
+    call = Clocked(load_scenario(file_of(name)), ("1", "2"), pause_s=0.1)
     for one in heard:
         if not call.call.has_ended:
             call.hears(one)

@@ -12,24 +12,24 @@ from typing import Any
 
 import pytest
 
+from scenarios.rig.sipp import read_trace
 from sipstack.scenario import player as player_module
 from sipstack.scenario.injection import read_rows
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, ScenarioError, SettingsError
 from sipstack.scenario.player import Player, PlayerSettings
 from sipstack.scenario.report import Exchanged, Report, TraceFile
-from tests.e2e.sippruns import SCENARIOS, read_trace
+from tests.e2e.stories import file_of
 from tests.scenario.scenes import recv, request, scenario, send
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, own_address, raw_socket
 
 WAIT_S = 20.0
 ROWS = [["13900139000", "13800138000"]]
+TWO_SIDED = ("answered", "ended-by-callee", "cancelled", "busy", "rejected", "hold-by-caller", "hold-by-callee",
+             "update", "info", "message", "late-offer")  # fmt: skip
 PAIRS = [
-    ("uac_ends", "uas_answers"), ("uac_is_ended", "uas_ends"), ("uac_cancels", "uas_rings"),
-    ("uac_refused", "uas_is_busy"), ("uac_refused", "uas_declines"), ("uac_holds", "uas_is_held"),
-    ("uac_updates", "uas_is_updated"), ("uac_presses_key", "uas_gets_key"), ("uac_message", "uas_message"),
-    ("uac_message", "uas_message_slowly"), ("uac_offers_late", "uas_answers"),
-    ("uac_through_kills", "uas_through_kills"), ("uac_message_through_kills", "uas_message"),
+    *((f"{story}/uac", f"{story}/uas") for story in TWO_SIDED), ("message/uac", "uas_message_slowly"),
+    ("uac_through_kills", "uas_through_kills"), ("uac_message_through_kills", "message/uas"),
 ]  # fmt: skip
 
 
@@ -73,8 +73,8 @@ async def both(first: Player, second: Player) -> tuple[Report, Report]:
 
 @pytest.mark.parametrize(("caller", "callee"), PAIRS)
 async def test_the_files_of_the_calls_through_a_node_play(opened: Open, caller: str, callee: str) -> None:
-    uas = await opened(load_scenario(SCENARIOS / f"{callee}.xml"), max_calls=3)
-    uac = await opened(load_scenario(SCENARIOS / f"{caller}.xml"), uas, rows=ROWS, max_calls=3, rate=100, pause_ms=20)
+    uas = await opened(load_scenario(file_of(callee)), max_calls=3)
+    uac = await opened(load_scenario(file_of(caller)), uas, rows=ROWS, max_calls=3, rate=100, pause_ms=20)
     for report in await both(uas, uac):
         assert (report.exit_code, report.successful, report.failed) == (0, 3, 0)
         assert (report.unexpected, report.retransmissions, report.out_of_call, report.shed) == (0, 0, 0, 0)
@@ -83,8 +83,8 @@ async def test_the_files_of_the_calls_through_a_node_play(opened: Open, caller: 
 async def test_both_sides_see_the_same_datagrams(opened: Open) -> None:
     there: Seen = []
     here: Seen = []
-    uas = await opened(load_scenario(SCENARIOS / "uas_answers.xml"), seen=there)
-    uac = await opened(load_scenario(SCENARIOS / "uac_ends.xml"), uas, seen=here, rows=ROWS)
+    uas = await opened(load_scenario(file_of("answered/uas")), seen=there)
+    uac = await opened(load_scenario(file_of("answered/uac")), uas, seen=here, rows=ROWS)
     await both(uas, uac)
     assert ladder(here) == ["-> INVITE", "<- 100", "<- 180", "<- 200", "-> ACK", "-> BYE", "<- 200"]
     assert [(not one.is_sent, one.data) for one in here] == [(one.is_sent, one.data) for one in there]
@@ -115,9 +115,9 @@ async def test_what_stands_in_a_message(opened: Open, tmp_path: Path, host: str)
 
 @NEEDS_IPV6
 async def test_a_call_over_ipv6(opened: Open) -> None:
-    uas = await opened(load_scenario(SCENARIOS / "uas_answers.xml"), local_ip="::1")
+    uas = await opened(load_scenario(file_of("answered/uas")), local_ip="::1")
     seen: Seen = []
-    uac = await opened(load_scenario(SCENARIOS / "uac_ends.xml"), uas, seen, local_ip="::1", remote_ip="::1", rows=ROWS)
+    uac = await opened(load_scenario(file_of("answered/uac")), uas, seen, local_ip="::1", remote_ip="::1", rows=ROWS)
     assert [report.exit_code for report in await both(uas, uac)] == [0, 0]
     invite = seen[0].data.decode()
     assert f"Via: SIP/2.0/UDP [::1]:{uac.local_port};" in invite
@@ -328,8 +328,8 @@ async def test_a_way_that_is_closed_fails_nobody_else(opened: Open, tmp_path: Pa
 
 async def test_the_trace_is_read_by_what_reads_sipps(opened: Open, tmp_path: Path) -> None:
     seen: Seen = []
-    uas = await opened(load_scenario(SCENARIOS / "uas_answers.xml"), seen=seen)
-    uac = await opened(load_scenario(SCENARIOS / "uac_ends.xml"), uas, rows=ROWS)
+    uas = await opened(load_scenario(file_of("answered/uas")), seen=seen)
+    uac = await opened(load_scenario(file_of("answered/uac")), uas, rows=ROWS)
     await both(uas, uac)
     with TraceFile(tmp_path / "trace") as trace:
         for one in seen:
