@@ -19,6 +19,7 @@ import argparse
 import fcntl
 import json
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with _alone():
             return int(options.work(options))
-    except RigError as error:
+    except (RigError, OSError, sqlite3.Error) as error:
         _tell(str(error))
         return 1
 

@@ -13,12 +13,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from bench.rig.systems import RigError
+from bench.rig.systems import RigError, Tell
 from bench.rig.tools import kamailio_modules
 
 RIG: Final = Path(__file__).parent
@@ -29,7 +28,6 @@ MAX_BINDINGS: Final = BLOCKS * 10_000  # a block of 11 digits holds 10,000 numbe
 SIPP_ROWS: Final = 50_000  # bindings that are called, in random order
 
 Row = tuple[str, str, str]  # X, A, B
-Tell = Callable[[str], None]
 
 _INVENTORY_HEAD: Final = """
 [[app_platform]]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from bench.rig.load import Load, place
-from bench.rig.systems import System, running
-
-Tell = Callable[[str], None]
+from bench.rig.systems import System, Tell, running
 
 LATE_S: Final = 6.0
 NARROW: Final = 0.08  # where the search ends, as a part of the rate

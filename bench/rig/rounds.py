@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from bench.rig.load import Load, place
-from bench.rig.systems import System, running
-
-Tell = Callable[[str], None]
+from bench.rig.systems import System, Tell, running
 
 
 @dataclass(frozen=True)

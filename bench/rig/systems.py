@@ -28,6 +28,8 @@ READY_S: Final = 60.0
 STOP_S: Final = 10.0
 RECORDS_S: Final = 3.0  # how long records may come after the last call
 
+Tell = Callable[[str], None]  # takes one line about the progress
+
 _KAMAILIO_TABLES: Final = """
     PRAGMA journal_mode = WAL;
     CREATE TABLE version (table_name VARCHAR(32) PRIMARY KEY, table_version INTEGER);

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from bench.rig.rounds import Plan, Spread, Turn, ratio, spread
@@ -16,6 +21,7 @@ _MARK: Final = " !"  # behind the name of a system whose row does not count
 
 def print_table(turns: Turns, plan: Plan) -> None:
     """Prints the table, and under it why a marked row does not count."""
+    print(where())
     print(
         f"{plan.rounds} rounds of {plan.calls} {plan.job}s at {plan.rate}/s; medians of the rounds (smallest..largest)"
     )
@@ -27,6 +33,14 @@ def print_table(turns: Turns, plan: Plan) -> None:
         print(f"{name}: {SYSTEMS[name].title}")
     for fault in faults(turns):
         print(f"! {fault}")
+
+
+def where() -> str:
+    """Day and machine: without them a figure says nothing."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = model[1] if model else platform.machine()
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {processor}, {platform.release()}, {python}"
 
 
 def faults(turns: Turns) -> list[str]:
@@ -50,7 +64,7 @@ def as_object(turns: Turns, plan: Plan) -> dict[str, object]:
             "to_kamailio": asdict(ratio(done, turns[KAMAILIO.name])),
             "turns": [{**asdict(turn.load), "placed": turn.placed, "records": turn.records} for turn in done],
         }
-    return {**asdict(plan), "systems": systems, "faults": faults(turns)}
+    return {"where": where(), **asdict(plan), "systems": systems, "faults": faults(turns)}
 
 
 # -- the columns -------------------------------------------------------------------------------------------------------
