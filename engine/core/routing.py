@@ -19,27 +19,29 @@ _MAX_REMEMBERED_SOURCES: Final = 4096
 class Hop:
     """One place to try: a target of a peer."""
 
-    __slots__ = ("peer", "target")
+    __slots__ = ("flow", "peer", "target")
 
     def __init__(self, peer: PeerSettings, target: TargetSettings) -> None:
-        self.peer = peer
-        self.target = target
-
-    @property
-    def flow(self) -> Flow:
-        """Where requests to this target are sent."""
-        return Flow("UDP", self.target.host, self.target.port)
+        self.peer: Final = peer
+        self.target: Final = target
+        self.flow: Final = Flow("UDP", target.host, target.port)  # where requests to this target are sent
 
 
 @final
 class Routing:
     """The peers and routes of one configuration."""
 
-    __slots__ = ("_by_address", "_by_network", "_by_source", "_peers", "_remembered", "_routes")
+    __slots__ = ("_by_address", "_by_network", "_by_source", "_remembered", "_routes")
 
     def __init__(self, settings: CoreSettings) -> None:
-        self._peers = {peer.name: peer for peer in settings.peers}
-        self._routes = [(re.compile(route.called, re.ASCII), route.peers) for route in settings.routes]
+        peers = {peer.name: peer for peer in settings.peers}
+        self._routes = [
+            (
+                re.compile(route.called, re.ASCII),
+                [Hop(peers[name], target) for name in route.peers for target in peers[name].targets],
+            )
+            for route in settings.routes
+        ]
         self._by_source: dict[tuple[str, int], PeerSettings] = {}
         self._by_address: dict[str, PeerSettings] = {}
         self._by_network: list[tuple[IPv4Network | IPv6Network, PeerSettings]] = []
@@ -61,10 +63,13 @@ class Routing:
         return peer
 
     def hops(self, called: str) -> list[Hop]:
-        """The targets for a canonical national number, in failover order: the first route that matches; [] for none."""
-        for pattern, names in self._routes:
+        """The targets for a canonical national number, in failover order: the first route that matches; [] for none.
+
+        The list is the route's own: it is read, never changed.
+        """
+        for pattern, hops in self._routes:
             if pattern.search(called):
-                return [Hop(self._peers[name], target) for name in names for target in self._peers[name].targets]
+                return hops
         return []
 
     def _add_source(self, entry: str, peer: PeerSettings) -> None:
