@@ -15,6 +15,7 @@ from sipstack.uri import Uri
 ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
 
+_BLANK: Final = " \t"
 _BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 
@@ -112,8 +113,10 @@ class Message:
 
     def line(self, header: int) -> str:
         """The first row of a field with its name written canonically; "" when there is none."""
-        value = self.value(header)
-        return "" if value is None else f"{CANONICAL[header]}: {value}"
+        ids = self.ids
+        if header not in ids:
+            return ""
+        return f"{CANONICAL[header]}: {self.lines[ids.index(header)].partition(':')[2].strip(_BLANK)}"
 
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
@@ -122,10 +125,13 @@ class Message:
 
     def via_lines(self, source_host: str, source_port: int) -> list[str]:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""
-        rows = self.values(VIA)
         via = self.top_via
-        if via is not None:
-            rows[0] = via.with_source(source_host, source_port) + via.rest
+        first = "" if via is None else via.with_source(source_host, source_port) + via.rest
+        if first and self.ids.count(VIA) == 1:
+            return [f"Via: {first}"]
+        rows = self.values(VIA)
+        if first:
+            rows[0] = first
         return [f"Via: {row}" for row in rows]
 
     def start_line(self) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
-from sipstack.grammar import CALL_ID, CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
+from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
@@ -134,6 +134,8 @@ def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
     if line[7:8] == " " and _is_sip_2(line[:7]):
         status, _, reason = line[8:].partition(" ")
+        if status in _STATUSES:
+            return "", _STATUSES[status], reason
         if len(status) != 3:
             raise RemoteSipError("status line is malformed")
         code = parse_number(status, 700, "status code")
@@ -143,11 +145,14 @@ def _start_line(line: str) -> tuple[str, int, str]:
     parts = line.split(" ")
     if len(parts) != 3 or (parts[0] not in USUAL_METHODS and TOKEN.fullmatch(parts[0]) is None):
         raise RemoteSipError("request line is malformed")
-    if not _is_sip_2(parts[2]):
+    if parts[2] != "SIP/2.0" and not _is_sip_2(parts[2]):
         raise RemoteSipError("version is not SIP/2.0", 505 if parts[2][:4].upper() == "SIP/" else 400)
     if len(parts[1]) > MAX_URI_CHARS:
         raise RemoteSipError("Request-URI is too long", 414)
     return parts[1], 0, ""
+
+
+_STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
 def _is_sip_2(text: str) -> bool:
@@ -168,7 +173,7 @@ def _read_keys(message: Message, first: dict[int, str]) -> None:
     message.top_via = parse_top_via(via.strip(" \t"))
     message.from_tag = _tag(sender.strip(" \t"))
     message.to_tag = _tag(recipient.strip(" \t"))
-    if not (call_id.isalnum() and call_id.isascii()) and CALL_ID.fullmatch(call_id) is None:
+    if not call_id or " " in call_id or not (call_id.isascii() and call_id.isprintable()):  # visible ASCII
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
     message.cseq, method = parse_cseq(cseq.strip(" \t"))

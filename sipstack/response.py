@@ -51,7 +51,7 @@ REASON_PHRASES: Final[dict[int, str]] = {
 
 def reason_phrase(status: int) -> str:
     """Our phrase for a status code: a peer's own words never cross."""
-    return REASON_PHRASES.get(status) or _BY_CLASS[status // 100]
+    return REASON_PHRASES[status] if status in REASON_PHRASES else _BY_CLASS[status // 100]
 
 
 _BY_CLASS: Final = {

@@ -28,6 +28,8 @@ def media_type(message: Message) -> str:
     value = message.value(h.CONTENT_TYPE)
     if value is None or not message.body:
         return ""
+    if value == SDP_TYPE:
+        return SDP_TYPE
     return value.partition(";")[0].strip(" \t").lower()
 
 
@@ -111,11 +113,12 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     """What crosses behind s=. No line is judged by the other party's number: what stays behind tells nothing of it."""
     kept: list[bytes] = []
     hosts: list[bytes] | None = None
-    for kind, line in zip(description.kinds, description.lines, strict=True):
+    for line in description.lines:
+        if line in _HARMLESS:
+            kept.append(line)
+            continue
+        kind = line[:2]
         if kind == b"a=":
-            if line in _HARMLESS:
-                kept.append(line)
-                continue
             name = line[2:].partition(b":")[0]
             if name in _NEVER_CROSS or _has_long_number(line, name):
                 continue
@@ -141,9 +144,17 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     return kept
 
 
-# Attributes seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
+# Lines seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
 _MAX_HARMLESS: Final = 1024
-_HARMLESS: Final = {b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive", b"a=rtcp-mux", b"a=fmtp:101 0-15"}
+_HARMLESS: Final = {
+    b"t=0 0",
+    b"a=sendrecv",
+    b"a=sendonly",
+    b"a=recvonly",
+    b"a=inactive",
+    b"a=rtcp-mux",
+    b"a=fmtp:101 0-15",
+}
 
 
 def _has_long_number(line: bytes, name: bytes) -> bool:
