@@ -61,9 +61,7 @@ class Transaction(TimerOwner):
 
     def advance(self, event: int) -> int:
         """Makes the step that the table says and returns its action."""
-        table = self.table
-        action = table.action(self.state, event)
-        self.state = table.next_state(self.state, event)
+        self.state, action = self.table.move(self.state, event)
         return action
 
     def send(self, data: bytes) -> None:

@@ -54,8 +54,9 @@ class Routing:
     def peer_of(self, host: str, port: int) -> PeerSettings | None:
         """The peer that a source belongs to, the most specific entry winning; None for an unknown one."""
         source = (host, port)
-        if source in self._remembered:
-            return self._remembered[source]
+        remembered = self._remembered
+        if source in remembered:
+            return remembered[source]
         peer = self._most_specific(address_of(host), port)
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
