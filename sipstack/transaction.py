@@ -81,8 +81,9 @@ class Transaction(TimerOwner):
 
     def set_deadline(self, now: float, delay_s: float, code: int) -> None:
         """Replaces the timer that ends the present state."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        deadline = self._deadline
+        if deadline is not None:
+            deadline.cancel()
         self._deadline = self.context.wheel.set(now, delay_s, self, code)
 
     def leave(self) -> None:
