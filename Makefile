@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run check test long system
+.PHONY: help demo scenarios run check test interop long bench baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,19 +11,28 @@ BIN := $(VENV)/bin
 CANDIDATES := /usr/bin/python3 python3.11 python3.12 python3.13 python3.14 python3
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-# The one system package that the tests need: SIPp, the caller and callee that we did not write.
-SYSTEM_PACKAGES := sip-tester
+# What the tests need: SIPp, the caller and callee that we did not write, and valgrind, which counts what a call executes.
+# Program:package.
+TEST_TOOLS := sipp:sip-tester valgrind:valgrind
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
-	@echo "make demo    places one call and one message through a node, prints what each side saw"
-	@echo "make test    everything: make check, then all tests"
-	@echo "make run     runs a node with configs/embedded.toml in the foreground"
-	@echo "make check   lint, types, architecture"
-	@echo "make long    the tests that are too long for every run"
+	@echo "make demo       places one call and one message through a node, prints what each side saw"
+	@echo "make scenarios  plays every story of scenarios/ and checks records and bytes"
+	@echo "make test       everything: make check, then all tests"
+	@echo "make run        runs a node with configs/embedded.toml in the foreground"
+	@echo "make check      lint, types, architecture"
+	@echo "make interop    calls through a Kamailio on the files of docs/peers"
+	@echo "make docs       writes what of docs/ comes from the code"
+	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
+	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
+	@echo "make long       the tests that are too long for every run"
 
 demo: $(VENV)/.ok
-	@$(BIN)/python scenarios/demo/demo.py
+	@$(BIN)/python -m scenarios.demo.demo
+
+scenarios: $(VENV)/.ok
+	@$(BIN)/python -m scenarios.play
 
 run: $(VENV)/.ok
 	@exec $(BIN)/veil700 --config configs/embedded.toml run
@@ -37,24 +46,45 @@ check: $(VENV)/.ok-dev
 
 test: system check
 	@echo "test: all but the long ones, then those that want the machine for themselves"
-	@$(BIN)/pytest -q -n auto -m "not long and not alone"
-	@$(BIN)/pytest -q -m alone tests/e2e
+	@$(BIN)/pytest -q -n auto -m "not long and not alone and not interop"
+	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
+
+interop: system $(VENV)/.ok-dev
+	@command -v kamailio >/dev/null || { echo "make interop needs Kamailio: apt-get install -y kamailio (Debian" \
+	  "starts it on port 5060: systemctl disable --now kamailio)" >&2; exit 2; }
+	@$(BIN)/pytest -q -m interop
+
+docs: $(VENV)/.ok-dev
+	@$(BIN)/python docs/generate.py
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"
-	@$(BIN)/pytest -q -n auto -m long --timeout 3600
+	@$(BIN)/pytest -q -n auto -m "long and not alone" --timeout 3600
+	@$(BIN)/pytest -q -m "long and alone" --timeout 3600 tests/e2e
 
-# A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
+baseline: system $(VENV)/.ok-dev
+	@$(BIN)/python -m bench.guard --write
+
+bench: $(VENV)/.ok
+	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)
+	@$(BIN)/python -m bench.live compare $(BENCH)
+
 system:
-	@command -v sipp >/dev/null && exit 0; \
-	if [ "$$(id -u)" != 0 ]; then \
-	  echo "the tests need SIPp: sudo apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2; fi; \
-	echo "installing $(SYSTEM_PACKAGES)"; \
-	said=$$({ for try in 1 2 3 4 5 6; do $(APT) update && break; sleep 10; done; \
-	  $(APT) -y --no-install-recommends install $(SYSTEM_PACKAGES); } 2>&1); \
-	command -v sipp >/dev/null && exit 0; \
-	echo "$$said" >&2; \
-	echo "cannot install SIPp, is there a network? apt-get install -y $(SYSTEM_PACKAGES)" >&2; exit 2
+	@$(call INSTALL,for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done,the tests)
+
+# $(1): a command that prints the packages that are missing, $(2): what needs them.
+# A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.
+define INSTALL
+missing=$$($(1)) && missing=$$(echo $$missing) || exit 2; [ -z "$$missing" ] && exit 0; \
+if [ "$$(id -u)" != 0 ]; then \
+  echo "missing for $(2): sudo apt-get install -y $$missing" >&2; exit 2; fi; \
+echo "installing $$missing"; \
+said=$$({ for try in 1 2 3 4 5 6; do $(APT) update && break; sleep 10; done; \
+  $(APT) -y --no-install-recommends install $$missing; } 2>&1); \
+[ -z "$$($(1))" ] && exit 0; \
+echo "$$said" >&2; \
+echo "cannot install what is missing for $(2), is there a network? apt-get install -y $$missing" >&2; exit 2
+endef
 
 # What the node needs; with `[dev]` what the checks and tests need too. The file .unfinished marks an environment whose
 # making was cut short: it is made again from nothing, as is one without pip or with too old an interpreter.

@@ -18,7 +18,7 @@ MAX_LINES: Final = 410
 # From the top down: a module may import what stands in its own row or in a lower one.
 TIERS: Final = (
     ("engine.main", "engine.cli"),
-    ("engine.api", "engine.console", "engine.control", "engine.runner"),
+    ("engine.api", "engine.console", "engine.control", "engine.explain", "engine.runner"),
     ("engine.store",),
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
@@ -50,9 +50,9 @@ IMPURE: Final = frozenset(
 IMPURE_BUILTINS: Final = frozenset(("input", "open", "print"))
 WALL_CLOCK: Final = frozenset(("now", "today", "utcnow"))
 
-# Costs memory in each process of the node, or start time: only the commands and the HTTP API may load these.
-HEAVY: Final = frozenset(("click", "fastapi", "rich", "starlette", "typer", "uvicorn"))
-HEAVY_ALLOWED: Final = ("engine.api", "engine.cli", "engine.console")
+# Costs memory in each process of the node, or start time: only the commands, the player and the HTTP API load these.
+HEAVY: Final = frozenset(("asyncio_dgram", "click", "defusedxml", "fastapi", "rich", "starlette", "typer", "uvicorn"))
+HEAVY_ALLOWED: Final = ("engine.api", "engine.cli", "engine.console", "sipstack.scenario")
 
 GPL: Final = frozenset(("pyvoip",))
 

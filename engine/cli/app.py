@@ -11,11 +11,12 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from engine.cli import bindings, cdr, node
+from engine.cli import bindings, cdr, explain, node, scenario
 from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
 from engine.store.errors import BindRefused, StoreError
+from sipstack.scenario.model import ScenarioError
 
 PROGRAM: Final = "veil700"
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
 )
-for part in (node, bindings, cdr):
+for part in (node, explain, bindings, cdr, scenario):
     part.add_to(app)
 
 
@@ -86,7 +87,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError | SystemExit):  # typer ends with SystemExit when the reader of a pipe left
         _mute_stdout()
         return FAILED
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | ScenarioError):
         tell(str(error))
         return USAGE
     if isinstance(error, UsageFault):

@@ -32,6 +32,24 @@ def nearest_line(lines: dict[Key, int], key: Key) -> int:
 
 
 @final
+class Places:
+    """Where the keys of one file stand, for those who tell which key decided something."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._lines = key_lines(text)
+
+    def of(self, *key: str | int, value: str = "") -> str:
+        """`veil.toml:12 peer.trusted = true`; of a key that the file leaves out the table around it, `by default`."""
+        what = ".".join(part for part in key if isinstance(part, str)) + (f" = {value}" if value else "")
+        if key in self._lines:
+            return f"{self._file}:{self._lines[key]} {what}"
+        while key and key not in self._lines:
+            key = key[:-1]
+        return f"{self._file}:{self._lines[key]} {what} by default" if key else f"{what} by default"
+
+
+@final
 class _Scan:
     """One walk over the text; `_at` is the position, `lines` what was found."""
 

@@ -41,7 +41,8 @@ def load(path: Path | None = None) -> Config:
     faults += cross_faults(data, path.parent)
     if config is None or faults:
         raise ConfigError("\n".join(_told(path, text, faults)))
-    config.place(path.absolute(), data_dir or Path(os.path.normpath(path.absolute().parent / config.node.data_dir)))
+    folder = data_dir or Path(os.path.normpath(path.absolute().parent / config.node.data_dir))
+    config.place(path.absolute(), folder, text)
     return config
 
 

@@ -1,7 +1,8 @@
 """The configuration as models: one class per table of the file, with unit and meaning under each key.
 
-Names, defaults and meaning are those of contract §4. `engine.config.loader` reads a file into `Config`; the core is
-given `Config.core_settings()` and never sees a model.
+`docs/generate.py` makes docs/configuration.md out of these texts, so they are written for the reader of that page:
+"Not yet:" says what of a key is known and refused. Names, defaults and meaning are those of contract §4.
+`engine.config.loader` reads a file into `Config`; the core is given `Config.core_settings()` and never sees a model.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from engine.config import values
+from engine.config.lines import Places
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
@@ -36,94 +38,102 @@ class Table(BaseModel):
 
 
 class Node(Table):
-    """`[node]`: who we are and where our data lies."""
+    """`[node]`: who the node is and where its data lies."""
 
     name: Name = "veil-1"
-    """Name of this node in records and logs; two nodes never share one."""
+    """Name of this node in records and logs: 1 to 64 of `A-Z a-z 0-9 . _ -`. Two nodes never share one."""
     domain: Annotated[str, AfterValidator(values.domain)] = "veil.example"
-    """Host part of From, To and P-Asserted-Identity in what we send."""
+    """Host part of From and P-Asserted-Identity in what the node sends with a 700 number."""
     data_dir: Annotated[str, Field(min_length=1)] = "var"
-    """Folder of bindings.db, records.db, key and control-0.sock, relative to the file."""
+    """Folder, made when missing: `bindings.db`, `records.db`, `key` (mode 0600), `control-0.sock`."""
     workers: Annotated[int, Field(ge=0, le=1024), AfterValidator(values.only(1))] = 1
-    """Number of SIP processes; 0 is one per core. Only 1 is built."""
+    """SIP processes; 0 is one per core. Not yet: only 1."""
 
 
 class Listen(Table):
-    """`[[listen]]`: a socket that takes SIP. One over UDP is built."""
+    """`[[listen]]`: where SIP comes in. Without any, one with the defaults. Not yet: more than one."""
 
     transport: Annotated[Literal["udp", "tcp", "tls"], AfterValidator(values.only("udp"))] = "udp"
-    """Transport protocol."""
+    """Transport protocol. Not yet: only `udp`."""
     address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:5060"
-    """address:port to bind; IPv6 as [::1]:5060."""
+    """address:port; IPv6 as `"[::1]:5060"`."""
     advertise: Annotated[str, AfterValidator(values.advertised)] | None = None
-    """host:port that stands in Via and Contact; the address itself when absent."""
+    """host:port that stands in Via and Contact when the world sees another address. Required when `address` is
+    `0.0.0.0` or `[::]`."""
     certificate: NotYet = None
-    """TLS certificate file (PEM)."""
+    """TLS certificate, PEM file. Not yet."""
     private_key: NotYet = None
-    """TLS key file (PEM)."""
+    """TLS key, PEM file. Not yet."""
     client_ca: NotYet = None
-    """File of the authorities (PEM) whose client certificates are accepted."""
+    """Authorities whose client certificates are accepted, PEM file. Not yet."""
 
 
 class Store(Table):
     """`[store]`: where bindings and records are kept."""
 
     url: Annotated[str, AfterValidator(values.store_url)] = "sqlite"
-    """`sqlite`: two files in data_dir."""
+    """`"sqlite"`: two files in `data_dir`. Not yet: anything else."""
 
 
 class Inventory(Table):
     """`[inventory]`: who holds which numbers."""
 
     file: Annotated[str, Field(min_length=1)] | None = None
-    """Inventory applied at each start, relative to the file."""
+    """Inventory that is applied at each start; it must exist. Its keys stand [below](#the-inventory-file)."""
 
 
 class Numbering(Table):
     """`[numbering]`: the numbering plan."""
 
     country_code: Annotated[str, AfterValidator(values.country_code), AfterValidator(values.only("86"))] = "86"
-    """ITU-T E.164 country code."""
+    """ITU-T E.164 country code. Not yet: only 86."""
     layout: Annotated[list[int], AfterValidator(values.layout), AfterValidator(values.only([3, 1, 7, 4]))] = [
         3,
         1,
         7,
         4,
     ]
-    """Digits of 700, operator, platform and user in a 700 number."""
+    """Digits of 700, operator, platform and user: 11 managed ones, 15 used. Not yet: any other."""
 
 
 class Peer(Table):
-    """`[[peer]]`: a trunk; who may send to us, and where we send."""
+    """`[[peer]]`: a trunk: who may send to the node, and where the node sends. A call or message from a source that
+    matches no peer gets no answer at all. A peer has `match`, `targets`, or both."""
 
     name: Name
-    """Name of the peer, for routes, records and logs."""
+    """Name of the peer, for routes, records and logs: 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     match: list[Annotated[str, AfterValidator(values.match_text)]] = []
-    """Sources of its requests: network, address or address:port; the most specific wins."""
+    """Where its requests come from: networks (`"10.1.0.0/16"`), addresses, or `"address:port"`. The most specific
+    entry wins, and no two peers may have the same one."""
     targets: list[Annotated[str, AfterValidator(values.target_text)]] = []
-    """SIP URIs that take our requests, tried in order."""
+    """SIP URIs that take the node's requests, tried in order: `"sip:198.51.100.4:5080"`. Not yet: host names, other
+    transports than UDP, `weight=`, `priority=`."""
     number_format: Literal["national", "plus", "prefix86", "tel"] = "national"
-    """How real numbers look on this trunk, both ways."""
+    """How real numbers look on this trunk, both ways: `national` 13800138000, `plus` +8613800138000, `prefix86`
+    8613800138000, `tel` a tel URI."""
     trusted: bool = True
-    """True: within the RFC 3325 trust domain, P-Asserted-Identity is read and written."""
+    """Inside the trust domain of RFC 3325: P-Asserted-Identity is read and written."""
     caller: Annotated[Literal["pai-or-from", "pai", "from", "digest"], AfterValidator(values.not_digest)] | None = None
-    """Where the caller's number is read; an untrusted peer must say, a trusted one has pai-or-from."""
+    """Where the caller's number is read. An untrusted peer has no default and must say. Not yet: `digest`."""
     serves_700: list[Annotated[str, AfterValidator(values.number_block)]] = []
-    """Number blocks (11 digits) whose numbers this peer may use as caller."""
+    """Number blocks (11 digits) whose 700 numbers this peer may use as caller."""
     uniform_refusals: bool | None = None
-    """True: every policy refusal leaves as 404 with Q.850 cause 1; true unless set when untrusted."""
+    """true: every refusal decided by policy leaves as 404 with Q.850 cause 1, so that nobody can try numbers out.
+    An untrusted peer has true as its default."""
     pass_headers: list[Annotated[str, AfterValidator(values.passed_header)]] = []
-    """Names of further header fields that are let through to this peer."""
+    """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
+    that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
+    decoded."""
     follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
-    """False: a 3xx of this peer is a refusal; true: its number is decided and routed anew."""
+    """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
-    """True: REFER and NOTIFY are let through in a dialog."""
+    """REFER and NOTIFY are let through in a dialog. Not yet: `true`."""
     max_calls: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """Calls at the same time; 0 is no limit."""
+    """Calls at the same time; 0 is no limit. Not yet: a limit."""
     max_rate: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """New calls and messages per second; 0 is no limit."""
+    """New calls and messages; 0 is no limit. Not yet: a limit."""
     options_interval_s: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """Seconds between two health probes; 0 is none."""
+    """Time between two health probes; 0 is none. Not yet: probes."""
 
     def core_settings(self) -> PeerSettings:
         """The same for the core."""
@@ -141,44 +151,46 @@ class Peer(Table):
 
 
 class Route(Table):
-    """`[[route]]`: which peers reach a real number; the first route that matches wins."""
+    """`[[route]]`: which peers reach a real number. The first route whose expression matches wins; where none
+    matches, the call ends as NO_ROUTE."""
 
     name: Name
-    """Name of the route."""
+    """Name of the route, 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     called: Annotated[str, AfterValidator(values.expression)]
-    """Regular expression, searched in the canonical national number."""
+    """Regular expression, searched in the canonical national number: no `+86`, no trunk 0."""
     peers: Annotated[list[str], Field(min_length=1)]
-    """Names of peers in failover order."""
+    """Names of peers with targets, in failover order."""
     transit: Annotated[bool, AfterValidator(values.only(False))] = False
-    """True: numbers that are no 700 numbers are relayed, identities untouched."""
+    """Relay numbers that are no 700 numbers, identities untouched. Not yet: `true`."""
 
 
 class Sip(Table):
     """`[sip]`: timers of the protocol."""
 
     t1_ms: Annotated[int, Field(ge=10, le=10_000)] = 500
-    """RFC 3261 T1 in milliseconds: the estimate of a round trip, from which retransmissions follow."""
+    """T1 of RFC 3261, the estimate of a round trip: retransmissions and transaction timers follow from it."""
 
 
 class Policy(Table):
     """`[policy]`: limits in time, and what a message may say."""
 
     ring_timeout_s: Seconds = 60.0
-    """Seconds without an answer after which the call is cancelled: NO_ANSWER."""
+    """No answer for so long: the call is cancelled, NO_ANSWER."""
     first_response_ms: Milliseconds = 4000
-    """Milliseconds without any response after which the next target is tried."""
+    """Nothing at all from a target for so long: the next one is tried."""
     message_timeout_s: Seconds = 20.0
-    """Seconds without a final response after which a message is UNREACHABLE."""
+    """No final response to a message for so long: UNREACHABLE."""
     max_call_s: Seconds = 14400.0
-    """Seconds after which an answered call is ended: MAX_DURATION."""
+    """An answered call is ended after so long: MAX_DURATION."""
     session_expires_s: Annotated[int, Field(ge=90), AfterValidator(values.only(1800))] = 1800
-    """RFC 4028 session interval in seconds."""
+    """Session interval of RFC 4028. Not yet: any other. The node asks for none; what the ends ask for crosses."""
     min_se_s: Annotated[int, Field(ge=90), AfterValidator(values.only(90))] = 90
-    """RFC 4028 shortest session interval in seconds that we accept."""
+    """Shortest session interval (RFC 4028). Not yet: any other. The node refuses none; what the ends say crosses."""
     session_timer: Annotated[Literal["insist", "relay", "off"], AfterValidator(values.only("insist"))] = "insist"
-    """insist: the node refreshes itself where the ends do not; relay: the ends' business; off: none."""
+    """`insist`: the node refreshes where the ends do not; `relay`: the ends' affair; `off`: none. Not yet: any other,
+    and the node's own refreshes. The ends' refreshes cross."""
     message_text: Literal["mask", "relay"] = "mask"
-    """The sender's own real number in the text of a message is masked, or relayed."""
+    """The sender's own real number in the text of a message: `mask` it or `relay` it."""
 
     def core_settings(self) -> PolicySettings:
         """The same for the core."""
@@ -192,28 +204,28 @@ class Policy(Table):
 
 
 class Cdr(Table):
-    """`[cdr]`: records."""
+    """`[cdr]`: the [records](records.md)."""
 
     retention_days: Annotated[int, Field(le=36_500), AfterValidator(values.retention)] = 730
-    """Days that records are kept; two years at least."""
+    """How long records are kept; less than two years is an error. Not yet: a record is never deleted."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
-    """Milliseconds that the writer gathers a group of records; 0 is as soon as it is free."""
+    """How long the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""
 
 
 class Api(Table):
-    """`[api]`: the HTTP API; none without this table. Not built yet."""
+    """`[api]`: the HTTP API; none without this table. Not yet: the table must be absent."""
 
     address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:8700"
-    """address:port to bind."""
+    """address:port of the HTTP API. Not yet."""
 
 
 class Log(Table):
-    """`[log]`: what is written on stderr."""
+    """`[log]`: what is written on stderr. Real numbers stand masked in it, whatever the level."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written."""
     format: Literal["console", "json"] = "console"
-    """console: for people; json: one object per line."""
+    """`console` for people, `json` for one object per line."""
 
 
 class Config(Table):
@@ -234,6 +246,7 @@ class Config(Table):
 
     _path: Path = PrivateAttr(default=Path())
     _data_dir: Path = PrivateAttr(default=Path())
+    _text: str = PrivateAttr(default="")
 
     @property
     def path(self) -> Path:
@@ -256,9 +269,15 @@ class Config(Table):
         address, port = values.socket_address(self.listen[0].address)
         return str(address), port
 
-    def place(self, path: Path, data_dir: Path | None) -> None:
-        """Tell where the file is, and the data folder when it is not the one that the file names."""
+    @property
+    def places(self) -> Places:
+        """Where each key stands in the file."""
+        return Places(self._path.name, self._text)
+
+    def place(self, path: Path, data_dir: Path | None, text: str) -> None:
+        """Tell where the file is and what it says, and the data folder when it is not the one that the file names."""
         self._path = path
+        self._text = text
         self._data_dir = data_dir or path.parent / self.node.data_dir
 
     def core_settings(self) -> CoreSettings:

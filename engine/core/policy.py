@@ -79,7 +79,7 @@ def loop(facts: Facts) -> Refusal | None:
 
 
 def caller_entitled(facts: Facts) -> Refusal | None:
-    """A 700 number calls only from a peer that serves its block (I15); any other caller must be readable."""
+    """A 700 number calls only from a peer that serves its block; any other caller must be readable."""
     caller = facts.caller
     if caller.kind is REAL:
         return None

@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
-from engine.core.settings import CoreSettings, PeerSettings, TargetSettings
+from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from sipstack.events import Flow
 from sipstack.uri import SipUri, parse_uri
 
@@ -28,6 +28,17 @@ class Hop:
 
 
 @final
+class Source:
+    """One entry of a peer's `match`, as configured."""
+
+    __slots__ = ("entry", "peer")
+
+    def __init__(self, entry: str, peer: PeerSettings) -> None:
+        self.entry = entry
+        self.peer = peer
+
+
+@final
 class Routing:
     """The peers and routes of one configuration."""
 
@@ -38,17 +49,18 @@ class Routing:
         self._routes = [
             (
                 re.compile(route.called, re.ASCII),
+                route,
                 [Hop(peers[name], target) for name in route.peers for target in peers[name].targets],
             )
             for route in settings.routes
         ]
-        self._by_source: dict[tuple[str, int], PeerSettings] = {}
-        self._by_address: dict[str, PeerSettings] = {}
-        self._by_network: list[tuple[IPv4Network | IPv6Network, PeerSettings]] = []
+        self._by_source: dict[tuple[str, int], Source] = {}
+        self._by_address: dict[str, Source] = {}
+        self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
         self._remembered: dict[tuple[str, int], PeerSettings | None] = {}
         for peer in settings.peers:
             for entry in peer.match:
-                self._add_source(entry, peer)
+                self._add_source(Source(entry, peer))
         self._by_network.sort(key=lambda pair: pair[0].prefixlen, reverse=True)
 
     def peer_of(self, host: str, port: int) -> PeerSettings | None:
@@ -57,7 +69,8 @@ class Routing:
         remembered = self._remembered
         if source in remembered:
             return remembered[source]
-        peer = self._most_specific(address_of(host), port)
+        found = self.source_of(host, port)
+        peer = None if found is None else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
         self._remembered[source] = peer
@@ -68,32 +81,41 @@ class Routing:
 
         The list is the route's own: it is read, never changed.
         """
-        for pattern, hops in self._routes:
+        for pattern, _, hops in self._routes:
             if pattern.search(called):
                 return hops
         return []
 
-    def _add_source(self, entry: str, peer: PeerSettings) -> None:
+    def route_of(self, called: str) -> RouteSettings | None:
+        """The first route that matches a canonical national number."""
+        for pattern, route, _ in self._routes:
+            if pattern.search(called):
+                return route
+        return None
+
+    def _add_source(self, source: Source) -> None:
+        entry = source.entry
         if "/" in entry:
-            self._by_network.append((ip_network(entry, strict=False), peer))
+            self._by_network.append((ip_network(entry, strict=False), source))
             return
         host, _, port = entry.rpartition(":")
         if (entry.startswith("[") and not entry.endswith("]")) or entry.count(":") == 1:
-            self._by_source[(_canonical(host), int(port))] = peer
+            self._by_source[(_canonical(host), int(port))] = source
         else:
-            self._by_address[_canonical(entry)] = peer
+            self._by_address[_canonical(entry)] = source
 
-    def _most_specific(self, address: IPv4Address | IPv6Address | None, port: int) -> PeerSettings | None:
-        """The peer of an address with its port, of the address, or of the smallest network around it."""
+    def source_of(self, host: str, port: int) -> Source | None:
+        """The entry that a source falls under: its address with the port, its address, or the smallest network."""
+        address = address_of(host)
         if address is None:
             return None
         host = str(address)
         known = self._by_source.get((host, port)) or self._by_address.get(host)
         if known is not None:
             return known
-        for network, peer in self._by_network:
+        for network, source in self._by_network:
             if address.version == network.version and address in network:
-                return peer
+                return source
         return None
 
 

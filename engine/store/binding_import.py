@@ -6,8 +6,10 @@ import csv
 import io
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, final
 
@@ -15,13 +17,13 @@ from engine.core.numbers import mask
 from engine.store.binding_rows import (
     HOLDER,
     INSERT_BINDING,
+    INSERT_NEW_TARGET,
     INSERT_TARGET,
     Row,
-    binding_row,
+    make_rows,
     new_subs_id,
-    target_rows,
 )
-from engine.store.binding_rules import BindRequest, Premises, Terms, check, shown
+from engine.store.binding_rules import BindRequest, Premises, QuickCheck, Terms, check, shown
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, store_errors
 from engine.store.errors import BindRefused, StoreError
@@ -30,13 +32,14 @@ COLUMNS: Final = (
     "mode", "tel_x", "tel_y", "tel_a", "tel_b", "group_id", "business_user", "order_id", "scenario",
     "expiration",
 )  # fmt: skip
-BATCH: Final = 10_000  # lines written at a time, sorted by X: neighbours share pages
-CACHE_KIB: Final = 65_536  # page cache of the import; what does not fit goes into the write-ahead log early
+BATCH: Final = 20_000  # lines written at a time, sorted by X: neighbours share pages
+CACHE_KIB: Final = 131_072  # page cache of the import; what does not fit goes into the write-ahead log early
 MAX_LINE: Final = 65_536  # characters read at a time: a file without line ends must not fill the memory
 MAX_REPORTED: Final = 1_000  # bad lines told one by one; the others are counted
 
 Progress = Callable[[int, int], None]  # lines done, bytes done
-_Line = tuple[int, BindRequest, Terms]
+_Line = tuple[str, int, Terms]  # X, number of the line, what it says
+_number = itemgetter(1)
 
 
 @final
@@ -112,12 +115,12 @@ class _Import:
             premises = self._premises()
             batch: list[_Line] = []
             done = 0
-            for number, request in _requests(file, source, report):
+            quick = QuickCheck(premises, self._wall_s).terms
+            for number, values in _lines(file, source, report):
                 done += 1
-                try:
-                    batch.append((number, request, check(request, premises, self._wall_s)))
-                except BindRefused as error:
-                    report.add(number, error)
+                terms = quick(values) or self._check(number, values, premises)
+                if terms is not None:
+                    batch.append((terms.tel_x, number, terms))
                 if done % BATCH == 0:
                     self._write(batch)
                     batch = []
@@ -145,30 +148,54 @@ class _Import:
         users = execute("SELECT id, app_platform FROM business_user")
         return Premises({prefix: (state, user) for prefix, state, user in blocks}, dict(users))
 
+    def _check(self, number: int, values: Sequence[str], premises: Premises) -> Terms | None:
+        """The terms of a line by the full rules; one that breaks a rule is reported."""
+        try:
+            return check(BindRequest(*[value.strip() for value in values]), premises, self._wall_s)
+        except BindRefused as error:
+            self._report.add(number, error)
+            return None
+
     def _write(self, batch: list[_Line]) -> None:
         """A batch at once; line by line only when some target is taken."""
-        batch.sort(key=lambda line: line[1].tel_x)
+        if not batch:
+            return
+        batch.sort()
+        subs_ids = [self._subs_id(number) for _, number, _ in batch]
+        bindings, targets = make_rows(subs_ids, [terms for _, _, terms in batch], self._cipher, self._wall_s)
         self._connection.execute("SAVEPOINT batch")
-        targets = [row for line in batch for row in self._targets(line)]
-        if targets and self._connection.executemany(INSERT_TARGET, targets).rowcount != len(targets):
+        if not self._all_fit(targets):
             self._connection.execute("ROLLBACK TO batch")
-            batch.sort(key=lambda line: line[0])  # of two lines that want one target the first gets it
-            batch = [line for line in batch if self._is_written(line)]
-        self._connection.executemany(INSERT_BINDING, [self._binding(line) for line in batch])
+            pairs = zip(batch, zip(targets[::2], targets[1::2], strict=True), strict=True)
+            in_order = sorted(pairs, key=lambda pair: _number(pair[0]))  # of two lines the first gets the target
+            written = {self._subs_id(_number(line)) for line, rows in in_order if self._is_written(line, rows)}
+            bindings = [row for row in bindings if row[0] in written]
+        bindings.sort(key=itemgetter(0))  # as they stand in the file: both keys of the table grow at their ends
+        self._connection.executemany(INSERT_BINDING, bindings)
         self._connection.execute("RELEASE batch")
-        self._report.imported += len(batch)
+        self._report.imported += len(bindings)
 
-    def _is_written(self, line: _Line) -> bool:
+    def _all_fit(self, targets: list[Row]) -> bool:
+        """Write all of them; False when some target is taken, and all must be rolled back."""
+        try:
+            self._connection.executemany(INSERT_NEW_TARGET, targets)
+        except sqlite3.IntegrityError:  # perhaps by one that has expired, and gives way
+            self._connection.execute("ROLLBACK TO batch")
+            rows = [(*row, self._wall_s) for row in targets]
+            return self._connection.executemany(INSERT_TARGET, rows).rowcount == len(targets)
+        return True
+
+    def _is_written(self, line: _Line, rows: tuple[Row, Row]) -> bool:
         """Write both targets of a line, or none and report who has one of them."""
-        number, request, terms = line
+        tel_x, number, terms = line
         execute = self._connection.execute
         execute("SAVEPOINT line")
-        for real, row in zip((terms.tel_a, terms.tel_b), self._targets(line), strict=True):
-            if execute(INSERT_TARGET, row).rowcount != 1:
+        for real, row in zip((terms.tel_a, terms.tel_b), rows, strict=True):
+            if execute(INSERT_TARGET, (*row, self._wall_s)).rowcount != 1:
                 execute("ROLLBACK TO line")
                 execute("RELEASE line")
                 whose = self._whose(execute(HOLDER, row[:2]).fetchone()[0])
-                self._report.add(number, f"tel_x: {request.tel_x} has a target for {mask(real)}: {whose}")
+                self._report.add(number, f"tel_x: {tel_x} has a target for {mask(real)}: {whose}")
                 return False
         execute("RELEASE line")
         return True
@@ -180,14 +207,6 @@ class _Import:
     def _subs_id(self, number: int) -> str:
         return f"{self._first_id + number:032x}"
 
-    def _targets(self, line: _Line) -> tuple[Row, Row]:
-        number, request, terms = line
-        return target_rows(self._subs_id(number), request, terms, self._cipher, self._wall_s)
-
-    def _binding(self, line: _Line) -> Row:
-        number, request, terms = line
-        return binding_row(self._subs_id(number), request, terms, self._cipher, self._wall_s)
-
 
 def _stop_if(cancelled: threading.Event | None, file: Path) -> None:
     """Nobody waits for the import any more: nothing of it stays."""
@@ -195,31 +214,31 @@ def _stop_if(cancelled: threading.Event | None, file: Path) -> None:
         raise StoreError(f"{file}: import cancelled, nothing was imported")
 
 
-def _requests(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple[int, BindRequest]]:
-    """The lines of the file with their numbers; one that is no CSV or has too few values is reported."""
+def _lines(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple[int, Sequence[str]]]:
+    """The lines of the file with their numbers, values in the order of COLUMNS; one that is no CSV or has too few
+    values is reported.
+    """
     # Bytes that are no UTF-8 become characters that no rule accepts.
     text = io.TextIOWrapper(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        reader = csv.reader(iter(lambda: text.readline(MAX_LINE), ""), strict=True)
+        reader = csv.reader(iter(partial(text.readline, MAX_LINE), ""), strict=True)
         try:
             order = _order(file, next(reader, []))
         except csv.Error as error:
             raise StoreError(f"{file}: line 1: not CSV: {error}") from None
+        in_order = None if order == list(range(len(COLUMNS))) else itemgetter(*order)
         while True:
             number = reader.line_num + 1  # a quoted value may span lines: the first one counts
             try:
-                values = next(reader)
-            except StopIteration:
+                for values in reader:
+                    if len(values) == len(COLUMNS):
+                        yield number, values if in_order is None else in_order(values)
+                    elif values:
+                        report.add(number, f"{len(values)} values instead of {len(COLUMNS)}")
+                    number = reader.line_num + 1
                 return
             except csv.Error as error:
                 report.add(number, f"not CSV: {error}")
-                continue
-            if not values:
-                continue
-            if len(values) != len(COLUMNS):
-                report.add(number, f"{len(values)} values instead of {len(COLUMNS)}")
-                continue
-            yield number, BindRequest(*[values[at].strip() for at in order])
     finally:
         text.detach()
 

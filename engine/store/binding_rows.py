@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
-from engine.store.binding_rules import BindRequest, Terms
+from engine.store.binding_rules import Terms
 from engine.store.crypto import NumberCipher
 
 VERSION: Final = 1  # of a new binding
+_COLUMNS_OF_A: Final = ("binding.tel_a", "target.caller", "target.callee")
+_COLUMNS_OF_B: Final = ("binding.tel_b", "target.caller", "target.callee")
 
 INSERT_BINDING: Final = (
     "INSERT INTO binding (subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
     " app_platform, order_id, scenario, expires_at, created_at, state, key_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?)"
 )
+INSERT_NEW_TARGET: Final = "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # A target that has expired gives way; one in force does not, and the statement then changes no row. Last
-# parameter: now.
+# parameter, behind the row: now.
 INSERT_TARGET: Final = (
-    "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (x, caller)"
+    f"{INSERT_NEW_TARGET} ON CONFLICT (x, caller)"
     " DO UPDATE SET callee = excluded.callee, presented = excluded.presented, subs_id = excluded.subs_id,"
     " version = excluded.version, mode = excluded.mode, tel_y = excluded.tel_y,"
     " app_platform = excluded.app_platform, business_user = excluded.business_user,"
@@ -35,26 +39,28 @@ def new_subs_id(wall_s: float) -> str:
     return f"{int(wall_s * 1000.0):012x}{secrets.token_hex(10)}"
 
 
-def binding_row(subs_id: str, request: BindRequest, terms: Terms, cipher: NumberCipher, wall_s: float) -> Row:
-    """Parameters of INSERT_BINDING."""
-    return (
-        subs_id, VERSION, request.mode, request.tel_x, request.tel_y, cipher.encrypt(terms.tel_a,
-        "binding.tel_a"), cipher.encrypt(terms.tel_b, "binding.tel_b"), request.group_id,
-        request.business_user, terms.app_platform, request.order_id, request.scenario, terms.expires_at,
-        wall_s, cipher.key_id,
-    )  # fmt: skip
+def make_rows(
+    subs_ids: Sequence[str], terms: Sequence[Terms], cipher: NumberCipher, wall_s: float
+) -> tuple[list[Row], list[Row]]:
+    """For each binding its row, parameters of INSERT_BINDING, and its two targets, parameters of INSERT_NEW_TARGET.
 
-
-def target_rows(
-    subs_id: str, request: BindRequest, terms: Terms, cipher: NumberCipher, wall_s: float
-) -> tuple[Row, Row]:
-    """Parameters of INSERT_TARGET for both directions of AXB: (X, A) to B and (X, B) to A."""
-    encrypt, tel_x = cipher.encrypt, request.tel_x
-    common = (
-        tel_x, subs_id, VERSION, request.mode, request.tel_y, terms.app_platform, request.business_user,
-        request.order_id, request.scenario, terms.expires_at, cipher.key_id, wall_s,
-    )  # fmt: skip
-    return (
-        (tel_x, encrypt(terms.tel_a, "target.caller"), encrypt(terms.tel_b, "target.callee"), *common),
-        (tel_x, encrypt(terms.tel_b, "target.caller"), encrypt(terms.tel_a, "target.callee"), *common),
-    )
+    The targets are those of AXB: (X, A) to B, then (X, B) to A.
+    """
+    modes, xs, ys, tel_as, tel_bs, groups, users, platforms, orders, scenarios, ends = zip(*terms, strict=True)
+    encrypt, key_id = cipher.encrypt_all, cipher.key_id
+    a_kept, a_callers, a_callees = [encrypt(tel_as, column) for column in _COLUMNS_OF_A]
+    b_kept, b_callers, b_callees = [encrypt(tel_bs, column) for column in _COLUMNS_OF_B]
+    bindings: list[Row] = [
+        (subs_id, VERSION, mode, x, y, a, b, group, user, platform, order, scenario, end, wall_s, key_id)
+        for subs_id, mode, x, y, a, b, group, user, platform, order, scenario, end in zip(
+            subs_ids, modes, xs, ys, a_kept, b_kept, groups, users, platforms, orders, scenarios, ends, strict=True
+        )
+    ]
+    targets: list[Row] = []
+    for subs_id, mode, x, y, user, platform, order, scenario, end, a, b, to_a, to_b in zip(
+        subs_ids, modes, xs, ys, users, platforms, orders, scenarios, ends, a_callers, b_callers, a_callees, b_callees,
+        strict=True,
+    ):  # fmt: skip
+        common = (x, subs_id, VERSION, mode, y, platform, user, order, scenario, end, key_id)
+        targets += ((x, a, to_b, *common), (x, b, to_a, *common))
+    return bindings, targets

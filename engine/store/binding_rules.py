@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
-from engine.core.numbers import canonical_real, is_privacy_number, mask
+from engine.core.numbers import (
+    MOBILE_LENGTH,
+    PRIVACY_LENGTH,
+    PRIVACY_PREFIX,
+    canonical_real,
+    is_mobile,
+    is_privacy_number,
+    mask,
+)
 from engine.store.errors import BindRefused
 
 MIN_TTL_S: Final = 60.0  # a binding must outlive the moment in which it is made (reference/domain.md §5, I4)
 MAX_TEXT: Final = 128  # characters of order_id and scenario: the industry's limit for an order number
 BLOCK_DIGITS: Final = 11  # of the 15 of X
 
+_AXB_DIGITS: Final = PRIVACY_LENGTH + 2 * MOBILE_LENGTH
+_NOBODY: Final = (None, "")
+
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _LONG_NUMBER: Final = re.compile(r"[0-9]{7,}")
 
 
 @final
-@dataclass(slots=True)  # not frozen: a million are made in an import
+@dataclass(slots=True)  # not frozen: a million may be made in an import
 class BindRequest:
     """A binding as asked for: text as it was typed or read, column names of `bindings import`."""
 
@@ -46,14 +57,19 @@ class Premises:
     users: Mapping[str, str]  # business user -> app platform
 
 
-@final
-@dataclass(slots=True)  # not frozen: a million are made in an import
-class Terms:
-    """What a request means once it is checked."""
+class Terms(NamedTuple):
+    """A request that was checked, and what the inventory adds to it."""
 
+    mode: str
+    tel_x: str
+    tel_y: str
     tel_a: str  # canonical
     tel_b: str
+    group_id: str
+    business_user: str
     app_platform: str
+    order_id: str
+    scenario: str
     expires_at: float  # seconds since the epoch, UTC
 
 
@@ -78,7 +94,49 @@ def check(request: BindRequest, premises: Premises, wall_s: float) -> Terms:
     expires_at = _expiration(request.expiration)
     if expires_at <= wall_s + MIN_TTL_S:
         raise BindRefused(f"expiration: {request.expiration} is not more than {MIN_TTL_S:.0f} s from now")
-    return Terms(tel_a, tel_b, app_platform, expires_at)
+    return Terms(
+        request.mode, tel_x, request.tel_y, tel_a, tel_b, request.group_id, request.business_user, app_platform,
+        request.order_id, request.scenario, expires_at,
+    )  # fmt: skip
+
+
+@final
+class QuickCheck:
+    """`check` for what nearly every line of a file is: a binding of two mobile numbers that breaks no rule."""
+
+    def __init__(self, premises: Premises, wall_s: float) -> None:
+        self._expires_after = wall_s + MIN_TTL_S
+        self._assigned = {
+            prefix: (user, premises.users[user])
+            for prefix, (state, user) in premises.blocks.items()
+            if state == "assigned" and user in premises.users and prefix.startswith(PRIVACY_PREFIX)
+        }
+
+    def terms(self, values: Sequence[str]) -> Terms | None:
+        """The same terms as `check` finds, of the values of a BindRequest; None: `check` must say."""
+        mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expiration = values
+        if mode != "AXB" or tel_y or group_id or len(tel_x) != PRIVACY_LENGTH:
+            return None
+        digits = f"{tel_x}{tel_a}{tel_b}"
+        if len(digits) != _AXB_DIGITS or not digits.isascii() or not digits.isdigit():
+            return None
+        owner, app_platform = self._assigned.get(tel_x[:BLOCK_DIGITS], _NOBODY)
+        if owner != business_user or not is_mobile(tel_a) or not is_mobile(tel_b) or tel_a == tel_b:
+            return None
+        if tel_a in tel_x or tel_b in tel_x:
+            return None
+        order_id, scenario = order_id.strip(), scenario.strip()
+        if not (_is_text(order_id) and _is_text(scenario)):
+            return None
+        try:
+            expires_at = _expiration(expiration)
+        except BindRefused:
+            return None
+        if expires_at <= self._expires_after:
+            return None
+        return Terms(
+            mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform, order_id, scenario, expires_at
+        )
 
 
 def shown(text: str) -> str:
@@ -112,10 +170,14 @@ def _tenant(request: BindRequest, premises: Premises) -> str:
     return app_platform
 
 
+def _is_text(text: str) -> bool:
+    return 0 < len(text) <= MAX_TEXT and text.isprintable()
+
+
 def _text(field: str, text: str) -> None:
     if not text:
         raise BindRefused(f"{field}: missing")
-    if len(text) > MAX_TEXT or not text.isprintable():
+    if not _is_text(text):
         raise BindRefused(f"{field}: {shown(text)} is longer than {MAX_TEXT} characters or not printable")
 
 

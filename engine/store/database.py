@@ -76,15 +76,22 @@ def open_database(
 
 
 def open_read_only(
-    path: Path, cipher: NumberCipher | None, *, busy_ms: int = TOOL_BUSY_MS, any_thread: bool = False
+    path: Path,
+    cipher: NumberCipher | None,
+    *,
+    busy_ms: int = TOOL_BUSY_MS,
+    any_thread: bool = False,
+    at_rest: bool = False,
 ) -> sqlite3.Connection:
     """A connection that cannot write; `cipher` is None for what needs no key.
 
+    SQLite makes the files -wal and -shm for it where there are none, and leaves them, unless `at_rest`: then nothing
+    is made and nothing is locked, and what is read is right only while nobody else has the database open.
     StoreError when the file is missing, damaged, of another schema than this program's, or of another key.
     """
     if not path.is_file():
         raise StoreError(f"{path}: no such file")
-    uri = f"file:{quote(str(path))}?mode=ro"
+    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if at_rest else ''}"
     with store_errors(path):
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_ms / 1000.0, isolation_level=None, check_same_thread=not any_thread

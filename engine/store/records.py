@@ -24,6 +24,8 @@ QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; 
 CLOSE_RESERVE: Final = 10_000  # beyond it only ends are taken: calls let in before must get their records
 GROUP_LIMIT: Final = 1_000  # steps in one transaction, about 30 ms of work: bounds what one of them waits for
 SPOOL_LIMIT: Final = 50_000  # ends kept in memory while the store is down, about 2 KB each: 100 MB at worst
+CROWD: Final = 4  # steps in a group; a commit costs as much CPU as three, so more make the next group wait longer ...
+LONGEST_WINDOW_S: Final = 0.010  # ... up to this, which nobody who waits for a ring notices
 BUSY_MS: Final = 1_000  # another process may hold the write lock this long before the store counts as down
 FIRST_RETRY_S: Final = 0.05  # then doubled ...
 LAST_RETRY_S: Final = 1.0  # ... up to this, so that a store that is back is noticed within a second
@@ -35,6 +37,12 @@ _Job = tuple[Step, Row, object, object]  # step, snapshot, extra, token
 _ROW_ERRORS: Final = (
     sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError,
 )  # fmt: skip
+
+
+def window_s(configured_s: float, last_group: int) -> float:
+    """Seconds for which a group is gathered: the larger the last one was, the longer, within LONGEST_WINDOW_S."""
+    longest_s = max(configured_s, LONGEST_WINDOW_S)
+    return min(configured_s * max(1.0, last_group / CROWD), longest_s)
 
 
 @final
@@ -61,6 +69,7 @@ class RecordWriter(threading.Thread):
         self._ledger = Ledger(self._connection, node)
         self._rows = RowMaker(cipher, boot_id)
         self._window_s = commit_window_ms / 1000.0
+        self._last_group = 0  # steps in it
         self._on_done = on_done
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._is_stopping = False
@@ -139,7 +148,7 @@ class RecordWriter(threading.Thread):
         except Empty:
             return [], False
         if job is not None and self._window_s > 0.0 and not self._is_stopping:
-            time.sleep(self._window_s)
+            time.sleep(window_s(self._window_s, self._last_group))
         jobs: list[_Job] = []
         while job is not None:
             jobs.append(job)
@@ -153,6 +162,7 @@ class RecordWriter(threading.Thread):
 
     def _process(self, jobs: list[_Job]) -> Done:
         """Write a group, or say at once that it cannot be written."""
+        self._last_group = len(jobs)
         if self._fault and (time.monotonic() < self._retry_at_s or not self._drain_spool()):
             results: list[bool] = []
         else:

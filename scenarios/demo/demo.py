@@ -1,153 +1,163 @@
-"""`make demo`: one call and one message through a real node, and what each side saw of the other.
+"""`make demo`: a call and a message through a real node, and what each side really sent and saw.
 
-The node is started with the embedded default configuration; its data stands in a temporary folder. Exit status 0 when
-call and message went through, both records are there, and no real number crossed; 1 otherwise.
+The node runs on the embedded default configuration, on loopback addresses and in a folder of its own; the parties are
+the stories `answered` and `message`, played by our own player. Exit status 0 when call and message went through, both
+records are there and no real number crossed; 1 otherwise.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-from phone import SENT, Phone
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from sipstack.events import Flow
+from scenarios.demo.ladder import CALLEE, CALLER, Ladder, Moment, Party, coloured
+from scenarios.demo.picture import picture
+from scenarios.rig.errors import RigError
+from scenarios.rig.node import ROOT, Node
+from scenarios.rig.place import PORT, Place, Places
+from scenarios.rig.privacy import CALLEE_CANARY, CALLER_CANARY, Side, leaks
+from scenarios.rig.stage import play
+from scenarios.rig.story import read_story
+from scenarios.rig.told import Told
 
-ROOT = Path(__file__).resolve().parents[2]
-X = "700123456780001"
-A_NUMBER, B_NUMBER = "13800138000", "13900139000"
-TEXT = "快递到了,请开门"
-READY_S = 20.0
-SHOWN_HEADERS = ("From", "To", "Call-ID", "Contact", "P-Asserted-Identity")
-SHOWN_FIELDS = ("kind", "tel_x", "caller", "callee", "presented_number", "release_cause", "sip_status", "bill_seconds")
+X: Final = "700123456780001"
+A: Final = "13800138000"
+B: Final = "13900139000"
+STORIES: Final = {"answered": "A dials X and reaches B; A hangs up", "message": "A sends X a message"}
+SECOND_OCTET: Final = 98  # of the loopback addresses; `make scenarios` has 99, the tests those above
+PIPE_COLUMNS: Final = 104  # where there is no terminal to ask
+SHOWN_FIELDS: Final = (
+    "kind", "tel_x", "caller", "callee", "presented_number", "release_cause", "sip_status", "q850", "decided_by",
+    "bill_seconds",
+)  # fmt: skip
+PLANTED: Final = f"Their phones write {CALLER_CANARY} and {CALLEE_CANARY} wherever a phone may name itself."
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demonstration and prints it."""
+    parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="write what is printed as a picture, too")
+    file: Path | None = parser.parse_args(argv).picture
+    console = _console(file is not None)
     with tempfile.TemporaryDirectory(prefix="veil700-demo-") as folder:
         try:
-            return asyncio.run(_demo(Path(folder)))
-        except (OSError, RuntimeError, subprocess.CalledProcessError, TimeoutError) as error:
-            detail = getattr(error, "stderr", "") or str(error) or type(error).__name__
-            print(f"demo failed: {detail.strip()}", file=sys.stderr)
+            status = _demo(Path(folder), console)
+        except (RigError, OSError, subprocess.SubprocessError) as error:
+            print(f"demo failed: {str(error) or type(error).__name__}", file=sys.stderr)
             return 1
+    if file is not None:
+        file.write_text(picture(console, "make demo"), "utf-8")
+    return status
 
 
-async def _demo(folder: Path) -> int:
-    alice, bob = Phone("A", A_NUMBER), Phone("B", B_NUMBER)
-    node_port, bob_port = _free_port(5060), _free_port(5080)
-    config = _configure(folder, node_port, bob_port)
-    print(f"A has {A_NUMBER}, B has {B_NUMBER}; both know only X = {X}")
-    node = await _start_node(config)
+def _console(is_picture: bool) -> Console:
+    """As wide as the terminal; in a picture or a pipe wide enough for the whole ladder."""
+    if is_picture:
+        return Console(record=True, width=PIPE_COLUMNS, force_terminal=True, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+
+
+def _demo(folder: Path, console: Console) -> int:
+    place = Places(SECOND_OCTET).take()
+    node = embedded_node(place, folder)
+    parties = [Party("A", A, f"{place.caller}:{PORT}"), Party("B", B, f"{place.callee}:{PORT}")]
+    console.print(coloured(Text(f"A has {A}, B has {B}. All that they know of each other is X = {X}."), X, parties))
+    console.print(PLANTED)
+    node.start()
     try:
-        _veil("bind", config, "--mode", "AXB", "--tel-x", X, "--tel-a", A_NUMBER, "--tel-b", B_NUMBER,
-              "--business-user", "bu-express", "--order-id", "demo-1", "--scenario", "express",
+        console.print(Text(node.stdout.strip()))
+        _veil(node, "bind", "--mode", "AXB", "--tel-x", X, "--tel-a", A, "--tel-b", B, "--business-user", "bu-express",
+              "--order-id", "demo-1", "--scenario", "express",
               "--expiration", (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds"))  # fmt: skip
-        await alice.open("127.0.0.1", 0)
-        await bob.open("127.0.0.1", bob_port)
-        node_flow = Flow("UDP", "127.0.0.1", node_port)
-        await alice.call(X, node_flow)
-        await asyncio.wait_for(bob.hung_up.wait(), 10)
-        await alice.message(X, TEXT, node_flow)
+        ladder = Ladder(parties, X, f"{place.node}:{PORT}", console.width)
+        stories = [_tell(console, ladder, node, name) for name in STORIES]
     finally:
-        alice.close()
-        bob.close()
-        node.terminate()
-        await asyncio.wait_for(node.wait(), 20)
-    return _report(config, alice, bob)
+        node.close()
+    return report(console, stories, node, parties)
 
 
-def _report(config: Path, alice: Phone, bob: Phone) -> int:
-    for phone in (alice, bob):
-        print(f"\n=== what {phone.name} ({phone.number}) sent and saw, at {phone.address if phone.seen else '-'}")
-        _print_ladder(phone)
-    records = [json.loads(line) for line in _veil("cdr", config, "export", "--format", "jsonl").splitlines()]
-    print("\n=== the records (real numbers are masked; on disk they are encrypted)")
-    for record in records:
-        print("  " + "  ".join(f"{name}={record[name]}" for name in SHOWN_FIELDS))
-    print(f"  {_veil('cdr', config, 'verify').strip()}")
-    crossed = _crossed(alice, B_NUMBER) + _crossed(bob, A_NUMBER)
-    print()
-    if crossed or len(records) != 2:
-        print(
-            f"NOT GOOD: {crossed} messages showed a real number to the other side, {len(records)} records instead of 2"
-        )
-        return 1
-    received = sum(1 for phone in (alice, bob) for _, direction, _ in phone.seen if direction != SENT)
-    print(f"No real number crossed: {received} messages searched byte by byte.")
-    return 0
-
-
-def _crossed(phone: Phone, other: str) -> int:
-    """Messages that reached this phone and hold the other one's number."""
-    return sum(1 for _, direction, data in phone.seen if direction != SENT and other.encode() in data)
-
-
-def _print_ladder(phone: Phone) -> None:
-    start = phone.seen[0][0]
-    for seconds, direction, data in phone.seen:
-        head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
-        first, *lines = head.split("\r\n")
-        arrow = "------>" if direction == SENT else "<------"
-        print(f"{(seconds - start) * 1000:8.1f} ms  {arrow}  {first}")
-        if direction != SENT:
-            for line in lines:
-                if line.partition(":")[0] in SHOWN_HEADERS:
-                    print(f"{'':23}{line}")
-            if "text/plain" in head:
-                print(f"{'':23}{body}")
-
-
-def _configure(folder: Path, node_port: int, bob_port: int) -> Path:
-    """The embedded default with its data in `folder`, and other ports where the usual ones are taken."""
+def embedded_node(place: Place, folder: Path) -> Node:
+    """A node on the embedded default configuration: only its addresses and its data folder are others."""
+    node = Node(place, folder)
     text = (ROOT / "configs" / "embedded.toml").read_text("utf-8")
-    text = text.replace('data_dir = "../var"', 'data_dir = "var"')
-    text = text.replace("127.0.0.1:5060", f"127.0.0.1:{node_port}").replace("127.0.0.1:5080", f"127.0.0.1:{bob_port}")
-    (folder / "inventory.toml").write_text((ROOT / "configs" / "inventory.toml").read_text("utf-8"), "utf-8")
-    config = folder / "embedded.toml"
-    config.write_text(text, "utf-8")
-    return config
-
-
-async def _start_node(config: Path) -> asyncio.subprocess.Process:
-    node = await asyncio.create_subprocess_exec(
-        *_command(), "--config", str(config), "run", stdout=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    assert node.stdout is not None
-    line = (await asyncio.wait_for(node.stdout.readline(), READY_S)).decode().strip()
-    if not line.startswith("veil700 ready"):
-        await node.wait()
-        raise RuntimeError("the node did not start")
-    print(line)
+    for usual, here in (("../var", "var"), ("127.0.0.1:5060", "{node}:5060"), ("127.0.0.1:5080", "{callee}:5060")):
+        text = text.replace(f'"{usual}"', f'"{here}"').replace(f"sip:{usual}", f"sip:{here}")
+    node.config.write_text(place.filled(text), "utf-8")
+    node.inventory.write_text((ROOT / "configs" / "inventory.toml").read_text("utf-8"), "utf-8")
     return node
 
 
-def _command() -> list[str]:
-    return [sys.executable, "-m", "engine.main"]
+def _tell(console: Console, ladder: Ladder, node: Node, name: str) -> Told:
+    """Plays one story and draws it. Raises RigError when a party has not come to its end."""
+    story = read_story(name)
+    told = play(node, replace(story, call=replace(story.call, caller=A, dialled=X, callee=B)))
+    moments = [
+        Moment(seen.at_s, side, seen.is_sent, seen.data)
+        for side, messages in ((CALLER, told.caller), (CALLEE, told.callee))
+        for seen in messages
+    ]
+    console.print(f"\n[bold]{STORIES[name]}[/bold]\n")
+    for line in ladder.lines(moments):
+        console.print(line, no_wrap=True, crop=False, overflow="ignore")
+    if told.faults:
+        raise RigError("; ".join(told.faults))
+    return told
 
 
-def _veil(verb: str, config: Path, *arguments: str) -> str:
-    """Runs one verb of the command line and returns what it printed."""
-    command = [*_command(), verb, *arguments, "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, env=os.environ)
+def report(console: Console, stories: Sequence[Told], node: Node, parties: Sequence[Party]) -> int:
+    """The records, and whether a real number crossed; the exit status."""
+    records = [json.loads(line) for line in _veil(node, "cdr", "export").splitlines()]
+    table = Table(title="The records (numbers masked here, encrypted on disk)", title_justify="left", show_header=False)
+    for name in SHOWN_FIELDS:
+        table.add_row(name, *(coloured(Text(str(record[name])), X, parties) for record in records))
+    console.print("")
+    console.print(table)
+    console.print(f"chain: {_veil(node, 'cdr', 'verify').splitlines()[-1]}\n")
+    if len(records) != len(stories):
+        console.print(f"[bold red]NOT GOOD: {len(records)} records of {len(stories)} stories.[/bold red]")
+        return 1
+    return verdict(console, stories, node.place)
+
+
+def verdict(console: Console, stories: Sequence[Told], place: Place) -> int:
+    """One line, from the bytes that each side received; a line more for each thing that crossed."""
+    received, crossed = 0, list[str]()
+    for told in stories:
+        caller = Side(told.caller, place.caller, A, CALLER_CANARY)
+        callee = Side(told.callee, place.callee, B, CALLEE_CANARY)
+        received += len(caller.received) + len(callee.received)
+        crossed += [f"to A: {leak}" for leak in leaks(caller, callee)]
+        crossed += [f"to B: {leak}" for leak in leaks(callee, caller)]
+    for leak in crossed:
+        console.print(Text(leak, "red"))
+    if crossed:
+        console.print(f"[bold red]NOT GOOD: {len(crossed)} of the other side's secrets crossed.[/bold red]")
+        return 1
+    console.print(
+        f"[bold green]No real number crossed[/bold green], nor a name, host or identifier: {received} received messages"
+        " searched byte by byte."
+    )
+    return 0
+
+
+def _veil(node: Node, *words: str) -> str:
+    """Runs a verb of `veil700` on the node's data and returns what it printed. Raises RigError."""
+    done = node.command(*words)
+    if done.returncode != 0:
+        raise RigError(done.stderr.strip())
     return done.stdout
-
-
-def _free_port(wanted: int) -> int:
-    """The wanted UDP port on 127.0.0.1, or any free one when it is taken."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

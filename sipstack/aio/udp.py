@@ -20,6 +20,9 @@ RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 # fail every other request on that way.
 LOST_ERRNOS: Final = frozenset((errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM))
 
+MAX_DATAGRAM_BYTES: Final = 65_536
+BURST: Final = 31  # datagrams read behind the first one before the loop looks at anything else
+
 
 @lru_cache(maxsize=4096)
 def _is_address(host: str) -> bool:
@@ -33,12 +36,13 @@ def _is_address(host: str) -> bool:
 
 @final
 class UdpTransport(asyncio.DatagramProtocol):
-    """One UDP socket of an endpoint."""
+    """One UDP socket of an endpoint: asyncio says when there is something to read, the rest is done on the socket."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, bound: socket.socket | None = None) -> None:
+        """`bound` is what `serve_udp` serves; without it nothing can be sent."""
         self._endpoint = endpoint
+        self._bound = bound
         self._transport: asyncio.DatagramTransport | None = None
-        self._failed = False
         self.local: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,23 +51,36 @@ class UdpTransport(asyncio.DatagramProtocol):
         self.local = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
-        """Straight to the core: no task, no queue."""
-        self._endpoint.received(data, Flow("UDP", source[0], source[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        """Called within `sendto` when the kernel refuses: no route, no permission."""
-        self._failed = not (isinstance(exc, OSError) and exc.errno in LOST_ERRNOS)
+        """Straight to the core, and after it what has come in meanwhile: no task, no queue, no turn of the loop."""
+        received = self._endpoint.received
+        received(data, Flow("UDP", source[0], source[1]))
+        bound = self._bound
+        for _ in range(BURST):
+            if bound is None:
+                return  # closed by what was received
+            try:
+                data, source = bound.recvfrom(MAX_DATAGRAM_BYTES)
+            except OSError:
+                return  # nothing more is there; an error would be about a datagram that was sent, and is lost
+            received(data, Flow("UDP", source[0], source[1]))
+            bound = self._bound
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
-        if self._transport is None or self._transport.is_closing() or not _is_address(flow.host):
+        if self._bound is None or self._transport is None or not _is_address(flow.host):
             return False
-        self._failed = False
-        self._transport.sendto(data, (flow.host, flow.port))
-        return not self._failed
+        address = (flow.host, flow.port)
+        try:
+            self._bound.sendto(data, address)
+        except BlockingIOError:
+            self._transport.sendto(data, address)  # which waits for room
+        except OSError as error:
+            return error.errno in LOST_ERRNOS
+        return True
 
     def close(self) -> None:
         """Closes the socket."""
+        self._bound = None
         if self._transport is not None:
             self._transport.close()
 
@@ -88,7 +105,9 @@ def bind_udp(host: str, port: int) -> socket.socket:
 
 async def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
     """Registers a bound socket with the endpoint; from now on its datagrams arrive."""
-    _, transport = await asyncio.get_running_loop().create_datagram_endpoint(lambda: UdpTransport(endpoint), sock=bound)
+    _, transport = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: UdpTransport(endpoint, bound), sock=bound
+    )
     endpoint.add_transport("UDP", transport)
     return transport
 

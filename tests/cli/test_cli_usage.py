@@ -13,6 +13,7 @@ from engine.cli import run_cli
 from engine.config import load
 from tests.cli.commands import (
     INVENTORY,
+    NEED_NO_CONFIGURATION,
     VERBS,
     A,
     Done,
@@ -126,11 +127,12 @@ def test_check_reads_the_inventory_too(run: Run, file: Path) -> None:
     assert any(line.startswith(f"{inventory}:2: number_block.prefix: ") for line in done.told)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "run"])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("run", *NEED_NO_CONFIGURATION)])
 def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path) -> None:
     file.write_text("[node]\nbad = 1\n")
     words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
-             "inventory apply": ["inventory", "apply", str(INVENTORY)]}  # fmt: skip
+             "inventory apply": ["inventory", "apply", str(INVENTORY)],
+             "explain": ["explain", "--caller", A, "--called", X]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
     assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")
     assert list(file.parent.iterdir()) == [file]

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config.lines import key_lines
+from engine.config.lines import Places, key_lines
 
 
 def test_lines_of_keys_in_every_notation() -> None:
@@ -90,3 +90,12 @@ def test_every_key_of_any_document_has_a_line(pairs: list[tuple[str, str]], in_a
     lines = key_lines(text)
     assert set(paths(data)) - lines.keys() == set()
     assert all(1 <= line <= text.count("\n") + 1 for line in lines.values())
+
+
+def test_the_place_of_a_key_is_told_as_an_error_would_tell_it() -> None:
+    places = Places("veil.toml", '[[peer]]\nname = "a"\n\n[[peer]]\nmatch = [\n  "b",\n  "c",\n]\n')
+    assert places.of("peer", 0, "name") == "veil.toml:2 peer.name"
+    assert places.of("peer", 1, "match", 1) == "veil.toml:7 peer.match"
+    assert places.of("peer", 1, "caller") == "veil.toml:4 peer.caller by default"
+    assert places.of("peer", 2, "match", 0) == "veil.toml:1 peer.match by default"
+    assert places.of("node", "domain", value="a") == "node.domain = a by default"

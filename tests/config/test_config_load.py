@@ -1,9 +1,7 @@
-"""What a configuration means: every key, the defaults, which file, and docs/configuration.md."""
+"""What a configuration means: every key, the defaults, which file."""
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -252,32 +250,3 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_without_end_is_no_configuration() -> None:
     with pytest.raises(ConfigError, match=r"^/dev/zero: larger than 4 MiB$"):
         load(Path("/dev/zero"))
-
-
-def test_the_documentation_names_every_key_with_its_default_and_nothing_else() -> None:
-    documented: dict[str, str] = {}
-    table = ""
-    for line in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").splitlines():
-        if header := re.fullmatch(r"## `\[+(\w+)\]+`", line):
-            table = header[1]
-        elif row := re.match(r"\| `(\w+)` \| (\S.*?) \| \S", line):
-            documented[f"{table}.{row[1]}"] = row[2]
-    depends = {"peer.caller": '`"pai-or-from"`', "peer.uniform_refusals": "`false`"}  # on `trusted`
-    expected = {key: depends.get(key) or documented_default(value) for key, value in all_keys().items()}
-    assert documented == expected
-
-
-def documented_default(value: Any) -> str:
-    if value is ... or value is None:
-        return "required" if value is ... else "none"
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    return f"`{json.dumps(number)}`"
-
-
-def test_every_verb_of_the_documentation_is_explained() -> None:
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    verbs = re.findall(r"^## `([a-z ]+)`$", text, re.MULTILINE)
-    assert len(verbs) == 13
-    for verb in verbs:
-        section = text.split(f"## `{verb}`\n")[1].split("\n## ")[0]
-        assert re.search(rf"^\$ veil700 {verb}", section, re.MULTILINE), verb

@@ -86,6 +86,16 @@ def test_spellings_of_an_ipv6_entry(entry: str) -> None:
     assert name_of(routed(peer("a", entry)).peer_of("2001:db8::1", 5060)) == "a"
 
 
+def test_a_source_names_the_entry_that_it_falls_under() -> None:
+    routing = routed(*SPECIFIC)
+    sources = [("10.9.9.9", 5060), ("10.1.2.3", 5060), ("10.1.2.3", 5070), ("2001:db8:1::3", 5070)]
+    found = [routing.source_of(*source) for source in sources]
+    assert [(source.peer.name, source.entry) for source in found if source is not None] == [
+        ("ten", "10.0.0.0/8"), ("one", "10.1.2.3"), ("port", "10.1.2.3:5070"), ("port", "[2001:db8:1::3]:5070"),
+    ]  # fmt: skip
+    assert routed(SPECIFIC[1]).source_of("11.0.0.1", 5060) is None
+
+
 def test_an_ipv4_network_holds_no_ipv6_address() -> None:
     assert routed(peer("v4", "0.0.0.0/0")).peer_of("2001:db8::1", 5060) is None
     assert routed(peer("v6", "::/0")).peer_of("192.0.2.1", 5060) is None
@@ -129,6 +139,12 @@ def test_first_route_that_matches_wins_and_peers_keep_their_order() -> None:
     assert [hop.target.host for hop in known.hops("13800138000")] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
     assert [hop.peer.name for hop in known.hops("95588")] == ["two", "one", "one"]
     assert known.hops("13800138000")[1].flow == Flow("UDP", "10.0.0.2", 5060)
+
+
+def test_the_route_that_matches_is_told() -> None:
+    routes = (RouteSettings("a", "^13", ("one",)), RouteSettings("b", "^1", ("two",)))
+    routing = routed(peer("one"), peer("two"), routes=routes)
+    assert (routing.route_of("138"), routing.route_of("158"), routing.route_of("20")) == (*routes, None)
 
 
 def test_no_route() -> None:

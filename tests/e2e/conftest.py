@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
-# Their asserts show values too: they are what most of these tests consist of.
-for _module in ("datagrams", "nodes", "privacy", "sippruns", "stories"):
-    pytest.register_assert_rewrite(f"tests.e2e.{_module}")
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place, Places
+from scenarios.rig.sipp import Sipp
+from tests.e2e.stories import file_of, put_away
 
-from tests.e2e.nodes import Node, Place, Places  # noqa: E402
-from tests.e2e.sippruns import SIPP, Sipp  # noqa: E402
-
-_PLACES = Places(os.environ.get("PYTEST_XDIST_WORKER", "master"))
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
+_PLACES = Places(100 + int(_WORKER.removeprefix("gw")) % 100)
 
 NodeFactory = Callable[..., Node]
 SippFactory = Callable[..., Sipp]
+
+
+@pytest.fixture(scope="session")
+def places() -> Places:
+    """Where addresses come from, for tests that take several."""
+    return _PLACES
 
 
 @pytest.fixture
@@ -45,18 +50,16 @@ def make_node(place: Place, tmp_path: Path) -> Iterator[NodeFactory]:
 
     yield make
     for node in nodes:
-        node.close()
+        put_away(node)
 
 
 @pytest.fixture
 def sipp(tmp_path: Path) -> Iterator[SippFactory]:
-    """Starts SIPp with a scenario file of tests/e2e/sipp."""
-    if not Path(SIPP).exists():
-        pytest.fail("SIPp is missing: apt-get install sip-tester")
+    """Starts SIPp with the file that `file_of` finds."""
     runs: list[Sipp] = []
 
     def run(scenario: str, host: str, **settings: Any) -> Sipp:
-        runs.append(Sipp(tmp_path, scenario, host, **settings))
+        runs.append(Sipp(tmp_path, file_of(scenario), host, **settings))
         return runs[-1].start()
 
     yield run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from tests.e2e.nodes import PORT
+from scenarios.rig.place import PORT
 
 ANSWER_S: Final = 5.0  # for any answer of a node that lives
 CALLER: Final = "13800138000"  # who asks, in requests written here

@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import pytest
 
+from scenarios.rig.check import ended_wrong
+from scenarios.rig.node import Node, unsound
+from scenarios.rig.place import PORT, Place
 from tests.e2e.datagrams import answer_to_options, drain, request, udp_socket
-from tests.e2e.nodes import PORT, Node, Place, assert_sound
-from tests.e2e.stories import BINDING, A, B, Stage, X
+from tests.e2e.stories import BINDING, A, B, X, put_away, tell
 
 VECTORS: Final = Path(__file__).resolve().parents[1] / "vectors"
 
@@ -130,10 +132,10 @@ def end_well(node: Node) -> None:
     try:
         counters = node.status()["counters"]
         assert node.stop() == 0
-        assert_sound(counters)
+        assert unsound(counters) == {}
         assert node.verify().is_clean
     finally:
-        node.close()
+        put_away(node)
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def first_final(ends: list[socket.socket]) -> int:
 def assert_alive(node: Node, probe: socket.socket, about: str) -> None:
     """An OPTIONS is answered, and nothing has been raised."""
     assert answer_to_options(probe, node.place.node, about.replace("/", "-")).startswith(b"SIP/2.0 200 ")
-    assert_sound(node.status()["counters"])
+    assert unsound(node.status()["counters"]) == {}
 
 
 KEEP_ALIVES: Final = {
@@ -262,7 +264,7 @@ def test_huge_datagrams(nodes: Callable[[int], Node], probe: socket.socket) -> N
     assert_alive(node, probe, "huge-end")
 
 
-def test_text_that_fits_in_but_not_out(make_node: Any, sipp: Any) -> None:
+def test_text_that_fits_in_but_not_out(make_node: Any) -> None:
     """What is added on the way makes the datagram too long for UDP: the sender gets an answer, the node lives."""
     node = make_node(extra=QUICK)
     node.bind(BINDING)
@@ -280,9 +282,8 @@ def test_text_that_fits_in_but_not_out(make_node: Any, sipp: Any) -> None:
         assert callee.recv(65_536).endswith(b"a" * (room - 500))
         assert first_final([caller]) == 480
         until_quiet(callee)
-    on = Stage(node, sipp)
-    on.play("uac_ends", "uas_answers")
-    on.stop()
+    tell(node)
+    assert ended_wrong(node) == []
     assert [record["release_cause"] for record in node.records()] == ["UNREACHABLE", "UNREACHABLE", "NORMAL"]
 
 
@@ -334,7 +335,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_mutations(make_node: Any, sipp: Any, place: Place, seed: int) -> None:
+def test_mutations(make_node: Any, place: Place, seed: int) -> None:
     """Damaged messages from a peer and from nobody; calls that come of them are let ring out at a silent callee."""
     node = make_node(extra=QUICK + TESTERS.format(place.prefix))
     node.bind(BINDING)
@@ -364,9 +365,8 @@ def test_mutations(make_node: Any, sipp: Any, place: Place, seed: int) -> None:
     assert [data for data in received[sender] if B.encode() in data] == []
     assert any(data.startswith(b"INVITE ") for data in received[place.callee]), "no mutation reached the callee"
     assert MUTATIONS * 0.2 < counters["malformed"] < MUTATIONS * 0.8
-    on = Stage(node, sipp)
-    on.play("uac_ends", "uas_answers")
-    on.stop()
+    tell(node)
+    assert ended_wrong(node) == []
     report = node.verify()
     assert report.is_clean, report
     assert report.records == counters["attempts_voice"] + counters["attempts_message"] + 1

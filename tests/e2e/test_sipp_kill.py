@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.nodes import INBOX_PORT, Bound, Node
-from tests.e2e.privacy import holds_number
-from tests.e2e.sippruns import Seen, Sipp, by_call_id
+from scenarios.rig.binding import Bound
+from scenarios.rig.node import Node
+from scenarios.rig.place import INBOX_PORT
+from scenarios.rig.privacy import holds_number
+from scenarios.rig.seen import Seen, by_call_id
+from scenarios.rig.sipp import Sipp
 from tests.e2e.stories import many, x_in
 
 SEED = 700

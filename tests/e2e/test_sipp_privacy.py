@@ -1,18 +1,21 @@
 """Neither side learns who or where the other is: the search itself, and trunks on which it could go wrong.
 
-The same search runs over every story of test_sipp_calls.py, and over each call of test_sipp_load.py.
+The same search runs over every story of scenarios/, and over each call of test_sipp_load.py.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.e2e.nodes import Place
-from tests.e2e.privacy import CALLEE_CANARY, CALLER_CANARY, Side, assert_private, leaks
-from tests.e2e.sippruns import Seen, Sipp
-from tests.e2e.stories import BINDING, A, B, Stage, X, answered, assert_record, x_in
+from scenarios.rig.check import ended_wrong
+from scenarios.rig.place import Place
+from scenarios.rig.privacy import CALLEE_CANARY, CALLER_CANARY, Side, leaks
+from scenarios.rig.seen import Seen
+from scenarios.rig.sipp import Sipp
+from tests.e2e.stories import ANSWERED, BINDING, A, B, X, assert_private, tell, x_in
 
 CALLER_HOST = "127.9.9.12"
 CALLEE_HOST = "127.9.9.13"
@@ -28,7 +31,7 @@ def side(name: str, number: str, host: str, more: str = "") -> Side:
     """A party that sent one INVITE of its own, and received `more`."""
     sent = TEMPLATE.format(name=name, number=number, host=host, more="")
     got = f"SIP/2.0 200 OK\r\nCall-ID: 77-{name}@{host}\r\nCSeq: 1 INVITE\r\n{more}\r\n\r\n"
-    return Side([Seen(True, sent.encode()), Seen(False, got.encode())], host, number, f"CanaryOf{name}")
+    return Side([Seen(0.0, True, sent.encode()), Seen(0.0, False, got.encode())], host, number, f"CanaryOf{name}")
 
 
 CALLER = side("Caller", A, CALLER_HOST)
@@ -78,7 +81,7 @@ FORMATS = {"national": "{}", "plus": "+86{}", "prefix86": "86{}"}
 
 @pytest.mark.parametrize("trust", ["trusted = true", 'trusted = false\ncaller = "from"'], ids=["trusted", "untrusted"])
 @pytest.mark.parametrize("number_format", FORMATS)
-def test_trunks(make_node: Any, sipp: Any, number_format: str, trust: str) -> None:
+def test_trunks(make_node: Any, number_format: str, trust: str) -> None:
     """However numbers are written on a trunk, and whether or not it is believed."""
     node = make_node()
     text = node.config.read_text()
@@ -87,13 +90,13 @@ def test_trunks(make_node: Any, sipp: Any, number_format: str, trust: str) -> No
     node.config.write_text(text)
     node.bind(BINDING)
     node.start()
-    on = Stage(node, sipp)
-    told = on.play("uac_ends", "uas_answers", dialled_as=FORMATS[number_format].format(A))
+    shown = FORMATS[number_format].format(B)
+    told = tell(node, replace(ANSWERED, seen=()), caller_writes=FORMATS[number_format].format(A))
     invite = told.callee[0]
-    assert invite.start_line == f"INVITE sip:{FORMATS[number_format].format(B)}@{node.place.callee}:5060 SIP/2.0"
+    assert invite.start_line == f"INVITE sip:{shown}@{node.place.callee}:5060 SIP/2.0"
     assert invite.value("From").startswith(f"<sip:{X}@veil.example>;tag=")
     assert bool(invite.value("P-Asserted-Identity")) == (trust == "trusted = true")
-    assert_record(on.record(), answered(told))
+    assert ended_wrong(node) == []
 
 
 def test_calls_at_the_same_time_do_not_mix(make_node: Any, sipp: Any, place: Place) -> None:
@@ -101,8 +104,8 @@ def test_calls_at_the_same_time_do_not_mix(make_node: Any, sipp: Any, place: Pla
     node = make_node()
     node.bind(BINDING)
     node.start()
-    callee: Sipp = sipp("uas_answers", place.callee, calls=50)
-    caller: Sipp = sipp("uac_ends", place.caller, target=place.node, rows=[(X, A)], calls=50, rate=200, talk_ms=300)
+    callee: Sipp = sipp("answered/uas", place.callee, calls=50)
+    caller: Sipp = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], calls=50, rate=200, talk_ms=300)
     for run in (caller, callee):
         counted = run.wait()
         assert (counted.successful, counted.failed, counted.retransmissions) == (50, 0, 0)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from scenarios.rig.node import Node
+from scenarios.rig.place import PORT, Place
 from tests.e2e.datagrams import answer_to_options, request, udp_socket
-from tests.e2e.nodes import PORT, Node, Place
 from tests.e2e.stories import BINDING, A, X
 
 READY = "veil700 ready sip=udp:{0}:5060\n"
@@ -235,8 +236,8 @@ def talking(node: Node, sipp: Callable[..., Any], place: Place) -> Callable[[int
     def start(talk_ms: int) -> tuple[Any, Any]:
         node.bind(BINDING)
         node.start()
-        callee = sipp("uas_answers", place.callee, timeout_s=60)
-        caller = sipp("uac_ends", place.caller, target=place.node, rows=[(X, A)], talk_ms=talk_ms, timeout_s=60)
+        callee = sipp("answered/uas", place.callee, timeout_s=60)
+        caller = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=talk_ms, timeout_s=60)
         wait_for(lambda: [call["state"] for call in node.calls()] == ["Talking"])
         return caller, callee
 

@@ -62,6 +62,13 @@ def test_the_cipher_text_is_that_of_rfc_5297(text: str) -> None:
     assert NumberCipher(KEY).encrypt(text, "target.caller") == siv(KEY, b"target.caller", text.encode())
 
 
+@given(st.lists(st.text(min_size=1, max_size=12)), st.lists(st.text(min_size=1, max_size=40)))
+def test_many_are_encrypted_as_each_alone(short: list[str], any_length: list[str]) -> None:
+    cipher = NumberCipher(KEY)
+    for texts in (short, any_length):
+        assert cipher.encrypt_all(texts, "cdr.caller") == [cipher.encrypt(text, "cdr.caller") for text in texts]
+
+
 def test_cipher_text_belongs_to_its_column_and_key() -> None:
     cipher = NumberCipher(KEY)
     blob = cipher.encrypt("13800138000", "cdr.caller")

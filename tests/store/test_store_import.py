@@ -6,17 +6,22 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.core.binding import Binding, Miss
 from engine.store import binding_import
 from engine.store.binding_import import COLUMNS, import_bindings
+from engine.store.binding_rules import BindRequest, Premises, QuickCheck, check
 from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
+
+NOW = 1_795_482_123.0  # 2026-11-24T01:02:03Z
 
 Rows = Callable[..., list[sqlite3.Row]]
 HEADER = ",".join(COLUMNS)
@@ -321,3 +326,58 @@ def test_a_million_lines(stocked: Path, cipher: NumberCipher, tmp_path: Path, no
     again = import_bindings(stocked, cipher, file, now)
     assert (again.imported, again.bad, len(again.lines)) == (0, 1_000_000, 1001)
     assert again.lines[-1] == "and 999000 more"
+
+
+FIELDS = {
+    "mode": ["AXB", "AX", "axb", ""],
+    "tel_x": [
+        "700123456780001",
+        "700123456790001",
+        "700123456780138",
+        "70012345678000",
+        "70012345678000a",
+        "7001²3456780001",
+    ],
+    "tel_y": ["", "", "", "700123456780002"],
+    "tel_a": ["13800138000", "13900139000", "2088888888", "+8613800138000", "12800138000", "1380013800", "1380013800²"],
+    "tel_b": ["13900139000", "13800138000", "95588", " 13900139000", "10600000000000000000"],
+    "group_id": ["", "", "", "g"],
+    "business_user": ["bu-express", "bu-express", "bu-other", "bu-unknown"],
+    "order_id": ["order-1", " order-1 ", "", " ", "o" * 128, "o" * 129, "o\x00"],
+    "scenario": ["express", " express", "", "x\ny"],
+    "expiration": ["2036-01-01T00:00:00+08:00", " 2036-01-01T00:00:00Z", "2026-11-24T01:02:04Z", "soon", ""],
+}
+PREMISES = Premises(
+    {"70012345678": ("assigned", "bu-express"), "70012345679": ("granted", "bu-express")},
+    {"bu-express": "ap-demo", "bu-other": "ap-demo"},
+)
+
+
+def assert_quick_is_right(values: Sequence[str]) -> None:
+    """What the quick check accepts, the full one accepts with the same terms."""
+    quick = QuickCheck(PREMISES, NOW).terms(values)
+    if quick is not None:
+        assert quick == check(BindRequest(*[value.strip() for value in values]), PREMISES, NOW)
+
+
+@given(st.tuples(*[st.sampled_from(FIELDS[name]) for name in COLUMNS]))
+def test_the_quick_check_says_what_the_full_one_says(values: tuple[str, ...]) -> None:
+    assert_quick_is_right(values)
+
+
+@pytest.mark.parametrize(("at", "value"), [(at, value) for at, name in enumerate(COLUMNS) for value in FIELDS[name]])
+def test_one_odd_value_is_no_matter_for_the_quick_check(at: int, value: str) -> None:
+    values = [FIELDS[name][0] for name in COLUMNS]
+    assert QuickCheck(PREMISES, NOW).terms(values) is not None
+    values[at] = value
+    assert_quick_is_right(values)
+
+
+def test_columns_may_stand_in_any_order(
+    stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
+) -> None:
+    turned = [",".join(reversed(line(number).split(","))) for number in range(3)]
+    assert import_bindings(stocked, cipher, csv_file(*turned, header=",".join(reversed(COLUMNS))), now).lines == []
+    assert [row[0] for row in rows(stocked, "SELECT order_id FROM binding ORDER BY id")] == [
+        "order-0", "order-1", "order-2",
+    ]  # fmt: skip

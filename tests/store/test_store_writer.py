@@ -17,7 +17,7 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
-from engine.store.records import Done, RecordWriter
+from engine.store.records import Done, RecordWriter, window_s
 from engine.store.rows import RowMaker
 from engine.store.verify import verify
 
@@ -108,6 +108,31 @@ def test_a_window_gathers_what_comes_within_it(records_db: Path, cipher: NumberC
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
     assert groups.get(timeout=PATIENCE_S) == [("a", True), ("b", True), ("c", True)]
     writer.stop()
+
+
+@pytest.mark.parametrize(
+    ("configured_ms", "last_group", "gathered_ms"),
+    [(2, 0, 2), (2, 4, 2), (2, 8, 4), (2, 20, 10), (2, 1000, 10), (50, 1000, 50), (0, 1000, 0)],
+)
+def test_a_crowd_is_gathered_longer(configured_ms: int, last_group: int, gathered_ms: int) -> None:
+    assert window_s(configured_ms / 1000.0, last_group) == pytest.approx(gathered_ms / 1000.0)
+
+
+def test_a_group_after_a_crowd_waits_for_more(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
+    writer = RecordWriter(records_db, cipher, "veil-1", "boot", 2, groups.put)
+    for number in range(12):
+        writer.submit(Step.CLOSE, make_record(f"r{number}").snapshot(), None, number)
+    writer.start()
+    assert len(groups.get(timeout=PATIENCE_S)) == 12
+    writer.submit(Step.CLOSE, make_record("last").snapshot(), None, "last")
+    assert groups.get(timeout=PATIENCE_S) == [("last", True)]
+    writer.stop()
+    assert waits == pytest.approx([0.002, 0.006])
 
 
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

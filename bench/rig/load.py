@@ -1,0 +1,134 @@
+"""One load: SIPp calls through a system that runs, SIPp answers, and what it took.
+
+The CPU time is that of the system's processes, from before the first call to half a second after the last one.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.rig.processes import cpu_s, memory_mb, started
+from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM
+
+SCENARIOS: Final = Path(__file__).parent / "sipp"
+JOBS: Final = ("call", "message")
+ANSWERING_S: Final = 0.4  # until SIPp, as callee, has its socket
+DRAIN_S: Final = 0.5
+LATE_S: Final = 20.0  # beyond the time that the calls take by their rate
+RTT_CALLS: Final = 50  # SIPp writes response times so many at a time, and never the rest
+COMMON: Final = ("-p", str(PORT), "-nostdin", "-timer_resol", "1", "-buff_size", "4000000", "-max_retrans", "4",
+                 "-default_behaviors", "none", "-skip_rlimit")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of a number of calls. Latency is from INVITE or MESSAGE to its 200, at the caller."""
+
+    calls: int
+    succeeded: int
+    retransmissions: int  # of the caller
+    wall_s: float
+    cpu_us: float  # per call that succeeded
+    p50_ms: float | None  # None: nothing was answered
+    p99_ms: float | None
+    memory_mb: float
+    error: str  # what SIPp said of the first call that failed
+
+    @property
+    def failed(self) -> int:
+        return self.calls - self.succeeded
+
+
+def place(process: int, data: Path, job: str, rate: int, calls: int, late_s: float = LATE_S) -> Load:
+    """Places that many calls at that rate a second through the system of this process id."""
+    with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
+        folder = Path(name)
+        with _sipp(data, folder, ["-sf", _scenario("uas", job), "-i", CALLEE]):
+            time.sleep(ANSWERING_S)
+            before_s, began = cpu_s(process), time.monotonic()
+            _call(data, folder, job, rate, calls, calls / rate + late_s)
+            wall_s = time.monotonic() - began
+            time.sleep(DRAIN_S)
+            used_s, memory = cpu_s(process) - before_s, memory_mb(process)
+        succeeded, retransmissions = _counted(folder)
+        latencies = _latencies_ms(folder)
+        return Load(
+            calls, succeeded, retransmissions, wall_s, used_s * 1e6 / max(succeeded, 1),
+            _percentile(latencies, 0.5), _percentile(latencies, 0.99), memory, _first_error(folder),
+        )  # fmt: skip
+
+
+def capture(data: Path, job: str) -> str:
+    """One call, and all messages of both sides as SIPp logged them."""
+    with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
+        folder = Path(name)
+        logged = {side: ["-trace_msg", "-message_file", str(folder / f"{side}.log")] for side in ("caller", "callee")}
+        with _sipp(data, folder, ["-sf", _scenario("uas", job), "-i", CALLEE, *logged["callee"]]):
+            time.sleep(ANSWERING_S)
+            _call(data, folder, job, 1, 1, LATE_S, logged["caller"])
+        files = [folder / f"{side}.log" for side in logged]
+        return "\n".join(f"===== {file.stem}\n{file.read_text()}" for file in files if file.exists())
+
+
+def _scenario(side: str, job: str) -> str:
+    return str(SCENARIOS / f"{side}_{job}.xml")
+
+
+def _call(data: Path, folder: Path, job: str, rate: int, calls: int, limit_s: float, more: Sequence[str] = ()) -> None:
+    """Runs the calling SIPp to its end, or until its time is up: what is not counted then has failed."""
+    arguments = [
+        f"{SYSTEM}:{PORT}", "-sf", _scenario("uac", job), "-i", CALLER, "-inf", str(data / "rows.csv"),
+        "-r", str(rate), "-m", str(calls), "-l", str(max(100, rate * 4)), "-recv_timeout", "8000",
+        "-timeout", f"{int(limit_s)}s", "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
+        "-trace_rtt", "-rtt_freq", str(min(calls, RTT_CALLS)), "-trace_err",
+        "-error_file", str(folder / "errors.txt"), *more,
+    ]  # fmt: skip
+    with _sipp(data, folder, arguments) as process, suppress(subprocess.TimeoutExpired):
+        process.wait(limit_s + 15)
+
+
+def _sipp(data: Path, folder: Path, arguments: Sequence[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """SIPp with the fine clock."""
+    environment = {**os.environ, "TERM": "xterm", "LD_PRELOAD": str(data / "fine_clock.so")}
+    return started(["sipp", *arguments, *COMMON], folder, Path(os.devnull), environment)
+
+
+def _counted(folder: Path) -> tuple[int, int]:
+    """Calls that succeeded and retransmissions, from the last row of SIPp's statistics."""
+    file = folder / "stat.csv"
+    if not file.exists():
+        return 0, 0
+    with file.open(newline="") as rows:
+        last = list(csv.DictReader(rows, delimiter=";"))[-1:]
+    return (int(last[0]["SuccessfulCall(C)"]), int(last[0]["Retransmissions(C)"])) if last else (0, 0)
+
+
+def _latencies_ms(folder: Path) -> list[float]:
+    """Response time 1 of each call, in order: the second column of the rows whose third is 1."""
+    found: list[float] = []
+    for file in folder.glob("*_rtt.csv"):
+        for line in file.read_text().splitlines():
+            fields = line.split(";")
+            if len(fields) >= 3 and fields[2] == "1":
+                found.append(float(fields[1]))
+    return sorted(found)
+
+
+def _percentile(ordered: list[float], part: float) -> float | None:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else None
+
+
+def _first_error(folder: Path) -> str:
+    """What SIPp logged first, without its headings; "" when it logged nothing."""
+    file = folder / "errors.txt"
+    lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+    return next((line.strip() for line in lines if line.strip() and not line.endswith("occurred:")), "")[:300]

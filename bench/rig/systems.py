@@ -1,0 +1,164 @@
+"""The systems that are measured: how each is started, and where its records are counted.
+
+All of them do one job at one address: caller-side messages come from 127.0.0.12, callee-side ones from 127.0.0.13.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.rig.processes import started
+
+SYSTEM: Final = "127.0.0.11"
+CALLER: Final = "127.0.0.12"
+CALLEE: Final = "127.0.0.13"
+PORT: Final = 5060
+
+READY_S: Final = 60.0
+STOP_S: Final = 10.0
+RECORDS_S: Final = 3.0  # how long records may come after the last call
+
+Tell = Callable[[str], None]  # takes one line about the progress
+
+_KAMAILIO_TABLES: Final = """
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE version (table_name VARCHAR(32) PRIMARY KEY, table_version INTEGER);
+    INSERT INTO version VALUES ('acc', 5), ('cdrs', 2), ('missed_calls', 4);
+    CREATE TABLE cdrs (id INTEGER PRIMARY KEY, start_time, end_time, duration, x700, a, b, answer, code, callid);
+    CREATE TABLE msgs (id INTEGER PRIMARY KEY, start_time, end_time, x700, a, b, code);
+"""
+
+
+class RigError(Exception):
+    """Nothing can be measured; the text is one clear line."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One system. `prepare` makes its data folder as it is before the first call; `records` counts in SQLite."""
+
+    name: str
+    title: str
+    command: Callable[[Path, str], list[str]]  # data folder, job
+    prepare: Callable[[Path], None]
+    records: Callable[[str], tuple[str, str]] | None  # job -> file in the data folder, table; None: it keeps none
+    settle_s: float  # from being ready to the first call
+    says_ready: str = ""  # what it prints when it takes calls; "": when it has its socket
+
+    def count_records(self, data: Path, job: str, expected: int) -> int | None:
+        """Committed records; waits a moment for the last ones. None where the system keeps none. Raises RigError."""
+        if self.records is None:
+            return None
+        file, table = self.records(job)
+        deadline = time.monotonic() + RECORDS_S
+        while (found := _count(data / file, table)) < expected and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+
+@contextmanager
+def running(system: System, data: Path, job: str) -> Iterator[int]:
+    """Starts a system on its data and yields its process id once it can take calls. Raises RigError."""
+    if _is_bound():
+        raise RigError(f"{SYSTEM}:{PORT} is taken: something else runs there")
+    system.prepare(data)
+    log = data / f"{system.name}.log"
+    with started(system.command(data, job), data, log, stop_s=STOP_S) as process:
+        _await_ready(system, process, log)
+        time.sleep(system.settle_s)
+        yield process.pid
+        if process.poll() is not None:
+            raise RigError(f"{system.name} ended while it was measured, see {log}: {_last_line(log)}")
+
+
+def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    while not _is_bound() or system.says_ready not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RigError(f"{system.name} has not started, see {log}: {_last_line(log)}")
+        time.sleep(0.05)
+
+
+def _last_line(log: Path) -> str:
+    return log.read_text(errors="replace").strip().rpartition("\n")[2]
+
+
+def _is_bound() -> bool:
+    """True when somebody has the socket that the systems use."""
+    address = f"{int.from_bytes(socket.inet_aton(SYSTEM), sys.byteorder):08X}:{PORT:04X}"
+    return any(address in line for line in Path("/proc/net/udp").read_text().splitlines())
+
+
+def _count(database: Path, table: str) -> int:
+    """Rows of a table of a system that runs; read only, so that nothing of it is touched. Raises RigError."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error as error:
+        raise RigError(f"{database}: {error}") from None
+
+
+# -- the systems -------------------------------------------------------------------------------------------------------
+
+
+def _nothing(_data: Path) -> None:
+    """It keeps nothing."""
+
+
+def _remove(data: Path, database: str) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (data / f"{database}{suffix}").unlink(missing_ok=True)
+
+
+def _empty_kamailio(data: Path) -> None:
+    _remove(data, "cdr.db")
+    with contextlib.closing(sqlite3.connect(data / "cdr.db")) as connection:
+        connection.executescript(_KAMAILIO_TABLES)
+
+
+def _kamailio(data: Path, job: str) -> list[str]:
+    """Allocator fm: the default one, qm, more than doubles the cost of a call."""
+    memory = ["-x", "fm", "-X", "fm", "-m", "256", "-M", "16"]
+    defined = ["-A", "MESSAGES"] if job == "message" else []
+    return ["kamailio", *memory, "-DD", "-E", *defined, "-f", str(data / "kamailio.cfg")]
+
+
+def _empty_veil700(data: Path) -> None:
+    _remove(data, "var/records.db")
+
+
+def _veil700(data: Path, _job: str) -> list[str]:
+    return [sys.executable, "-m", "engine.main", "--config", str(data / "veil700.toml"), "run"]
+
+
+FLOOR: Final = System(
+    "floor", "C forwarder, parses nothing", lambda data, _job: [str(data / "floor")], _nothing, None, settle_s=0.2
+)
+KAMAILIO: Final = System(
+    "kamailio",
+    "Kamailio, SQLite lookup, a committed record",
+    _kamailio,
+    _empty_kamailio,
+    lambda job: ("cdr.db", "msgs" if job == "message" else "cdrs"),
+    settle_s=2.0,
+)
+VEIL700: Final = System(
+    "veil700",
+    "this project",
+    _veil700,
+    _empty_veil700,
+    lambda _job: ("var/records.db", "cdr"),
+    settle_s=2.0,
+    says_ready="veil700 ready",
+)
+SYSTEMS: Final = {system.name: system for system in (FLOOR, KAMAILIO, VEIL700)}

@@ -1,0 +1,201 @@
+"""Writes the part of docs/configuration.md that comes from the code; `make docs` runs it.
+
+What stands between the two marks of the page is made anew, everything else is left alone. A test fails when the page
+differs from what this makes.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tempfile
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from engine.config import load, models
+
+PAGE: Final = Path(__file__).with_name("configuration.md")
+BEGIN: Final = "<!-- made by `make docs` from engine/config/models.py: change it there -->\n"
+END: Final = "<!-- end of what `make docs` makes -->\n"
+
+# Keys that a running node takes on SIGHUP, as "policy.ring_timeout_s". No reload is built yet.
+TAKEN_BY_RELOAD: Final[frozenset[str]] = frozenset()
+
+UNIT_OF_SUFFIX: Final = {"_s": "s", "_ms": "ms", "_days": "days"}
+UNIT_OF_KEY: Final = {
+    "node.workers": "processes",
+    "numbering.layout": "digits",
+    "peer.max_calls": "calls",
+    "peer.max_rate": "per second",
+}
+WORD_OF_TYPE: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+# The least that a file needs for every table to be there: what the loader makes of it are the defaults.
+_LEAST: Final = """
+[[peer]]
+name = "p"
+targets = ["sip:127.0.0.1:5080"]
+[[route]]
+name = "r"
+called = "1"
+peers = ["p"]
+"""
+
+
+def main() -> int:
+    """Writes the page."""
+    PAGE.write_text(with_reference(PAGE.read_text("utf-8")), "utf-8")
+    return 0
+
+
+def with_reference(page: str) -> str:
+    """`page` with what stands between its marks made anew. ValueError when a mark is missing."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} needs both marks:\n{BEGIN}{END}")
+    return f"{before}{begin}\n{reference()}\n{end}{after}"
+
+
+def reference() -> str:
+    """One section for each table of the file, in the order of the models."""
+    texts = attribute_texts(Path(models.__file__).read_text("utf-8"))
+    defaults = default_values()
+    return "\n".join(_section(table, model, texts, defaults) for table, model in tables().items())
+
+
+def tables() -> dict[str, type[BaseModel]]:
+    """Name of each table -> its model."""
+    return {name: next(_models_in(field.annotation)) for name, field in models.Config.model_fields.items()}
+
+
+def attribute_texts(source: str) -> dict[tuple[str, str], str]:
+    """(class, attribute) -> the text under the attribute, on one line; ("Node", "") -> the text of the class."""
+    found = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        found[node.name, ""] = _one_line(ast.get_docstring(node) or "")
+        for attribute, text in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(attribute, ast.AnnAssign)
+                and isinstance(attribute.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+            ):
+                found[node.name, attribute.target.id] = _one_line(str(text.value.value))
+    return found
+
+
+def default_values() -> dict[str, Any]:
+    """ "node.name" -> its value where the file does not name it. Keys without a default are there too."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "least.toml")
+        file.write_text(_LEAST)
+        config = load(file)
+    values: dict[str, Any] = {}
+    for table, model in tables().items():
+        content = getattr(config, table)
+        entry = content[0] if isinstance(content, list) else content
+        entry = model() if entry is None else entry
+        values |= {f"{table}.{key}": getattr(entry, key) for key in model.model_fields}
+    return values | {"peer.targets": []}  # one of the two that a peer must have
+
+
+def unit(key: str) -> str:
+    """The unit of a key: of its own, or as its name ends; "" for what has none."""
+    for suffix, word in UNIT_OF_SUFFIX.items():
+        if key.endswith(suffix):
+            return word
+    return UNIT_OF_KEY.get(key, "")
+
+
+def _section(table: str, model: type[BaseModel], texts: dict[tuple[str, str], str], defaults: dict[str, Any]) -> str:
+    head, _, intro = texts[model.__name__, ""].partition(": ")
+    rows = ["| key | type | default | unit | reload | meaning |", "|---|---|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        key = f"{table}.{name}"
+        default = "required" if field.is_required() else _toml(defaults[key])
+        reload = "taken" if key in TAKEN_BY_RELOAD else "restart"
+        cells = (f"`{name}`", _type(field), default, unit(key), reload, _marked(texts[model.__name__, name]))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([f"## {head}", "", _marked(intro[0].upper() + intro[1:]), "", *rows, ""])
+
+
+def _type(field: FieldInfo) -> str:
+    """What may stand there, with its limits."""
+    words = _words(field.annotation)
+    least: float | None = None
+    most: float | None = None
+    above = ""
+    for limit in _metadata(field.annotation, field.metadata):
+        if isinstance(limit, Ge):
+            least = typing.cast(float, limit.ge)
+        elif isinstance(limit, Gt):
+            above = f"above {limit.gt}"
+        elif isinstance(limit, Le):
+            most = typing.cast(float, limit.le)
+        elif isinstance(limit, MinLen):
+            words += ", not empty"
+    start = above or ("" if least is None else f"from {least}")
+    bounds = " ".join(part for part in (start, "" if most is None else f"up to {most}") if part)
+    return f"{words}, {bounds}" if bounds else words
+
+
+def _words(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _words(arguments[0])
+    if origin is Literal:
+        return ", ".join(f'`"{choice}"`' for choice in arguments)
+    if origin is list:
+        return f"list of {_words(arguments[0])}s"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(part) for part in arguments if part is not type(None))
+    return WORD_OF_TYPE[annotation]
+
+
+def _metadata(annotation: Any, outer: list[Any]) -> Iterator[Any]:
+    """What `Annotated` says of a key, also of the part before `| None`; of the items of a list it is not asked."""
+    yield from outer
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            if typing.get_origin(part) is typing.Annotated:
+                yield from typing.get_args(part)[1:]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in `Model`, `list[Model]`, `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _models_in(part)
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _marked(text: str) -> str:
+    return text.replace("Not yet:", "*Not yet*:").replace("Not yet.", "*Not yet*.").replace("|", "\\|")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The verb explain: what the node would do with a call or message, and why."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from engine.cli.common import (
+    DONE,
+    FAILED,
+    JSON,
+    UsageFault,
+    actor,
+    configuration,
+    existing,
+    instant,
+    printable,
+    say,
+    say_json,
+)
+from engine.core.numbers import is_privacy_number, mask
+from engine.explain import Explanation, Question, QuestionFault, arrival_of
+from engine.explain import explain as explain_arrival
+from engine.explain.arrival import TEXT
+from engine.store.audit import audit_row, write_audit
+from engine.store.crypto import open_key
+from engine.store.glance import Glance
+
+_STAGE_WIDTH = 34  # of stage and name, with what stands between them and the result
+
+
+class Method(StrEnum):
+    """What is asked about."""
+
+    INVITE = "INVITE"
+    MESSAGE = "MESSAGE"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verb of this module into the application."""
+    app.command("explain")(explain)
+
+
+def explain(
+    context: typer.Context,
+    caller: Annotated[str, typer.Option(help="Number of the caller, a real or a 700 one.", show_default=False)],
+    called: Annotated[str, typer.Option(help="What is dialled: a number, or a whole URI.", show_default=False)],
+    method: Annotated[Method, typer.Option(help="A call or a message.", case_sensitive=False)] = Method.INVITE,
+    peer: Annotated[
+        str | None,
+        typer.Option(help="The peer that it comes from. Default: told from the caller's number.", show_default=False),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When it happens, RFC 3339; the bindings are today's.", show_default=False),
+    ] = None,
+    text: Annotated[str, typer.Option(help="What a MESSAGE says.")] = TEXT,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROW", help="One more header row, `Name: value`; may be repeated.", show_default=False),
+    ] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="The callee's number in clear; is audited.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
+    """Tell what the node would do with a call or message, and what decides it. Nothing is sent, nothing recorded.
+
+    \b
+    Status 0: it would be sent on. 1: it would be refused.
+    Example:
+      veil700 explain --caller 13800138000 --called 700123456780001
+    """
+    config = configuration(context)
+    wall_s = instant("--at", at)
+    question = Question(caller, called, method.value, peer, text, tuple(header or ()))
+    try:
+        arrival = arrival_of(config.core_settings(), question)
+    except QuestionFault as fault:
+        raise UsageFault(f"--{fault}") from None
+    path = existing(config.data_dir / "bindings.db")
+    cipher = open_key(config.data_dir)
+    if reveal:
+        detail = f"reveal {method.value} from {mask(caller)} to {called if is_privacy_number(called) else mask(called)}"
+        write_audit(path, cipher, audit_row(time.time(), actor(), "explain", detail))
+    with closing(Glance(path, cipher)) as glance:
+        told = explain_arrival(config, arrival, glance, time.time() if wall_s is None else wall_s, reveal=reveal)
+    if as_json:
+        say_json(asdict(told))
+    else:
+        _say(told)
+    return DONE if told.sent else FAILED
+
+
+def _say(told: Explanation) -> None:
+    """For people: the lines, the bytes, and at last what came of it."""
+    for line in told.lines:
+        what = f"{line.stage} {line.name}"
+        say(f"{printable(what):<{_STAGE_WIDTH}}{printable(line.result)}")
+        say(f"{'':<{_STAGE_WIDTH}}  <- {printable(line.made_by)}")
+    if told.leaves:
+        say("")
+        for row in told.leaves.splitlines():
+            say(f"  {printable(row)}".rstrip())
+    say("")
+    say(_outcome(told))
+
+
+def _outcome(told: Explanation) -> str:
+    if told.sent:
+        return f"would be sent to {told.egress_peer} at {told.next_hop}: {told.callee} sees {told.presented_number}"
+    if not told.cause:
+        return f"would be answered {told.seen_status} by a rule of SIP, without a record"
+    own = f"{told.cause} {told.sip_status} / Q.850 {told.q850}, decided by {told.decided_by}"
+    return f"would be refused: {own}; the caller sees {told.seen_status} / Q.850 {told.seen_q850}"

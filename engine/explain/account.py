@@ -1,0 +1,265 @@
+"""The account of one call or message: a line for each thing that was read, decided or made, and what came of it.
+
+The lines are told from what the core itself left behind (the facts, the hops, the bytes), by asking the functions that
+it asks. Each names the key of the configuration or the row of the store that made it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Final, final
+
+from engine.config import Config
+from engine.config.values import shown
+from engine.core.attempt import AttemptBase
+from engine.core.binding import Binding, Miss
+from engine.core.numbers import Dialled, DialledKind
+from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
+from engine.core.routing import Hop
+from engine.core.settings import MessageText, PeerSettings
+from engine.explain.arrival import Arrival
+from engine.explain.rehearsal import Finder, Rehearsal
+from engine.explain.told import Explanation, Line, veiled
+from engine.store.rows import utc_text
+from sipstack import headers as h
+from sipstack.events import SendMessage
+from sipstack.message import ENCODING, Message
+from sipstack.parser import parse
+
+BUILT_IN: Final = "built in"
+
+_MEANING: Final = {
+    DialledKind.PRIVACY: "the 700 number",
+    DialledKind.PRIVACY_SHORT: "a 700 number with too few digits:",
+    DialledKind.PRIVACY_LONG: "a 700 number with too many digits:",
+    DialledKind.REAL: "the real number",
+    DialledKind.UNKNOWN: "no number",
+}
+
+
+def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, reveal: bool = False) -> Explanation:
+    """What the node would do with `arrival` at `wall_s` (seconds since the epoch).
+
+    The callee's number is masked in every text unless `reveal`.
+    """
+    rehearsal = Rehearsal(config.core_settings(), finder, wall_s)
+    rehearsal.run(arrival.data, arrival.flow)
+    told = _Account(config, arrival, rehearsal).told()
+    return told if reveal else veiled(told)
+
+
+@final
+class _Account:
+    """Tells one rehearsal."""
+
+    def __init__(self, config: Config, arrival: Arrival, rehearsal: Rehearsal) -> None:
+        self._config = config
+        self._places = config.places
+        self._index = {peer.name: index for index, peer in enumerate(config.peer)}
+        self._arrival = arrival
+        self._rehearsal = rehearsal
+
+    def told(self) -> Explanation:
+        """The whole account."""
+        attempt, answer = self._rehearsal.attempt, self._rehearsal.answer
+        arrives = _text(self._arrival.data)
+        if attempt is None:
+            assert answer is not None  # from a known peer, and with a Via to answer to
+            said = f"{answer.status} {answer.reason}: counted, not recorded"
+            lines = (self._peer(), Line("answer", "sip", said, BUILT_IN))
+            return Explanation(lines, arrives, seen_status=answer.status)
+        record, found, leaving = attempt.record, attempt.facts.found, self._rehearsal.request
+        told = Explanation(
+            lines=tuple(self._lines(attempt)),
+            arrives=arrives,
+            subs_id=record.subs_id,
+            callee=found.callee if isinstance(found, Binding) else "",
+            presented_number=record.presented_number,
+        )
+        if leaving is not None:
+            return _sent(told, attempt.hops[0], leaving)
+        refusal = attempt.refusal
+        assert refusal is not None
+        return _refused(told, attempt, refusal)
+
+    def _lines(self, attempt: AttemptBase) -> Iterator[Line]:
+        """In the order in which the core works."""
+        found = attempt.facts.found
+        yield self._peer()
+        yield self._called(attempt)
+        yield self._caller(attempt)
+        passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
+        yield self._binding(attempt)
+        passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
+        if passed and isinstance(found, Binding):
+            yield self._route(attempt, found)
+            yield from self._targets(attempt)
+        if attempt.hops:
+            yield from self._translation(attempt, attempt.hops[0].peer)
+            yield self._gate(attempt)
+        if attempt.refusal is not None:
+            yield self._answer(attempt, attempt.refusal)
+
+    # -- what came in ----------------------------------------------------------------------------------------------
+
+    def _peer(self) -> Line:
+        arrival = self._arrival
+        made_by = self._of_peer(arrival.peer, "match", arrival.peer.match.index(arrival.entry))
+        return Line("peer", arrival.peer.name, f"{arrival.chosen}; {arrival.flow!r} is in {arrival.entry}", made_by)
+
+    def _called(self, attempt: AttemptBase) -> Line:
+        result = f"{attempt.request.uri_text} is {_meaning(attempt.facts.called)}"
+        return Line("number", "called", result, self._of_peer(attempt.peer, "number_format"))
+
+    def _caller(self, attempt: AttemptBase) -> Line:
+        request = attempt.request
+        written = [f"From {(request.value(h.FROM) or '').partition(';tag=')[0]}"]
+        written += [f"P-Asserted-Identity {value}" for value in request.values(h.P_ASSERTED_IDENTITY)]
+        result = f"{', '.join(written)} is {_meaning(attempt.facts.caller)}"
+        return Line("number", "caller", result, self._of_peer(attempt.peer, "caller"))
+
+    # -- what was decided ------------------------------------------------------------------------------------------
+
+    def _steps(self, steps: tuple[Step, ...], attempt: AttemptBase, passed: bool) -> Generator[Line, None, bool]:
+        """Each step, asked again with the facts that it was asked with; returns whether all let it pass."""
+        for step in steps:
+            refusal = step(attempt.facts) if passed else None
+            result = f"refused, {_told(refusal)}" if refusal is not None else "passed" if passed else "not reached"
+            rule = " ".join((step.__doc__ or "").split())
+            yield Line("policy", step.__name__, f"{result} ({rule.rstrip('.')})", self._of_step(step, attempt))
+            passed = passed and refusal is None
+        return passed
+
+    def _of_step(self, step: Step, attempt: AttemptBase) -> str:
+        if step is caller_entitled:
+            return self._of_peer(attempt.peer, "serves_700")
+        return _row(attempt) if step in STEPS_AFTER_LOOKUP and attempt.facts.found is not None else BUILT_IN
+
+    def _binding(self, attempt: AttemptBase) -> Line:
+        found = attempt.facts.found
+        if isinstance(found, Binding):
+            what = f"{found.mode} {found.subs_id} version {found.version}"
+            whose = f"order {found.order_id} of {found.business_user}"
+            until = utc_text(found.expires_at)
+            result = f"{what}, {whose}: reaches {found.callee}, shows {found.presented}, until {until}"
+            return Line("binding", "found", result, _row(attempt))
+        if isinstance(found, Miss):
+            return Line("binding", "none", found.value, _row(attempt))
+        if self._rehearsal.looked_up is None:
+            return Line("binding", "none", "not looked up", BUILT_IN)
+        return Line("binding", "none", f"the store does not answer: {self._rehearsal.store_fault}", BUILT_IN)
+
+    def _route(self, attempt: AttemptBase, found: Binding) -> Line:
+        route = attempt.context.routing.route_of(found.callee)
+        if route is None:
+            return Line("route", "none", f"refused, no route matches {found.callee}", self._places.of("route"))
+        names = [entry.name for entry in self._config.route]
+        made_by = self._places.of("route", names.index(route.name), "called")
+        return Line("route", route.name, f"{route.called} matches {found.callee}: {', '.join(route.peers)}", made_by)
+
+    def _targets(self, attempt: AttemptBase) -> Iterator[Line]:
+        for number, hop in enumerate(attempt.hops, 1):
+            when = "first" if number == 1 else f"when those before it fail, number {number}"
+            made_by = self._of_peer(hop.peer, "targets", hop.peer.targets.index(hop.target))
+            yield Line("target", hop.peer.name, f"{hop.target.uri}, {when}; next hop {hop.flow!r}", made_by)
+
+    # -- what was made ---------------------------------------------------------------------------------------------
+
+    def _translation(self, attempt: AttemptBase, peer: PeerSettings) -> Iterator[Line]:
+        """What the outgoing request says of the two parties, read from its bytes."""
+        leaving = self._rehearsal.request
+        if leaving is None:
+            return
+        message = parse(leaving.data)
+        to_callee = f"{_row(attempt)}; {self._of_peer(peer, 'number_format')}"
+        yield Line("translation", "Request-URI", message.uri_text, to_callee)
+        yield Line("translation", "To", message.value(h.TO) or "", to_callee)
+        sender = (message.value(h.FROM) or "").partition(";tag=")[0]
+        yield Line("translation", "From", sender, f"{_row(attempt)}; {self._places.of('node', 'domain')}")
+        identity = message.value(h.P_ASSERTED_IDENTITY) or "none"
+        yield Line("translation", "P-Asserted-Identity", identity, self._of_peer(peer, "trusted"))
+        contact = message.value(h.CONTACT)
+        if contact is not None:
+            key = "address" if self._config.listen[0].advertise is None else "advertise"
+            yield Line("translation", "Contact", contact, self._places.of("listen", 0, key))
+        if message.method == "MESSAGE":
+            yield self._message_text(attempt.request, message)
+
+    def _message_text(self, arrived: Message, leaving: Message) -> Line:
+        is_same = arrived.body == leaving.body
+        result = "as it was written" if is_same else "the sender's own number in it is masked"
+        return Line("translation", "text", result, self._of_text())
+
+    def _gate(self, attempt: AttemptBase) -> Line:
+        """The leak verdict."""
+        refusal = attempt.refusal
+        if refusal is not None:
+            return Line("gate", refusal.decided_by, f"stopped, {_told(refusal)}: nothing of it leaves", BUILT_IN)
+        policy = attempt.context.settings.policy
+        if attempt.request.method == "MESSAGE" and policy.message_text is MessageText.RELAY:
+            result = "passed: the caller's number is in none of the rows that cross; the text is not searched"
+            return Line("gate", "disclosure", result, self._of_text())
+        return Line("gate", "disclosure", "passed: the caller's number is in nothing that crosses", BUILT_IN)
+
+    def _answer(self, attempt: AttemptBase, refusal: Refusal) -> Line:
+        answer = self._rehearsal.answer
+        assert answer is not None
+        result = f"{answer.status} {answer.reason}, Reason: {answer.values(h.REASON)[0]}"
+        is_own = attempt.seen_by_caller(refusal) == (refusal.status, refusal.q850)
+        made_by = BUILT_IN if is_own else self._of_peer(attempt.peer, "uniform_refusals")
+        return Line("answer", "caller sees", result, made_by)
+
+    def _of_peer(self, peer: PeerSettings, key: str, position: int | None = None) -> str:
+        """Where a key of a peer stands: with its value, or one entry of it, which the line itself shows."""
+        index = self._index[peer.name]
+        if position is not None:
+            return self._places.of("peer", index, key, position)
+        return self._places.of("peer", index, key, value=shown(getattr(self._config.peer[index], key)))
+
+    def _of_text(self) -> str:
+        return self._places.of("policy", "message_text", value=shown(self._config.policy.message_text))
+
+
+def _sent(told: Explanation, hop: Hop, leaving: SendMessage) -> Explanation:
+    return replace(
+        told,
+        sent=True,
+        egress_peer=hop.peer.name,
+        target=hop.target.uri,
+        next_hop=repr(leaving.flow),
+        leaves=_text(leaving.data),
+    )
+
+
+def _refused(told: Explanation, attempt: AttemptBase, refusal: Refusal) -> Explanation:
+    status, q850 = attempt.seen_by_caller(refusal)
+    return replace(
+        told,
+        cause=refusal.cause.value,
+        sip_status=refusal.status,
+        q850=refusal.q850,
+        decided_by=refusal.decided_by,
+        seen_status=status,
+        seen_q850=q850,
+    )
+
+
+def _meaning(dialled: Dialled) -> str:
+    return f"{_MEANING[dialled.kind]} {dialled.number}".rstrip()
+
+
+def _told(refusal: Refusal) -> str:
+    return f"{refusal.cause.value} {refusal.status} / Q.850 {refusal.q850}"
+
+
+def _row(attempt: AttemptBase) -> str:
+    """The row of `target` that was found, or was not there."""
+    facts = attempt.facts
+    key = f"target ({facts.called.number}, {facts.caller.number})"
+    return f"row {key}" if isinstance(facts.found, Binding) else f"no row {key}"
+
+
+def _text(data: bytes) -> str:
+    """A message for people: line ends as the terminal has them, octets that are no UTF-8 as U+FFFD."""
+    return data.decode(ENCODING, "replace").replace("\r\n", "\n")

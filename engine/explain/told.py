@@ -1,0 +1,66 @@
+"""What an explanation is: lines, and what came of it; and hiding the callee's number in all of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+from typing import final
+
+from engine.core.numbers import COUNTRY_CODE, mask
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was read, decided or made.
+
+    `stage` is the part of the work (peer, number, policy, binding, route, target, translation, gate, answer), `name`
+    what of it, `made_by` the key of the configuration or the row of the store that made it so.
+    """
+
+    stage: str
+    name: str
+    result: str
+    made_by: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would happen to a call or message.
+
+    `cause`, `sip_status`, `q850` and `decided_by` are the node's own refusal (contract §5), empty or 0 when the request
+    would be sent; `seen_status` and `seen_q850` are what the caller would get and the record would say (0 while the
+    callee has not answered). Without cause and not sent: answered by a rule of SIP, with `seen_status` and no record.
+    """
+
+    lines: tuple[Line, ...]
+    arrives: str  # the request as it comes in
+    sent: bool = False
+    cause: str = ""
+    sip_status: int = 0
+    q850: int = 0
+    decided_by: str = ""
+    seen_status: int = 0
+    seen_q850: int = 0
+    subs_id: str = ""
+    callee: str = ""
+    presented_number: str = ""
+    egress_peer: str = ""
+    target: str = ""  # as configured: "sip:127.0.0.1:5080"
+    next_hop: str = ""  # transport, address and port: "udp:127.0.0.1:5080"
+    leaves: str = ""  # the request as it goes out
+
+
+def veiled(told: Explanation) -> Explanation:
+    """The same with the callee's number masked wherever its digits stand, behind a country code too."""
+    if not told.callee:
+        return told
+    digits = re.compile(rf"(?<![0-9])(0*{COUNTRY_CODE})?{told.callee}(?![0-9])")
+
+    def veil(text: str) -> str:
+        return digits.sub(lambda found: f"{found[1] or ''}{mask(told.callee)}", text)
+
+    lines = tuple(Line(line.stage, line.name, veil(line.result), veil(line.made_by)) for line in told.lines)
+    texts = {field.name: veil(text) for field in fields(told) if isinstance(text := getattr(told, field.name), str)}
+    return replace(told, lines=lines, **texts)  # type: ignore[arg-type]

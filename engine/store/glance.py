@@ -1,0 +1,60 @@
+"""A look at one binding that leaves no trace in the data folder, as `veil700 explain` needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+from engine.core.binding import Binding, Miss
+from engine.store.bindings import BindingReader
+from engine.store.crypto import NumberCipher
+from engine.store.errors import StoreError
+
+_State = tuple[int, int, int, bool]
+
+
+@final
+class Glance:
+    """Answers as `BindingReader` does; makes no file, and takes no lock on a store that nobody has open.
+
+    Such a store is read as one that does not change. When it has changed meanwhile, or somebody has opened it, it is
+    read again as the node reads it.
+    """
+
+    def __init__(self, path: Path, cipher: NumberCipher) -> None:
+        """Opens bindings.db; StoreError when it cannot be read."""
+        self._path = path
+        self._cipher = cipher
+        self._before = _state(path)
+        self._reader = BindingReader(path, cipher, at_rest=not self._before[3])
+
+    def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
+        """As `BindingReader.find`."""
+        try:
+            found = self._reader.find(x, caller, wall_s)
+        except StoreError:
+            if self._holds():
+                raise
+        else:
+            if self._holds():
+                return found
+        self.close()
+        self._before = _state(self._path)
+        self._reader = BindingReader(self._path, self._cipher)
+        return self._reader.find(x, caller, wall_s)
+
+    def _holds(self) -> bool:
+        """True when what was read is right: read as the node reads, or from a store that has not changed."""
+        return self._before[3] or _state(self._path) == self._before
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _state(path: Path) -> _State:
+    """What a writer changes: the file itself, or whether its log is there (last)."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0, False)
+    return (status.st_ino, status.st_size, status.st_mtime_ns, path.with_name(f"{path.name}-wal").exists())

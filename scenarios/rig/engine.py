@@ -1,0 +1,48 @@
+"""What plays one side of a story, whoever wrote it: real SIPp, or our own player."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from scenarios.rig.seen import Seen
+
+EngineName = Literal["player", "sipp"]
+ENGINES: Final[tuple[EngineName, ...]] = ("player", "sipp")
+
+ENDS_S: Final = 20  # the longest story takes one second
+TALK_MS: Final = 30  # how long a pause without a length lasts
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An engine's own figures at its end."""
+
+    exit_status: int
+    successful: int
+    failed: int
+    retransmissions: int
+    unexpected: int
+    errors: str  # what it has complained about lately
+
+    @property
+    def is_clean(self) -> bool:
+        """One call, and nothing in it went against the file. What was sent twice shows in the ladder."""
+        return (self.exit_status, self.successful, self.failed, self.unexpected) == (0, 1, 0, 0)
+
+
+class Run(Protocol):
+    """One file being played. It ends by itself after its calls."""
+
+    @property
+    def messages(self) -> list[Seen]:
+        """All that it has sent and received, in order."""
+
+    def start(self) -> Run:
+        """Returns once it takes messages. Raises RigError."""
+
+    def wait(self) -> Counted:
+        """Its figures, once it has ended."""
+
+    def close(self) -> None:
+        """Ends it if it still runs."""

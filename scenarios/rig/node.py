@@ -1,0 +1,196 @@
+"""A node as its own process on loopback addresses of its own, and its bindings, records and counters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any, Final
+
+from engine.control.client import ask
+from engine.store.bindings import open_bindings
+from engine.store.crypto import NumberCipher, open_key
+from engine.store.export import ExportFormat, open_records
+from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.verify import VerifyReport, verify
+from scenarios.rig.binding import Bound
+from scenarios.rig.errors import RigError
+from scenarios.rig.place import Place
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+START_S: Final = 30.0  # for a start on a machine that is busy with other tests
+STOP_S: Final = 40.0  # the node waits 30 s for calls that talk on
+
+HERE: Final = Path(__file__).parent  # node.toml and inventory.toml
+
+
+class Node:
+    """One data folder and configuration, and the process that runs on it, if any."""
+
+    def __init__(self, place: Place, folder: Path, extra: str = "") -> None:
+        """`extra` is TOML behind the usual tables."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.place = place
+        self.folder = folder
+        self.data_dir = folder / "var"
+        self.config = folder / "node.toml"
+        self.config.write_text(f"{place.filled((HERE / 'node.toml').read_text())}\n{extra}")
+        self.inventory = folder / "inventory.toml"
+        self.inventory.write_text((HERE / "inventory.toml").read_text())
+        self.starts = 0
+        self.stdout = ""
+        self.process: subprocess.Popen[bytes] | None = None
+
+    # -- its process -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the node and returns when it takes traffic. Raises RigError."""
+        if self.launch() != "ready":
+            status = self.wait()
+            raise RigError(f"the node has not started: exit status {status}: {self.stdout}{self.stderr}".strip())
+
+    def launch(self) -> str:
+        """Starts the node: "ready", or "ended" when it ended without having been ready."""
+        self.spawn(subprocess.PIPE)
+        self.stdout = ""
+        deadline = time.monotonic() + START_S
+        while "\n" not in self.stdout:
+            if not self._read_stdout(deadline - time.monotonic()):
+                return "ended"
+        return "ready"
+
+    def spawn(self, stdout: int | IO[bytes]) -> None:
+        """Starts the process, and looks no further."""
+        assert self.process is None
+        self.starts += 1
+        with (self.folder / f"stderr.{self.starts}").open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "engine.main", "--config", self.config, "run"],
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            )  # fmt: skip
+
+    def _read_stdout(self, wait_s: float) -> bool:
+        """Takes what the node has printed; False at the end of its output."""
+        assert self.process is not None and self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, wait_s))
+        if not readable:
+            raise RigError(f"the node says nothing: {self.stderr}".strip())
+        chunk = os.read(descriptor, 4096)
+        self.stdout += chunk.decode()
+        return bool(chunk)
+
+    def stop(self, by: int = signal.SIGTERM, within_s: float = STOP_S) -> int:
+        """Sends a signal and returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(by)
+        return self.wait(within_s)
+
+    def wait(self, within_s: float = STOP_S) -> int:
+        """The exit status of a node that ends by itself."""
+        process = self.process
+        assert process is not None
+        status = process.wait(within_s)
+        if process.stdout is not None:
+            self.stdout += process.stdout.read().decode()
+            process.stdout.close()
+        self.process = None
+        return status
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self.stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends the process, if it runs, whatever it is at."""
+        if self.process is not None:
+            try:
+                self.stop(within_s=5.0)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    @property
+    def stderr(self) -> str:
+        """All that the node has written there, over all its starts."""
+        return "".join(self.stderr_of(number) for number in range(1, self.starts + 1))
+
+    def stderr_of(self, start: int) -> str:
+        """What it wrote there in one of its starts, counted from 1."""
+        return (self.folder / f"stderr.{start}").read_text(errors="replace")
+
+    # -- what it knows -----------------------------------------------------------------------------------------
+
+    def bind(self, *bindings: Bound) -> None:
+        """Makes bindings, as the commands would, before or while the node runs."""
+        asyncio.run(self._bind(bindings))
+
+    async def _bind(self, bindings: Sequence[Bound]) -> None:
+        cipher = self.cipher()
+        path = self.data_dir / "bindings.db"
+        apply_inventory(path, cipher, read_inventory(self.inventory))
+        for _, made_together in groupby(bindings, lambda binding: binding.made_ago_s):
+            group = list(made_together)
+            async with open_bindings(path, cipher, group[0].clock) as store:
+                for binding in group:
+                    await store.bind(binding.request())
+
+    def import_bindings(self, bindings: Sequence[Bound]) -> None:
+        """Makes many bindings by `veil700 bindings import`."""
+        rows = ["mode,tel_x,tel_y,tel_a,tel_b,group_id,business_user,order_id,scenario,expiration"]
+        rows += [f"AXB,{b.x},,{b.a},{b.b},,bu-test,{b.order_id},express,{b.expiration}" for b in bindings]
+        file = self.folder / "bindings.csv"
+        file.write_text("\n".join([*rows, ""]))
+        for words in (("inventory", "apply", self.inventory), ("bindings", "import", file)):
+            done = self.command(*words)
+            if done.returncode != 0:
+                raise RigError(done.stderr.strip())
+
+    def cipher(self) -> NumberCipher:
+        """The key of its data; made when it is not there."""
+        return open_key(self.data_dir)
+
+    def status(self) -> dict[str, Any]:
+        """What the running node says of itself."""
+        return ask(self.data_dir, "status")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """What is in progress in the running node."""
+        answer = ask(self.data_dir, "calls")["calls"]
+        assert isinstance(answer, list)
+        return answer
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records with their real numbers, oldest first."""
+        return asyncio.run(self._records())
+
+    async def _records(self) -> list[dict[str, Any]]:
+        async with open_records(self.data_dir, self.cipher()) as reader:
+            return [json.loads(line) async for line in reader.export(ExportFormat.JSONL, reveal=True, actor="story")]
+
+    def verify(self) -> VerifyReport:
+        """Chain and counters."""
+        return verify(self.data_dir / "records.db")
+
+    def command(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Runs another verb of `veil700` on this configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "engine.main", "--config", self.config, *words],
+            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+
+def unsound(counters: dict[str, int]) -> dict[str, int]:
+    """Counters that show a bug: something raised, something came that its table calls impossible, a record was lost."""
+    return {
+        name: count
+        for name, count in counters.items()
+        if count and (name.startswith("unexpected_") or name in ("faults", "records_lost"))
+    }

@@ -1,0 +1,97 @@
+"""What a run has come to, and what went over the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final
+
+# SIPp's own exit codes.
+ALL_WELL: Final = 0
+A_CALL_FAILED: Final = 1
+TIMED_OUT: Final = 97  # before the first call was through
+NO_CALLS: Final = 99
+FATAL: Final = 255
+CANNOT_BIND: Final = 254
+
+MAX_FAILURES: Final = 100  # a run of a million failed calls explains the first ones
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """One datagram. `at_s` are monotonic seconds."""
+
+    at_s: float
+    is_sent: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run has ended. `exit_code` is what SIPp would exit with.
+
+    `retransmissions` were sent by us; `unexpected` messages failed their call; `out_of_call` ones belong to no call;
+    `shed` datagrams came faster than they could be played.
+    """
+
+    exit_code: int
+    successful: int
+    failed: int
+    retransmissions: int
+    unexpected: int
+    failures: list[str] = field(default_factory=list)
+    out_of_call: int = 0
+    shed: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts while a run goes on."""
+
+    successful: int = 0
+    failed: int = 0
+    retransmissions: int = 0
+    unexpected: int = 0
+    out_of_call: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def fail(self, reason: str) -> None:
+        """One call has failed."""
+        self.failed += 1
+        if len(self.failures) < MAX_FAILURES:
+            self.failures.append(reason)
+
+    def report(self, shed: int, *, fatal: bool, timed_out: bool) -> Report:
+        """The figures at the end of a run."""
+        if fatal:
+            code = FATAL
+        elif self.failed:
+            code = A_CALL_FAILED
+        elif self.successful:
+            code = ALL_WELL
+        else:
+            code = TIMED_OUT if timed_out else NO_CALLS
+        return Report(code, self.successful, self.failed, self.retransmissions, self.unexpected, list(self.failures),
+                      self.out_of_call, shed)  # fmt: skip
+
+
+class TraceFile:
+    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("wb")
+
+    def __enter__(self) -> TraceFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def write(self, exchanged: Exchanged) -> None:
+        """Appends one datagram, under the wall clock of now."""
+        now = datetime.now().astimezone().replace(tzinfo=None).isoformat(" ", "microseconds")
+        size = len(exchanged.data)
+        title = f"UDP message sent ({size} bytes)" if exchanged.is_sent else f"UDP message received [{size}] bytes "
+        self._file.write(f"{'-' * 47} {now}\n{title}:\n\n".encode() + exchanged.data + b"\n")

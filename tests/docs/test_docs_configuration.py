@@ -1,0 +1,86 @@
+"""docs/configuration.md says of each key what the models say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import AfterValidator, BeforeValidator
+
+from docs.generate import END, PAGE, WORD_OF_TYPE, attribute_texts, tables, unit, with_reference
+from engine.config import models
+from engine.store import inventory
+from tests.docs.pages import rows, section
+
+# Validators that refuse a value because what it asks for is not built.
+NOT_BUILT = ("only.<locals>.check", "not_yet", "not_digest", "store_url", "target_text")
+
+KEYS = [(table, name, field) for table, model in tables().items() for name, field in model.model_fields.items()]
+
+
+def test_the_page_is_what_the_models_give() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == with_reference(page), "run: make docs"
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs both marks"):
+        with_reference(PAGE.read_text("utf-8").replace(END, ""))
+
+
+def test_every_key_has_its_row() -> None:
+    for table, model in tables().items():
+        head = f"[[{table}]]" if table in ("listen", "peer", "route") else f"[{table}]"
+        shown = [row[0].strip("`") for row in rows(section(PAGE, head), "key")]
+        assert shown == list(model.model_fields)
+
+
+def test_numbers_have_a_unit_and_nothing_else_has() -> None:
+    wrong = [
+        f"{table}.{name}"
+        for table, name, field in KEYS
+        if bool(unit(f"{table}.{name}")) != bool(re.search(r"\bint\b|\bfloat\b", str(field.annotation)))
+    ]
+    assert wrong == []
+
+
+def test_what_is_not_built_says_so() -> None:
+    """The HTTP API is refused as a table, and a record is kept for longer than `retention_days`."""
+    texts = attribute_texts(Path(models.__file__).read_text("utf-8"))
+    wrong = []
+    for table, name, field in KEYS:
+        is_refused = bool({function.__qualname__ for function in _validators(field)} & set(NOT_BUILT))
+        says_so = "Not yet" in texts[tables()[table].__name__, name]
+        if is_refused != says_so:
+            wrong.append(f"{table}.{name}")
+    assert wrong == ["cdr.retention_days", "api.address"]
+
+
+def _validators(field: Any) -> list[Any]:
+    """The functions that check the value of a key, or the items of a list."""
+    metadata = [*field.metadata]
+    for part in getattr(field.annotation, "__args__", ()):
+        metadata += getattr(part, "__metadata__", ())
+    return [entry.func for entry in metadata if isinstance(entry, AfterValidator | BeforeValidator)]
+
+
+def test_every_type_has_a_word() -> None:
+    assert set(WORD_OF_TYPE) == {str, int, float, bool}
+
+
+def test_every_key_of_the_inventory_is_there() -> None:
+    found: dict[str, list[str]] = {}
+    for table, key, _ in rows(section(PAGE, "The inventory file"), "table"):
+        name = table.strip("`") or next(reversed(found))
+        found.setdefault(name, []).append(key.strip("`"))
+    assert found == {table: list(columns) for table, columns in inventory._TABLES.items()}
+
+
+@pytest.mark.parametrize("words", ["PLATFORM_STATES", "USER_STATES", "BLOCK_STATES", "MODES"])
+def test_states_and_modes_are_there(words: str) -> None:
+    text = section(PAGE, "The inventory file")
+    known = [f"`{word}`" for word in getattr(inventory, words)]
+    last = " or " if words.endswith("STATES") else ", "
+    assert f"{', '.join(known[:-1])}{last}{known[-1]}" in text

@@ -1,0 +1,123 @@
+"""What an explanation tells where the store, the peer or the numbers are out of the ordinary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine.core.binding import Binding, Miss
+from engine.explain import Explanation, Question, QuestionFault, arrival_of, explain
+from engine.store.errors import StoreError
+from tests.core.corenode import axb
+from tests.explain.explained import AT, A, B, Office, X, office
+
+IPV6 = """
+[[listen]]
+address = "[::1]:5060"
+[[peer]]
+name = "six"
+match = ["[2001:db8::7]:5070"]
+targets = ["sip:[2001:db8::8]"]
+number_format = "tel"
+[[route]]
+name = "all"
+called = ""
+peers = ["six"]
+[node]
+data_dir = "data"
+"""
+
+
+@pytest.fixture
+def here() -> Iterator[Office]:
+    with office() as made:
+        made.bind([axb(expires_at=AT + 60)])
+        yield made
+
+
+def results(told: Explanation) -> dict[str, str]:
+    return {f"{line.stage} {line.name}": line.result for line in told.lines}
+
+
+def test_a_store_that_does_not_answer_refuses_as_in_the_node(here: Office) -> None:
+    class Broken:
+        def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
+            raise StoreError("bindings.db: disk I/O error")
+
+    config = here.configure()
+    told = explain(config, arrival_of(config.core_settings(), Question(A, X)), Broken(), AT)
+    assert (told.cause, told.decided_by, told.sip_status, told.q850) == ("INTERNAL", "lookup", 500, 41)
+    assert (told.seen_status, told.seen_q850) == (500, 41)
+    assert results(told)["binding none"] == "the store does not answer: bindings.db: disk I/O error"
+    assert results(told)["policy bound"].startswith("not reached")
+
+
+def test_the_time_asked_for_decides(here: Office) -> None:
+    assert here.ask(Question(A, X), AT + 59.9).sent
+    late = here.ask(Question(A, X), AT + 60)
+    assert (late.cause, late.decided_by) == ("BINDING_EXPIRED", "in_force")
+    assert here.ask(Question(B, X, peer="b-side"), AT + 59).cause == "NOT_IN_CALLER_SET"
+    assert here.ask(Question(B, X, peer="b-side"), AT + 60).cause == "NO_BINDING"
+
+
+def test_a_trunk_of_ipv6_and_tel_is_written_as_it_would_be(here: Office) -> None:
+    here.configure(text=IPV6)
+    told = here.ask(Question(A, "+86" + X), reveal=True)
+    assert told.sent
+    assert told.next_hop == "udp:2001:db8::8:5060"
+    arrives, leaves = told.arrives.splitlines(), told.leaves.splitlines()
+    assert arrives[0] == f"INVITE tel:+86{X} SIP/2.0"
+    assert arrives[1].startswith("Via: SIP/2.0/UDP [2001:db8::7]:5070;branch=")
+    assert f"P-Asserted-Identity: <tel:+86{A}>" in arrives
+    assert leaves[0] == f"INVITE tel:+86{B} SIP/2.0"
+    assert "c=IN IP6 2001:db8::7" in leaves
+    assert f"P-Asserted-Identity: <tel:{X};phone-context=+86>" in leaves
+
+
+def test_a_number_is_masked_wherever_it_stands(here: Office) -> None:
+    here.bind([axb(callee="95588", expires_at=AT + 60), axb(callee=B, x="700123456780002", expires_at=AT + 60)])
+    here.configure(rest='[[route]]\nname = "service"\ncalled = "^95588$"\npeers = ["b-side"]')
+    told = here.ask(Question(A, X, "MESSAGE", text="95588 0086" + B))
+    assert told.sent
+    assert told.leaves.splitlines()[0] == "MESSAGE sip:9****8@127.0.0.13:5060 SIP/2.0"
+    assert "95588" not in repr(told).replace("^95588$", "")
+    assert told.leaves.splitlines()[-1] == "9****8 0086" + B  # of somebody who has no part in this
+    told = here.ask(Question(A, "700123456780002", "MESSAGE", text=f"0086{B} +86{B} {B} 1{B}"))
+    assert told.leaves.splitlines()[-1] == f"0086139****9000 +86139****9000 139****9000 1{B}"
+
+
+def test_a_caller_that_is_its_own_target_is_told_apart(here: Office) -> None:
+    here.bind([axb(callee=A, expires_at=AT + 60)])
+    told = here.ask(Question(A, X))
+    assert (told.cause, told.decided_by) == ("LOOP", "not_to_self")
+    assert A not in repr(told)
+
+
+def test_the_peer_is_told_from_the_number_of_the_caller(here: Office) -> None:
+    assert here.ask(Question(A, X)).lines[0].name == "a-side"
+    with pytest.raises(QuestionFault, match="peer: say which one it comes from: a-side, b-side"):
+        here.ask(Question(B, X))  # its route names both
+    here.configure(a='serves_700 = ["70012345678"]')
+    assert here.ask(Question("700123456780009", X)).lines[0].name == "a-side"
+
+
+def test_a_source_is_found_beside_more_specific_entries_of_others(here: Office) -> None:
+    other = '[[peer]]\nname = "other"\nmatch = ["2001:db8::1", "[2001:db8::2]:5060"]\n'
+    here.configure(text=IPV6.replace('"[2001:db8::7]:5070"', '"2001:db8::/126"') + other)
+    told = here.ask(Question(A, X, peer="six"))
+    assert told.lines[0].result == "as asked; udp:2001:db8::2:5062 is in 2001:db8::/126"
+
+
+def test_a_peer_outside_of_the_trust_domain_asserts_nothing(here: Office) -> None:
+    here.configure(a='trusted = false\ncaller = "pai-or-from"')
+    told = here.ask(Question(A, X))
+    assert told.sent
+    assert "P-Asserted-Identity" not in told.arrives
+    assert "P-Asserted-Identity" in told.leaves
+
+
+@pytest.mark.parametrize("method", ["invite", "BYE", ""])
+def test_only_calls_and_messages_are_explained(here: Office, method: str) -> None:
+    with pytest.raises(QuestionFault, match=r"method: .* is neither INVITE nor MESSAGE"):
+        here.ask(Question(A, X, method))
