@@ -31,14 +31,16 @@ class Message:
 
     `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers). The typed
     attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
-    CSeq, which for a request is the request's own. `tags` are "" when absent (RFC 2543 peers send none). The keys and
-    `uri_text` are visible ASCII; `reason`, `lines` and their values may hold any text, octets that are no UTF-8 too.
+    CSeq, which for a request is the request's own; `forwards` is what `max_forwards` has read, -1 before. `tags` are ""
+    when absent (RFC 2543 peers send none). The keys and `uri_text` are visible ASCII; `reason`, `lines` and their
+    values may hold any text, octets that are no UTF-8 too.
     """
 
     __slots__ = (
         "body",
         "call_id",
         "cseq",
+        "forwards",
         "from_tag",
         "ids",
         "lines",
@@ -59,6 +61,7 @@ class Message:
         self.uri: Uri | None = None
         self.method = ""
         self.cseq = 0
+        self.forwards = -1
         self.call_id = ""
         self.from_tag = ""
         self.to_tag = ""
@@ -120,8 +123,9 @@ class Message:
 
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
-        value = self.value(MAX_FORWARDS)
-        return None if value is None else parse_max_forwards(value)
+        if self.forwards < 0 and MAX_FORWARDS in self.ids:
+            self.forwards = parse_max_forwards(self.value(MAX_FORWARDS) or "")
+        return None if self.forwards < 0 else self.forwards
 
     def via_lines(self, source_host: str, source_port: int) -> list[str]:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""

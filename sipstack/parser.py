@@ -171,8 +171,10 @@ def _read_keys(message: Message, first: dict[int, str]) -> None:
     except KeyError:
         raise RemoteSipError("a mandatory header field is missing") from None
     message.top_via = parse_top_via(via.strip(" \t"))
-    message.from_tag = _tag(sender.strip(" \t"))
-    message.to_tag = _tag(recipient.strip(" \t"))
+    usual = USUAL_ADDRESS.fullmatch(sender.strip(" \t"))
+    message.from_tag = _tag(sender.strip(" \t")) if usual is None else usual[3] or ""
+    usual = USUAL_ADDRESS.fullmatch(recipient.strip(" \t"))
+    message.to_tag = _tag(recipient.strip(" \t")) if usual is None else usual[3] or ""
     if not call_id or " " in call_id or not (call_id.isascii() and call_id.isprintable()):  # visible ASCII
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
@@ -184,9 +186,6 @@ def _read_keys(message: Message, first: dict[int, str]) -> None:
 
 def _tag(value: str) -> str:
     """Checks an address of From or To and returns its tag, "" when it has none."""
-    match = USUAL_ADDRESS.fullmatch(value)
-    if match is not None:
-        return match[3] or ""
     address = parse_name_addr(value)
     params = address.params
     if not params:
@@ -202,7 +201,7 @@ def _read_request(message: Message, first: dict[int, str], repeated: list[int]) 
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
     message.uri = uri
     if h.MAX_FORWARDS in first:
-        parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
+        message.forwards = parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
     if h.P_ASSERTED_IDENTITY in first and (repeated or "," in first[h.P_ASSERTED_IDENTITY]):
         for row in message.values(h.P_ASSERTED_IDENTITY):
             split_list(row)  # for its limit: whoever reads the values takes no error
@@ -217,7 +216,10 @@ def _cut_body(message: Message, first: dict[int, str]) -> None:
     """Cuts the body to Content-Length (§18.3)."""
     if h.CONTENT_LENGTH not in first:
         return
-    length = parse_number(first[h.CONTENT_LENGTH].strip(" \t"), 2**32, "Content-Length")
+    value = first[h.CONTENT_LENGTH].strip(" \t")
+    if value == str(len(message.body)):
+        return  # nearly always: nothing to cut, and nothing to judge
+    length = parse_number(value, 2**32, "Content-Length")
     if length > len(message.body):
         raise RemoteSipError("body is shorter than Content-Length")
     message.body = message.body[:length]

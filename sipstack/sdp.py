@@ -10,7 +10,7 @@ from sipstack.errors import RemoteSipError
 CONTENT_TYPE: Final = "application/sdp"
 
 # A small letter, "=" and a value in each line.
-_LINES: Final = re.compile(rb"(?:[a-z]=[^\n\r\0]*+\n?)++")
+_LINES: Final = re.compile(rb"(?:[a-z]=.*+\n?)++")
 
 # A description of more lines than this describes nothing that a phone would do.
 MAX_LINES: Final = 2000
@@ -40,7 +40,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
     """
     text = body.replace(b"\r\n", b"\n").rstrip(b"\n")
     lines = text.split(b"\n")
-    if lines[0] != b"v=0" or len(lines) > MAX_LINES or _LINES.fullmatch(text) is None:
+    if lines[0] != b"v=0" or len(lines) > MAX_LINES or b"\r" in text or b"\0" in text or not _LINES.fullmatch(text):
         raise RemoteSipError("session description is malformed")
     origins = text.count(b"\no=")
     if origins != 1:

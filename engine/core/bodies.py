@@ -118,6 +118,8 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
             kept.append(line)
             continue
         kind = line[:2]
+        if kind not in _CROSSING:
+            continue
         if kind == b"a=":
             name = line[2:].partition(b":")[0]
             if name in _NEVER_CROSS or _has_long_number(line, name):
@@ -134,15 +136,17 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
                 raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
             kept.append(line)
         elif kind == b"c=":
-            kept.append(
-                line if line.count(b" ") <= 2 else b" ".join(line.split(b" ")[:3])
-            )  # nettype, addrtype and address (RFC 4566 §5.7)
+            if line.count(b" ") > 2:
+                line = b" ".join(line.split(b" ")[:3])  # noqa: PLW2901  # nettype, addrtype, address (RFC 4566 §5.7)
+            kept.append(line)
         elif kind == b"t=":
             kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
         elif kind == b"b=" and _BANDWIDTH.fullmatch(line):
             kept.append(line)
     return kept
 
+
+_CROSSING: Final = frozenset((b"a=", b"b=", b"c=", b"m=", b"t="))
 
 # Lines seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
 _MAX_HARMLESS: Final = 1024

@@ -98,7 +98,7 @@ class CalleeTry(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
-        if response.is_provisional:
+        if response.status < 200:
             if self.cancel_wanted:
                 self._send_cancel(now)
             elif not self.is_over:

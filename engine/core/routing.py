@@ -66,8 +66,9 @@ class Routing:
     def peer_of(self, host: str, port: int) -> PeerSettings | None:
         """The peer that a source belongs to, the most specific entry winning; None for an unknown one."""
         source = (host, port)
-        if source in self._remembered:
-            return self._remembered[source]
+        remembered = self._remembered
+        if source in remembered:
+            return remembered[source]
         found = self.source_of(host, port)
         peer = None if found is None else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
