@@ -10,7 +10,7 @@ from sipstack.errors import RemoteSipError
 CONTENT_TYPE: Final = "application/sdp"
 
 # A small letter, "=" and a value in each line.
-_LINES: Final = re.compile(rb"(?:[a-z]=.*+\n?)++")
+_LINES: Final = re.compile(rb"(?:[a-z]=.*+\n?+)+")
 
 # A description of more lines than this describes nothing that a phone would do.
 MAX_LINES: Final = 2000
