@@ -69,8 +69,8 @@ def _parse(head: bytes, body: bytes) -> Message:
             raise
         if _FOLDED_NAME.search(head) is not None:
             raise RemoteSipError("a field name goes on in the next line") from None
-        ids, first, repeated = _index(lines[1:], may_be_long)
         lines = lines[1:]
+        ids, first, repeated = _index(lines, may_be_long)
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends:
         _check_controls(start_line, lines, ids)
     message = Message(_start_line(start_line), lines, ids, body)
