@@ -181,6 +181,8 @@ class _Node:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if runner.in_progress:
+            self._log.warning("calls still open, recorded as NODE_RESTART at the next start", count=runner.in_progress)
         return DONE
 
 

@@ -58,13 +58,17 @@ class Runner:
         """Called by the writer, in its own thread, once per group."""
         self._loop.call_soon_threadsafe(self._committed, done)
 
-    async def drain(self) -> bool:
-        """Takes no new calls and waits for those in progress; False when some are left after DRAIN_LIMIT_S."""
+    @property
+    def in_progress(self) -> int:
+        """Calls and messages that have no record yet."""
+        return len(self._service.attempts)
+
+    async def drain(self) -> None:
+        """Takes no new calls and waits for those in progress, for DRAIN_LIMIT_S at most."""
         self._service.is_draining = True
         deadline = self._loop.time() + DRAIN_LIMIT_S
         while self._service.attempts and self._loop.time() < deadline:
             await asyncio.sleep(_DRAIN_LOOK_S)
-        return not self._service.attempts
 
     def stop(self) -> None:
         """Closes sockets, writes what has queued, lets go of the stores."""

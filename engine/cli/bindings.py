@@ -61,7 +61,9 @@ def bind(
     tel_b: Annotated[str, typer.Option(help="Real number of the other party.", show_default=False)],
     business_user: Annotated[str, typer.Option(help="Holder of the number block.", show_default=False)],
     order_id: Annotated[str, typer.Option(help="The order that this binding serves.", show_default=False)],
-    scenario: Annotated[str, typer.Option(help="What it is for, a code of the inventory.", show_default=False)],
+    scenario: Annotated[
+        str, typer.Option(help="What it is for; not yet held against the inventory.", show_default=False)
+    ],
     expiration: Annotated[
         str, typer.Option(help="RFC 3339 with offset: 2030-01-31T08:00:00+08:00.", show_default=False)
     ],

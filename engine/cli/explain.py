@@ -41,6 +41,13 @@ class Method(StrEnum):
     MESSAGE = "MESSAGE"
 
 
+def _method(text: str) -> Method:
+    try:
+        return Method(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither INVITE nor MESSAGE") from None
+
+
 def add_to(app: typer.Typer) -> None:
     """Hang the verb of this module into the application."""
     app.command("explain")(explain)
@@ -50,7 +57,9 @@ def explain(
     context: typer.Context,
     caller: Annotated[str, typer.Option(help="Number of the caller, a real or a 700 one.", show_default=False)],
     called: Annotated[str, typer.Option(help="What is dialled: a number, or a whole URI.", show_default=False)],
-    method: Annotated[Method, typer.Option(help="A call or a message.", case_sensitive=False)] = Method.INVITE,
+    method: Annotated[
+        Method, typer.Option(metavar="INVITE|MESSAGE", help="A call or a message.", parser=_method)
+    ] = Method.INVITE,
     peer: Annotated[
         str | None,
         typer.Option(help="The peer that it comes from. Default: told from the caller's number.", show_default=False),

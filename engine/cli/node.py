@@ -63,9 +63,9 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
             tell(str(error))
             return USAGE
     if as_json:
-        say_json({"ok": True, "file": str(config.path)})
+        say_json({"ok": True, "file": str(config.path), "data_dir": str(config.data_dir)})
     else:
-        say(f"{config.path}: ok")
+        say(f"{config.path}: ok, data in {config.data_dir}")
     return 0
 
 

@@ -113,6 +113,12 @@ def _loaded(file: Path) -> Scenario:
         raise UsageFault(f"{file}: {error.strerror or error}") from None
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise typer.BadParameter(f"{text!r} is not a port")
+    return int(text)
+
+
 def play(
     file: Annotated[Path, typer.Argument(metavar="FILE.xml", help="The scenario.", show_default=False)],
     target: Annotated[
@@ -135,8 +141,8 @@ def play(
         int | None,
         typer.Option(
             "-p",
-            min=0,
-            max=65535,
+            metavar="PORT",
+            parser=_port,
             help="Our port; 0 is any. Default: 5060, or any when it is taken.",
             show_default=False,
         ),

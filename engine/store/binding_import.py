@@ -195,7 +195,7 @@ class _Import:
                 execute("ROLLBACK TO line")
                 execute("RELEASE line")
                 whose = self._whose(execute(HOLDER, row[:2]).fetchone()[0])
-                self._report.add(number, f"tel_x: {tel_x} has a target for {mask(real)}: {whose}")
+                self._report.add(number, f"tel_x: {tel_x} is already bound for {mask(real)}, by {whose}")
                 return False
         execute("RELEASE line")
         return True

@@ -81,7 +81,9 @@ def check(request: BindRequest, premises: Premises, wall_s: float) -> Terms:
         raise BindRefused(f"{'tel_y' if request.tel_y else 'group_id'}: mode AXB has none")
     tel_x = request.tel_x
     if not is_privacy_number(tel_x):
-        raise BindRefused(f"tel_x: {shown(tel_x)} is not a 700 number of 15 digits")
+        if tel_x.startswith(PRIVACY_PREFIX) and tel_x.isascii() and tel_x.isdigit():
+            raise BindRefused(f"tel_x: {shown(tel_x)} has {len(tel_x)} digits, a 700 number has {PRIVACY_LENGTH}")
+        raise BindRefused(f"tel_x: {shown(tel_x)} is not a 700 number of {PRIVACY_LENGTH} digits")
     tel_a = _real("tel_a", request.tel_a)
     tel_b = _real("tel_b", request.tel_b)
     if tel_a == tel_b:
@@ -158,7 +160,10 @@ def _tenant(request: BindRequest, premises: Premises) -> str:
     """The app platform of the business user, which must hold the block of X."""
     app_platform = premises.users.get(request.business_user)
     if app_platform is None:
-        raise BindRefused(f"business_user: {shown(request.business_user)} is not in the inventory")
+        raise BindRefused(
+            f"business_user: {shown(request.business_user)} is not in the inventory, "
+            "which veil700 inventory apply FILE.toml fills"
+        )
     prefix = request.tel_x[:BLOCK_DIGITS]
     block = premises.blocks.get(prefix)
     if block is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -45,6 +46,8 @@ _EXPORT: Final = (
     "SELECT id, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expires_at"
     " FROM binding WHERE state = 'active' AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
 )
+
+_SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @final
@@ -141,7 +144,10 @@ class BindingStore:
                 cursor = await connection.execute(INSERT_TARGET, (*row, wall_s))
                 if cursor.rowcount != 1:
                     holder = await self._one(HOLDER, row[:2])
-                    raise BindRefused(f"tel_x: {request.tel_x} has a target for {mask(number)}: binding {holder[0]}")
+                    raise BindRefused(
+                        f"tel_x: {request.tel_x} is already bound for {mask(number)}, by {holder[0]}: "
+                        "veil700 unbind ends that binding"
+                    )
             await connection.execute(INSERT_BINDING, binding)
         return subs_id
 
@@ -150,10 +156,10 @@ class BindingStore:
         async with self._transaction() as connection:
             row = await self._one("SELECT tel_x, state FROM binding WHERE subs_id = ?", (subs_id,))
             if not row:
-                raise BindRefused(f"subs_id: {shown(subs_id)} is no binding")
+                raise BindRefused(f"subs_id: {_quoted(subs_id)} is no binding")
             tel_x, state = row
             if state != "active":
-                raise BindRefused(f"subs_id: {shown(subs_id)} has ended already")
+                raise BindRefused(f"subs_id: {_quoted(subs_id)} has ended already")
             await connection.execute(
                 "UPDATE binding SET state = 'unbound', ended_at = ? WHERE subs_id = ?",
                 (self._clock(), subs_id),
@@ -244,3 +250,8 @@ class BindingStore:
                     with suppress(sqlite3.Error):
                         await self._connection.execute("ROLLBACK")
                     raise
+
+
+def _quoted(subs_id: str) -> str:
+    """A subs_id as an error may quote it; one of our form is whole, also where it has a long run of digits."""
+    return repr(subs_id) if _SUBS_ID.fullmatch(subs_id) else shown(subs_id)

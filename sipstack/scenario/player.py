@@ -285,7 +285,7 @@ def _check(scenario: Scenario, settings: PlayerSettings) -> None:
     if missing:
         raise SettingsError(f"[{missing[0]}] is no keyword, and no key of that name is given")
     if scenario.fields and not settings.rows:
-        raise SettingsError(f"[field{scenario.fields - 1}] needs rows for injection, and none are given")
+        raise SettingsError(f"[field{scenario.fields - 1}] needs rows for injection: give them with -inf FILE")
     if not scenario.is_server and not settings.remote_ip:
         raise SettingsError("the scenario begins with a request of its own: it needs a target")
     versions = {_version(address) for address in (settings.local_ip, settings.remote_ip) if address}

@@ -64,7 +64,9 @@ def test_a_binding_against_the_rules_is_refused_in_one_line(stocked: Run, change
 def test_a_conflict_names_the_other_binding(stocked: Run) -> None:
     first = stocked(*bind_words()).out.strip()
     done = stocked(*bind_words(tel_b="13700137000"))
-    assert done == Done(1, "", f"veil700: tel_x: {X} has a target for 138****8000: binding {first}\n")
+    assert done == Done(
+        1, "", f"veil700: tel_x: {X} is already bound for 138****8000, by {first}: veil700 unbind ends that binding\n"
+    )
 
 
 def test_unbind_ends_a_binding_once(stocked: Run) -> None:

@@ -240,7 +240,10 @@ def test_what_a_rule_of_sip_answers_is_no_refusal(bound: Run) -> None:
     ("arguments", "reason"),
     [
         (["explain", "--caller", A], "veil700 explain: Missing option '--called'"),
-        (words(A, X, "--method", "BYE"), "veil700 explain: Invalid value for '--method'"),
+        (
+            words(A, X, "--method", "BYE"),
+            "veil700 explain: Invalid value for '--method': 'BYE' is neither INVITE nor MESSAGE",
+        ),
         (words(A, X, "--at", "now"), "veil700: --at: 'now' is not an RFC 3339 time"),
         (words(A, X, "--peer", "fixd"), 'veil700: --peer: there is no peer "fixd", did you mean fixed?'),
         (words(A, X, "--peer", "sink"), "veil700: --peer: sink has no match, so nothing comes from it"),

@@ -175,6 +175,8 @@ def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
         (["-default_behaviors", "all,nope"],
          "veil700: -default_behaviors: 'nope' is none of all, none, bye, abortunexp, pingreply"),
         (["-m", "0"], "veil700 scenario play: Invalid value for '-m': Input should be greater than or equal to 1"),
+        (["-p", "abc"], "veil700 scenario play: Invalid value for '-p': 'abc' is not a port"),
+        (["-p", "65536"], "veil700 scenario play: Invalid value for '-p': '65536' is not a port"),
         (["-inf", "nowhere"], "veil700: nowhere: No such file or directory"),
         (["-sn", "uac"], "veil700: no such option: -sn; see veil700 scenario play --help"),
         (["--nope"], "veil700: no such option: --nope; see"),

@@ -104,8 +104,8 @@ def test_a_fault_of_ours_is_one_line_without_its_text(run: Run, monkeypatch: pyt
 
 
 def test_check_says_ok(run: Run, file: Path) -> None:
-    assert run("check") == Done(0, f"{file}: ok\n", "")
-    assert run("check", "--json").json == {"ok": True, "file": str(file)}
+    assert run("check") == Done(0, f"{file}: ok, data in {file.parent / 'data'}\n", "")
+    assert run("check", "--json").json == {"ok": True, "file": str(file), "data_dir": str(file.parent / "data")}
 
 
 def test_check_tells_everything_that_is_wrong(run: Run, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -264,6 +265,7 @@ def test_stop_waits_for_a_call(node: Node, talking: Callable[[int], tuple[Any, A
     assert refused.startswith(b"SIP/2.0 503 ") and b"\r\nRetry-After: " in refused
     assert node.wait() == 0
     assert (caller.wait().successful, callee.wait().successful) == (1, 1)
+    assert "still open" not in node.stderr
     assert [record["release_cause"] for record in node.records()] == ["OVERLOAD", "NORMAL"]
     assert node.verify().is_clean
 
@@ -276,6 +278,7 @@ def test_second_signal_does_not_wait(node: Node, talking: Callable[[int], tuple[
     began = time.monotonic()
     assert node.stop() == 0
     assert time.monotonic() - began < 3.0
+    assert re.search(r"calls still open, recorded as NODE_RESTART at the next start +count=1\n", node.stderr)
     assert node.records() == []
     assert_starts(node)
     [record] = node.records()

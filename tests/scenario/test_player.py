@@ -224,7 +224,7 @@ async def test_an_address_that_is_taken(opened: Open, tmp_path: Path) -> None:
     ("text", "settings", "error"),
     [
         ("MESSAGE [mine] SIP/2.0", {}, "[mine] is no keyword, and no key of that name is given"),
-        ("MESSAGE [field2] SIP/2.0", {}, "[field2] needs rows for injection, and none are given"),
+        ("MESSAGE [field2] SIP/2.0", {}, "[field2] needs rows for injection: give them with -inf FILE"),
         ("MESSAGE x SIP/2.0", {"remote_ip": ""}, "the scenario begins with a request of its own: it needs a target"),
         ("MESSAGE x SIP/2.0", {"rate": 0}, "the rate must be above 0"),
         ("MESSAGE x SIP/2.0", {"rate": float("nan")}, "the rate must be above 0"),

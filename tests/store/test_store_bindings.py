@@ -33,6 +33,7 @@ REQUEST = BindRequest(
     scenario="express",
     expiration="2026-12-01T08:00:00+08:00",
 )
+IMPORTED_ID = "01a2407b4e12527a9b73000000000002"  # the end counts lines: it looks like a long number
 EXPIRES_AT = 1_796_083_200.0
 
 
@@ -103,7 +104,7 @@ async def test_two_pairs_may_share_x(stocked: Path, cipher: NumberCipher, reader
         ({"mode": ""}, "mode: '' is not supported yet, only AXB"),
         ({"tel_y": "700123456780002"}, "tel_y: mode AXB has none"),
         ({"group_id": "g"}, "group_id: mode AXB has none"),
-        ({"tel_x": "70012345678000"}, "tel_x: '700****8000' is not a 700 number of 15 digits"),
+        ({"tel_x": "70012345678000"}, "tel_x: '700****8000' has 14 digits, a 700 number has 15"),
         ({"tel_x": "70012345678000a"}, "is not a 700 number of 15 digits"),
         ({"tel_x": A}, "tel_x: '138****8000' is not a 700 number of 15 digits"),
         ({"tel_a": ""}, "tel_a: missing"),
@@ -162,7 +163,7 @@ async def test_a_caller_has_one_target_through_x(
     async with open_bindings(stocked, cipher, lambda: now) as store:
         subs_id = await store.bind(REQUEST)
         before = rows(stocked, "SELECT * FROM target")
-        with pytest.raises(BindRefused, match=f"has a target for 13[89]...*: binding {subs_id}$"):
+        with pytest.raises(BindRefused, match=f"is already bound for 13[89]...*, by {subs_id}: veil700 unbind"):
             await store.bind(replace(REQUEST, tel_a=tel_a, tel_b=tel_b, order_id="order-2"))
     assert rows(stocked, "SELECT * FROM target") == before
     assert len(rows(stocked, "SELECT * FROM binding")) == 1
@@ -204,8 +205,10 @@ async def test_unbinding_what_is_not_bound(stocked: Path, cipher: NumberCipher, 
     async with open_bindings(stocked, cipher, lambda: now) as store:
         subs_id = await store.bind(REQUEST)
         await store.unbind(subs_id)
-        with pytest.raises(BindRefused, match="has ended already"):
+        with pytest.raises(BindRefused, match=f"subs_id: '{subs_id}' has ended already"):
             await store.unbind(subs_id)
+        with pytest.raises(BindRefused, match=f"subs_id: '{IMPORTED_ID}' is no binding"):
+            await store.unbind(IMPORTED_ID)
         with pytest.raises(BindRefused, match="subs_id: 'nobody' is no binding"):
             await store.unbind("nobody")
         await store.bind(REQUEST)  # the pair is free again

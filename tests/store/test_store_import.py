@@ -101,7 +101,7 @@ BAD_REPORT = [
     "line 5: 2 values instead of 10",
     "line 6: tel_b: 138****0005 is also tel_a: the two parties must differ",
     "line 9: not CSV: unexpected end of data",
-    "line 8: tel_x: 700123456780002 has a target for 138****0002: line 3",
+    "line 8: tel_x: 700123456780002 is already bound for 138****0002, by line 3",
 ]
 
 
@@ -129,7 +129,7 @@ def test_what_is_bound_already_is_named(
     import_bindings(stocked, cipher, csv_file(line(1), line(2)), now)
     holder = rows(stocked, "SELECT subs_id FROM binding WHERE tel_x = '700123456780002'")[0][0]
     report = import_bindings(stocked, cipher, csv_file(line(3), line(2, tel_b="13700137000")), now)
-    assert report.lines == [f"line 3: tel_x: 700123456780002 has a target for 138****0002: binding {holder}"]
+    assert report.lines == [f"line 3: tel_x: 700123456780002 is already bound for 138****0002, by binding {holder}"]
     assert count(rows, stocked) == (2, 4)
 
 
@@ -142,8 +142,8 @@ def test_the_same_line_twice(
     turned = line(1, tel_a="13900000001", tel_b="13800000001")
     report = import_bindings(stocked, cipher, csv_file(line(1), line(2), line(1), turned), now)
     assert report.lines == [
-        "line 4: tel_x: 700123456780001 has a target for 138****0001: line 2",
-        "line 5: tel_x: 700123456780001 has a target for 139****0001: line 2",
+        "line 4: tel_x: 700123456780001 is already bound for 138****0001, by line 2",
+        "line 5: tel_x: 700123456780001 is already bound for 139****0001, by line 2",
     ]
 
 
