@@ -190,7 +190,8 @@ class Policy(Table):
     """`insist`: the node refreshes where the ends do not; `relay`: the ends' affair; `off`: none. Not yet: any other,
     and the node's own refreshes. The ends' refreshes cross."""
     message_text: Literal["mask", "relay"] = "mask"
-    """The sender's own real number in the text of a message: `mask` it or `relay` it."""
+    """The sender's own real number in the text of a message: `mask` it, or `relay` it: the text is then not searched,
+    and the other party reads the number."""
 
     def core_settings(self) -> PolicySettings:
         """The same for the core."""
