@@ -163,6 +163,12 @@ def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
     assert done == Done(2, "", f"veil700: {xml}: [two] is no keyword, and no key of that name is given\n")
 
 
+def test_messages_that_cannot_be_written_say_where(run: Run, xml: Path, host: str) -> None:
+    done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1, "-trace_msg", "-message_file",
+               "/dev/full")  # fmt: skip
+    assert done == Done(1, "", "veil700: /dev/full: No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
