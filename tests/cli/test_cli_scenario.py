@@ -151,6 +151,14 @@ def test_a_signal_ends_it_with_its_report(tmp_path: Path, host: str) -> None:
     assert done.told == [f"{xml}:13: stopped"]
 
 
+def test_a_file_tells_the_terminal_nothing(run: Run, tmp_path: Path) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(document(recv("INVITE", optional="\x9b2J")))
+    told = f"{xml}:2: optional='?2J' is none of true, false, global"
+    assert run("scenario", "play", xml).told == [told]
+    assert run("scenario", "check", xml).out == f"{told}\n"
+
+
 def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
     xml = tmp_path / "a.xml"
     xml.write_text(document(send("MESSAGE [one] SIP/2.0\nX: [two]")))
