@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,11 +81,14 @@ class Tally:
 
 
 class TraceFile:
-    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written."""
+    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written.
+
+    A new file is its owner's alone: the messages of a party hold its real number.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[bytes] = path.open("wb")
+        self._file: IO[bytes] = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
     def __enter__(self) -> TraceFile:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -167,6 +168,7 @@ def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
                "two", "-2", "-trace_msg", "-message_file", trace)  # fmt: skip
     assert done.status == 0
     assert [one.data for one in read_trace(trace)] == [b"MESSAGE sip:1=1 SIP/2.0\r\nX: -2\r\n\r\n"]
+    assert stat.S_IMODE(trace.stat().st_mode) == 0o600
     done = run("scenario", "play", xml, host, "-key", "one", "1")
     assert done == Done(2, "", f"veil700: {xml}: [two] is no keyword, and no key of that name is given\n")
 
