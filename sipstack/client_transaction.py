@@ -164,7 +164,8 @@ class ClientTransaction(Transaction):
         if action == ACK_AGAIN:
             self.send(self.ack)
             return
-        self._stop_repeating(event)
+        if event != PROVISIONAL or self.table is INVITE_CLIENT:
+            self.stop_repeat()  # a non-INVITE goes on every T2 until its final (figure 6)
         if action == PASS_UP_AND_ACK:
             self.ack = ack_for_failure(self.last_sent, response)
             self.send(self.ack)
@@ -191,11 +192,6 @@ class ClientTransaction(Transaction):
             self.context.out.append(RequestFailed(self))
         if self.state == TERMINATED:
             self.leave()
-
-    def _stop_repeating(self, event: int) -> None:
-        """A provisional ends repeats of an INVITE; a non-INVITE goes on every T2 until its final (figure 6)."""
-        if event != PROVISIONAL or self.table is INVITE_CLIENT:
-            self.stop_repeat()
 
     def _next_gap(self) -> float:
         timing = self.context.timing

@@ -117,6 +117,9 @@ class Dialog:
     def refresh(self, message: Message) -> None:
         """Takes a new remote target from a target refresh request or its 2xx (§12.2.1.2, §12.2.2)."""
         if h.CONTACT in message.ids:
+            target = self.remote_target
+            if target.startswith("sip:") and message.value(h.CONTACT) == f"<{target}>":
+                return  # nearly always: it is where it was
             self.remote_target = contact_uri(message)
 
     def request_uri(self) -> str:
@@ -160,6 +163,8 @@ def contact_uri(message: Message) -> str:
 
 
 def _routes(message: Message) -> list[str]:
+    if h.RECORD_ROUTE not in message.ids:
+        return []
     rows = message.values(h.RECORD_ROUTE)
     return [f"<{_usable(value, 'Record-Route')}>" for row in rows for value in split_list(row)]
 

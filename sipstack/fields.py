@@ -52,11 +52,10 @@ class Via:
 
         What the sender itself wrote into `received` and `rport` goes; IPv6 is written without brackets (RFC 5118 §4.5).
         """
+        text = self._without_source()
         if self.asks_rport:
-            return f"{self._without_source()};rport={port};received={host}"
-        if self.host.strip("[]") != host:
-            return f"{self._without_source()};received={host}"
-        return self._without_source()
+            return f"{text};rport={port};received={host}"
+        return text if self.host == host or self.host.strip("[]") == host else f"{text};received={host}"
 
     def _without_source(self) -> str:
         """The value without `received` and `rport`; what a quoted string holds is no parameter."""

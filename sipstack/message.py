@@ -15,6 +15,7 @@ from sipstack.uri import Uri
 ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
 
+_BLANK: Final = " \t"
 _BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 
@@ -30,14 +31,16 @@ class Message:
 
     `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers). The typed
     attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
-    CSeq, which for a request is the request's own. `tags` are "" when absent (RFC 2543 peers send none). The keys and
-    `uri_text` are visible ASCII; `reason`, `lines` and their values may hold any text, octets that are no UTF-8 too.
+    CSeq, which for a request is the request's own; `forwards` is what `max_forwards` has read, -1 before. `tags` are ""
+    when absent (RFC 2543 peers send none). The keys and `uri_text` are visible ASCII; `reason`, `lines` and their
+    values may hold any text, octets that are no UTF-8 too.
     """
 
     __slots__ = (
         "body",
         "call_id",
         "cseq",
+        "forwards",
         "from_tag",
         "ids",
         "lines",
@@ -58,6 +61,7 @@ class Message:
         self.uri: Uri | None = None
         self.method = ""
         self.cseq = 0
+        self.forwards = -1
         self.call_id = ""
         self.from_tag = ""
         self.to_tag = ""
@@ -112,20 +116,26 @@ class Message:
 
     def line(self, header: int) -> str:
         """The first row of a field with its name written canonically; "" when there is none."""
-        value = self.value(header)
-        return "" if value is None else f"{CANONICAL[header]}: {value}"
+        ids = self.ids
+        if header not in ids:
+            return ""
+        return f"{CANONICAL[header]}: {self.lines[ids.index(header)].partition(':')[2].strip(_BLANK)}"
 
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
-        value = self.value(MAX_FORWARDS)
-        return None if value is None else parse_max_forwards(value)
+        if self.forwards < 0 and MAX_FORWARDS in self.ids:
+            self.forwards = parse_max_forwards(self.value(MAX_FORWARDS) or "")
+        return None if self.forwards < 0 else self.forwards
 
     def via_lines(self, source_host: str, source_port: int) -> list[str]:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""
-        rows = self.values(VIA)
         via = self.top_via
-        if via is not None:
-            rows[0] = via.with_source(source_host, source_port) + via.rest
+        first = "" if via is None else via.with_source(source_host, source_port) + via.rest
+        if first and self.ids.count(VIA) == 1:
+            return [f"Via: {first}"]
+        rows = self.values(VIA)
+        if first:
+            rows[0] = first
         return [f"Via: {row}" for row in rows]
 
     def start_line(self) -> str:

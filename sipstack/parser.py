@@ -22,7 +22,7 @@ from typing import Final
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
-from sipstack.grammar import CALL_ID, CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
+from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
@@ -69,8 +69,8 @@ def _parse(head: bytes, body: bytes) -> Message:
             raise
         if _FOLDED_NAME.search(head) is not None:
             raise RemoteSipError("a field name goes on in the next line") from None
-        ids, first, repeated = _index(lines[1:], may_be_long)
         lines = lines[1:]
+        ids, first, repeated = _index(lines, may_be_long)
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends:
         _check_controls(start_line, lines, ids)
     message = Message(_start_line(start_line), lines, ids, body)
@@ -134,6 +134,8 @@ def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
     if line[7:8] == " " and _is_sip_2(line[:7]):
         status, _, reason = line[8:].partition(" ")
+        if status in _STATUSES:
+            return "", _STATUSES[status], reason
         if len(status) != 3:
             raise RemoteSipError("status line is malformed")
         code = parse_number(status, 700, "status code")
@@ -143,11 +145,14 @@ def _start_line(line: str) -> tuple[str, int, str]:
     parts = line.split(" ")
     if len(parts) != 3 or (parts[0] not in USUAL_METHODS and TOKEN.fullmatch(parts[0]) is None):
         raise RemoteSipError("request line is malformed")
-    if not _is_sip_2(parts[2]):
+    if parts[2] != "SIP/2.0" and not _is_sip_2(parts[2]):
         raise RemoteSipError("version is not SIP/2.0", 505 if parts[2][:4].upper() == "SIP/" else 400)
     if len(parts[1]) > MAX_URI_CHARS:
         raise RemoteSipError("Request-URI is too long", 414)
     return parts[1], 0, ""
+
+
+_STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
 def _is_sip_2(text: str) -> bool:
@@ -166,9 +171,11 @@ def _read_keys(message: Message, first: dict[int, str]) -> None:
     except KeyError:
         raise RemoteSipError("a mandatory header field is missing") from None
     message.top_via = parse_top_via(via.strip(" \t"))
-    message.from_tag = _tag(sender.strip(" \t"))
-    message.to_tag = _tag(recipient.strip(" \t"))
-    if not (call_id.isalnum() and call_id.isascii()) and CALL_ID.fullmatch(call_id) is None:
+    usual = USUAL_ADDRESS.fullmatch(sender.strip(" \t"))
+    message.from_tag = _tag(sender.strip(" \t")) if usual is None else usual[3] or ""
+    usual = USUAL_ADDRESS.fullmatch(recipient.strip(" \t"))
+    message.to_tag = _tag(recipient.strip(" \t")) if usual is None else usual[3] or ""
+    if not call_id or " " in call_id or not (call_id.isascii() and call_id.isprintable()):  # visible ASCII
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
     message.cseq, method = parse_cseq(cseq.strip(" \t"))
@@ -179,9 +186,6 @@ def _read_keys(message: Message, first: dict[int, str]) -> None:
 
 def _tag(value: str) -> str:
     """Checks an address of From or To and returns its tag, "" when it has none."""
-    match = USUAL_ADDRESS.fullmatch(value)
-    if match is not None:
-        return match[3] or ""
     address = parse_name_addr(value)
     params = address.params
     if not params:
@@ -197,7 +201,7 @@ def _read_request(message: Message, first: dict[int, str], repeated: list[int]) 
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
     message.uri = uri
     if h.MAX_FORWARDS in first:
-        parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
+        message.forwards = parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
     if h.P_ASSERTED_IDENTITY in first and (repeated or "," in first[h.P_ASSERTED_IDENTITY]):
         for row in message.values(h.P_ASSERTED_IDENTITY):
             split_list(row)  # for its limit: whoever reads the values takes no error
@@ -212,7 +216,10 @@ def _cut_body(message: Message, first: dict[int, str]) -> None:
     """Cuts the body to Content-Length (§18.3)."""
     if h.CONTENT_LENGTH not in first:
         return
-    length = parse_number(first[h.CONTENT_LENGTH].strip(" \t"), 2**32, "Content-Length")
+    value = first[h.CONTENT_LENGTH].strip(" \t")
+    if value == str(len(message.body)):
+        return  # nearly always: nothing to cut, and nothing to judge
+    length = parse_number(value, 2**32, "Content-Length")
     if length > len(message.body):
         raise RemoteSipError("body is shorter than Content-Length")
     message.body = message.body[:length]

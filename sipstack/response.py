@@ -51,7 +51,7 @@ REASON_PHRASES: Final[dict[int, str]] = {
 
 def reason_phrase(status: int) -> str:
     """Our phrase for a status code: a peer's own words never cross."""
-    return REASON_PHRASES.get(status) or _BY_CLASS[status // 100]
+    return REASON_PHRASES[status] if status in REASON_PHRASES else _BY_CLASS[status // 100]
 
 
 _BY_CLASS: Final = {
@@ -76,7 +76,10 @@ class ResponseHead:
         self._to = request.line(h.TO)
         self.has_to_tag = bool(request.to_tag)
         self._after_to: list[str] = []
-        self._keep(self._after_to, request, h.CALL_ID)
+        if request.call_id:
+            self._after_to.append(f"Call-ID: {request.call_id}")
+        else:
+            self._keep(self._after_to, request, h.CALL_ID)
         self._keep(self._after_to, request, h.CSEQ)
         self._timestamp = request.line(h.TIMESTAMP)
 
@@ -88,10 +91,12 @@ class ResponseHead:
 
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
         """A response with our reason phrase. `to_tag` is added unless the request's To had one already (§8.2.6.2)."""
-        rows = self._before_to.copy()
-        if self._to:
-            rows.append(f"{self._to};tag={to_tag}" if to_tag and not self.has_to_tag else self._to)
-        rows += self._after_to
+        if to_tag and self._to and not self.has_to_tag:
+            rows = [*self._before_to, f"{self._to};tag={to_tag}", *self._after_to]
+        elif self._to:
+            rows = [*self._before_to, self._to, *self._after_to]
+        else:
+            rows = self._before_to + self._after_to
         if status == 100 and self._timestamp:
             rows.append(self._timestamp)  # §8.2.6.1
         if lines:

@@ -13,7 +13,7 @@ Row = tuple[int, int, int, int, str]  # state, input, next state, action, source
 class Table:
     """A complete machine. One without a row for a pair, or with two, is a LocalSipError at import, not in a call."""
 
-    __slots__ = ("_actions", "_next", "actions", "inputs", "name", "rows", "states", "width")
+    __slots__ = ("_moves", "actions", "inputs", "name", "rows", "states", "width")
 
     def __init__(
         self,
@@ -29,29 +29,33 @@ class Table:
         self.actions: Final = actions
         self.rows: Final = rows
         self.width: Final = len(inputs)
-        self._next = [-1] * (len(states) * len(inputs))
-        self._actions = [-1] * (len(states) * len(inputs))
+        moves: list[tuple[int, int] | None] = [None] * (len(states) * len(inputs))
         for state, event, following, action, source in rows:
             if not (0 <= state < len(states) and 0 <= event < len(inputs)):
                 raise LocalSipError(f"{name}: row {state}, {event} is outside of the table")
             place = state * self.width + event
             known = 0 <= following < len(states) and 0 <= action < len(actions)
-            if self._next[place] >= 0 or not source or not known:
+            if moves[place] is not None or not source or not known:
                 raise LocalSipError(f"{name}: bad row for {states[state]}, {inputs[event]}")
-            self._next[place] = following
-            self._actions[place] = action
-        for place, following in enumerate(self._next):
-            if following < 0:
+            moves[place] = following, action
+        self._moves: list[tuple[int, int]] = []
+        for place, move in enumerate(moves):
+            if move is None:
                 state, event = divmod(place, self.width)
                 raise LocalSipError(f"{name}: no row for {states[state]}, {inputs[event]}")
+            self._moves.append(move)
+
+    def move(self, state: int, event: int) -> tuple[int, int]:
+        """The state after `event` in `state`, and the action."""
+        return self._moves[state * self.width + event]
 
     def next_state(self, state: int, event: int) -> int:
         """The state after `event` in `state`."""
-        return self._next[state * self.width + event]
+        return self.move(state, event)[0]
 
     def action(self, state: int, event: int) -> int:
         """What `event` in `state` makes us do."""
-        return self._actions[state * self.width + event]
+        return self.move(state, event)[1]
 
     def lines(self) -> list[str]:
         """The rows in words, `Calling | Timer A | Calling | retransmit`: for tests and documents."""

@@ -61,9 +61,7 @@ class Transaction(TimerOwner):
 
     def advance(self, event: int) -> int:
         """Makes the step that the table says and returns its action."""
-        table = self.table
-        action = table.action(self.state, event)
-        self.state = table.next_state(self.state, event)
+        self.state, action = self.table.move(self.state, event)
         return action
 
     def send(self, data: bytes) -> None:
@@ -83,8 +81,9 @@ class Transaction(TimerOwner):
 
     def set_deadline(self, now: float, delay_s: float, code: int) -> None:
         """Replaces the timer that ends the present state."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        deadline = self._deadline
+        if deadline is not None:
+            deadline.cancel()
         self._deadline = self.context.wheel.set(now, delay_s, self, code)
 
     def leave(self) -> None:

@@ -8,7 +8,7 @@ from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
 from engine.core.disclosure import reason_line
 from engine.core.identity import caller_of, number_of
-from engine.core.numbers import Dialled, DialledKind
+from engine.core.numbers import REAL, Dialled
 from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
@@ -207,7 +207,7 @@ def callee_refusal(status: int) -> Refusal | None:
 
 def _write_numbers(record: CallRecord, called: Dialled, caller: Dialled) -> None:
     """Who calls whom, as far as it could be read; a real number stands where it will be encrypted."""
-    if called.kind is DialledKind.REAL:
+    if called.kind is REAL:
         record.callee = called.number
     else:
         record.tel_x = called.number

@@ -28,6 +28,8 @@ def media_type(message: Message) -> str:
     value = message.value(h.CONTENT_TYPE)
     if value is None or not message.body:
         return ""
+    if value == SDP_TYPE:
+        return SDP_TYPE
     return value.partition(";")[0].strip(" \t").lower()
 
 
@@ -111,11 +113,14 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     """What crosses behind s=. No line is judged by the other party's number: what stays behind tells nothing of it."""
     kept: list[bytes] = []
     hosts: list[bytes] | None = None
-    for kind, line in zip(description.kinds, description.lines, strict=True):
+    for line in description.lines:
+        if line in _HARMLESS:
+            kept.append(line)
+            continue
+        kind = line[:2]
+        if kind not in _CROSSING:
+            continue
         if kind == b"a=":
-            if line in _HARMLESS:
-                kept.append(line)
-                continue
             name = line[2:].partition(b":")[0]
             if name in _NEVER_CROSS or _has_long_number(line, name):
                 continue
@@ -131,9 +136,9 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
                 raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
             kept.append(line)
         elif kind == b"c=":
-            kept.append(
-                line if line.count(b" ") <= 2 else b" ".join(line.split(b" ")[:3])
-            )  # nettype, addrtype and address (RFC 4566 §5.7)
+            if line.count(b" ") > 2:
+                line = b" ".join(line.split(b" ")[:3])  # noqa: PLW2901  # nettype, addrtype, address (RFC 4566 §5.7)
+            kept.append(line)
         elif kind == b"t=":
             kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
         elif kind == b"b=" and _BANDWIDTH.fullmatch(line):
@@ -141,9 +146,19 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     return kept
 
 
-# Attributes seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
+_CROSSING: Final = frozenset((b"a=", b"b=", b"c=", b"m=", b"t="))
+
+# Lines seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
 _MAX_HARMLESS: Final = 1024
-_HARMLESS: Final = {b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive", b"a=rtcp-mux", b"a=fmtp:101 0-15"}
+_HARMLESS: Final = {
+    b"t=0 0",
+    b"a=sendrecv",
+    b"a=sendonly",
+    b"a=recvonly",
+    b"a=inactive",
+    b"a=rtcp-mux",
+    b"a=fmtp:101 0-15",
+}
 
 
 def _has_long_number(line: bytes, name: bytes) -> bool:

@@ -20,7 +20,7 @@ from engine.core.disclosure import LeakStopped, Party
 from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair
 from engine.core.policy import Refusal
-from engine.core.records import ReleaseCause, Step
+from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
 from engine.core.settings import PeerSettings
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
@@ -129,20 +129,19 @@ class Call(AttemptBase):
     def step(self, event: int, given: Given) -> None:
         """One move of the table, and its action."""
         given.event = event
-        action = t.CALL_TABLE.action(self.state, event)
-        self.state = t.CALL_TABLE.next_state(self.state, event)
+        self.state, action = t.CALL_TABLE.move(self.state, event)
         _ACTIONS[action](self, given)
 
     # -- what the store says ---------------------------------------------------------------------------------------
 
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
-        if step is Step.CLOSE:
+        if step is CLOSE:
             self.stop(t.CLOSE_TIMER)
             self.step(t.CLOSED if durable else t.CLOSE_FAILED, Given(now))
             return
         self.stop(t.STORE_TIMER)
-        stored = t.OPENED if step is Step.OPEN else t.ANSWER_STORED
+        stored = t.OPENED if step is OPEN else t.ANSWER_STORED
         self.step(stored if durable else t.STORE_FAILED, Given(now))
 
     def wait_for_store(self, now: float) -> None:
@@ -151,7 +150,7 @@ class Call(AttemptBase):
 
     def commit_end(self, now: float) -> None:
         """Commits the end. A writer that says nothing must not hold up the final response, nor the call in memory."""
-        self.commit(Step.CLOSE)
+        self.commit(CLOSE)
         self.set(t.CLOSE_TIMER, STORE_WAIT_S, now)
 
     # -- what the callee's side says -------------------------------------------------------------------------------

@@ -31,11 +31,15 @@ _REFUSAL_OF_INPUT: Final = {
     t.CALLER_BYE: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
     t.RING_TIMEOUT: Refusal(ReleaseCause.NO_ANSWER, "ring_timer"),
 }
+# Cause, SIP status and Q.850 cause, what decided it: looked up once, since enum members are slow keys.
 _END_OF_INPUT: Final = {
-    t.CALLER_BYE: (ReleaseCause.NORMAL, "caller"),
-    t.CALLEE_BYE: (ReleaseCause.NORMAL, "callee"),
-    t.ACK_MISSED: (ReleaseCause.NO_ACK, "ack_timer"),
-    t.TIME_OVER: (ReleaseCause.MAX_DURATION, "max_call_timer"),
+    event: (cause.value, *RELEASE[cause], decided_by)
+    for event, cause, decided_by in (
+        (t.CALLER_BYE, ReleaseCause.NORMAL, "caller"),
+        (t.CALLEE_BYE, ReleaseCause.NORMAL, "callee"),
+        (t.ACK_MISSED, ReleaseCause.NO_ACK, "ack_timer"),
+        (t.TIME_OVER, ReleaseCause.MAX_DURATION, "max_call_timer"),
+    )
 }
 _SIDES_THAT_DECIDE: Final = ("caller", "callee")
 
@@ -51,7 +55,7 @@ class ByeSent(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Whatever the answer is, the dialog is over (RFC 3261 §15.1.1)."""
-        if response.is_final:
+        if response.status >= 200:
             self._call.record.attempts[-1].bye = response.status
             self._call.step(t.BYE_ANSWERED, Given(now))
 
@@ -228,10 +232,8 @@ def _decide(call: Call, given: Given) -> None:
     record = call.record
     if record.release_cause:
         return
-    cause, decided_by = _END_OF_INPUT[given.event]
     call.stop(t.MAX_CALL_TIMER)
-    record.release_cause = cause.value
-    record.sip_status, record.q850 = RELEASE[cause]
+    record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT[given.event]
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
     _write_times(call, given.now)

@@ -17,7 +17,7 @@ from engine.core.disclosure import (
 )
 from engine.core.given import Given
 from engine.core.pair import DialogPair, PairSide
-from engine.core.records import Step
+from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
@@ -32,7 +32,7 @@ _RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing som
 
 def open_row(call: Call, given: Given) -> None:
     """Records the attempt before anything of it leaves (contract §6)."""
-    call.commit(Step.OPEN)  # its time runs since the lookup
+    call.commit(OPEN)  # its time runs since the lookup
 
 
 def send_invite(call: Call, given: Given) -> None:
@@ -97,6 +97,8 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message, allowe
 
 def _record_routes(request: Message) -> list[str]:
     """The caller's own Record-Route rows, back to it (RFC 3261 §12.1.1)."""
+    if h.RECORD_ROUTE not in request.ids:
+        return []
     return [f"Record-Route: {value}" for value in request.values(h.RECORD_ROUTE)]
 
 
@@ -114,7 +116,7 @@ def store_answer(call: Call, given: Given) -> None:
             other.forget(call.context)
     flow = call.transaction.flow
     extra = (_frozen(pair.caller), _frozen(pair.callee), call.answer, flow.transport, flow.host, flow.port)
-    call.commit(Step.ANSWER, extra)
+    call.commit(ANSWER, extra)
     call.wait_for_store(now)
 
 

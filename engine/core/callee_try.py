@@ -56,7 +56,8 @@ class CalleeTry(RequestOwner):
         self.hop = hop
         self.cseq = tokens.first_cseq()
         self.local_tag = tokens.tag()
-        self.local = f"{presented_uri(binding.presented, hop.peer, context.settings.domain)};tag={self.local_tag}"
+        identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
+        self.local = f"{identity};tag={self.local_tag}"
         self.party = Party(hop.peer, binding.caller, context.contact(binding.presented))
         self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
@@ -67,11 +68,11 @@ class CalleeTry(RequestOwner):
         self.sent_at = 0.0
         call_id = tokens.call_id()
         branch = tokens.branch()
-        data = self._build(binding, branch, call_id)
+        data = self._build(binding, identity, branch, call_id)
         self.transaction = ClientTransaction("INVITE", branch, data, hop.flow, self)
         self.record = call.new_try(hop, call_id)
 
-    def _build(self, binding: Binding, branch: str, call_id: str) -> bytes:
+    def _build(self, binding: Binding, identity: str, branch: str, call_id: str) -> bytes:
         call, hop = self.call, self.hop
         request = call.request
         own = [
@@ -84,7 +85,6 @@ class CalleeTry(RequestOwner):
             self.party.contact,
         ]
         if hop.peer.trusted:
-            identity = presented_uri(binding.presented, hop.peer, call.context.settings.domain)
             own.append(f"P-Asserted-Identity: {identity}")
         own.append(ALLOW)
         crossing = crossing_lines(request, INVITE_REQUEST, hop.peer)
@@ -98,7 +98,7 @@ class CalleeTry(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
-        if response.is_provisional:
+        if response.status < 200:
             if self.cancel_wanted:
                 self._send_cancel(now)
             elif not self.is_over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number, render_user
-from engine.core.settings import CallerSource, NumberFormat, PeerSettings, TargetSettings
+from engine.core.settings import TEL, CallerSource, NumberFormat, PeerSettings, TargetSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -56,7 +56,7 @@ def _number_in(value: str, peer: PeerSettings) -> Dialled:
 
 def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
     """The Request-URI for a real number at a target of a peer."""
-    if peer.number_format is NumberFormat.TEL:
+    if peer.number_format is TEL:
         return f"tel:{render_user(number, peer.number_format)}"
     host = f"[{target.host}]" if ":" in target.host else target.host
     return f"sip:{render_user(number, peer.number_format)}@{host}:{target.port}"
@@ -64,7 +64,7 @@ def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> 
 
 def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
     """The To value for a real number: its address without a port."""
-    if peer.number_format is NumberFormat.TEL:
+    if peer.number_format is TEL:
         return f"<tel:{render_user(number, peer.number_format)}>"
     host = f"[{target.host}]" if ":" in target.host else target.host
     return f"<sip:{render_user(number, peer.number_format)}@{host}>"
@@ -72,6 +72,6 @@ def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str
 
 def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:
     """The address of a 700 number: exactly 15 digits, no display name, never +86 before them (contract §5)."""
-    if peer.number_format is NumberFormat.TEL:
+    if peer.number_format is TEL:
         return f"<tel:{number};phone-context=+86>"
     return f"<sip:{number}@{domain}>"

@@ -183,8 +183,7 @@ class MessageAttempt(AttemptBase):
 
     def step(self, event: int, now: float) -> None:
         """One move of the table, and its action."""
-        action = MESSAGE_TABLE.action(self.state, event)
-        self.state = MESSAGE_TABLE.next_state(self.state, event)
+        self.state, action = MESSAGE_TABLE.move(self.state, event)
         _DO[action](self, event, now)
 
     def committed(self, step: Step, durable: bool, now: float) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NewType, final
 
-from engine.core.settings import NumberFormat
+from engine.core.settings import NATIONAL, NumberFormat
 
 PrivacyNumber = NewType("PrivacyNumber", str)
 """Exactly 15 ASCII digits, the first three 700."""
@@ -142,7 +142,7 @@ def render_user(number: str, number_format: NumberFormat) -> str:
 
     Not for 700 numbers: those are always 15 bare digits (contract §5).
     """
-    if number_format is NumberFormat.NATIONAL:
+    if number_format is NATIONAL:
         return number
     if number_format is NumberFormat.PREFIX86:
         return COUNTRY_CODE + number

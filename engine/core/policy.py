@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from engine.core.binding import Binding, Miss
-from engine.core.numbers import Dialled, DialledKind
+from engine.core.numbers import PRIVACY, REAL, Dialled, DialledKind
 from engine.core.records import BAD_NUMBER_TOO_LONG, RELEASE, ReleaseCause
 from engine.core.settings import PeerSettings
 
@@ -62,7 +62,7 @@ Step = Callable[[Facts], Refusal | None]
 def called_number(facts: Facts) -> Refusal | None:
     """The called number must be a 700 number of 15 digits."""
     kind = facts.called.kind
-    if kind is DialledKind.PRIVACY:
+    if kind is PRIVACY:
         return None
     if kind is DialledKind.PRIVACY_SHORT:
         return Refusal(ReleaseCause.BAD_NUMBER, "called_number")
@@ -73,7 +73,7 @@ def called_number(facts: Facts) -> Refusal | None:
 
 def loop(facts: Facts) -> Refusal | None:
     """X must not call X."""
-    if facts.caller.kind is DialledKind.PRIVACY and facts.caller.number == facts.called.number:
+    if facts.caller.kind is PRIVACY and facts.caller.number == facts.called.number:
         return Refusal(ReleaseCause.LOOP, "loop")
     return None
 
@@ -81,9 +81,11 @@ def loop(facts: Facts) -> Refusal | None:
 def caller_entitled(facts: Facts) -> Refusal | None:
     """A 700 number calls only from a peer that serves its block; any other caller must be readable."""
     caller = facts.caller
+    if caller.kind is REAL:
+        return None
     if caller.kind in (DialledKind.UNKNOWN, DialledKind.PRIVACY_SHORT, DialledKind.PRIVACY_LONG):
         return Refusal(ReleaseCause.NOT_IN_CALLER_SET, "caller_entitled")
-    if caller.kind is DialledKind.PRIVACY and not caller.number.startswith(facts.peer.serves_700 or ("-",)):
+    if not caller.number.startswith(facts.peer.serves_700 or ("-",)):
         return Refusal(ReleaseCause.NOT_IN_CALLER_SET, "caller_entitled")
     return None
 

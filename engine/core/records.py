@@ -135,6 +135,11 @@ class Step(IntEnum):
     CLOSE = 2  # the end; alone when policy refuses
 
 
+# Names for the call path: looking a member up in its class costs more than comparing it.
+OPEN: Final = Step.OPEN
+ANSWER: Final = Step.ANSWER
+CLOSE: Final = Step.CLOSE
+
 # Fields of a record in the order of contract §6: columns of `cdr`, keys of exports, order under the hash.
 FIELDS: Final[tuple[str, ...]] = (
     "record_id", "node", "seq", "kind", "mode", "subs_id", "binding_version", "app_platform",

@@ -19,16 +19,12 @@ _MAX_REMEMBERED_SOURCES: Final = 4096
 class Hop:
     """One place to try: a target of a peer."""
 
-    __slots__ = ("peer", "target")
+    __slots__ = ("flow", "peer", "target")
 
     def __init__(self, peer: PeerSettings, target: TargetSettings) -> None:
-        self.peer = peer
-        self.target = target
-
-    @property
-    def flow(self) -> Flow:
-        """Where requests to this target are sent."""
-        return Flow("UDP", self.target.host, self.target.port)
+        self.peer: Final = peer
+        self.target: Final = target
+        self.flow: Final = Flow("UDP", target.host, target.port)  # where requests to this target are sent
 
 
 @final
@@ -46,11 +42,18 @@ class Source:
 class Routing:
     """The peers and routes of one configuration."""
 
-    __slots__ = ("_by_address", "_by_network", "_by_source", "_peers", "_remembered", "_routes")
+    __slots__ = ("_by_address", "_by_network", "_by_source", "_remembered", "_routes")
 
     def __init__(self, settings: CoreSettings) -> None:
-        self._peers = {peer.name: peer for peer in settings.peers}
-        self._routes = [(re.compile(route.called, re.ASCII), route) for route in settings.routes]
+        peers = {peer.name: peer for peer in settings.peers}
+        self._routes = [
+            (
+                re.compile(route.called, re.ASCII),
+                route,
+                [Hop(peers[name], target) for name in route.peers for target in peers[name].targets],
+            )
+            for route in settings.routes
+        ]
         self._by_source: dict[tuple[str, int], Source] = {}
         self._by_address: dict[str, Source] = {}
         self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
@@ -63,8 +66,9 @@ class Routing:
     def peer_of(self, host: str, port: int) -> PeerSettings | None:
         """The peer that a source belongs to, the most specific entry winning; None for an unknown one."""
         source = (host, port)
-        if source in self._remembered:
-            return self._remembered[source]
+        remembered = self._remembered
+        if source in remembered:
+            return remembered[source]
         found = self.source_of(host, port)
         peer = None if found is None else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
@@ -73,15 +77,18 @@ class Routing:
         return peer
 
     def hops(self, called: str) -> list[Hop]:
-        """The targets for a canonical national number, in failover order: the first route that matches; [] for none."""
-        route = self.route_of(called)
-        if route is None:
-            return []
-        return [Hop(self._peers[name], target) for name in route.peers for target in self._peers[name].targets]
+        """The targets for a canonical national number, in failover order: the first route that matches; [] for none.
+
+        The list is the route's own: it is read, never changed.
+        """
+        for pattern, _, hops in self._routes:
+            if pattern.search(called):
+                return hops
+        return []
 
     def route_of(self, called: str) -> RouteSettings | None:
         """The first route that matches a canonical national number."""
-        for pattern, route in self._routes:
+        for pattern, route, _ in self._routes:
             if pattern.search(called):
                 return route
         return None

@@ -63,8 +63,8 @@ class CallService:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
-        is_known = self._context.routing.peer_of(flow.host, flow.port) is not None
-        self._dispatch_all(self._context.transactions.receive(data, flow, now, is_known), now)
+        may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow.host, flow.port) is not None
+        self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._take()
 
     def transport_failed(self, flow: Flow, now: float) -> list[Output]:
@@ -80,10 +80,11 @@ class CallService:
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted next."""
-        ours, theirs = self._context.wheel.next_deadline(), self._context.transactions.next_deadline()
-        if ours is None or theirs is None:
-            return theirs if ours is None else ours
-        return min(ours, theirs)
+        context = self._context
+        ours, theirs = context.wheel.next_deadline(), context.transactions.wheel.next_deadline()
+        if ours is None or (theirs is not None and theirs < ours):
+            return theirs
+        return ours
 
     def binding_looked_up(self, query: LookUpBinding, found: Binding | Miss | None, now: float) -> list[Output]:
         """The store's answer to LookUpBinding; None when it could not answer."""

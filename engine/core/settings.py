@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Final, final
 
 
 class NumberFormat(StrEnum):
@@ -18,6 +18,11 @@ class NumberFormat(StrEnum):
     PLUS = "plus"  # +8613800138000
     PREFIX86 = "prefix86"  # 8613800138000
     TEL = "tel"  # tel:+8613800138000 instead of a SIP URI
+
+
+# Names for the call path: looking a member up in its class costs more than comparing it.
+NATIONAL: Final = NumberFormat.NATIONAL
+TEL: Final = NumberFormat.TEL
 
 
 class CallerSource(StrEnum):

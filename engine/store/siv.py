@@ -20,13 +20,13 @@ _COUNTER: Final = _ALL_BITS ^ (1 << 63) ^ (1 << 31)  # the bits of a tag that th
 _PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
 
 
-def encrypt_short(key: bytes, associated: bytes, texts: Sequence[bytes]) -> list[bytes]:
+def encrypt_short(key: bytes, associated: bytes, texts: Sequence[bytes]) -> list[bytearray]:
     """Tag and cipher text of each; texts are of 1 to 15 bytes, `key` holds both halves as §2.2 cuts it."""
     half, count = len(key) // 2, len(texts)
     size = count * BLOCK
     padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
     mixed = padded ^ _repeated(_mixer(key[:half], associated), count)
-    tags = _aes(key[:half], mixed.to_bytes(size, "big"))
+    tags = bytearray(_aes(key[:half], mixed.to_bytes(size, "big")))
     counters = int.from_bytes(tags, "big") & _repeated(_COUNTER, count)
     stream = _aes(key[half:], counters.to_bytes(size, "big"))
     hidden = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")

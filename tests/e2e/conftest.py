@@ -9,14 +9,10 @@ from typing import Any
 
 import pytest
 
-# Their asserts show values too: they are what most of these tests consist of.
-for _module in ("datagrams", "stories"):
-    pytest.register_assert_rewrite(f"tests.e2e.{_module}")
-
-from scenarios.rig.node import Node  # noqa: E402
-from scenarios.rig.place import Place, Places  # noqa: E402
-from scenarios.rig.sipp import Sipp  # noqa: E402
-from tests.e2e.stories import file_of, put_away  # noqa: E402
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place, Places
+from scenarios.rig.sipp import Sipp
+from tests.e2e.stories import file_of, put_away
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
 _PLACES = Places(100 + int(_WORKER.removeprefix("gw")) % 100)

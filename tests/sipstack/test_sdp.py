@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipstack.errors import RemoteSipError
@@ -107,3 +107,35 @@ def test_any_bytes(body: bytes) -> None:
 def test_descriptions_of_the_torture_messages(name: str) -> None:
     body = octets(f"rfc4475/{name}").partition(b"\r\n\r\n")[2]
     assert render_sdp(parse_sdp(body).lines) == body.rstrip(b"\r\n") + b"\r\n"
+
+
+def line_by_line(body: bytes) -> tuple[list[bytes], int] | None:
+    """The rules one after the other, as RFC 4566 §5 and the docstring of `parse_sdp` state them; None: malformed."""
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    while lines and not lines[-1]:
+        lines.pop()
+    origins = [index for index, line in enumerate(lines) if line.startswith(b"o=")]
+    shapely = all(line[1:2] == b"=" and b"a" <= line[:1] <= b"z" for line in lines)
+    clean = not any(octet in line for line in lines for octet in (b"\r", b"\0"))
+    if not lines or lines[0] != b"v=0" or not shapely or not clean or len(origins) != 1:
+        return None
+    return lines, origins[0]
+
+
+PIECES = [
+    b"s=-", b"a=x", b"a=", b"m=audio 1 RTP/AVP 0", b"o=", b"o=b 1 1 IN IP4 h", b"A=1", b"=", b"", b"a", b"\xff=",
+    b"a=\r", b"\ra=", b"a=\0", b"a==", b"a=\xff", b" a=1", b"v=0",
+]  # fmt: skip
+ENDS = [b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\n\n", b""]
+
+
+@settings(max_examples=500)
+@given(st.booleans(), st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(ENDS)), max_size=6))
+def test_one_look_says_what_the_rules_say(is_begun: bool, rows: list[tuple[bytes, bytes]]) -> None:
+    body = (b"v=0\r\no=a 1 1 IN IP4 h\r\n" if is_begun else b"") + b"".join(piece + end for piece, end in rows)
+    try:
+        description = parse_sdp(body)
+    except RemoteSipError:
+        assert line_by_line(body) is None
+    else:
+        assert line_by_line(body) == (description.lines, description.origin_index)

@@ -122,7 +122,8 @@ def test_address(value: str) -> None:
 @often
 @given(ADDRESSES)
 def test_tag(value: str) -> None:
-    both_ways(lambda: parser._tag(value))
+    data = PLAIN.replace(b"<sip:13800138000@192.0.2.2:5060>;tag=1SIPpTag001", value.encode("utf-8", "surrogateescape"))
+    both_ways(lambda: parser.parse(data))
 
 
 @often

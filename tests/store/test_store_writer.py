@@ -121,8 +121,13 @@ def test_a_crowd_is_gathered_longer(configured_ms: int, last_group: int, gathere
 def test_a_group_after_a_crowd_waits_for_more(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    last_groups: list[int] = []
+
+    def noted(configured_s: float, last_group: int) -> float:
+        last_groups.append(last_group)
+        return window_s(configured_s, last_group)
+
+    monkeypatch.setattr(records, "window_s", noted)
     groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
     writer = RecordWriter(records_db, cipher, "veil-1", "boot", 2, groups.put)
     for number in range(12):
@@ -132,7 +137,7 @@ def test_a_group_after_a_crowd_waits_for_more(
     writer.submit(Step.CLOSE, make_record("last").snapshot(), None, "last")
     assert groups.get(timeout=PATIENCE_S) == [("last", True)]
     writer.stop()
-    assert waits == pytest.approx([0.002, 0.006])
+    assert last_groups == [0, 12]
 
 
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
