@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from engine.cli import bindings, cdr, explain, node, scenario
-from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, tell
+from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, printable, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
 from engine.store.errors import BindRefused, StoreError
@@ -88,7 +88,7 @@ def _report(error: BaseException) -> int:
         _mute_stdout()
         return FAILED
     if isinstance(error, ConfigError | ScenarioError):
-        tell(str(error))
+        tell("\n".join(map(printable, str(error).splitlines())))
         return USAGE
     if isinstance(error, UsageFault):
         tell(f"{PROGRAM}: {error}")

@@ -16,9 +16,11 @@ from engine.core.policy import Facts, caller_entitled
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings, NumberFormat, PeerSettings, TargetSettings
 from engine.core.tokens import TokenSource
+from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.limits import MAX_HEAD_BYTES
 from sipstack.message import render
+from sipstack.uri import parse_name_addr
 
 METHODS: Final = ("INVITE", "MESSAGE")
 TEXT: Final = "test"  # of a message, when the question has none
@@ -85,8 +87,8 @@ def _check(question: Question) -> None:
     for what, text in (("caller", question.caller), ("called", question.called)):
         if not text.strip() or not text.isprintable():
             raise QuestionFault(f"{what}: empty, or with a character that does not print")
-    if question.called.lower().startswith(_URI_SCHEMES) and (" " in question.called or not question.called.isascii()):
-        raise QuestionFault("called: a URI has no blanks, and nothing but ASCII")
+    if question.called.lower().startswith(_URI_SCHEMES):
+        _check_uri(question.called)
     if question.method not in METHODS:
         raise QuestionFault(f"method: {values.shown(question.method)} is neither INVITE nor MESSAGE")
     for row in question.headers:
@@ -97,6 +99,16 @@ def _check(question: Question) -> None:
             values.passed_header(name)
         except ValueError as error:
             raise QuestionFault(f"header: {error}") from None
+
+
+def _check_uri(called: str) -> None:
+    """The node answers with the To that it was sent: one that it cannot read is answered with what no phone can."""
+    if " " in called or not called.isascii():
+        raise QuestionFault("called: a URI has no blanks, and nothing but ASCII")
+    try:
+        parse_name_addr(f"<{called}>")
+    except RemoteSipError:
+        raise QuestionFault("called: a URI is not empty, and has no quotes and angle brackets") from None
 
 
 # -- the peer, and an address of it ------------------------------------------------------------------------------------

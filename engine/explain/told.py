@@ -53,13 +53,17 @@ class Explanation:
 
 
 def veiled(told: Explanation) -> Explanation:
-    """The same with the callee's number masked wherever its digits stand, behind a country code too."""
+    """The same with the callee's number masked wherever its digits stand, behind a country code too.
+
+    Whatever looks the same masked is masked too: of many numbers guessed in a text, the right one must not stand out.
+    """
     if not told.callee:
         return told
-    digits = re.compile(rf"(?<![0-9])(0*{COUNTRY_CODE})?{told.callee}(?![0-9])")
+    masked = mask(told.callee)
+    digits = re.compile(rf"(?<![0-9])(0*{COUNTRY_CODE})?([0-9]{{{len(told.callee)}}})(?![0-9])")
 
     def veil(text: str) -> str:
-        return digits.sub(lambda found: f"{found[1] or ''}{mask(told.callee)}", text)
+        return digits.sub(lambda found: f"{found[1] or ''}{masked}" if mask(found[2]) == masked else found[0], text)
 
     lines = tuple(Line(line.stage, line.name, veil(line.result), veil(line.made_by)) for line in told.lines)
     texts = {field.name: veil(text) for field in fields(told) if isinstance(text := getattr(told, field.name), str)}

@@ -239,6 +239,8 @@ def _lines(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple
                 return
             except csv.Error as error:
                 report.add(number, f"not CSV: {error}")
+    except OSError as error:
+        raise StoreError(f"{file}: {error.strerror or error}") from None
     finally:
         text.detach()
 

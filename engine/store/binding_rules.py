@@ -13,6 +13,7 @@ from engine.core.numbers import (
     MOBILE_LENGTH,
     PRIVACY_LENGTH,
     PRIVACY_PREFIX,
+    SEPARATORS,
     canonical_real,
     is_mobile,
     is_privacy_number,
@@ -28,7 +29,8 @@ _AXB_DIGITS: Final = PRIVACY_LENGTH + 2 * MOBILE_LENGTH
 _NOBODY: Final = (None, "")
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_LONG_NUMBER: Final = re.compile(r"[0-9]{7,}")
+# A number in any script's digits, and with separators as people write it; a date in front of an hour is none.
+_LONG_NUMBER: Final = re.compile(rf"(?!\d{{4}}-\d\d-\d\d\b)\d(?:[{re.escape(SEPARATORS)}]{{0,3}}\d){{9,}}|\d{{7,}}")
 
 
 @final

@@ -6,6 +6,7 @@ import socket
 import time
 from typing import Final
 
+from scenarios.rig.errors import RigError
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
 
@@ -16,8 +17,13 @@ class Bystander:
     """A bound socket that says nothing, and what has come to it."""
 
     def __init__(self, host: str, port: int = PORT) -> None:
+        """Raises RigError when somebody else has the address."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((host, port))
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise RigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
         self._socket.setblocking(False)
 
     def heard(self) -> list[Seen]:

@@ -9,8 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+from scenarios.rig.errors import RigError
+
 PORT: Final = 5060
 INBOX_PORT: Final = 5070  # where messages are taken when calls have a program of their own on the same host
+_PLACES: Final = 250
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,20 @@ class Places:
     def __init__(self, second: int) -> None:
         """`second` is the second octet."""
         self._second = second
-        self._third = os.getpid() % 250  # two runs on one machine begin at different places
+        self._third = os.getpid() % _PLACES  # two runs on one machine begin at different places
         self._lock = threading.Lock()
 
     def take(self) -> Place:
-        """The next place that is free; nobody else is given it as long as this process lives."""
+        """The next place that is free; nobody else is given it as long as this process lives. Raises RigError."""
         with self._lock:
-            while True:
-                self._third = (self._third + 1) % 250
+            for _ in range(_PLACES):
+                self._third = (self._third + 1) % _PLACES
                 place = Place(f"127.{self._second}.{self._third}")
                 if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)) and _reserved(place.host(2)):
                     return place
+        raise RigError(
+            f"no loopback address 127.{self._second}.*:{PORT} is free: does a SIP server listen on 0.0.0.0:{PORT}?"
+        )
 
 
 def _reserved(host: str) -> bool:

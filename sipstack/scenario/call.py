@@ -380,7 +380,7 @@ class Call:
         if self._rules.ends_politely and not self._scenario.is_server and last is not None:
             if self._is_established or not self._last_sent.startswith("INVITE "):
                 self._say(BYE, now)
-            elif last.status >= 400:
+            elif last.status >= 300:  # a final answer: too late for CANCEL (RFC 3261 §9.1)
                 self._say(ACK, now)
             elif self._owes_ack:
                 self._say(ACK, now)

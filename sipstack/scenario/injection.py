@@ -15,9 +15,11 @@ def read_rows(path: Path) -> list[list[str]]:
 
     ScenarioError for anything else, OSError when the file cannot be read.
     """
-    if path.stat().st_size > MAX_FILE_BYTES:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
         raise ScenarioError(path, [Fault(1, f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB")])
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    lines = data.decode("utf-8", errors="surrogateescape").split("\n")
     order = lines[0].rstrip("\r").strip()
     if order != "SEQUENTIAL":
         text = "the first line is SEQUENTIAL"

@@ -15,6 +15,9 @@ _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;,\s>]+)", re.IGNORECASE)
 _BRANCH: Final = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^;,\s]+)", re.IGNORECASE)
 _CSEQ: Final = re.compile(r"\s*(\d{1,10})\s+(\S+)")
 _STATUS: Final = re.compile(r"SIP/2\.0[ \t]+(\d{3})(?!\d)")
+# Neither looks at a character twice: 60 KiB of "<" must not hold up the other calls.
+_IN_BRACKETS: Final = re.compile(r"<([^<>]*)>")
+_ENTRY: Final = re.compile(r"(?:[^,<]|<[^>]*>?)+")
 _METHOD: Final = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64}) ")  # with a slash, a response is none
 
 
@@ -96,7 +99,7 @@ class Received:
     @property
     def request_uri(self) -> str:
         """The URI in To: what SIPp knows as `[last_Request_URI]`."""
-        found = re.search(r"<([^>]*)>", self.value("To"))
+        found = _IN_BRACKETS.search(self.value("To"))
         return found[1] if found else ""
 
 
@@ -115,7 +118,7 @@ def route_set(message: Received) -> tuple[str, str]:
 
     A first hop that is no loose router takes the URI's place, and the Contact stands last (§12.2.1.1).
     """
-    rows = [uri.strip() for uri in re.split(r",(?![^<]*>)", message.value("Record-Route")) if uri.strip()]
+    rows = [uri.strip() for uri in _ENTRY.findall(message.value("Record-Route")) if uri.strip()]
     contact = message.value("Contact")
     if "<" not in contact:
         contact = f"<{contact.partition(';')[0]}>" if contact else ""
@@ -129,5 +132,5 @@ def route_set(message: Received) -> tuple[str, str]:
 
 
 def _uri(name_addr: str) -> str:
-    found = re.search(r"<([^>]*)>", name_addr)
+    found = _IN_BRACKETS.search(name_addr)
     return found[1] if found else name_addr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -78,20 +81,35 @@ class Tally:
 
 
 class TraceFile:
-    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written."""
+    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written.
+
+    A new file is its owner's alone: the messages of a party hold its real number.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("wb")
+        self._path = path
+        self._file: IO[bytes] = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
     def __enter__(self) -> TraceFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        with self._named():
+            self._file.close()
 
     def write(self, exchanged: Exchanged) -> None:
         """Appends one datagram, under the wall clock of now."""
         now = datetime.now().astimezone().replace(tzinfo=None).isoformat(" ", "microseconds")
         size = len(exchanged.data)
         title = f"UDP message sent ({size} bytes)" if exchanged.is_sent else f"UDP message received [{size}] bytes "
-        self._file.write(f"{'-' * 47} {now}\n{title}:\n\n".encode() + exchanged.data + b"\n")
+        with self._named():
+            self._file.write(f"{'-' * 47} {now}\n{title}:\n\n".encode() + exchanged.data + b"\n")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error of an open file does not say which one."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._path)
+            raise

@@ -253,6 +253,8 @@ def test_what_a_rule_of_sip_answers_is_no_refusal(bound: Run) -> None:
         (words(" "), "veil700: --caller: empty, or with a character that does not print"),
         (words(A, ""), "veil700: --called: empty, or with"),
         (words(A, f"sip:{B} @h"), "veil700: --called: a URI has no blanks, and nothing but ASCII"),
+        (words(A, f'tel:{B};x="'), "veil700: --called: a URI is not empty, and has no quotes and angle brackets"),
+        (words(A, "sip:"), "veil700: --called: a URI is not empty, and has no quotes and angle brackets"),
         (words(A, "7" * 9000), "veil700: --called: with all the rest longer than a request can be (1"),
         (words(A, X, "--method", "MESSAGE", "--text", "a" * 65_507), "veil700: --called: with all the rest longer"),
         (words(A, f"{B}\r\nVia: x"), "veil700: --called: empty, or with a character that does not print"),

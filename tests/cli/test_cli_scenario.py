@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -151,6 +152,14 @@ def test_a_signal_ends_it_with_its_report(tmp_path: Path, host: str) -> None:
     assert done.told == [f"{xml}:13: stopped"]
 
 
+def test_a_file_tells_the_terminal_nothing(run: Run, tmp_path: Path) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(document(recv("INVITE", optional="\x9b2J")))
+    told = f"{xml}:2: optional='?2J' is none of true, false, global"
+    assert run("scenario", "play", xml).told == [told]
+    assert run("scenario", "check", xml).out == f"{told}\n"
+
+
 def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
     xml = tmp_path / "a.xml"
     xml.write_text(document(send("MESSAGE [one] SIP/2.0\nX: [two]")))
@@ -159,8 +168,15 @@ def test_keys_take_two_words_each(run: Run, tmp_path: Path, host: str) -> None:
                "two", "-2", "-trace_msg", "-message_file", trace)  # fmt: skip
     assert done.status == 0
     assert [one.data for one in read_trace(trace)] == [b"MESSAGE sip:1=1 SIP/2.0\r\nX: -2\r\n\r\n"]
+    assert stat.S_IMODE(trace.stat().st_mode) == 0o600
     done = run("scenario", "play", xml, host, "-key", "one", "1")
     assert done == Done(2, "", f"veil700: {xml}: [two] is no keyword, and no key of that name is given\n")
+
+
+def test_messages_that_cannot_be_written_say_where(run: Run, xml: Path, host: str) -> None:
+    done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1, "-trace_msg", "-message_file",
+               "/dev/full")  # fmt: skip
+    assert done == Done(1, "", "veil700: /dev/full: No space left on device\n")
 
 
 @pytest.mark.parametrize(

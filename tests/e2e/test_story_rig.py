@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from scenarios import play
+from scenarios.rig.bystander import Bystander
 from scenarios.rig.check import ended_wrong, ladder_differences, wrong
 from scenarios.rig.errors import RigError
 from scenarios.rig.node import Node
@@ -197,6 +199,15 @@ def test_a_story_needs_its_files(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(GOOD, "utf-8")
     with pytest.raises(RigError, match=r"uac\.xml: no such file"):
         read_folder(tmp_path)
+
+
+def test_an_address_that_is_taken_is_one_clear_line(places: Places) -> None:
+    host = places.take().second
+    with (
+        closing(Bystander(host)),
+        pytest.raises(RigError, match=rf"^cannot listen on {host}:5060: Address already in use$"),
+    ):
+        Bystander(host)
 
 
 def test_every_story_has_a_number_of_its_own() -> None:

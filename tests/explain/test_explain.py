@@ -87,6 +87,12 @@ def test_a_number_is_masked_wherever_it_stands(here: Office) -> None:
     assert told.leaves.splitlines()[-1] == f"0086139****9000 +86139****9000 139****9000 1{B}"
 
 
+def test_a_guess_in_the_text_is_not_told_from_the_number_itself(here: Office) -> None:
+    told = here.ask(Question(A, X, "MESSAGE", text=f"13900139000 13911119000 8613922229000 13900139001 {A}"))
+    assert told.callee == "139****9000"
+    assert told.arrives.splitlines()[-1] == f"139****9000 139****9000 86139****9000 13900139001 {A}"
+
+
 def test_a_caller_that_is_its_own_target_is_told_apart(here: Office) -> None:
     here.bind([axb(callee=A, expires_at=AT + 60)])
     told = here.ask(Question(A, X))

@@ -391,6 +391,7 @@ def test_a_ping_is_answered_and_the_call_goes_on(tmp_path: Path) -> None:
     ("heard", "sent"),
     [
         ([response(486)], ["ACK"]),
+        ([response(302)], ["ACK"]),
         ([response(183)], ["CANCEL"]),
         ([response(180), response(183)], ["CANCEL"]),
     ],

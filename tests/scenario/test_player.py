@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scenarios.rig.sipp import read_trace
+from sipstack.scenario import injection
 from sipstack.scenario import player as player_module
 from sipstack.scenario.injection import read_rows
 from sipstack.scenario.loader import load_scenario
@@ -361,3 +362,9 @@ def test_rows_that_do_not_do(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(ScenarioError) as raised:
         read_rows(path)
     assert str(raised.value) == f"{path}:1: {fault}"
+
+
+def test_rows_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injection, "MAX_FILE_BYTES", 1024 * 1024)
+    with pytest.raises(ScenarioError, match="/dev/zero:1: larger than 1 MiB"):
+        read_rows(Path("/dev/zero"))

@@ -235,6 +235,11 @@ def test_a_file_that_is_not_there(stocked: Path, cipher: NumberCipher, tmp_path:
         import_bindings(stocked, cipher, tmp_path / "gone.csv", now)
 
 
+def test_a_file_that_cannot_be_read_is_named(stocked: Path, cipher: NumberCipher, now: float) -> None:
+    with pytest.raises(StoreError, match="/proc/self/mem: Input/output error"):
+        import_bindings(stocked, cipher, Path("/proc/self/mem"), now)
+
+
 def test_an_import_that_fails_leaves_nothing(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, monkeypatch: pytest.MonkeyPatch, rows: Rows
 ) -> None:
