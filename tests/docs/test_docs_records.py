@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -96,7 +97,7 @@ def test_every_decider_is_explained() -> None:
 
 
 def _deciders() -> dict[str, set[str]]:
-    """Cause -> every `decided_by` that the code gives it: `(ReleaseCause.X, "who")` in calls and in tables."""
+    """Cause -> every `decided_by` that the code gives it, where `ReleaseCause.X, "who"` stand side by side."""
     found: dict[str, set[str]] = {cause.value: set() for cause in ReleaseCause}
     for cause, _, _ in CALLEE_FINAL.values():
         found[cause.value].add("callee")  # attempt.callee_refusal
@@ -104,11 +105,8 @@ def _deciders() -> dict[str, set[str]]:
     for file in Path(ROOT, "engine/core").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             parts = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
-            match parts:
-                case [
-                    ast.Attribute(value=ast.Name(id="ReleaseCause"), attr=cause_name),
-                    ast.Constant(value=str(who)),
-                    *_,
-                ]:
-                    found[cause_name].add(who)
+            for pair in pairwise(parts):
+                match pair:
+                    case (ast.Attribute(value=ast.Name(id="ReleaseCause"), attr=cause), ast.Constant(value=str(who))):
+                        found[cause].add(who)
     return found
