@@ -19,12 +19,15 @@ class Via:
     """The top Via: where an answer goes and which transaction it belongs to (RFC 3261 §20.42).
 
     `sent_by` is `host` or `host:port` in lower case; `port` is 0 when absent; `branch` is "" when absent.
-    `rest` holds the values below the top one in the same row, with the comma, else "".
+    `rest` holds the values below the top one in the same row, with the comma, else "". `asks_rport` is True when the
+    sender wants its answer at the port that it sent from (RFC 3581 §4).
     """
 
-    __slots__ = ("branch", "host", "params", "port", "rest", "text", "transport")
+    __slots__ = ("asks_rport", "branch", "host", "params", "port", "rest", "text", "transport")
 
-    def __init__(self, text: str, transport: str, host: str, port: int, params: str, rest: str, branch: str) -> None:
+    def __init__(
+        self, text: str, transport: str, host: str, port: int, params: str, rest: str, branch: str, asks_rport: bool
+    ) -> None:
         self.text = text
         self.transport = transport
         self.host = host
@@ -32,6 +35,7 @@ class Via:
         self.params = params
         self.rest = rest
         self.branch = branch
+        self.asks_rport = asks_rport
 
     @property
     def sent_by(self) -> str:
@@ -41,11 +45,6 @@ class Via:
     def param(self, name: str) -> str | None:
         """Value of a parameter; None when absent or without a value."""
         return parse_params(self.params).get(name)
-
-    @property
-    def asks_rport(self) -> bool:
-        """True when the sender wants its answer at the port that it sent from (RFC 3581 §4)."""
-        return "rport" in self.params.lower() and "rport" in parse_params(self.params)
 
     def with_source(self, host: str, port: int) -> str:
         """The value as an answer carries it: `received` when the source is not sent-by (§18.2.1) or rport is asked for.
@@ -97,10 +96,10 @@ def parse_top_via(row: str) -> Via:
     """Reads the first value of a Via row. Raises RemoteSipError when it is malformed."""
     match = USUAL_VIA.fullmatch(row)
     if match is not None:
-        transport, host, port, params, branch, _ = match.groups()
+        transport, host, port, params, branch, rport = match.groups()
         number = int(port) if port else 0
         if number < PORT_LIMIT:
-            return Via(row, transport, host, number, params, "", branch)
+            return Via(row, transport, host, number, params, "", branch, rport is not None)
     top, rest = row, ""
     if "," in row:
         top = split_list(row)[0]
@@ -112,7 +111,8 @@ def parse_top_via(row: str) -> Via:
         raise RemoteSipError("Via is malformed")
     transport, host, port, params = match.groups()
     number = check_host_port(host, port)
-    return Via(top.strip(" \t"), transport.upper(), host.lower(), number, params, rest, _branch(params))
+    asks_rport = "rport" in params.lower() and "rport" in parse_params(params)
+    return Via(top.strip(" \t"), transport.upper(), host.lower(), number, params, rest, _branch(params), asks_rport)
 
 
 def _branch(params: str) -> str:

@@ -106,6 +106,9 @@ USUAL_VIA: Final = re.compile(
 # Groups: URI, header parameters, tag.
 USUAL_ADDRESS: Final = re.compile(rf"<((?:sip|tel):[^<>\x00-\x20\"\x7f]++)>(;tag=({TOKEN_CHARS}++))?")
 
+# A row of From or To behind its colon: that address behind one space. Group: tag.
+USUAL_ADDRESS_ROW: Final = re.compile(rf" <(?:sip|tel):[^<>\x00-\x20\"\x7f]++>(?:;tag=({TOKEN_CHARS}++))?")
+
 # Groups: user, host, port, one parameter.
 _USUAL_SIP_URI: Final = rf"sip:([A-Za-z0-9+]++)@({_USUAL_HOST})(?::({_USUAL_PORT}))?(;[a-z]++=[a-z]++)?"
 USUAL_SIP_URI: Final = re.compile(_USUAL_SIP_URI)

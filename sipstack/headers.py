@@ -88,6 +88,8 @@ COMPACT: Final[dict[str, str]] = {
     "y": "identity",
 }
 
+ID_COUNT: Final = len(_NAMES) + 1  # OTHER has no name
+
 CANONICAL: Final[dict[int, str]] = {number: name for number, name, _ in _NAMES}
 
 

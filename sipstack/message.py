@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from sipstack.fields import Via, parse_max_forwards
-from sipstack.headers import CANONICAL, COMPACT, CONTENT_TRANSFER_ENCODING, MAX_FORWARDS, OTHER, VIA
+from sipstack.headers import CANONICAL, COMPACT, CONTENT_TRANSFER_ENCODING, ID_COUNT, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
 
 ENCODING: Final = "utf-8"
@@ -25,11 +25,21 @@ def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
     return f"{start_line}\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode(ENCODING, ERRORS) + body
 
 
+def first_values(lines: list[str], ids: list[int]) -> list[str | None]:
+    """The first value of each field by its id, with the white space around it; None where there is none."""
+    first: list[str | None] = [None] * ID_COUNT
+    for line, number in zip(lines, ids, strict=True):
+        if first[number] is None:
+            first[number] = line.partition(":")[2]
+    return first
+
+
 @final
 class Message:
     """A request (`status` 0) or a response that has passed the parser.
 
-    `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers). The typed
+    `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers), and `first[id]`
+    the first value of a field with the white space around it, None when it is absent (as `_index` finds it). The typed
     attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
     CSeq, which for a request is the request's own; `forwards` is what `max_forwards` has read, -1 before. `tags` are ""
     when absent (RFC 2543 peers send none). The keys and `uri_text` are visible ASCII; `reason`, `lines` and their
@@ -40,6 +50,7 @@ class Message:
         "body",
         "call_id",
         "cseq",
+        "first",
         "forwards",
         "from_tag",
         "ids",
@@ -53,10 +64,18 @@ class Message:
         "uri_text",
     )
 
-    def __init__(self, start_line: tuple[str, int, str], lines: list[str], ids: list[int], body: bytes) -> None:
+    def __init__(
+        self,
+        start_line: tuple[str, int, str],
+        lines: list[str],
+        ids: list[int],
+        body: bytes,
+        first: list[str | None] | None = None,
+    ) -> None:
         self.uri_text, self.status, self.reason = start_line
         self.lines = lines
         self.ids = ids
+        self.first = first_values(lines, ids) if first is None else first
         self.body = body
         self.uri: Uri | None = None
         self.method = ""
@@ -84,18 +103,16 @@ class Message:
 
     def value(self, header: int) -> str | None:
         """The first row of a field, without the name; None when there is none."""
-        ids = self.ids
-        if header not in ids:
-            return None
-        return self.lines[ids.index(header)].partition(":")[2].strip(" \t")
+        value = self.first[header]
+        return None if value is None else value.strip(" \t")
 
     def values(self, header: int) -> list[str]:
         """All rows of a field, in order."""
-        count = self.ids.count(header)
-        if count == 0:
+        value = self.first[header]
+        if value is None:
             return []
-        if count == 1:
-            return [self.lines[self.ids.index(header)].partition(":")[2].strip(" \t")]
+        if self.ids.count(header) == 1:
+            return [value.strip(" \t")]
         return [
             line.partition(":")[2].strip(" \t")
             for line, number in zip(self.lines, self.ids, strict=True)
@@ -116,14 +133,12 @@ class Message:
 
     def line(self, header: int) -> str:
         """The first row of a field with its name written canonically; "" when there is none."""
-        ids = self.ids
-        if header not in ids:
-            return ""
-        return f"{CANONICAL[header]}: {self.lines[ids.index(header)].partition(':')[2].strip(_BLANK)}"
+        value = self.first[header]
+        return "" if value is None else f"{CANONICAL[header]}: {value.strip(_BLANK)}"
 
     def max_forwards(self) -> int | None:
         """Max-Forwards, None when absent. Raises RemoteSipError when it is no number from 0 to 255 (§20.22)."""
-        if self.forwards < 0 and MAX_FORWARDS in self.ids:
+        if self.forwards < 0 and self.first[MAX_FORWARDS] is not None:
             self.forwards = parse_max_forwards(self.value(MAX_FORWARDS) or "")
         return None if self.forwards < 0 else self.forwards
 

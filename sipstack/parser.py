@@ -22,7 +22,7 @@ from typing import Final
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
-from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_METHODS
+from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_ADDRESS_ROW, USUAL_METHODS
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
@@ -73,7 +73,7 @@ def _parse(head: bytes, body: bytes) -> Message:
         ids, first, repeated = _index(lines, may_be_long)
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * line_ends:
         _check_controls(start_line, lines, ids)
-    message = Message(_start_line(start_line), lines, ids, body)
+    message = Message(_start_line(start_line), lines, ids, body, first)
     is_request = message.status == 0
     if is_request:
         message.method = start_line.partition(" ")[0]
@@ -82,7 +82,9 @@ def _parse(head: bytes, body: bytes) -> Message:
     _read_keys(message, first)
     if is_request:
         _read_request(message, first, repeated)
-    _cut_body(message, first)
+    length = first[h.CONTENT_LENGTH]
+    if length is not None and length.strip(" \t") != str(len(body)):
+        _cut_body(message, length.strip(" \t"))
     return message
 
 
@@ -106,8 +108,8 @@ def _check_controls(start_line: str, lines: list[str], ids: list[int]) -> None:
             raise RemoteSipError("control character in the header section")
 
 
-def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], dict[int, str], list[int]]:
-    """The field of each line, the first value of each field with the white space around it, and the fields that repeat.
+def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], list[str | None], list[int]]:
+    """The field of each line, the first value of each field (`Message.first`), and the fields that repeat.
 
     `may_be_long` False says that no line can be too long.
     """
@@ -115,7 +117,7 @@ def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], dict[int, st
         raise RemoteSipError("too many header fields", 513)
     known = h.HEADER_IDS
     ids: list[int] = []
-    first: dict[int, str] = {}
+    first: list[str | None] = [None] * h.ID_COUNT
     repeated: list[int] = []
     for line in lines:
         name, colon, value = line.partition(":")
@@ -123,25 +125,37 @@ def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], dict[int, st
             raise RemoteSipError("a header line has no colon" if not colon else "a header line is too long", 400)
         number = known[name]
         ids.append(number)
-        if number in first:
-            repeated.append(number)
-        else:
+        if first[number] is None:
             first[number] = value
+        else:
+            repeated.append(number)
     return ids, first, repeated
 
 
 def _start_line(line: str) -> tuple[str, int, str]:
     """-> (Request-URI as text, status or 0, reason phrase)."""
+    word, _, rest = line.partition(" ")
+    if word in USUAL_METHODS:
+        uri, _, version = rest.partition(" ")
+        if version == "SIP/2.0" and len(uri) <= MAX_URI_CHARS:
+            return uri, 0, ""  # nearly every request line
+    elif word == "SIP/2.0":
+        code, _, reason = rest.partition(" ")
+        if code in _STATUSES:
+            return "", _STATUSES[code], reason  # nearly every status line
+    return _unusual_start_line(line)
+
+
+def _unusual_start_line(line: str) -> tuple[str, int, str]:
+    """The same for every other spelling, and for those that are none."""
     if line[7:8] == " " and _is_sip_2(line[:7]):
         status, _, reason = line[8:].partition(" ")
-        if status in _STATUSES:
-            return "", _STATUSES[status], reason
         if len(status) != 3:
             raise RemoteSipError("status line is malformed")
-        code = parse_number(status, 700, "status code")
-        if code < 100:
+        number = parse_number(status, 700, "status code")
+        if number < 100:
             raise RemoteSipError("status code out of range")
-        return "", code, reason
+        return "", number, reason
     parts = line.split(" ")
     if len(parts) != 3 or (parts[0] not in USUAL_METHODS and TOKEN.fullmatch(parts[0]) is None):
         raise RemoteSipError("request line is malformed")
@@ -160,21 +174,18 @@ def _is_sip_2(text: str) -> bool:
     return text == "SIP/2.0" or (text.isascii() and text.upper() == "SIP/2.0")
 
 
-def _read_keys(message: Message, first: dict[int, str]) -> None:
+def _read_keys(message: Message, first: list[str | None]) -> None:
     """Top Via, From, To, Call-ID and CSeq: mandatory in every message (§8.1.1, §8.2.6.2)."""
-    try:
-        via = first[h.VIA]
-        sender = first[h.FROM]
-        recipient = first[h.TO]
-        call_id = first[h.CALL_ID].strip(" \t")
-        cseq = first[h.CSEQ]
-    except KeyError:
-        raise RemoteSipError("a mandatory header field is missing") from None
+    via, sender, recipient = first[h.VIA], first[h.FROM], first[h.TO]
+    call_id, cseq = first[h.CALL_ID], first[h.CSEQ]
+    if via is None or sender is None or recipient is None or call_id is None or cseq is None:
+        raise RemoteSipError("a mandatory header field is missing")
     message.top_via = parse_top_via(via.strip(" \t"))
-    usual = USUAL_ADDRESS.fullmatch(sender.strip(" \t"))
-    message.from_tag = _tag(sender.strip(" \t")) if usual is None else usual[3] or ""
-    usual = USUAL_ADDRESS.fullmatch(recipient.strip(" \t"))
-    message.to_tag = _tag(recipient.strip(" \t")) if usual is None else usual[3] or ""
+    usual = USUAL_ADDRESS_ROW.fullmatch(sender)
+    message.from_tag = _tag(sender.strip(" \t")) if usual is None else usual[1] or ""
+    usual = USUAL_ADDRESS_ROW.fullmatch(recipient)
+    message.to_tag = _tag(recipient.strip(" \t")) if usual is None else usual[1] or ""
+    call_id = call_id.strip(" \t")
     if not call_id or " " in call_id or not (call_id.isascii() and call_id.isprintable()):  # visible ASCII
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
@@ -195,30 +206,28 @@ def _tag(value: str) -> str:
     return token_param(params, "tag")
 
 
-def _read_request(message: Message, first: dict[int, str], repeated: list[int]) -> None:
+def _read_request(message: Message, first: list[str | None], repeated: list[int]) -> None:
     uri = parse_uri(message.uri_text)
     if isinstance(uri, SipUri) and uri.headers:
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
     message.uri = uri
-    if h.MAX_FORWARDS in first:
-        message.forwards = parse_max_forwards(first[h.MAX_FORWARDS].strip(" \t"))
-    if h.P_ASSERTED_IDENTITY in first and (repeated or "," in first[h.P_ASSERTED_IDENTITY]):
+    forwards = first[h.MAX_FORWARDS]
+    if forwards is not None:
+        message.forwards = parse_max_forwards(forwards.strip(" \t"))
+    identity = first[h.P_ASSERTED_IDENTITY]
+    if identity is not None and (repeated or "," in identity):
         for row in message.values(h.P_ASSERTED_IDENTITY):
             split_list(row)  # for its limit: whoever reads the values takes no error
-    if h.CONTACT in first and (repeated or USUAL_ADDRESS.fullmatch(first[h.CONTACT].strip(" \t")) is None):
+    contact = first[h.CONTACT]
+    if contact is not None and (repeated or USUAL_ADDRESS.fullmatch(contact.strip(" \t")) is None):
         for row in message.values(h.CONTACT):
             for value in split_list(row):
                 if value != "*":
                     parse_name_addr(value)
 
 
-def _cut_body(message: Message, first: dict[int, str]) -> None:
+def _cut_body(message: Message, value: str) -> None:
     """Cuts the body to Content-Length (§18.3)."""
-    if h.CONTENT_LENGTH not in first:
-        return
-    value = first[h.CONTENT_LENGTH].strip(" \t")
-    if value == str(len(message.body)):
-        return  # nearly always: nothing to cut, and nothing to judge
     length = parse_number(value, 2**32, "Content-Length")
     if length > len(message.body):
         raise RemoteSipError("body is shorter than Content-Length")

@@ -64,6 +64,9 @@ _BY_CLASS: Final = {
 }
 
 
+_BLANK: Final = " \t"
+
+
 @final
 class ResponseHead:
     """The rows that every response to one request starts with, copied once: Via, From, To, Call-ID, CSeq."""
@@ -71,23 +74,20 @@ class ResponseHead:
     __slots__ = ("_after_to", "_before_to", "_timestamp", "_to", "has_to_tag")
 
     def __init__(self, request: Message, source_host: str, source_port: int) -> None:
+        first = request.first
         self._before_to = request.via_lines(source_host, source_port)
-        self._keep(self._before_to, request, h.FROM)
+        if (sender := first[h.FROM]) is not None:
+            self._before_to.append(f"From: {sender.strip(_BLANK)}")
         self._to = request.line(h.TO)
-        self.has_to_tag = bool(request.to_tag)
+        self.has_to_tag = request.to_tag != ""
         self._after_to: list[str] = []
         if request.call_id:
             self._after_to.append(f"Call-ID: {request.call_id}")
-        else:
-            self._keep(self._after_to, request, h.CALL_ID)
-        self._keep(self._after_to, request, h.CSEQ)
-        self._timestamp = request.line(h.TIMESTAMP)
-
-    @staticmethod
-    def _keep(rows: list[str], request: Message, header: int) -> None:
-        row = request.line(header)
-        if row:
-            rows.append(row)
+        elif (call_id := first[h.CALL_ID]) is not None:
+            self._after_to.append(f"Call-ID: {call_id.strip(_BLANK)}")
+        if (cseq := first[h.CSEQ]) is not None:
+            self._after_to.append(f"CSeq: {cseq.strip(_BLANK)}")
+        self._timestamp = "" if first[h.TIMESTAMP] is None else request.line(h.TIMESTAMP)
 
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
         """A response with our reason phrase. `to_tag` is added unless the request's To had one already (§8.2.6.2)."""

@@ -9,8 +9,8 @@ from sipstack.errors import RemoteSipError
 
 CONTENT_TYPE: Final = "application/sdp"
 
-# A small letter, "=" and a value in each line.
-_LINES: Final = re.compile(rb"(?:[a-z]=.*+\n?+)+")
+# A line that is no small letter and "=": the first one is judged by itself.
+_BAD_LINE: Final = re.compile(rb"\n(?![a-z]=)")
 
 # A description of more lines than this describes nothing that a phone would do.
 MAX_LINES: Final = 2000
@@ -40,11 +40,13 @@ def parse_sdp(body: bytes) -> SessionDescription:
     """
     text = body.replace(b"\r\n", b"\n").rstrip(b"\n")
     lines = text.split(b"\n")
-    if lines[0] != b"v=0" or len(lines) > MAX_LINES or b"\r" in text or b"\0" in text or not _LINES.fullmatch(text):
+    if lines[0] != b"v=0" or len(lines) > MAX_LINES or b"\r" in text or b"\0" in text or _BAD_LINE.search(text):
         raise RemoteSipError("session description is malformed")
     origins = text.count(b"\no=")
     if origins != 1:
         raise RemoteSipError(f"session description has {'two origins' if origins else 'no origin'}")
+    if lines[1].startswith(b"o="):
+        return SessionDescription(lines, 1)  # nearly always: where RFC 4566 §5 has it
     return SessionDescription(lines, text.count(b"\n", 0, text.index(b"\no=")) + 1)
 
 

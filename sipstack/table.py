@@ -11,9 +11,12 @@ Row = tuple[int, int, int, int, str]  # state, input, next state, action, source
 
 @final
 class Table:
-    """A complete machine. One without a row for a pair, or with two, is a LocalSipError at import, not in a call."""
+    """A complete machine. One without a row for a pair, or with two, is a LocalSipError at import, not in a call.
 
-    __slots__ = ("_moves", "actions", "inputs", "name", "rows", "states", "width")
+    `moves` holds (state after, action) for each pair, at state * width + input.
+    """
+
+    __slots__ = ("actions", "inputs", "moves", "name", "rows", "states", "width")
 
     def __init__(
         self,
@@ -38,16 +41,16 @@ class Table:
             if moves[place] is not None or not source or not known:
                 raise LocalSipError(f"{name}: bad row for {states[state]}, {inputs[event]}")
             moves[place] = following, action
-        self._moves: list[tuple[int, int]] = []
+        self.moves: list[tuple[int, int]] = []
         for place, move in enumerate(moves):
             if move is None:
                 state, event = divmod(place, self.width)
                 raise LocalSipError(f"{name}: no row for {states[state]}, {inputs[event]}")
-            self._moves.append(move)
+            self.moves.append(move)
 
     def move(self, state: int, event: int) -> tuple[int, int]:
         """The state after `event` in `state`, and the action."""
-        return self._moves[state * self.width + event]
+        return self.moves[state * self.width + event]
 
     def next_state(self, state: int, event: int) -> int:
         """The state after `event` in `state`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
+from math import floor
 from typing import Final, final
 
 SECONDS: Final = 1.0
@@ -43,13 +44,12 @@ class TimerOwner:
 
 @final
 class Timer:
-    """One timer on the wheel. Cancelling forgets the owner at once; the entry itself goes when its time comes."""
+    """One timer on the wheel, made there. Cancelling forgets the owner at once; the entry itself goes in its time."""
 
     __slots__ = ("code", "owner")
 
-    def __init__(self, owner: TimerOwner, code: int) -> None:
-        self.owner: TimerOwner | None = owner
-        self.code = code
+    owner: TimerOwner | None
+    code: int
 
     def cancel(self) -> None:
         """Never fires afterwards. Cancelling twice does no harm."""
@@ -73,13 +73,14 @@ class TimerWheel:
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer `delay_s` seconds from `now` (monotonic seconds); a time already past counts as now."""
         due = now + delay_s if delay_s > 0.0 else now
-        slot = int(due / self.tick_s - 1e-6) + 1
-        timer = Timer(owner, code)
-        slots = self._slots
-        if slot in slots:
-            slots[slot].append(timer)
-        else:
-            slots[slot] = deque((timer,))
+        slot = floor(due / self.tick_s - 1e-6) + 1
+        timer = Timer()
+        timer.owner = owner
+        timer.code = code
+        try:
+            self._slots[slot].append(timer)
+        except KeyError:
+            self._slots[slot] = deque((timer,))
             heappush(self._order, slot)
         return timer
 

@@ -61,7 +61,8 @@ class Transaction(TimerOwner):
 
     def advance(self, event: int) -> int:
         """Makes the step that the table says and returns its action."""
-        self.state, action = self.table.move(self.state, event)
+        table = self.table
+        self.state, action = table.moves[self.state * table.width + event]
         return action
 
     def send(self, data: bytes) -> None:

@@ -66,17 +66,17 @@ class Transactions:
             self._response(message, flow, now)
         else:
             self._request(message, flow, now, may_answer)
-        return self._take()
+        return self.take()
 
     def start(self, transaction: ClientTransaction, now: float) -> list[Output]:
         """Sends a request of ours."""
         transaction.start(self._context, now)
-        return self._take()
+        return self.take()
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> list[Output]:
         """Answers a request; an answer that the transaction's state does not allow is dropped, as its table says."""
         transaction.respond(status, data, now)
-        return self._take()
+        return self.take()
 
     def abandon(self, transaction: ServerTransaction) -> None:
         """Ends a server transaction that gets no answer."""
@@ -94,18 +94,19 @@ class Transactions:
         for transaction in [t for t in self._context.clients.values() if t.flow == flow]:
             if isinstance(transaction, ClientTransaction):
                 transaction.transport_failed()
-        return self._take()
+        return self.take()
 
     def handle_timer(self, now: float) -> list[Output]:
         """Fires what is due."""
         self.wheel.fire(now)
-        return self._take()
+        return self.take()
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted next."""
         return self.wheel.next_deadline()
 
-    def _take(self) -> list[Output]:
+    def take(self) -> list[Output]:
+        """What has been collected since the last time, for who spoke to a transaction itself."""
         out = self._context.out
         self._context.out = []
         return out

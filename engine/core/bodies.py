@@ -132,7 +132,7 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
             if line:
                 kept.append(line)
         elif kind == b"m=":
-            if _LONG_RUN.search(line) or not line.isascii():
+            if not line.isascii() or (max(map(len, line.split(b" "))) >= LONG_FROM and _LONG_RUN.search(line)):
                 raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
             kept.append(line)
         elif kind == b"c=":

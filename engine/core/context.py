@@ -64,7 +64,8 @@ class CoreContext:
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Sends a response through its transaction."""
-        self.out += self.transactions.respond(transaction, status, data, now)
+        transaction.respond(status, data, now)
+        self.out += self.transactions.take()
 
     def start(self, transaction: ClientTransaction, now: float) -> None:
         """Sends a request with a transaction of its own."""

@@ -80,8 +80,7 @@ class CallService:
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted next."""
-        context = self._context
-        ours, theirs = context.wheel.next_deadline(), context.transactions.wheel.next_deadline()
+        ours, theirs = self._context.wheel.next_deadline(), self._context.transactions.wheel.next_deadline()
         if ours is None or (theirs is not None and theirs < ours):
             return theirs
         return ours

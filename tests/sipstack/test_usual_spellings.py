@@ -27,6 +27,8 @@ def without_short_cuts() -> Iterator[None]:
         patch.object(fields, "USUAL_VIA", NEVER),
         patch.object(fields, "USUAL_METHODS", frozenset()),
         patch.object(parser, "USUAL_ADDRESS", NEVER),
+        patch.object(parser, "USUAL_ADDRESS_ROW", NEVER),
+        patch.object(parser, "_STATUSES", {}),
         patch.object(parser, "USUAL_METHODS", frozenset()),
         patch.object(uri, "USUAL_ADDRESS", NEVER),
         patch.object(uri, "USUAL_SIP_URI", NEVER),
