@@ -66,7 +66,7 @@ class Dialog:
             request.cseq,
         )
         dialog.route_set = _routes(request)
-        if h.CONTACT in request.ids or request.from_tag:
+        if request.first[h.CONTACT] is not None or request.from_tag:
             dialog.remote_target = contact_uri(request)
         else:
             dialog.remote_target = _usable(remote, "From")
@@ -116,9 +116,10 @@ class Dialog:
 
     def refresh(self, message: Message) -> None:
         """Takes a new remote target from a target refresh request or its 2xx (§12.2.1.2, §12.2.2)."""
-        if h.CONTACT in message.ids:
+        contact = message.first[h.CONTACT]
+        if contact is not None:
             target = self.remote_target
-            if target.startswith("sip:") and message.value(h.CONTACT) == f"<{target}>":
+            if target.startswith("sip:") and contact.strip(" \t") == f"<{target}>":
                 return  # nearly always: it is where it was
             self.remote_target = contact_uri(message)
 
@@ -163,7 +164,7 @@ def contact_uri(message: Message) -> str:
 
 
 def _routes(message: Message) -> list[str]:
-    if h.RECORD_ROUTE not in message.ids:
+    if message.first[h.RECORD_ROUTE] is None:
         return []
     rows = message.values(h.RECORD_ROUTE)
     return [f"<{_usable(value, 'Record-Route')}>" for row in rows for value in split_list(row)]

@@ -213,7 +213,8 @@ def _read_request(message: Message, first: list[str | None], repeated: list[int]
     message.uri = uri
     forwards = first[h.MAX_FORWARDS]
     if forwards is not None:
-        message.forwards = parse_max_forwards(forwards.strip(" \t"))
+        usual = _HOPS.get(forwards)
+        message.forwards = parse_max_forwards(forwards.strip(" \t")) if usual is None else usual
     identity = first[h.P_ASSERTED_IDENTITY]
     if identity is not None and (repeated or "," in identity):
         for row in message.values(h.P_ASSERTED_IDENTITY):
@@ -224,6 +225,10 @@ def _read_request(message: Message, first: list[str | None], repeated: list[int]
             for value in split_list(row):
                 if value != "*":
                     parse_name_addr(value)
+
+
+# Max-Forwards as nearly everybody writes it, behind one space.
+_HOPS: Final = {f" {hops}": hops for hops in range(256)}
 
 
 def _cut_body(message: Message, value: str) -> None:

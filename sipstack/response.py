@@ -64,6 +64,8 @@ _BY_CLASS: Final = {
 }
 
 
+_STATUS_LINES: Final = {status: f"SIP/2.0 {status} {reason_phrase(status)}" for status in range(100, 700)}
+
 _BLANK: Final = " \t"
 
 
@@ -101,7 +103,7 @@ class ResponseHead:
             rows.append(self._timestamp)  # §8.2.6.1
         if lines:
             rows += lines
-        return render(f"SIP/2.0 {status} {reason_phrase(status)}", rows, body)
+        return render(_STATUS_LINES[status], rows, body)
 
 
 def response_flow(request: Message, flow: Flow) -> Flow:

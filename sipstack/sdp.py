@@ -12,6 +12,10 @@ CONTENT_TYPE: Final = "application/sdp"
 # A line that is no small letter and "=": the first one is judged by itself.
 _BAD_LINE: Final = re.compile(rb"\n(?![a-z]=)")
 
+# As numbers: bytes are first taken for one when they are searched for, which costs more than the search.
+_CR: Final = 13
+_NUL: Final = 0
+
 # A description of more lines than this describes nothing that a phone would do.
 MAX_LINES: Final = 2000
 
@@ -40,7 +44,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
     """
     text = body.replace(b"\r\n", b"\n").rstrip(b"\n")
     lines = text.split(b"\n")
-    if lines[0] != b"v=0" or len(lines) > MAX_LINES or b"\r" in text or b"\0" in text or _BAD_LINE.search(text):
+    if lines[0] != b"v=0" or len(lines) > MAX_LINES or _CR in text or _NUL in text or _BAD_LINE.search(text):
         raise RemoteSipError("session description is malformed")
     origins = text.count(b"\no=")
     if origins != 1:

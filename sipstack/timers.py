@@ -44,7 +44,7 @@ class TimerOwner:
 
 @final
 class Timer:
-    """One timer on the wheel, made there. Cancelling forgets the owner at once; the entry itself goes in its time."""
+    """One timer on the wheel, made there. Cancelled is one without an owner; the entry itself goes in its time."""
 
     __slots__ = ("code", "owner")
 
@@ -60,15 +60,17 @@ class Timer:
 class TimerWheel:
     """Timers in slots of one tick: setting is an append, cancelling a store, and only live slots are looked at.
 
+    `order` is the heap of the slots that hold timers, cancelled ones too: a slot ends at its number times `tick_s`.
+
     A timer fires at the end of its slot: never early, late by less than a tick.
     """
 
-    __slots__ = ("_order", "_slots", "tick_s")
+    __slots__ = ("_slots", "order", "tick_s")
 
     def __init__(self, tick_s: float = 10 * MILLISECONDS) -> None:
         self.tick_s = tick_s
         self._slots: dict[int, deque[Timer]] = {}
-        self._order: list[int] = []
+        self.order: list[int] = []
 
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer `delay_s` seconds from `now` (monotonic seconds); a time already past counts as now."""
@@ -81,12 +83,12 @@ class TimerWheel:
             self._slots[slot].append(timer)
         except KeyError:
             self._slots[slot] = deque((timer,))
-            heappush(self._order, slot)
+            heappush(self.order, slot)
         return timer
 
     def next_deadline(self) -> float | None:
         """When the next slot ends that holds a timer, cancelled ones included; None when nothing waits."""
-        return self._order[0] * self.tick_s if self._order else None
+        return self.order[0] * self.tick_s if self.order else None
 
     def fire(self, now: float) -> None:
         """Fires the timers whose time has come, in order; one cancelled by an earlier one of its slot stays silent.
@@ -94,15 +96,15 @@ class TimerWheel:
         What an owner raises comes out; the timers behind it wait for the next call.
         """
         limit = now + 1e-6 * self.tick_s
-        while self._order and self._order[0] * self.tick_s <= limit:
-            waiting = self._slots[self._order[0]]
+        while self.order and self.order[0] * self.tick_s <= limit:
+            waiting = self._slots[self.order[0]]
             while waiting:
                 timer = waiting.popleft()
                 owner = timer.owner
                 if owner is not None:
                     timer.owner = None
                     owner.timer_fired(timer.code, now)
-            del self._slots[heappop(self._order)]
+            del self._slots[heappop(self.order)]
 
     def __len__(self) -> int:
         return sum(1 for slot in self._slots.values() for timer in slot if timer.owner is not None)

@@ -76,22 +76,24 @@ class Transaction(TimerOwner):
 
     def stop_repeat(self) -> None:
         """No more retransmissions."""
-        if self._repeat is not None:
-            self._repeat.cancel()
+        repeat = self._repeat
+        if repeat is not None:
+            repeat.owner = None
             self._repeat = None
 
     def set_deadline(self, now: float, delay_s: float, code: int) -> None:
         """Replaces the timer that ends the present state."""
         deadline = self._deadline
         if deadline is not None:
-            deadline.cancel()
+            deadline.owner = None
         self._deadline = self.context.wheel.set(now, delay_s, self, code)
 
     def leave(self) -> None:
         """Forgets everything about an ended transaction: registry, timers, bytes. Its key may be another's by now."""
-        self.stop_repeat()
+        if self._repeat is not None:
+            self.stop_repeat()
         if self._deadline is not None:
-            self._deadline.cancel()
+            self._deadline.owner = None
             self._deadline = None
         if self._registry.get(self._key) is self:
             del self._registry[self._key]

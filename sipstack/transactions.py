@@ -116,7 +116,7 @@ class Transactions:
         transaction = self._context.clients.get(f"{via.branch} {message.method}") if via is not None else None
         # More than one Via: it was meant for somebody behind us, and nobody is (§8.1.3.3).
         is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
-        if is_ours and isinstance(transaction, ClientTransaction):
+        if is_ours and type(transaction) is ClientTransaction:
             transaction.response_received(message, flow, now)
         else:
             self.counters["stray_responses"] += 1  # §17.1.3, RFC 6026 §7.3: dropped, never forwarded

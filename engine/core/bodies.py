@@ -35,7 +35,7 @@ def media_type(message: Message) -> str:
 
 def is_encoded(message: Message) -> bool:
     """True when the body is compressed or otherwise encoded: it cannot be looked into, so it is not taken."""
-    if h.CONTENT_ENCODING not in message.ids and h.CONTENT_TRANSFER_ENCODING not in message.ids:
+    if message.first[h.CONTENT_ENCODING] is None and message.first[h.CONTENT_TRANSFER_ENCODING] is None:
         return False
     encodings = ",".join(message.values(h.CONTENT_ENCODING)).lower().split(",")
     transfers = ",".join(message.values(h.CONTENT_TRANSFER_ENCODING)).lower().split(",")

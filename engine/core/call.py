@@ -38,6 +38,9 @@ _INPUT_OF_TIMER: Final = {
     t.CLOSE_TIMER: t.CLOSE_FAILED,
 }
 
+_MOVES: Final = t.CALL_TABLE.moves
+_INPUTS: Final = t.CALL_TABLE.width
+
 _BEFORE_ANSWER: Final = (t.RINGING, t.ANSWERING)  # dialogs exist, the caller has no final response
 _WITH_DIALOGS: Final = (*_BEFORE_ANSWER, t.ANSWERED, t.TALKING)
 
@@ -129,7 +132,7 @@ class Call(AttemptBase):
     def step(self, event: int, given: Given) -> None:
         """One move of the table, and its action."""
         given.event = event
-        self.state, action = t.CALL_TABLE.move(self.state, event)
+        self.state, action = _MOVES[self.state * _INPUTS + event]
         _ACTIONS[action](self, given)
 
     # -- what the store says ---------------------------------------------------------------------------------------
@@ -243,14 +246,14 @@ class Call(AttemptBase):
         """Sets one of this call's timers anew."""
         timers = self.timers
         if code in timers:
-            timers[code].cancel()
+            timers[code].owner = None
         timers[code] = self.context.wheel.set(now, delay_s, self, code)
 
     def stop(self, code: int) -> None:
         """Stops one of this call's timers."""
         timers = self.timers
         if code in timers:
-            timers.pop(code).cancel()
+            timers.pop(code).owner = None
 
     def timer_fired(self, code: int, now: float) -> None:
         """A timer of this call."""

@@ -97,7 +97,7 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message, allowe
 
 def _record_routes(request: Message) -> list[str]:
     """The caller's own Record-Route rows, back to it (RFC 3261 §12.1.1)."""
-    if h.RECORD_ROUTE not in request.ids:
+    if request.first[h.RECORD_ROUTE] is None:
         return []
     return [f"Record-Route: {value}" for value in request.values(h.RECORD_ROUTE)]
 

@@ -128,7 +128,7 @@ def crossing_lines(message: Message, allowed: tuple[int, ...], receiver: PeerSet
     """
     lines: list[str] = []
     if not _EVER_CROSSING.isdisjoint(message.ids):
-        lines = [row for header in allowed if header in message.ids and (row := _written(header, message))]
+        lines = [row for header in allowed if message.first[header] is not None and (row := _written(header, message))]
     for name in receiver.pass_headers:
         lines.extend(f"{name}: {value}" for value in message.named(name) if not _UNPRINTABLE.search(value))
     return lines
@@ -153,7 +153,7 @@ def _written(header: int, message: Message) -> str:
 
 def unsupported_options(message: Message) -> list[str]:
     """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
-    if h.REQUIRE not in message.ids and h.PROXY_REQUIRE not in message.ids:
+    if message.first[h.REQUIRE] is None and message.first[h.PROXY_REQUIRE] is None:
         return []
     tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
     return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]

@@ -80,21 +80,13 @@ class PairSide:
 class DialogPair:
     """The caller's dialog and the callee's: one for each tag that the callee's side has answered with."""
 
-    __slots__ = ("pending_invite", "sides")
+    __slots__ = ("callee", "caller", "pending_invite", "sides")
 
     def __init__(self, caller: PairSide, callee: PairSide) -> None:
+        self.caller: Final = caller  # the side on which we are the server of the first INVITE
+        self.callee: Final = callee  # the side on which we are its client
         self.sides: Final = (caller, callee)
         self.pending_invite: Relay | None = None
-
-    @property
-    def caller(self) -> PairSide:
-        """The side on which we are the server of the first INVITE."""
-        return self.sides[CALLER]
-
-    @property
-    def callee(self) -> PairSide:
-        """The side on which we are its client."""
-        return self.sides[CALLEE]
 
     def register(self, context: CoreContext, call: Call) -> None:
         """Makes both dialogs known to requests."""

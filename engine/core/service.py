@@ -80,10 +80,14 @@ class CallService:
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted next."""
-        ours, theirs = self._context.wheel.next_deadline(), self._context.transactions.wheel.next_deadline()
-        if ours is None or (theirs is not None and theirs < ours):
-            return theirs
-        return ours
+        ours, theirs = self._context.wheel, self._context.transactions.wheel
+        if not ours.order:
+            return theirs.next_deadline()
+        due = ours.order[0] * ours.tick_s
+        if not theirs.order:
+            return due
+        other = theirs.order[0] * theirs.tick_s
+        return other if other < due else due
 
     def binding_looked_up(self, query: LookUpBinding, found: Binding | Miss | None, now: float) -> list[Output]:
         """The store's answer to LookUpBinding; None when it could not answer."""
@@ -139,15 +143,15 @@ class CallService:
             raise fault
 
     def _dispatch(self, event: Output, now: float) -> None:
-        if isinstance(event, SendMessage):
-            self._context.out.append(event)
-        elif isinstance(event, ResponseReceived):
+        if type(event) is ResponseReceived:
             owner = event.transaction.owner
             if isinstance(owner, RequestOwner):
                 owner.responded(event.transaction, event.response, event.flow, now)
-        elif isinstance(event, RequestReceived):
+        elif type(event) is SendMessage:
+            self._context.out.append(event)
+        elif type(event) is RequestReceived:
             self._request(event.transaction, event.request, event.flow, now)
-        elif isinstance(event, AckReceived):
+        elif type(event) is AckReceived:
             self._ack(event.request, event.flow, now)
         elif isinstance(event, CancelReceived):
             self._cancel(event, now)

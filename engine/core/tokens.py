@@ -66,7 +66,8 @@ class TokenSource:
             self._digits = self._random_bytes(_NUMBER_POOL_BYTES)
             place = 0
         self._digits_place = place + 3
-        return _FIRST_NUMBER + int.from_bytes(self._digits[place : place + 3], "big")
+        octets = self._digits
+        return _FIRST_NUMBER + (octets[place] << 16 | octets[place + 1] << 8 | octets[place + 2])
 
     def session_id(self) -> int:
         """A session id for an SDP origin, and the start of its versions."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.core import bodies
@@ -266,6 +268,20 @@ def test_media_line_that_no_phone_writes(line: bytes) -> None:
     with pytest.raises(RemoteSipError) as refused:
         OriginRewriter(1, OURS).rewrite(MINIMAL + line + b"\r\n")
     assert refused.value.status_hint == 488
+
+
+@given(st.text("0123456789 /a", max_size=40).map(str.encode))
+@example(b"x 12345678 9")
+@example(b"a 123456789")
+@example(b"99999999/999999999")
+def test_media_line_is_refused_for_nine_digits_in_a_row(words: bytes) -> None:
+    """Whatever stands around them: a word of eight characters is not searched, one of nine is."""
+    body = MINIMAL + b"m=" + words + b"\r\n"
+    if re.search(rb"[0-9]{9}", words):
+        with pytest.raises(RemoteSipError):
+            OriginRewriter(1, OURS).rewrite(body)
+    else:
+        assert b"m=" + words in OriginRewriter(1, OURS).rewrite(body)
 
 
 @pytest.mark.parametrize(

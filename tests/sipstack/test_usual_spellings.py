@@ -29,6 +29,7 @@ def without_short_cuts() -> Iterator[None]:
         patch.object(parser, "USUAL_ADDRESS", NEVER),
         patch.object(parser, "USUAL_ADDRESS_ROW", NEVER),
         patch.object(parser, "_STATUSES", {}),
+        patch.object(parser, "_HOPS", {}),
         patch.object(parser, "USUAL_METHODS", frozenset()),
         patch.object(uri, "USUAL_ADDRESS", NEVER),
         patch.object(uri, "USUAL_SIP_URI", NEVER),
