@@ -83,8 +83,7 @@ class Runner:
 
     def _execute(self, output: Output) -> None:
         if isinstance(output, LookUpBinding):
-            found = self._find(output)
-            self.endpoint.perform(self._guarded(lambda now: self._service.binding_looked_up(output, found, now)))
+            self.endpoint.perform(self._looked_up(output, self._find(output)))
         elif isinstance(output, CommitRecord):
             self._commit(output)
 
@@ -103,19 +102,26 @@ class Runner:
             self._loop.call_soon(self._tell, attempt, step, False)
 
     def _committed(self, done: Done) -> None:
-        """The writer's answers, in the order in which it was asked."""
-        for token, durable in done:
-            assert isinstance(token, tuple)
-            self._tell(token[0], token[1], durable)
+        """The writer's answers, in the order in which it was asked; the timer is set once for all of them."""
+        self.endpoint.perform(output for token, durable in done for output in self._told(token, durable))
 
     def _tell(self, attempt: AttemptBase, step: Step, durable: bool) -> None:
+        self.endpoint.perform(self._told((attempt, step), durable))
+
+    def _told(self, token: object, durable: bool) -> list[Output]:
+        assert isinstance(token, tuple)
+        attempt, step = token
         if not durable:
             self._log("record not durable", step=step.name, record_id=attempt.record.record_id)
-        self.endpoint.perform(self._guarded(lambda now: self._service.record_committed(attempt, step, durable, now)))
-
-    def _guarded(self, verb: Callable[[float], list[Output]]) -> list[Output]:
         try:
-            return verb(self._loop.time())
+            return self._service.record_committed(attempt, step, durable, self._loop.time())
+        except Exception as fault:
+            self._fault(fault)
+            return []
+
+    def _looked_up(self, query: LookUpBinding, found: Binding | Miss | None) -> list[Output]:
+        try:
+            return self._service.binding_looked_up(query, found, self._loop.time())
         except Exception as fault:
             self._fault(fault)
             return []

@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Final, final
 
 from engine.core.records import GENESIS_HASH, chain_hash
-from engine.store.rows import INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
+from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
 
 _TAIL: Final = "SELECT seq, hash FROM cdr WHERE node = ? ORDER BY seq DESC LIMIT 1"
 _COUNT: Final = (
     "INSERT INTO counter VALUES (?, ?, ?, ?) ON CONFLICT (node, day) DO UPDATE"
     " SET attempts = attempts + excluded.attempts, records = records + excluded.records"
 )
+_GROUP_MEMBER: Final = CDR_COLUMNS.index("group_member")
 _Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
 
 
@@ -88,7 +89,7 @@ class Ledger:
 
     def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
         seq, prev_hash = self._seq, self._hash
-        rows = []
+        rows: list[list[object]] = []
         for closing in closings:
             count = _count(counts, closing.call_time)
             count[0] += closing.record_id not in self._open.taken  # else it was counted when it was opened
@@ -96,7 +97,7 @@ class Ledger:
             seq += 1
             hashed = [*closing.head, seq, *closing.tail]
             record_hash = chain_hash(prev_hash, hashed)
-            rows.append((*hashed, prev_hash, record_hash, *closing.extension))
+            rows.append(_bindable([*hashed, prev_hash, record_hash, *closing.extension]))
             prev_hash = record_hash
         if rows:
             for closing in closings:
@@ -165,6 +166,13 @@ class _Slots:
             return self._free.pop()
         self._top += 1
         return self._top
+
+
+def _bindable(record: list[object]) -> list[object]:
+    """Parameters of INSERT_CDR: "" where NULL is usual."""
+    if record[_GROUP_MEMBER] is None:
+        record[_GROUP_MEMBER] = ""
+    return record
 
 
 def _count(counts: _Counts, call_time: object) -> list[int]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, final
 
-from engine.core.records import Step
+from engine.core.records import ANSWER, CLOSE, OPEN, Step
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason
 from engine.store.ledger import Ledger
-from engine.store.rows import Closing, Row, RowMaker
+from engine.store.rows import Row, RowMaker
 
 QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; slower is as good as down
 CLOSE_RESERVE: Final = 10_000  # beyond it only ends are taken: calls let in before must get their records
@@ -85,7 +85,7 @@ class RecordWriter(threading.Thread):
 
         `values` is `CallRecord.snapshot()`; `extra` (ANSWER only) what `RowMaker.answer_row` takes.
         """
-        limit = QUEUE_LIMIT + CLOSE_RESERVE if step is Step.CLOSE else QUEUE_LIMIT
+        limit = QUEUE_LIMIT + CLOSE_RESERVE if step is CLOSE else QUEUE_LIMIT
         if self._is_stopping or self._queue.qsize() >= limit:
             return False
         self._queue.put((step, values, extra, token))
@@ -190,7 +190,7 @@ class RecordWriter(threading.Thread):
     def _attempt_singly(self, jobs: list[_Job]) -> list[bool]:
         """One bad row must not sink its group."""
         if len(jobs) == 1:
-            self._lost += jobs[0][0] is Step.CLOSE
+            self._lost += jobs[0][0] is CLOSE
             return [False]
         results: list[bool] = []
         for job in jobs:
@@ -202,21 +202,21 @@ class RecordWriter(threading.Thread):
 
     def _write(self, jobs: list[_Job]) -> int:
         """One transaction; the number of records in it."""
-        opens: list[Row] = []
-        answers: list[Row] = []
-        closings: list[Closing] = []
-        for step, values, extra, _ in jobs:
-            if step is Step.CLOSE:
-                closings.append(self._rows.closing(values))
-            elif step is Step.OPEN:
-                opens.append(self._rows.open_row(values))
-            else:
-                answers.append(self._rows.answer_row(values, extra))
-        self._ledger.write(opens, answers, closings)
+        opens = [values for step, values, _, _ in jobs if step is OPEN]
+        ends = [values for step, values, _, _ in jobs if step is CLOSE]
+        rows = self._rows
+        try:
+            rows.expect(opens, ends)
+            open_rows = [rows.open_row(values) for values in opens]
+            answer_rows = [rows.answer_row(values, extra) for step, values, extra, _ in jobs if step is ANSWER]
+            closings = [rows.closing(values) for values in ends]
+        finally:
+            rows.forget()
+        self._ledger.write(open_rows, answer_rows, closings)
         return len(closings)
 
     def _keep(self, job: _Job) -> None:
-        if job[0] is not Step.CLOSE:
+        if job[0] is not CLOSE:
             return
         if len(self._spool) < SPOOL_LIMIT:
             self._spool.append(job)

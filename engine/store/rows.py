@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from engine.core.records import EXTENSION_COLUMNS, FIELDS, RECORD_COLUMNS
 from engine.store.crypto import NumberCipher
@@ -32,13 +32,20 @@ CDR_COLUMNS: Final = (*FIELDS, *EXTENSION_COLUMNS, "key_id")
 SEQ: Final = FIELDS.index("seq")
 
 
-def _insert(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+# Nearly always NULL where they stand. sqlite3 looks for an adapter of None and of bytes, but of no text and bytearray.
+_NULL_AT_OPEN: Final = ("group_member", "call_out_time", "ring_time", "answer_time")
+_NULL_IN_CDR: Final = ("group_member",)
 
 
-INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id"))
+def _insert(table: str, columns: tuple[str, ...], mostly_null: tuple[str, ...] = ()) -> str:
+    """`mostly_null`: columns that get "" or None for NULL."""
+    values = ["nullif(?, '')" if name in mostly_null else "?" for name in columns]
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(values)})"
+
+
+INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id"), _NULL_AT_OPEN)
 INSERT_ANSWER: Final = _insert("call_answer", ("slot", "record_id", *ANSWER_COLUMNS, "dialogs", "key_id"))
-INSERT_CDR: Final = _insert("cdr", CDR_COLUMNS)
+INSERT_CDR: Final = _insert("cdr", CDR_COLUMNS, _NULL_IN_CDR)
 
 Row = tuple[object, ...]
 OPEN_CALL_TIME: Final = OPEN_COLUMNS.index("call_time")
@@ -56,6 +63,9 @@ _CDR_NUMBERS: Final = tuple((_AT[name], f"cdr.{name}") for name in NUMBER_COLUMN
 _EXTENSION_AT: Final = len(RECORD_COLUMNS) - len(EXTENSION_COLUMNS)
 _pick_open: Final = itemgetter(*[_AT[name] for name in OPEN_COLUMNS])
 _pick_answer: Final = itemgetter(*[_AT[name] for name in ANSWER_COLUMNS])
+_EMPTY_AT_OPEN: Final = tuple(_AT[name] for name in _NULL_AT_OPEN)
+_DIALOGS: Final = "call_answer.dialogs"
+_MS: Final = tuple(f"{ms:03d}Z" for ms in range(1000))
 _MEMO_LIMIT: Final = 4096  # entries; a memo that is full starts anew
 
 _extra_to_json: Final = json.JSONEncoder(
@@ -69,15 +79,34 @@ class RowMaker:
 
     def __init__(self, cipher: NumberCipher, boot_id: str) -> None:
         self._cipher = cipher
+        self._batch = cipher.batch()
+        columns = [column for _, column in (*_OPEN_NUMBERS, *_CDR_NUMBERS)]
+        self._hidden: dict[str, dict[str, bytearray]] = {column: {} for column in columns}
         self._key_id = cipher.key_id
         self._boot_id = boot_id
         self._clock = UtcText()
         self._targets: dict[tuple[str, str], str] = {}
+        self._attempts: dict[object, str] = {}  # a target as configured has no number in it
+
+    def expect(self, opens: Sequence[Row], ends: Sequence[Row]) -> None:
+        """Encrypts the numbers of a group together, which costs half; the caller calls `forget` in any case."""
+        for group, columns in ((opens, _OPEN_NUMBERS), (ends, _CDR_NUMBERS)):
+            for at, column in columns:
+                texts = [cast(str, values[at]) for values in group if values[at]]
+                if texts:
+                    self._hidden[column] = dict(zip(texts, self._batch.encrypt_all(texts, column), strict=True))
+
+    def forget(self) -> None:
+        """No number stays in memory longer than its group."""
+        for hidden in self._hidden.values():
+            hidden.clear()
 
     def open_row(self, values: Row) -> Row:
         """Parameters of INSERT_OPEN behind `slot`; ValueError without call_time."""
-        stored = self._with_times(values)
+        stored = self._as_text(values)
         self._hide_numbers(stored, _OPEN_NUMBERS)
+        for at in _EMPTY_AT_OPEN:
+            stored[at] = stored[at] or ""
         return (*_pick_open(stored), self._boot_id, self._key_id)
 
     def answer_row(self, values: Row, extra: object) -> Row:
@@ -86,24 +115,30 @@ class RowMaker:
         `extra`: None, or JSON values and bytes, nested in tuples, lists and dicts. Bytes become
         {"latin1": text}.
         """
-        dialogs = None if extra is None else self._cipher.encrypt(_extra_to_json(extra), "call_answer.dialogs")
-        return (values[_RECORD_ID], *_pick_answer(self._with_times(values)), dialogs, self._key_id)
+        stored = self._as_text(values)
+        dialogs = None if extra is None else bytearray(self._cipher.encrypt(_extra_to_json(extra), _DIALOGS))
+        return (stored[_RECORD_ID], *_pick_answer(stored), dialogs, self._key_id)
 
     def closing(self, values: Row) -> Closing:
         """What the ledger needs to append the record; ValueError without call_time."""
-        stored = self._with_times(values)
+        stored = self._as_text(values)
         self._hide_numbers(stored, _CDR_NUMBERS)
+        for at, _ in _CDR_NUMBERS:
+            if stored[at]:
+                stored[at] = bytes(stored[at])  # as it is hashed
         return Closing(stored[:SEQ], stored[SEQ:_EXTENSION_AT], (*stored[_EXTENSION_AT:], self._key_id))
 
-    def _with_times(self, values: Row) -> list[Any]:
+    def _as_text(self, values: Row) -> list[Any]:
         """A copy with times and attempts as text; numbers still in clear."""
         stored: list[Any] = list(values)
         if stored[_CALL_TIME] is None:
             raise ValueError("a record without call_time")
+        text = self._clock.text
         for at in _TIMES:
             if stored[at] is not None:
-                stored[at] = self._clock.text(stored[at])
-        stored[_ATTEMPTS] = self._attempts_json(stored[_ATTEMPTS])
+                stored[at] = text(stored[at])
+        attempts = stored[_ATTEMPTS]
+        stored[_ATTEMPTS] = self._attempts.get(attempts) or self._attempts_json(attempts)
         # The three that a peer chooses freely: what is no text must not cost the attempt its record.
         if not (stored[_CALLER_CALL_ID].isascii() and stored[_CALLER_BRANCH].isascii() and stored[_ICID_IN].isascii()):
             for at in (_CALLER_CALL_ID, _CALLER_BRANCH, _ICID_IN):
@@ -112,21 +147,25 @@ class RowMaker:
 
     def _hide_numbers(self, stored: list[Any], columns: tuple[tuple[int, str], ...]) -> None:
         for at, column in columns:
-            stored[at] = self._cipher.encrypt(stored[at], column) if stored[at] else None
+            text = stored[at]
+            if text:
+                stored[at] = self._hidden[column].get(text) or self._cipher.encrypt(text, column)
+            else:
+                stored[at] = None
 
-    def _attempts_json(self, attempts: Iterable[tuple[str, str, int, int, int | None]]) -> str:
+    def _attempts_json(self, attempts: tuple[tuple[str, str, int, int, int | None], ...]) -> str:
         """The `attempts` column: a JSON array of objects; `bye` only where a BYE was relayed and answered."""
         tries = []
         for peer, target, status, ms, bye in attempts:
             head = self._targets.get((peer, target))
             if head is None:
-                if len(self._targets) >= _MEMO_LIMIT:
-                    self._targets.clear()
                 head = json.dumps({"peer": peer, "target": target}, ensure_ascii=False, separators=(",", ":"))[:-1]
-                self._targets[peer, target] = head
+                _remember(self._targets, (peer, target), head)
             tail = "}" if bye is None else f',"bye":{bye}}}'
             tries.append(f'{head},"status":{status},"ms":{ms}{tail}')
-        return f"[{','.join(tries)}]"
+        text = f"[{','.join(tries)}]"
+        _remember(self._attempts, attempts, text)
+        return text
 
 
 @final
@@ -158,13 +197,19 @@ class UtcText:
 
     def text(self, seconds: float) -> str:
         """2026-11-24T01:02:03.456Z, rounded to the millisecond."""
-        second, ms = divmod(round(seconds * 1000.0), 1000)
+        total_ms = round(seconds * 1000.0)
+        second = total_ms // 1000
         prefix = self._prefixes.get(second)
         if prefix is None:
-            if len(self._prefixes) >= _MEMO_LIMIT:
-                self._prefixes.clear()
-            prefix = self._prefixes[second] = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{prefix}{ms:03d}Z"
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            _remember(self._prefixes, second, prefix)
+        return prefix + _MS[total_ms - second * 1000]
+
+
+def _remember(memo: dict[Any, str], key: object, text: str) -> None:
+    if len(memo) >= _MEMO_LIMIT:
+        memo.clear()
+    memo[key] = text
 
 
 def utc_text(seconds: float) -> str:

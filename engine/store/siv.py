@@ -6,8 +6,8 @@ all values stand in one buffer, so that each step is one call, whether of the li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, final
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -20,25 +20,39 @@ _COUNTER: Final = _ALL_BITS ^ (1 << 63) ^ (1 << 31)  # the bits of a tag that th
 _PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
 
 
-def encrypt_short(key: bytes, associated: bytes, texts: Sequence[bytes]) -> list[bytearray]:
-    """Tag and cipher text of each; texts are of 1 to 15 bytes, `key` holds both halves as §2.2 cuts it."""
-    half, count = len(key) // 2, len(texts)
-    size = count * BLOCK
-    padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
-    mixed = padded ^ _repeated(_mixer(key[:half], associated), count)
-    tags = bytearray(_aes(key[:half], mixed.to_bytes(size, "big")))
-    counters = int.from_bytes(tags, "big") & _repeated(_COUNTER, count)
-    stream = _aes(key[half:], counters.to_bytes(size, "big"))
-    hidden = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
-    return [
-        tags[at : at + BLOCK] + hidden[at : at + len(text)]
-        for at, text in zip(range(0, size, BLOCK), texts, strict=True)
-    ]
+@final
+class ShortCipher:
+    """Encrypts short texts under one key, which holds both halves as §2.2 cuts it. For one thread."""
+
+    def __init__(self, key: bytes) -> None:
+        half = len(key) // 2
+        self._tag_key = key[:half]
+        self._tag = _aes(key[:half])
+        self._stream = _aes(key[half:])
+        self._mixers: dict[bytes, int] = {}  # by associated data
+
+    def encrypt(self, associated: bytes, texts: Sequence[bytes]) -> list[bytearray]:
+        """Tag and cipher text of each; texts are of 1 to 15 bytes."""
+        count = len(texts)
+        size = count * BLOCK
+        mixer = self._mixers.get(associated)
+        if mixer is None:
+            mixer = self._mixers[associated] = _mixer(self._tag_key, associated)
+        padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
+        mixed = padded ^ _repeated(mixer, count)
+        tags = bytearray(self._tag(mixed.to_bytes(size, "big")))
+        counters = int.from_bytes(tags, "big") & _repeated(_COUNTER, count)
+        stream = self._stream(counters.to_bytes(size, "big"))
+        hidden = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
+        return [
+            tags[at : at + BLOCK] + hidden[at : at + len(text)]
+            for at, text in zip(range(0, size, BLOCK), texts, strict=True)
+        ]
 
 
 def _mixer(key: bytes, associated: bytes) -> int:
     """What each padded text is mixed with: S2V of the associated data (§2.4), and the subkey of its CMAC."""
-    subkey = _double(int.from_bytes(_aes(key, bytes(BLOCK)), "big"))  # of a whole last block (RFC 4493 §2.3)
+    subkey = _double(int.from_bytes(_aes(key)(bytes(BLOCK)), "big"))  # of a whole last block (RFC 4493 §2.3)
     return _double(_double(_cmac(key, bytes(BLOCK))) ^ _cmac(key, associated)) ^ subkey
 
 
@@ -48,9 +62,9 @@ def _cmac(key: bytes, data: bytes) -> int:
     return int.from_bytes(mac.finalize(), "big")
 
 
-def _aes(key: bytes, blocks: bytes) -> bytes:
+def _aes(key: bytes) -> Callable[[bytes], bytes]:
     """Each block by itself: tag and counter chain nothing for a value of one block."""
-    return Cipher(AES(key), ECB()).encryptor().update(blocks)  # noqa: S305
+    return Cipher(AES(key), ECB()).encryptor().update  # noqa: S305
 
 
 def _double(block: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, final
 
 from sipstack.events import Flow, Output, SendMessage
@@ -66,8 +66,11 @@ class Endpoint:
             outputs = []
         self.perform(outputs)
 
-    def perform(self, outputs: list[Output]) -> None:
-        """Does what a core's verb returned, then sets the timer anew. Once it is closed, nothing is sent any more."""
+    def perform(self, outputs: Iterable[Output]) -> None:
+        """Does what verbs of the core returned, each output as it comes, then sets the timer anew.
+
+        Once it is closed, nothing is sent any more.
+        """
         for output in outputs:
             try:
                 if isinstance(output, SendMessage):

@@ -251,3 +251,10 @@ def test_any_grouping_gives_the_same_books(
         assert verify(book.path).is_clean
     finally:
         book.connection.close()
+
+
+def test_what_did_not_happen_is_stored_as_null(book: Book) -> None:
+    book.write([(Step.OPEN, "a"), (Step.CLOSE, "b")])
+    query = "SELECT group_member, call_out_time, ring_time, answer_time FROM"
+    for table in ("call_open", "cdr"):
+        assert book.connection.execute(f"{query} {table}").fetchall() == [(None,) * 4]

@@ -132,3 +132,15 @@ def test_a_record_must_have_its_time(make_record: MakeRecord) -> None:
     for make in (maker.open_row, maker.closing):
         with pytest.raises(ValueError, match="call_time"):
             make(snapshot)
+
+
+def test_a_group_is_encrypted_as_each_alone_and_then_forgotten(make_record: MakeRecord) -> None:
+    opens = [make_record("a").snapshot(), make_record("b", caller="13700137000", callee="").snapshot()]
+    ends = [make_record("c", group_member="2088888888" * 2).snapshot()]
+    maker, alone = RowMaker(KEY, "boot"), RowMaker(KEY, "boot")
+    maker.expect(opens, ends)
+    assert "13700137000" in repr(vars(maker))
+    assert [maker.open_row(values) for values in opens] == [alone.open_row(values) for values in opens]
+    assert maker.closing(ends[0]).tail == alone.closing(ends[0]).tail
+    maker.forget()
+    assert not any(number in repr(vars(maker)) for number in ("13700137000", "13800138000", "2088888888"))
