@@ -147,7 +147,7 @@ class RecordWriter(threading.Thread):
             job = self._queue.get(timeout=wait_s)
         except Empty:
             return [], False
-        if job is not None and self._window_s > 0.0 and not self._is_stopping:
+        if job is not None and self._window_s > 0.0 and not self._is_stopping and not self._fault:
             time.sleep(window_s(self._window_s, self._last_group))
         jobs: list[_Job] = []
         while job is not None:
