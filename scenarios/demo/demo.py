@@ -103,11 +103,7 @@ def _tell(console: Console, ladder: Ladder, node: Node, name: str) -> Told:
     """Plays one story and draws it. Raises RigError when a party has not come to its end."""
     story = read_story(name)
     told = play(node, replace(story, call=replace(story.call, caller=A, dialled=X, callee=B)))
-    moments = [
-        Moment(seen.at_s, side, seen.is_sent, seen.data)
-        for side, messages in ((CALLER, told.caller), (CALLEE, told.callee))
-        for seen in messages
-    ]
+    moments = [Moment(CALLER, seen) for seen in told.caller] + [Moment(CALLEE, seen) for seen in told.callee]
     console.print(f"\n[bold]{STORIES[name]}[/bold]\n")
     for line in ladder.lines(moments):
         console.print(line, no_wrap=True, crop=False, overflow="ignore")

@@ -13,6 +13,8 @@ from typing import Final
 
 from rich.text import Text
 
+from scenarios.rig.seen import Seen
+
 CALLER: Final = 0
 CALLEE: Final = 1
 
@@ -42,12 +44,10 @@ class Party:
 
 @dataclass(frozen=True)
 class Moment:
-    """One datagram as the party on `side` saw it."""
+    """One datagram, and the side that saw it."""
 
-    at_s: float
     side: int
-    is_sent: bool
-    data: bytes
+    seen: Seen
 
 
 class Ladder:
@@ -63,10 +63,10 @@ class Ladder:
 
     def lines(self, moments: Iterable[Moment]) -> list[Text]:
         """The heads of the three rails, then every message in the order in which it was seen."""
-        ordered = sorted(moments, key=lambda moment: moment.at_s)
+        ordered = sorted(moments, key=lambda moment: moment.seen.at_s)
         drawn = self._heads()
         for moment in ordered:
-            drawn += self._message(moment, (moment.at_s - ordered[0].at_s) * 1000)
+            drawn += self._message(moment, (moment.seen.at_s - ordered[0].seen.at_s) * 1000)
         return drawn
 
     def _heads(self) -> list[Text]:
@@ -84,8 +84,8 @@ class Ladder:
 
     def _message(self, moment: Moment, at_ms: float) -> list[Text]:
         """What the message says, then its arrow, which carries the time."""
-        texts = [self._cut(text) for text in told(moment.data)]
-        goes_right = moment.is_sent == (moment.side == CALLER)
+        texts = [self._cut(text) for text in told(moment.seen)]
+        goes_right = moment.seen.is_sent == (moment.side == CALLER)
         shaft = "─" * (self._span - 1)
         rows = [*texts, f"{shaft}▶" if goes_right else f"◀{shaft}"]
         blank = " " * self._span
@@ -119,22 +119,22 @@ def coloured(text: Text, x: str, parties: Sequence[Party]) -> Text:
     return text
 
 
-def told(data: bytes) -> list[str]:
+def told(seen: Seen) -> list[str]:
     """The start line of a message and, where a conversation begins or is answered, who it says is who."""
-    head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
-    start, *lines = head.split("\r\n")
-    fields = dict(reversed([(name.strip(), value.strip()) for name, _, value in (row.partition(":") for row in lines)]))
-    is_response = start.startswith("SIP/2.0 ")
-    shown = start.removeprefix("SIP/2.0 ") if is_response else start.removesuffix(" SIP/2.0").partition(";")[0]
-    method = fields.get("CSeq", "").rpartition(" ")[2]
-    texts = [f"{shown} ({method})" if is_response and method != "INVITE" else shown]
-    if is_response:
-        wanted = ("P-Asserted-Identity", "Contact") if start.startswith("SIP/2.0 200") and method == "INVITE" else ()
+    method = seen.method
+    wanted: tuple[str, ...] = ()
+    if seen.status:
+        shown = seen.start_line.removeprefix("SIP/2.0 ")
+        texts = [shown if method == "INVITE" else f"{shown} ({method})"]
+        if seen.status == 200 and method == "INVITE":
+            wanted = ("P-Asserted-Identity", "Contact")
     else:
-        wanted = () if ";tag=" in fields.get("To", "") or method in ("ACK", "CANCEL") else _SHOWN
-    texts += [f"  {_SHORT.get(name, name)}: {_address(fields[name])}" for name in wanted if name in fields]
-    if method == "MESSAGE" and not is_response:
-        texts += [f"  {line}" for line in body.splitlines()]
+        texts = [seen.start_line.removesuffix(" SIP/2.0").partition(";")[0]]
+        if ";tag=" not in seen.value("To") and method not in ("ACK", "CANCEL"):
+            wanted = _SHOWN
+    texts += [f"  {_SHORT.get(name, name)}: {_address(value)}" for name in wanted if (value := seen.value(name))]
+    if method == "MESSAGE" and not seen.status:
+        texts += [f"  {line}" for line in seen.body.decode("utf-8", "replace").splitlines()]
     return texts
 
 
