@@ -50,9 +50,12 @@ IMPURE: Final = frozenset(
 IMPURE_BUILTINS: Final = frozenset(("input", "open", "print"))
 WALL_CLOCK: Final = frozenset(("now", "today", "utcnow"))
 
-# Costs memory in each process of the node, or start time: only the commands, the player and the HTTP API load these.
-HEAVY: Final = frozenset(("asyncio_dgram", "click", "defusedxml", "fastapi", "rich", "starlette", "typer", "uvicorn"))
-HEAVY_ALLOWED: Final = ("engine.api", "engine.cli", "engine.console", "sipstack.scenario")
+# Costs memory in each process of the node, or start time: each of these has those who alone may load it.
+COMMANDS: Final = ("engine.api", "engine.cli", "engine.console")
+HEAVY: Final = {
+    **dict.fromkeys(("click", "fastapi", "rich", "starlette", "typer", "uvicorn"), COMMANDS),
+    **dict.fromkeys(("asyncio_dgram", "defusedxml"), ("engine.cli", "sipstack.scenario")),
+}
 
 GPL: Final = frozenset(("pyvoip",))
 
@@ -306,11 +309,14 @@ def only_commands_are_heavy(tree: Tree) -> list[str]:
     """
     wrong = []
     for module, line, target in imports(tree, typing_too=False):
-        if top(target) in HEAVY and not inside(module.name, *HEAVY_ALLOWED):
+        if top(target) in HEAVY and not inside(module.name, *HEAVY[top(target)]):
             wrong.append(f"{module.name}:{line}: imports {target}")
     for name in tree:
-        if not inside(name, *HEAVY_ALLOWED):
-            wrong += [f"{name}: loads {heavy} by way of {way}" for heavy, way in reached(tree, name)]
+        wrong += [
+            f"{name}: loads {heavy} by way of {way}"
+            for heavy, way in reached(tree, name)
+            if not inside(name, *HEAVY[top(heavy)])
+        ]
     return wrong
 
 
