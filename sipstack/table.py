@@ -52,14 +52,6 @@ class Table:
         """The state after `event` in `state`, and the action."""
         return self.moves[state * self.width + event]
 
-    def next_state(self, state: int, event: int) -> int:
-        """The state after `event` in `state`."""
-        return self.move(state, event)[0]
-
-    def action(self, state: int, event: int) -> int:
-        """What `event` in `state` makes us do."""
-        return self.move(state, event)[1]
-
     def lines(self) -> list[str]:
         """The rows in words, `Calling | Timer A | Calling | retransmit`: for tests and documents."""
         return [
