@@ -94,7 +94,7 @@ class CoreSettings:
     """Everything that `engine.core` may know of the configuration."""
 
     node: str
-    domain: str  # host part of From, To and P-Asserted-Identity
+    domain: str  # host part of From and P-Asserted-Identity
     advertise: str  # sent-by in Via and host:port in Contact: "127.0.0.11:5060", "[::1]:5060"
     peers: tuple[PeerSettings, ...]
     routes: tuple[RouteSettings, ...]
