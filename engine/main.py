@@ -28,6 +28,7 @@ from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
 from engine.store.restart import close_left_open
 from sipstack.aio.udp import bind_udp, serve_udp
@@ -116,10 +117,11 @@ class _Node:
         try:
             await _start_control(control)
             await serve_udp(runner.endpoint, bound)
+            runner.endpoint.perform([])  # sets the timer for what was adopted
             self._install_signals()
             _tame_collector()
             _tell(f"veil700 ready sip=udp:{_shown(listen)}")
-            asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.repeats.clear)
+            asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.forget_last_run)
             await self._stop.wait()
             return await self._drain(runner)
         finally:
@@ -141,8 +143,10 @@ class _Node:
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes))
-        service.set_wall_clock(time.time() - asyncio.get_running_loop().time())
+        loop_time = asyncio.get_running_loop().time()
+        service.set_wall_clock(time.time() - loop_time)
         left = close_left_open(records, cipher, settings.node, time.time())
+        pending = read_pending(records, cipher, settings.node)
         service.repeats = {
             (recent.kind, recent.caller_call_id, recent.caller_cseq, recent.caller_branch): (
                 recent.sip_status,
@@ -150,6 +154,7 @@ class _Node:
             )
             for recent in left
         }
+        service.adopt_reports(pending, {recent.callee_call_id for recent in left if recent.is_reported}, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
         runner = Runner(service, reader, settings.node, self._log.warning)
         window_ms = config.cdr.commit_window_ms

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
-from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, InProgress, LookUpBinding
 from engine.core.records import Step
 from engine.core.service import CallService
 from engine.store.bindings import BindingReader
@@ -60,14 +59,14 @@ class Runner:
 
     @property
     def in_progress(self) -> int:
-        """Calls and messages that have no record yet."""
-        return len(self._service.attempts)
+        """Calls and messages that have no record yet; short messages are not counted that only await their report."""
+        return self._service.unfinished
 
     async def drain(self) -> None:
         """Takes no new calls and waits for those in progress, for DRAIN_LIMIT_S at most."""
         self._service.is_draining = True
         deadline = self._loop.time() + DRAIN_LIMIT_S
-        while self._service.attempts and self._loop.time() < deadline:
+        while self._service.unfinished and self._loop.time() < deadline:
             await asyncio.sleep(_DRAIN_LOOK_S)
 
     def stop(self) -> None:
@@ -105,7 +104,7 @@ class Runner:
         """The writer's answers, in the order in which it was asked; the timer is set once for all of them."""
         self.endpoint.perform(output for token, durable in done for output in self._told(token, durable))
 
-    def _tell(self, attempt: AttemptBase, step: Step, durable: bool) -> None:
+    def _tell(self, attempt: InProgress, step: Step, durable: bool) -> None:
         self.endpoint.perform(self._told((attempt, step), durable))
 
     def _told(self, token: object, durable: bool) -> list[Output]:
@@ -167,7 +166,7 @@ class Runner:
         return {"calls": [_shown(attempt, self._service.wall(now)) for attempt in self._service.attempts]}
 
 
-def _shown(attempt: AttemptBase, wall_s: float) -> dict[str, object]:
+def _shown(attempt: InProgress, wall_s: float) -> dict[str, object]:
     record = attempt.record
     started = record.call_time
     return {

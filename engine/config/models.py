@@ -124,6 +124,10 @@ class Peer(Table):
     """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
     that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
     decoded."""
+    sms_centres: list[Annotated[str, AfterValidator(values.real_number)]] = []
+    """Numbers of the short message service centres behind this peer, in any spelling. A short message of 3GPP
+    (`application/vnd.3gpp.sms`) that one of its phones submits is addressed to one of them; one that the node sends
+    there goes to, or comes from, the first. Without any, none goes to this peer."""
     follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
     """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
@@ -147,6 +151,7 @@ class Peer(Table):
             serves_700=tuple(self.serves_700),
             uniform_refusals=bool(self.uniform_refusals),
             pass_headers=tuple(self.pass_headers),
+            sms_centres=tuple(self.sms_centres),
         )
 
 

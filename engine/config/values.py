@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeVar, final
 
+from engine.core.numbers import canonical_real
+
 DEFAULT_SIP_PORT: Final = 5060  # RFC 3261 §19.1.2
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
 
@@ -174,6 +176,14 @@ def target_text(value: str) -> str:
     """`value` itself once it is seen to be a target: records name targets as they are configured."""
     target(value)
     return value
+
+
+def real_number(value: str) -> str:
+    """The canonical form of a real number; the value itself is not quoted."""
+    number = canonical_real(value)
+    if number is None:
+        raise ValueError("no number of country code 86")
+    return number
 
 
 def number_block(value: str) -> str:

@@ -60,9 +60,19 @@ class AttemptBase(TimerOwner):
     __slots__ = ("context", "facts", "hops", "local_tag", "peer", "record", "refusal", "request", "transaction")
 
     def __init__(
-        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, tag: str, now: float
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        kind: str,
+        tag: str,
+        now: float,
+        numbers: tuple[Dialled, Dialled] | None = None,
     ) -> None:
-        """`tag` goes into To of its answers. Raises RemoteSipError when its caller cannot be read."""
+        """`tag` goes into To of its answers; `numbers`, called and caller, when they do not stand in the usual fields.
+
+        Raises RemoteSipError when its caller cannot be read.
+        """
         self.context = context
         self.transaction = transaction
         self.request: Final[Message] = transaction.request
@@ -72,8 +82,9 @@ class AttemptBase(TimerOwner):
         self.refusal: Refusal | None = None
         wall_s = context.wall(now)
         request = transaction.request
-        called = number_of(request.uri, peer.number_format)
-        self.facts = Facts(called, caller_of(request, peer), peer, wall_s)
+        if numbers is None:
+            numbers = number_of(request.uri, peer.number_format), caller_of(request, peer)
+        self.facts = Facts(numbers[0], numbers[1], peer, wall_s)
         record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
         record = CallRecord(record_id, context.settings.node, kind)
         record.call_time = wall_s
@@ -81,7 +92,7 @@ class AttemptBase(TimerOwner):
         record.caller_call_id = request.call_id
         record.caller_cseq = request.cseq
         record.caller_branch = request.top_via.branch if request.top_via is not None else ""
-        _write_numbers(record, called, self.facts.caller)
+        _write_numbers(record, numbers[0], numbers[1])
         self.record = record
         context.attempts[record_id] = self
 

@@ -14,8 +14,9 @@ from sipstack.timers import TimerWheel
 from sipstack.transactions import Transactions
 
 if TYPE_CHECKING:
-    from engine.core.attempt import AttemptBase
+    from engine.core.outputs import InProgress
     from engine.core.pair import DialogEnd
+    from engine.core.sms_report import PendingReport
 
 
 @final
@@ -23,7 +24,8 @@ class CoreContext:
     """Settings, transactions, timers and the registry of dialogs. `out` collects what is to be done, in order.
 
     `wall_offset_s` is what must be added to monotonic seconds to have seconds since the epoch; the shell keeps it true.
-    `dialogs` is keyed by "local tag, space, remote tag".
+    `dialogs` is keyed by "local tag, space, remote tag", `reports` by the Call-ID of our MESSAGE with the RP-DATA;
+    `reported` has those Call-IDs whose report was taken shortly before the last start.
     """
 
     __slots__ = (
@@ -32,6 +34,8 @@ class CoreContext:
         "counters",
         "dialogs",
         "out",
+        "reported",
+        "reports",
         "routing",
         "settings",
         "tokens",
@@ -48,7 +52,9 @@ class CoreContext:
         self.wheel = TimerWheel()
         self.out: list[Output] = []
         self.dialogs: dict[str, DialogEnd] = {}
-        self.attempts: dict[str, AttemptBase] = {}
+        self.attempts: dict[str, InProgress] = {}
+        self.reports: dict[str, PendingReport] = {}
+        self.reported: set[str] = set()
         self.counters: dict[str, int] = {}
         self.wall_offset_s = 0.0
         host = settings.advertise.rpartition(":")[0]

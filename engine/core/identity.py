@@ -70,6 +70,13 @@ def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str
     return f"<sip:{render_user(number, peer.number_format)}@{host}>"
 
 
+def service_uri(number: str, peer: PeerSettings, domain: str) -> str:
+    """The address of a service centre as this node presents it: its number, never its host."""
+    if peer.number_format is TEL:
+        return f"<tel:{render_user(number, peer.number_format)}>"
+    return f"<sip:{render_user(number, peer.number_format)}@{domain}>"
+
+
 def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:
     """The address of a 700 number: exactly 15 digits, no display name, never +86 before them (contract §5)."""
     if peer.number_format is TEL:

@@ -15,6 +15,28 @@ from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
 from engine.core.context import CoreContext
 from engine.core.disclosure import MESSAGE_REQUEST, LeakStopped, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.message_table import (
+    ACCEPTED,
+    CLOSE_FAILED,
+    CLOSED,
+    DELIVERED,
+    FAILED,
+    INPUTS,
+    KEEPING,
+    KEPT,
+    LOOKING_UP,
+    MESSAGE_TABLE,
+    OPENED,
+    OPENING,
+    PERMITTED,
+    REFUSED,
+    SENDING,
+    STATES,
+    STORE_FAILED,
+    TIME_OVER,
+    TRY_FAILED,
+)
+from engine.core.numbers import Dialled
 from engine.core.policy import Refusal
 from engine.core.records import Attempt, ReleaseCause, Step
 from engine.core.routing import Hop
@@ -25,95 +47,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
-from sipstack.table import Table
 from sipstack.timers import Timer
-
-# States
-LOOKING_UP: Final = 0
-OPENING: Final = 1
-SENDING: Final = 2
-CLOSING: Final = 3
-ENDED: Final = 4
-_STATES: Final = ("Looking up", "Opening", "Sending", "Closing", "Ended")
-
-# Inputs
-PERMITTED: Final = 0
-REFUSED: Final = 1
-OPENED: Final = 2
-STORE_FAILED: Final = 3
-DELIVERED: Final = 4
-TRY_FAILED: Final = 5  # it has surely not arrived, and another target is left
-FAILED: Final = 6
-TIME_OVER: Final = 7
-CLOSED: Final = 8
-CLOSE_FAILED: Final = 9
-_INPUTS: Final = (
-    "permitted",
-    "refused",
-    "opened",
-    "store failed",
-    "delivered",
-    "try failed",
-    "failed",
-    "time over",
-    "closed",
-    "close failed",
-)
-
-# Actions
-NOTHING: Final = 0
-UNEXPECTED: Final = 1
-OPEN: Final = 2
-CLOSE: Final = 3
-SEND: Final = 4
-ANSWER: Final = 5
-ANSWER_UNRECORDED: Final = 6
-_ACTIONS: Final = (
-    "nothing",
-    "count as unexpected",
-    "commit the open row",
-    "commit the end",
-    "send the MESSAGE to the next target",
-    "send the final response",
-    "send the final response that needs no record",
-)
-
-_EARLY: Final = "cannot happen yet"
-_ONCE: Final = "decision 4: the first terminal event decided wins"
-_DURABLE: Final = "contract §6: durable before it is confirmed"
-
-MESSAGE_TABLE: Final = Table(
-    "message",
-    _STATES,
-    _INPUTS,
-    _ACTIONS,
-    (
-        (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
-        (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
-        (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
-        (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "decision 7: fail closed"),
-        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
-        (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
-        (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
-        (OPENING, OPENED, SENDING, SEND, _DURABLE),
-        (OPENING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
-        *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
-        (SENDING, PERMITTED, SENDING, UNEXPECTED, "decided once"),
-        (SENDING, REFUSED, SENDING, UNEXPECTED, "decided once"),
-        (SENDING, OPENED, SENDING, UNEXPECTED, "decided once"),
-        (SENDING, STORE_FAILED, SENDING, NOTHING, "the open row came through after all"),
-        (SENDING, DELIVERED, CLOSING, CLOSE, "RFC 3428 §7: 200 only after the callee's"),
-        (SENDING, TRY_FAILED, SENDING, SEND, "contract §5: next target"),
-        (SENDING, FAILED, CLOSING, CLOSE, "contract §5: from the callee"),
-        (SENDING, TIME_OVER, CLOSING, CLOSE, "contract §4: message_timeout_s"),
-        (SENDING, CLOSED, SENDING, UNEXPECTED, _EARLY),
-        (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
-        *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
-        (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
-        (CLOSING, CLOSE_FAILED, ENDED, ANSWER_UNRECORDED, "contract §6: INTERNAL leaves at once, the spool holds it"),
-        *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, CLOSE_FAILED + 1)),
-    ),
-)
 
 # Charsets in which an ASCII digit is its own octet.
 _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk", "gb18030")
@@ -126,13 +60,33 @@ _INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER
 
 
 @final
+class Outgoing:
+    """What a MESSAGE says towards one target, besides what every message of ours says."""
+
+    __slots__ = ("body", "content_type", "to", "uri")
+
+    def __init__(self, uri: str, to: str, body: bytes, content_type: str) -> None:
+        self.uri = uri  # Request-URI
+        self.to = to  # value of To
+        self.body = body
+        self.content_type = content_type
+
+
 class MessageAttempt(AttemptBase):
-    """One message, from its MESSAGE to its final answer."""
+    """One message, from its MESSAGE to its final answer. `SmsAttempt` is the one with an RP-DATA in it."""
 
-    __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "state")
+    __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "awaits_report", "state")
 
-    def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
-        super().__init__(context, transaction, peer, "message", context.tokens.tag(), now)
+    def __init__(
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        now: float,
+        numbers: tuple[Dialled, Dialled] | None = None,
+    ) -> None:
+        """`numbers` as in AttemptBase."""
+        super().__init__(context, transaction, peer, "message", context.tokens.tag(), now, numbers)
         transaction.owner = self
         self.state = LOOKING_UP
         self.record.parts = 1
@@ -140,6 +94,7 @@ class MessageAttempt(AttemptBase):
         self._body = b""
         self._content_type = ""
         self._delivered_status = 200
+        self.awaits_report = False  # True: the callee's side reports in a MESSAGE of its own
         self._tries = 0
         self._tried: MessageTry | None = None
         self._timer: Timer | None = None
@@ -159,12 +114,16 @@ class MessageAttempt(AttemptBase):
         self._body = self.request.body
         if self.context.settings.policy.message_text is MessageText.MASK:
             self._body = masked_text(self._body, binding.caller)
+        self.send_first(now)
+
+    def send_first(self, now: float) -> None:
+        """What is to be said is known: builds the first try."""
         self.step(PERMITTED if self._next_try() else REFUSED, now)
 
     @property
     def state_name(self) -> str:
         """The state of its table, in words."""
-        return _STATES[self.state]
+        return STATES[self.state]
 
     def _next_try(self) -> bool:
         """Prepares the MESSAGE to the next target; False, with the refusal set, when there is none to send."""
@@ -174,12 +133,29 @@ class MessageAttempt(AttemptBase):
             self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
             return False
         try:
-            self._tried = MessageTry(self, self.hops[self._tries], binding, self._body, self._content_type)
+            hop = self.hops[self._tries]
+            self._tried = MessageTry(self, hop, binding, self.outgoing(hop, binding))
         except (LeakStopped, RemoteSipError):
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self._tries += 1
         return True
+
+    def outgoing(self, hop: Hop, binding: Binding) -> Outgoing:
+        """What is said to a target. Raises LeakStopped."""
+        uri = request_uri_for(binding.callee, hop.peer, hop.target)
+        return Outgoing(uri, to_value_for(binding.callee, hop.peer, hop.target), self._body, self._content_type)
+
+    def tried(self, now: float) -> None:
+        """A MESSAGE is about to leave."""
+
+    def report_entry(self) -> object:
+        """What must be on disk for that report, as `RowMaker.answer_row` takes it."""
+        raise NotImplementedError
+
+    def await_report(self, now: float) -> None:
+        """The message is confirmed, its record stays open: somebody else closes it."""
+        raise NotImplementedError
 
     def step(self, event: int, now: float) -> None:
         """One move of the table, and its action."""
@@ -191,6 +167,10 @@ class MessageAttempt(AttemptBase):
         if step is Step.CLOSE:
             self._stop()
             self.step(CLOSED if durable else CLOSE_FAILED, now)
+        elif step is Step.ANSWER:
+            if self.state == KEEPING:
+                self._stop()
+            self.step(KEPT if durable else STORE_FAILED, now)
         else:
             if self.state == OPENING:
                 self._stop()
@@ -202,9 +182,9 @@ class MessageAttempt(AttemptBase):
             return
         tried.ended(status, now)
         if status < 300:
-            self._delivered_status = 202 if status == 202 else 200
+            self._delivered_status = 202 if status == 202 or self.awaits_report else 200
             self.record.answer_time = self.context.wall(now)
-            self.step(DELIVERED, now)
+            self.step(ACCEPTED if self.awaits_report else DELIVERED, now)
         elif status == 503:
             self._try_next(now)
         else:
@@ -241,7 +221,7 @@ class MessageAttempt(AttemptBase):
 
     def do_count(self, event: int, now: float) -> None:
         """An input that cannot be."""
-        self.context.count(f"unexpected_{_INPUTS[event].replace(' ', '_')}")
+        self.context.count(f"unexpected_{INPUTS[event].replace(' ', '_')}")
 
     def do_open(self, event: int, now: float) -> None:
         """Records the attempt before anything of it leaves."""
@@ -253,6 +233,7 @@ class MessageAttempt(AttemptBase):
         if self.record.call_out_time is None:
             self.record.call_out_time = self.context.wall(now)
             self._set(_DELIVERY_TIMER, self.context.settings.policy.message_timeout_s, now)
+        self.tried(now)
         self._tried.start(now)
 
     def do_close(self, event: int, now: float) -> None:
@@ -279,12 +260,26 @@ class MessageAttempt(AttemptBase):
         if self.refusal is not None:
             self.send_refusal(self.refusal, now)
         else:
-            status = self._delivered_status
-            data = self.transaction.head.build(status, self.local_tag)
-            self.context.respond(self.transaction, status, data, now)
-        self._let_go()
+            self._confirm(now)
+        self._let_go(now)
 
-    def _let_go(self) -> None:
+    def _confirm(self, now: float) -> None:
+        status = self._delivered_status
+        data = self.transaction.head.build(status, self.local_tag)
+        self.context.respond(self.transaction, status, data, now)
+
+    def do_keep(self, event: int, now: float) -> None:
+        """What its report will need is recorded before the sender hears that it was accepted."""
+        self.commit(Step.ANSWER, self.report_entry())
+        self._set(_STORE_TIMER, STORE_WAIT_S, now)
+
+    def do_hand_over(self, event: int, now: float) -> None:
+        """The sender hears that it was accepted; what became of it is for the report to say."""
+        self._confirm(now)
+        self._let_go(now)
+        self.await_report(now)
+
+    def _let_go(self, now: float) -> None:
         """Takes the ring of references apart: what has ended goes at once, not when a collection finds it."""
         self.context.attempts.pop(self.record.record_id, None)
         self._tried = None
@@ -313,6 +308,8 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
     MessageAttempt.do_send,
     MessageAttempt.do_answer,
     MessageAttempt.do_answer_unrecorded,
+    MessageAttempt.do_keep,
+    MessageAttempt.do_hand_over,
 )
 
 
@@ -322,7 +319,7 @@ class MessageTry(RequestOwner):
 
     __slots__ = ("attempt", "record", "sent_at", "transaction")
 
-    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, body: bytes, content_type: str) -> None:
+    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: Outgoing) -> None:
         """Builds it. Raises LeakStopped and RemoteSipError."""
         context = attempt.context
         tokens = context.tokens
@@ -332,7 +329,7 @@ class MessageTry(RequestOwner):
             context.via(branch),
             f"Max-Forwards: {forwards_left(attempt.request)}",
             f"From: {identity};tag={tokens.tag()}",
-            f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
+            f"To: {outgoing.to}",
             f"Call-ID: {call_id}",
             f"CSeq: {tokens.first_cseq()} MESSAGE",
         ]
@@ -340,13 +337,13 @@ class MessageTry(RequestOwner):
             own.append(f"P-Asserted-Identity: {identity}")
         party = Party(hop.peer, binding.caller, "")
         crossing = crossing_lines(attempt.request, MESSAGE_REQUEST, hop.peer)
-        start_line = f"MESSAGE {request_uri_for(binding.callee, hop.peer, hop.target)} SIP/2.0"
+        start_line = f"MESSAGE {outgoing.uri} SIP/2.0"
         if context.settings.policy.message_text is MessageText.RELAY:
             build_request(
                 party, start_line, own, crossing
             )  # what the sender writes of himself may cross, not what a row says
             party = Party(hop.peer, "", "")
-        data = build_request(party, start_line, own, crossing, body, content_type)
+        data = build_request(party, start_line, own, crossing, outgoing.body, outgoing.content_type)
         self.attempt = attempt
         self.sent_at = 0.0
         self.transaction = ClientTransaction("MESSAGE", branch, data, hop.flow, self)

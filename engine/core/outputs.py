@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
-from engine.core.records import Step
+from engine.core.records import CallRecord, Step
 from sipstack.events import Output
 
 if TYPE_CHECKING:
     from engine.core.attempt import AttemptBase
+
+
+class InProgress(Protocol):
+    """Whatever has an open record: an attempt, or what awaits the report on a short message."""
+
+    record: CallRecord
+
+    @property
+    def state_name(self) -> str:
+        """The state of its table, in words."""
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """A step is durable, or could not be made so."""
 
 
 @final
@@ -27,13 +40,13 @@ class LookUpBinding(Output):
 class CommitRecord(Output):
     """Make a step durable and tell `CallService.record_committed`.
 
-    `values` are in the order of `records.RECORD_COLUMNS`; `extra` is what an answered call needs to be served on after
-    a restart, None otherwise.
+    `values` are in the order of `records.RECORD_COLUMNS`; `extra` is what an answered call, or a short message whose
+    report is awaited, needs to be served on after a restart, None otherwise.
     """
 
     __slots__ = ("attempt", "extra", "step", "values")
 
-    def __init__(self, attempt: AttemptBase, step: Step, values: tuple[object, ...], extra: object = None) -> None:
+    def __init__(self, attempt: InProgress, step: Step, values: tuple[object, ...], extra: object = None) -> None:
         self.attempt = attempt
         self.step = step
         self.values = values

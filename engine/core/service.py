@@ -10,16 +10,21 @@ from typing import Final, final
 
 from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
+from engine.core.bodies import media_type
 from engine.core.call import Call
 from engine.core.context import CoreContext
 from engine.core.disclosure import ALLOW, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
-from engine.core.outputs import LookUpBinding
+from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
-from engine.core.records import RELEASE, ReleaseCause, Step
+from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
+from engine.core.report_relay import ReportEntry
+from engine.core.rp_message import CONTENT_TYPE as SMS_TYPE
 from engine.core.settings import CoreSettings, PeerSettings
+from engine.core.sms_attempt import sms_attempt
+from engine.core.sms_report import ACCEPTED_STATUS, AWAITING, REPORT_WAIT_S, PendingReport
 from engine.core.tokens import TokenSource
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
@@ -94,10 +99,30 @@ class CallService:
         query.attempt.looked_up(found, now)
         return self._take()
 
-    def record_committed(self, attempt: AttemptBase, step: Step, durable: bool, now: float) -> list[Output]:
+    def record_committed(self, attempt: InProgress, step: Step, durable: bool, now: float) -> list[Output]:
         """The writer's answer to CommitRecord."""
         attempt.committed(step, durable, now)
         return self._take()
+
+    # -- what the last run has left ----------------------------------------------------------------------------------
+
+    def adopt_reports(self, pending: Sequence[tuple[CallRecord, ReportEntry]], reported: set[str], now: float) -> None:
+        """Short messages whose report is awaited go on with what is left of their time.
+
+        `reported` are Call-IDs of ours whose report was taken: a repeat of it is answered, and not passed on again.
+        """
+        context = self._context
+        context.reported = reported
+        for record, entry in pending:
+            left_s = (record.answer_time or 0.0) + REPORT_WAIT_S - context.wall(now)
+            PendingReport(context, record, entry).begin(now, min(max(left_s, 0.0), REPORT_WAIT_S))
+            key = (record.kind, record.caller_call_id, record.caller_cseq, record.caller_branch)
+            self.repeats[key] = (ACCEPTED_STATUS, RELEASE[ReleaseCause.NORMAL][1])
+
+    def forget_last_run(self) -> None:
+        """No repeat of what it has answered can come any more."""
+        self.repeats.clear()
+        self._context.reported = set()
 
     # -- what the shell may know and say ---------------------------------------------------------------------------
 
@@ -106,9 +131,15 @@ class CallService:
         self._context.wall_offset_s = offset_s
 
     @property
-    def attempts(self) -> Sequence[AttemptBase]:
-        """Calls and messages in progress."""
+    def attempts(self) -> Sequence[InProgress]:
+        """Calls and messages in progress, and short messages whose report is awaited."""
         return list(self._context.attempts.values())
+
+    @property
+    def unfinished(self) -> int:
+        """How many of them must end before the node stops; a report that is awaited is awaited after a start, too."""
+        attempts = self._context.attempts.values()
+        return sum(1 for one in attempts if not (isinstance(one, PendingReport) and one.state == AWAITING))
 
     @property
     def peer_names(self) -> list[str]:
@@ -225,12 +256,16 @@ class CallService:
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
         """A new call or message. Raises RemoteSipError when its caller or its dialog cannot be read."""
-        attempt: AttemptBase
+        attempt: AttemptBase | None
         if request.method == "INVITE":
             tokens = self._context.tokens
             dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
             attempt = Call(self._context, transaction, peer, dialog, now)
             self._context.respond(transaction, 100, transaction.head.build(100), now)
+        elif media_type(request) == SMS_TYPE:
+            attempt = sms_attempt(self._context, transaction, peer, now)
+            if attempt is None:
+                return  # a report: no attempt of its own
         else:
             attempt = MessageAttempt(self._context, transaction, peer, now)
         self._context.count(f"attempts_{attempt.record.kind}")

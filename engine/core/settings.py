@@ -64,6 +64,7 @@ class PeerSettings:
     serves_700: tuple[str, ...] = ()  # 11-digit blocks that this peer may use as caller
     uniform_refusals: bool = False
     pass_headers: tuple[str, ...] = ()
+    sms_centres: tuple[str, ...] = ()  # canonical national numbers of service centres behind this peer
 
 
 @final

@@ -67,7 +67,8 @@ class Rehearsal:
             self.looked_up = output
             return self._service.binding_looked_up(output, self._find(output), 0.0)
         elif isinstance(output, CommitRecord):
-            self.attempt = output.attempt
+            if isinstance(output.attempt, AttemptBase):
+                self.attempt = output.attempt
             return self._service.record_committed(output.attempt, output.step, True, 0.0)
         return []
 

@@ -1,4 +1,7 @@
-"""What a start does with the attempts that the last run left open: each gets its record, NODE_RESTART."""
+"""What a start does with the attempts that the last run left open: each gets its record, NODE_RESTART.
+
+A short message whose report is awaited stays open: the node goes on waiting (`engine.store.pending`).
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,22 @@ from engine.core.records import (
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.ledger import Ledger
+from engine.store.pending import AWAITS_REPORT
 from engine.store.rows import ANSWER_COLUMNS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
 CLOCK_SLACK_S: Final = 60.0  # spooled records stand later in the chain than their release: look back further
 
-_TAIL_COLUMNS: Final = ("kind", "caller_call_id", "caller_cseq", "caller_branch", "sip_status", "q850")
+_TAIL_COLUMNS: Final = (
+    "kind", "caller_call_id", "caller_cseq", "caller_branch", "sip_status", "q850", "callee_call_id",
+    "release_direction",
+)  # fmt: skip
 _LEFT_OPEN: Final = (
     f"SELECT {', '.join(f'call_open.{name}' for name in OPEN_COLUMNS)}, call_answer.slot,"
     f" {', '.join(f'call_answer.{name}' for name in ANSWER_COLUMNS)}"
-    " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE node = ? ORDER BY record_id LIMIT ?"
+    f" FROM call_open LEFT JOIN call_answer USING (record_id) WHERE node = ? AND NOT {AWAITS_REPORT}"
+    " ORDER BY record_id LIMIT ?"
 )
 _Row = dict[str, object]
 
@@ -37,21 +45,32 @@ _Row = dict[str, object]
 class RecentAttempt:
     """An attempt that ended shortly before this start: a repeat of its request gets this answer again."""
 
-    __slots__ = ("caller_branch", "caller_call_id", "caller_cseq", "kind", "q850", "sip_status")
+    __slots__ = (
+        "callee_call_id", "caller_branch", "caller_call_id", "caller_cseq", "kind", "q850", "release_direction",
+        "sip_status",
+    )  # fmt: skip
 
     def __init__(
-        self, kind: str, caller_call_id: str, caller_cseq: int, caller_branch: str, sip_status: int, q850: int
-    ) -> None:
+        self, kind: str, caller_call_id: str, caller_cseq: int, caller_branch: str, sip_status: int, q850: int,
+        callee_call_id: str, release_direction: str,
+    ) -> None:  # fmt: skip
         self.kind = kind  # voice | message
         self.caller_call_id = caller_call_id
         self.caller_cseq = caller_cseq
         self.caller_branch = caller_branch
         self.sip_status = sip_status
         self.q850 = q850
+        self.callee_call_id = callee_call_id
+        self.release_direction = release_direction
+
+    @property
+    def is_reported(self) -> bool:
+        """True when it may be a short message whose report was taken: a repeat of that report is answered, no more."""
+        return self.kind == "message" and self.release_direction == "callee"
 
 
 def close_left_open(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
-    """Close every open row of `node` in records.db at `wall_s`, seconds since the epoch; before a writer starts.
+    """Close the open rows of `node` in records.db at `wall_s`, seconds since the epoch; before a writer starts.
 
     Returns the attempts that ended within the last 32 s, those just closed included, latest first. StoreError
     when the store cannot be used.

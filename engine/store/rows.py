@@ -64,7 +64,7 @@ _EXTENSION_AT: Final = len(RECORD_COLUMNS) - len(EXTENSION_COLUMNS)
 _pick_open: Final = itemgetter(*[_AT[name] for name in OPEN_COLUMNS])
 _pick_answer: Final = itemgetter(*[_AT[name] for name in ANSWER_COLUMNS])
 _EMPTY_AT_OPEN: Final = tuple(_AT[name] for name in _NULL_AT_OPEN)
-_DIALOGS: Final = "call_answer.dialogs"
+DIALOGS: Final = "call_answer.dialogs"
 _MS: Final = tuple(f"{ms:03d}Z" for ms in range(1000))
 _MEMO_LIMIT: Final = 4096  # entries; a memo that is full starts anew
 
@@ -116,7 +116,7 @@ class RowMaker:
         {"latin1": text}.
         """
         stored = self._as_text(values)
-        dialogs = None if extra is None else bytearray(self._cipher.encrypt(_extra_to_json(extra), _DIALOGS))
+        dialogs = None if extra is None else bytearray(self._cipher.encrypt(_extra_to_json(extra), DIALOGS))
         return (stored[_RECORD_ID], *_pick_answer(stored), dialogs, self._key_id)
 
     def closing(self, values: Row) -> Closing:

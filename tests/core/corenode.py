@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, InProgress, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
@@ -108,7 +108,7 @@ class CoreNode:
         self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE}  # steps that become durable at once
         self.held: list[CommitRecord] = []
         self.steps: list[tuple[Step, dict[str, object]]] = []
-        self.decided: dict[tuple[AttemptBase, Step], int] = {}  # how much had been sent when the store spoke
+        self.decided: dict[tuple[InProgress, Step], int] = {}  # how much had been sent when the store spoke
         self.echoes: set[bytes] = (
             set()
         )  # answers that tell a party nothing but what it wrote itself, though not of itself
@@ -197,7 +197,7 @@ class CoreNode:
         self.wait(LONGEST_S)
         assert_nothing_crossed(self)
         context = self.context
-        left = [*context.attempts, *context.dialogs, *context.transactions._context.merged]
+        left = [*context.attempts, *context.dialogs, *context.reports, *context.transactions._context.merged]
         assert not left
         assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
         assert [name for name in self.counters if name.startswith("unexpected")] == []
@@ -208,7 +208,7 @@ class CoreNode:
 
     def _assert_durable_order(self) -> None:
         """Nothing to the other side before the open row, no 2xx before the answered one, no refusal before the end."""
-        for attempt in {attempt for attempt, _ in self.decided}:
+        for attempt in {attempt for attempt, _ in self.decided if isinstance(attempt, AttemptBase)}:
             opened, answered, closed = (self.decided.get((attempt, step), len(self.book.log)) for step in Step)
             for place, sent in enumerate(self.book.log):
                 if sent.data in self.echoes:
@@ -222,7 +222,8 @@ class CoreNode:
                     attempt.record.caller_branch,
                     attempt.request.method,
                 ):
-                    needed = answered if message.status < 300 and message.method == "INVITE" else closed
+                    has_step = message.method == "INVITE" or (attempt, Step.ANSWER) in self.decided
+                    needed = answered if message.status < 300 and has_step else closed
                     assert place >= needed, f"{message.status} left before its row"
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import pytest
 
 from engine.core import call_table as t
-from engine.core import message_attempt as m
+from engine.core import message_table as m
+from engine.core import sms_report as r
 from engine.core.call import _ACTIONS
 from engine.core.message_attempt import _DO
+from engine.core.sms_report import _DO as _DO_REPORT
 from sipstack.table import Table
 
 EXPECTED_CALL = """
@@ -109,8 +111,25 @@ Sending: delivered -> Closing: commit the end
 Sending: try failed -> Sending: send the MESSAGE to the next target
 Sending: failed -> Closing: commit the end
 Sending: time over -> Closing: commit the end
+Sending: accepted -> Keeping: commit what its report will need
+Keeping: kept -> Ended: send the final response, await the report
+Keeping: store failed -> Closing: commit the end
 Closing: closed -> Ended: send the final response
 Closing: close failed -> Ended: send the final response that needs no record
+"""
+
+EXPECTED_REPORT = """
+Open: reported -> Report held: hold the report
+Open: begun -> Awaiting report: set its time
+Open: dropped -> Ended: 488 to a report that is held
+Report held: reported -> Report held: 488 to the report
+Report held: begun -> Closing: commit the end
+Report held: dropped -> Ended: 488 to a report that is held
+Awaiting report: reported -> Closing: take the report, commit the end
+Awaiting report: report time over -> Closing: commit the end
+Closing: reported -> Closing: 488 to the report
+Closing: report closed -> Ended: 202 to the report, pass it on
+Closing: report close failed -> Ended: 500 to the report
 """
 
 # What a party, a trunk or the store can bring about although nothing comes of it any more: absorbed, never counted as
@@ -150,13 +169,14 @@ def in_words(table: Table, quiet: tuple[int, ...]) -> set[str]:
     [
         (t.CALL_TABLE, EXPECTED_CALL, (t.NOTHING, t.UNEXPECTED)),
         (m.MESSAGE_TABLE, EXPECTED_MESSAGE, (m.NOTHING, m.UNEXPECTED)),
+        (r.REPORT_TABLE, EXPECTED_REPORT, (r.NOTHING, r.UNEXPECTED)),
     ],
 )
 def test_rows_that_do_something(table: Table, expected: str, quiet: tuple[int, ...]) -> None:
     assert in_words(table, quiet) == {line for line in expected.splitlines() if line}
 
 
-@pytest.mark.parametrize("table", [t.CALL_TABLE, m.MESSAGE_TABLE])
+@pytest.mark.parametrize("table", [t.CALL_TABLE, m.MESSAGE_TABLE, r.REPORT_TABLE])
 def test_every_pair_is_decided_once_and_says_by_what(table: Table) -> None:
     pairs = [(state, event) for state, event, _, _, _ in table.rows]
     assert len(set(pairs)) == len(pairs) == len(table.states) * len(table.inputs)
@@ -180,6 +200,8 @@ def test_an_end_that_is_decided_is_never_decided_anew() -> None:
         assert {row[2] for row in t.CALL_TABLE.rows if row[0] == first} == allowed
     assert {row[2] for row in m.MESSAGE_TABLE.rows if row[0] == m.CLOSING} == {m.CLOSING, m.ENDED}
     assert {row[2] for row in m.MESSAGE_TABLE.rows if row[0] == m.ENDED} == {m.ENDED}
+    assert {row[2] for row in r.REPORT_TABLE.rows if row[0] == r.CLOSING} == {r.CLOSING, r.ENDED}
+    assert {row[2] for row in r.REPORT_TABLE.rows if row[0] == r.ENDED} == {r.ENDED}
 
 
 def test_nothing_is_sent_to_the_callee_before_the_open_row() -> None:
@@ -194,6 +216,12 @@ def test_a_2xx_leaves_only_when_it_is_stored() -> None:
     assert {event for _, event, _, action, _ in t.CALL_TABLE.rows if action in answering} == {t.ANSWER_STORED}
 
 
+def test_no_report_is_passed_on_and_no_short_message_confirmed_before_it_is_stored() -> None:
+    passing = {event for _, event, _, action, _ in r.REPORT_TABLE.rows if action == r.PASS_ON}
+    confirming = {event for _, event, _, action, _ in m.MESSAGE_TABLE.rows if action == m.HAND_OVER}
+    assert (passing, confirming) == ({r.CLOSED}, {m.KEPT})
+
+
 def test_final_failures_leave_only_from_refusing() -> None:
     final = {t.SEND_FINAL, t.SEND_UNRECORDED}
     rows = {(state, event) for state, event, _, action, _ in t.CALL_TABLE.rows if action in final}
@@ -202,5 +230,6 @@ def test_final_failures_leave_only_from_refusing() -> None:
 
 def test_each_action_has_its_function() -> None:
     assert len(_ACTIONS) == len(t.ACTIONS) == len(set(_ACTIONS))
-    assert len(_DO) == len(m._ACTIONS) == len(set(_DO))
+    assert len(_DO) == len(m.ACTIONS) == len(set(_DO))
+    assert len(_DO_REPORT) == len(r.REPORT_TABLE.actions) == len(set(_DO_REPORT))
     assert _ACTIONS[t.SEND_UNRECORDED].__name__ == "send_unrecorded" and _ACTIONS[t.RELAY_BYE].__name__ == "relay_bye"

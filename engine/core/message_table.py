@@ -1,0 +1,115 @@
+"""The states of a message as a table: MESSAGE_TABLE (RFC 3428, contract §5 and §6).
+
+A short message in an RP-DATA that the callee's side has accepted is kept before it is confirmed, and handed over to
+whoever awaits its report (`engine.core.sms_report`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipstack.table import Table
+
+# States
+LOOKING_UP: Final = 0
+OPENING: Final = 1
+SENDING: Final = 2
+CLOSING: Final = 3
+ENDED: Final = 4
+KEEPING: Final = 5  # an RP-DATA: accepted, and its report is due
+STATES: Final = ("Looking up", "Opening", "Sending", "Closing", "Ended", "Keeping")
+
+# Inputs
+PERMITTED: Final = 0
+REFUSED: Final = 1
+OPENED: Final = 2
+STORE_FAILED: Final = 3
+DELIVERED: Final = 4
+TRY_FAILED: Final = 5  # it has surely not arrived, and another target is left
+FAILED: Final = 6
+TIME_OVER: Final = 7
+CLOSED: Final = 8
+CLOSE_FAILED: Final = 9
+ACCEPTED: Final = 10  # delivered, with a report to come
+KEPT: Final = 11
+INPUTS: Final = (
+    "permitted",
+    "refused",
+    "opened",
+    "store failed",
+    "delivered",
+    "try failed",
+    "failed",
+    "time over",
+    "closed",
+    "close failed",
+    "accepted",
+    "kept",
+)
+
+# Actions
+NOTHING: Final = 0
+UNEXPECTED: Final = 1
+OPEN: Final = 2
+CLOSE: Final = 3
+SEND: Final = 4
+ANSWER: Final = 5
+ANSWER_UNRECORDED: Final = 6
+KEEP: Final = 7
+HAND_OVER: Final = 8
+ACTIONS: Final = (
+    "nothing",
+    "count as unexpected",
+    "commit the open row",
+    "commit the end",
+    "send the MESSAGE to the next target",
+    "send the final response",
+    "send the final response that needs no record",
+    "commit what its report will need",
+    "send the final response, await the report",
+)
+
+_EARLY: Final = "cannot happen yet"
+_ONCE: Final = "decision 4: the first terminal event decided wins"
+_DURABLE: Final = "contract §6: durable before it is confirmed"
+
+MESSAGE_TABLE: Final = Table(
+    "message",
+    STATES,
+    INPUTS,
+    ACTIONS,
+    (
+        (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
+        (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
+        (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
+        (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "decision 7: fail closed"),
+        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
+        (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
+        (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
+        (OPENING, OPENED, SENDING, SEND, _DURABLE),
+        (OPENING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
+        *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
+        (SENDING, PERMITTED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, REFUSED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, OPENED, SENDING, UNEXPECTED, "decided once"),
+        (SENDING, STORE_FAILED, SENDING, NOTHING, "the open row came through after all"),
+        (SENDING, DELIVERED, CLOSING, CLOSE, "RFC 3428 §7: 200 only after the callee's"),
+        (SENDING, TRY_FAILED, SENDING, SEND, "contract §5: next target"),
+        (SENDING, FAILED, CLOSING, CLOSE, "contract §5: from the callee"),
+        (SENDING, TIME_OVER, CLOSING, CLOSE, "contract §4: message_timeout_s"),
+        (SENDING, CLOSED, SENDING, UNEXPECTED, _EARLY),
+        (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
+        (SENDING, ACCEPTED, KEEPING, KEEP, "contract §6: nothing is confirmed before it is recorded"),
+        (SENDING, KEPT, SENDING, UNEXPECTED, _EARLY),
+        *((KEEPING, event, KEEPING, UNEXPECTED, "decided once") for event in (PERMITTED, REFUSED, OPENED)),
+        (KEEPING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
+        *((KEEPING, event, KEEPING, UNEXPECTED, "answered once") for event in range(DELIVERED, ACCEPTED + 1)),
+        (KEEPING, KEPT, ENDED, HAND_OVER, _DURABLE),
+        *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
+        (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
+        (CLOSING, CLOSE_FAILED, ENDED, ANSWER_UNRECORDED, "contract §6: INTERNAL leaves at once, the spool holds it"),
+        (CLOSING, ACCEPTED, CLOSING, NOTHING, _ONCE),
+        (CLOSING, KEPT, CLOSING, NOTHING, "the step came through after all"),
+        *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, KEPT + 1)),
+    ),
+)
