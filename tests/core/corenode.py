@@ -102,6 +102,7 @@ class CoreNode:
         self.store_gives_up = (
             False  # True: the writer stays silent until it is given up, so the order of rows says nothing
         )
+        self.is_adopted = False  # True: its one record was opened by another run
         self.store_answers = True  # False: the lookup says that it cannot
         self.looks_up = True  # False: lookups wait in `lookups`
         self.lookups: list[LookUpBinding] = []
@@ -201,6 +202,7 @@ class CoreNode:
         assert not left
         assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
         assert [name for name in self.counters if name.startswith("unexpected")] == []
+        attempts += self.is_adopted
         assert len(self.records) == attempts
         assert len({record["record_id"] for record in self.records}) == attempts
         if not self.store_gives_up:
