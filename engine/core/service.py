@@ -45,7 +45,7 @@ from sipstack.server_transaction import ServerTransaction
 from sipstack.transactions import Transactions, answer_malformed
 from sipstack.uri import OtherUri
 
-ACCEPT: Final = "Accept: application/sdp, text/plain"
+ACCEPT: Final = f"Accept: application/sdp, text/plain, {SMS_TYPE}"
 SUPPORTED: Final = "Supported: 100rel, timer, precondition"
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:

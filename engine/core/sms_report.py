@@ -224,6 +224,8 @@ class PendingReport(TimerOwner):
         record.q850 = refusal.q850
         record.decided_by = refusal.decided_by
         record.release_direction = "platform" if report is None else "callee"
+        if refusal.cause is not ReleaseCause.NORMAL:
+            self.context.count(f"released_{refusal.cause.value.lower()}")
         self.context.out.append(CommitRecord(self, Step.CLOSE, record.snapshot()))
         self._set(_CLOSE_TIMER, STORE_WAIT_S, now)
 

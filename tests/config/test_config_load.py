@@ -55,6 +55,7 @@ caller = "pai"
 serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
+sms_centres = ["+86 138-0010-0500", "1065500"]
 follow_redirect = false
 allow_transfer = false
 max_calls = 0
@@ -119,6 +120,7 @@ def test_every_key_arrives(file: Path) -> None:
                 serves_700=("70012345678",),
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
+                sms_centres=("13800100500", "1065500"),
             ),
             PeerSettings(
                 name="edge",

@@ -172,7 +172,7 @@ def test_answered_by_rule_counted_and_not_recorded(data: bytes, status: int, row
     assert response.to_tag and not response.body
     assert (response.value(h.ALLOW) is not None) == (row == "allow")
     if status == 200:
-        assert response.named("Accept") == ["application/sdp, text/plain"]
+        assert response.named("Accept") == ["application/sdp, text/plain, application/vnd.3gpp.sms"]
         assert response.value(h.SUPPORTED) == "100rel, timer, precondition"
     if status == 420:
         assert response.named("Unsupported") == [row]
