@@ -8,7 +8,7 @@ from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
 from engine.core.disclosure import reason_line
 from engine.core.identity import caller_of, number_of
-from engine.core.numbers import REAL, Dialled
+from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
@@ -78,9 +78,9 @@ class AttemptBase(TimerOwner):
         record = CallRecord(record_id, context.settings.node, kind)
         record.call_time = wall_s
         record.ingress_peer = peer.name
-        record.caller_call_id = request.call_id
+        record.caller_call_id = masked_identifier(request.call_id)
         record.caller_cseq = request.cseq
-        record.caller_branch = request.top_via.branch if request.top_via is not None else ""
+        record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
         _write_numbers(record, called, self.facts.caller)
         self.record = record
         context.attempts[record_id] = self
