@@ -29,7 +29,7 @@ FREE_ROWS: Final = (
     "Diversion: <sip:{number}@{host}>;reason=unknown", "History-Info: <sip:{number}@{host}>;index=1",
     "Referred-By: <sip:{number}@{host}>", "User-to-User: {word}", "Session-ID: {word};remote={number}",
     "P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp={number}", "Identity: {word};info=<http://{host}>",
-    "P-Charging-Vector: icid-value={word};icid-generated-at={host};orig-ioi={word}", "Geolocation: <cid:{number}@{host}>",
+    "P-Charging-Vector: icid-value={word};icid-generated-at={host};orig-ioi={word}", "Geolocation: <cid:{number}@x>",
     "P-Visited-Network-ID: \"{word}\"", "Warning: 399 {host} \"{word} {number}\"", "X-{word}: {number}",
     "P-Early-Media: {word}", "Accept-Contact: *;+{word}=\"{number}\"", "Reason: SIP;cause=200;text=\"{word}{number}\"",
     "Record-Route: <sip:{word}@{host};lr>", "In-Reply-To: {word}@{host}", "Error-Info: <sip:{number}@{host}>",
