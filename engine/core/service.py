@@ -12,7 +12,7 @@ from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.disclosure import ALLOW, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import LookUpBinding
