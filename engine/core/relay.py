@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import RequestOwner, forwards_left
+from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
-from engine.core.disclosure import (
-    ALLOW,
-    DIALOG_REQUEST,
-    FAILURE_RESPONSE,
-    PROVISIONAL_RESPONSE,
-    SUCCESS_RESPONSE,
-    LeakStopped,
-    build_request,
-    build_response,
-    crossing_lines,
-    unsupported_options,
-)
+from engine.core.crossing import REQUESTS, RESPONSES, unsupported_options
+from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
@@ -135,28 +125,20 @@ class Relay(RequestOwner, TimerOwner):
         moves = server.method in TARGET_REFRESH and h.CONTACT in request.ids
         self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
         self._seq = self.far.dialog.local_seq + 1
-        branch = call.context.tokens.branch()
-        data = self._build(request, branch)
+        draft = self._draft(request)
+        data = build(REQUESTS[1 - side][server.method], draft)
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
-        self.transaction = ClientTransaction(server.method, branch, data, self.far.next_flow(), self)
+        self.transaction = ClientTransaction(server.method, draft.branch, data, self.far.next_flow(), self)
 
-    def _build(self, request: Message, branch: str) -> bytes:
+    def _draft(self, request: Message) -> RequestDraft:
         far, method = self.far, request.method
-        own = [
-            self.call.context.via(branch),
-            f"Max-Forwards: {forwards_left(request)}",
-            *far.dialog.request_lines(method, self._seq),
-        ]
-        if method in TARGET_REFRESH:
-            own += [far.party.contact, ALLOW]
-        crossing = crossing_lines(request, DIALOG_REQUEST[method], far.party.peer)
+        draft = RequestDraft(self.call.context, far.party, far.dialog, (method, self._seq), request)
         if method == "PRACK":
-            crossing.append(self._rack(request))
-        body, content_type = self._crossing_body(request)
-        start_line = f"{method} {far.dialog.request_uri()} SIP/2.0"
-        return build_request(far.party, start_line, own, crossing, body, content_type)
+            draft.rack = self._rack(request)
+        draft.body, draft.content_type = self._crossing_body(request)
+        return draft
 
     def _crossing_body(self, request: Message) -> tuple[bytes, str]:
         if request.method == "INFO":
@@ -172,7 +154,7 @@ class Relay(RequestOwner, TimerOwner):
         ours = self.near.seqs.get(cseq)
         if ours is None or method != "INVITE":  # only an INVITE has reliable provisionals (§3)
             raise RemoteSipError("RAck matches nothing", 481)
-        return f"RAck: {rseq} {ours} INVITE"
+        return f"{rseq} {ours} INVITE"
 
     def start(self, now: float) -> None:
         """Sends it; an INVITE occupies the pair until it is over."""
@@ -240,24 +222,20 @@ class Relay(RequestOwner, TimerOwner):
         if response.is_provisional:
             self._provisional_came(now)
             if self.server.method == "INVITE":
-                self._respond(response, status, PROVISIONAL_RESPONSE, now)
+                self._respond(response, status, now)
         elif status >= 300:
             self.is_over = True
-            self._respond(response, _in_dialog_status(status, self.server.method), FAILURE_RESPONSE, now)
+            self._respond(response, _in_dialog_status(status, self.server.method), now)
         elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
-            self._respond(response, status, SUCCESS_RESPONSE, now)
+            self._respond(response, status, now)
             self._refresh_targets(response)
 
-    def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
-        near = self.near
-        own = [ALLOW] if status < 300 and self.server.method in TARGET_REFRESH else []
-        if own:
-            own.append(near.party.contact)
-        crossing = crossing_lines(response, allowed, near.party.peer)
-        body, content_type = b"", ""
-        if status < 300 and self.server.method != "INFO":
-            body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
-        data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
+    def _respond(self, response: Message, status: int, now: float) -> None:
+        near, method = self.near, self.server.method
+        draft = ResponseDraft(near.party, self.server.head, status, "", response)
+        if status < 300 and method != "INFO":
+            draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
+        data = build(RESPONSES[self.side][method, status // 100], draft)
         self.call.context.respond(self.server, status, data, now)
 
     def _refresh_targets(self, response: Message) -> None:
@@ -282,8 +260,7 @@ class Relay(RequestOwner, TimerOwner):
     def _send_ack(self, request: Message | None) -> None:
         """Our ACK of a 2xx, built once (§13.2.2.4)."""
         if not self._ack:
-            via = self.call.context.via(self.call.context.tokens.branch())
-            self._ack = crossing_ack(self.call.context, self.far, via, self._seq, request)
+            self._ack = crossing_ack(self.call.context, self.far, self._seq, request)
         self.call.context.send(self._ack, self.far.next_flow())
 
     def cancel(self, now: float) -> None:
@@ -317,17 +294,17 @@ class Relay(RequestOwner, TimerOwner):
         return self.server.request.cseq
 
 
-def crossing_ack(context: CoreContext, far: PairSide, via: str, cseq: int, request: Message | None) -> bytes:
+def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> bytes:
     """The ACK for the far side, with the answer that the near side's ACK carries, if any.
 
     A body that may not cross is left out, counted: the far end then has an answer missing and ends the call itself.
     """
     if request is not None and request.body:
         try:
-            return ack(far, via, cseq, ([], crossing_sdp(request, far.origin)))
+            return ack(context, far, cseq, crossing_sdp(request, far.origin))
         except (LeakStopped, RemoteSipError):
             context.count("leak_stopped_in_dialog")
-    return ack(far, via, cseq)
+    return ack(context, far, cseq)
 
 
 def _in_dialog_status(status: int, method: str) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import cast, final
 
-from engine.core.attempt import RequestOwner, forwards_left
+from engine.core.attempt import RequestOwner
 from engine.core.context import CoreContext
-from engine.core.disclosure import Party, build_request
+from engine.core.crossing import REFUSED, REPORT
+from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
 from engine.core.identity import presented_uri, request_uri_for, service_uri, to_value_for
+from engine.core.pair import CALLEE, CALLER
 from engine.core.records import CallRecord
 from engine.core.routing import Hop
 from engine.core.rp_message import CONTENT_TYPE, RpMessage
-from engine.core.settings import MessageText
+from engine.core.settings import MessageText, PeerSettings
 from engine.core.sms import rp_report
 from sipstack.client_transaction import ClientTransaction
+from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -26,51 +29,58 @@ class ReportEntry:
 
     `reference` is the RP-Message Reference of ours, `first_reference` that of the RP-DATA that came in. `centre` is the
     service centre that a phone has addressed, canonical; `gateway` the URI of whoever else has sent it; one is "".
+    `call_id` is the Call-ID of what came in, as it stands: the record has it masked.
     """
 
-    __slots__ = ("centre", "first_reference", "from_mobile", "gateway", "reference")
+    __slots__ = ("call_id", "centre", "first_reference", "from_mobile", "gateway", "reference")
 
-    def __init__(self, reference: int, first_reference: int, from_mobile: bool, centre: str, gateway: str) -> None:
+    def __init__(
+        self, reference: int, first_reference: int, from_mobile: bool, centre: str, gateway: str, call_id: str
+    ) -> None:
         self.reference = reference
         self.first_reference = first_reference
         self.from_mobile = from_mobile
         self.centre = centre
         self.gateway = gateway
+        self.call_id = call_id
 
     def stored(self) -> tuple[object, ...]:
         """JSON values, for the store."""
-        return (self.reference, self.first_reference, self.from_mobile, self.centre, self.gateway)
+        return (self.reference, self.first_reference, self.from_mobile, self.centre, self.gateway, self.call_id)
 
 
 def read_entry(stored: object) -> ReportEntry:
     """The entry that `ReportEntry.stored` gave; TypeError or ValueError for anything else."""
-    reference, first_reference, from_mobile, centre, gateway = cast(list[object], stored)
+    reference, first_reference, from_mobile, *texts = cast(list[object], stored)
+    centre, gateway, call_id = [str(text) for text in texts]
     if not (isinstance(reference, int) and isinstance(first_reference, int) and isinstance(from_mobile, bool)):
         raise TypeError("no entry of a report")
-    return ReportEntry(reference, first_reference, from_mobile, str(centre), str(gateway))
+    return ReportEntry(reference, first_reference, from_mobile, centre, gateway, call_id)
 
 
 @final
 class Report:
     """An RP-ACK or RP-ERROR that has come, and the MESSAGE that carried it."""
 
-    __slots__ = ("rp", "transaction")
+    __slots__ = ("_party", "rp", "transaction")
 
-    def __init__(self, transaction: ServerTransaction, rp: RpMessage) -> None:
+    def __init__(self, transaction: ServerTransaction, rp: RpMessage, peer: PeerSettings) -> None:
         self.transaction = transaction
         self.rp = rp
+        self._party = Party(CALLEE, peer, "", "")
 
-    def answer(self, context: CoreContext, status: int, now: float, *lines: str) -> None:
-        """The final response of its MESSAGE."""
-        data = self.transaction.head.build(status, context.tokens.tag(), list(lines))
-        context.respond(self.transaction, status, data, now)
+    def answer(self, context: CoreContext, status: int, now: float, q850: int = 0) -> None:
+        """The final response of its MESSAGE; `q850` is the cause that it tells, 0 for none."""
+        draft = ResponseDraft(self._party, self.transaction.head, status, context.tokens.tag())
+        draft.q850 = q850
+        context.respond(self.transaction, status, build(REFUSED, draft), now)
 
 
 @final
 class ReportRelay(RequestOwner):
     """One report, to the targets of the peer that the RP-DATA came from."""
 
-    __slots__ = ("_body", "_context", "_entry", "_forwards", "_hops", "_prepared", "_record", "_tries")
+    __slots__ = ("_body", "_context", "_entry", "_hops", "_prepared", "_record", "_request", "_tries")
 
     def __init__(self, context: CoreContext, record: CallRecord, entry: ReportEntry, report: Report) -> None:
         """Translates it, and builds the first try. Raises LeakStopped and RemoteSipError; nothing is sent yet."""
@@ -85,7 +95,7 @@ class ReportRelay(RequestOwner):
             for target in peer.targets
         ]
         self._tries = 0
-        self._forwards = forwards_left(report.transaction.request)
+        self._request = report.transaction.request  # for its Max-Forwards; no other field of it crosses
         self._body = rp_report(report.rp, entry.first_reference, record.callee, masks)
         if not self._hops:
             raise RemoteSipError("the peer that it belongs to has no target any more", 480)
@@ -133,19 +143,13 @@ class ReportRelay(RequestOwner):
         else:
             uri, to = entry.gateway, f"<{entry.gateway}>"
             identity = presented_uri(record.tel_x, hop.peer, domain)
-        branch = tokens.branch()
-        own = [
-            context.via(branch),
-            f"Max-Forwards: {self._forwards}",
-            f"From: {identity};tag={tokens.tag()}",
-            f"To: {to}",
-            f"Call-ID: {tokens.call_id()}",
-            f"CSeq: {tokens.first_cseq()} MESSAGE",
-            f"In-Reply-To: {record.caller_call_id}",
-        ]
-        if hop.peer.trusted:
-            own.append(f"P-Asserted-Identity: {identity}")
+        call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
+        dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", to, seq, -1)
+        dialog.remote_target = uri
         relays_text = context.settings.policy.message_text is MessageText.RELAY
-        party = Party(hop.peer, "" if relays_text else record.callee, "")
-        data = build_request(party, f"MESSAGE {uri} SIP/2.0", own, [], self._body, CONTENT_TYPE)
-        return ClientTransaction("MESSAGE", branch, data, hop.flow, self)
+        party = Party(CALLER, hop.peer, "" if relays_text else record.callee, "")
+        draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), self._request)
+        draft.identity = identity
+        draft.in_reply_to = entry.call_id
+        draft.body, draft.content_type = self._body, CONTENT_TYPE
+        return ClientTransaction("MESSAGE", draft.branch, build(REPORT, draft), hop.flow, self)

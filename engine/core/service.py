@@ -13,8 +13,9 @@ from engine.core.binding import Binding, Miss
 from engine.core.bodies import media_type
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.disclosure import ALLOW, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
+from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
@@ -49,7 +50,7 @@ ACCEPT: Final = f"Accept: application/sdp, text/plain, {SMS_TYPE}"
 SUPPORTED: Final = "Supported: 100rel, timer, precondition"
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:
-# kind, Call-ID, CSeq number, branch -> SIP status, Q.850 cause.
+# kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
 RepeatKey = tuple[str, str, int, str]
 
 
@@ -245,7 +246,8 @@ class CallService:
             return False
         kind = "message" if request.method == "MESSAGE" else "voice"
         branch = request.top_via.branch if request.top_via is not None else ""
-        known = self.repeats.get((kind, request.call_id, request.cseq, branch))
+        key = (kind, masked_identifier(request.call_id), request.cseq, masked_identifier(branch))
+        known = self.repeats.get(key)
         if known is None:
             return False
         status, q850 = known

@@ -110,7 +110,8 @@ class SmsAttempt(MessageAttempt):
         self._drop(now)
         sms = self._sms
         assert sms is not None
-        entry = ReportEntry(self._reference, sms.reference, sms.from_mobile, sms.centre, sms.gateway)
+        call_id = self.request.call_id
+        entry = ReportEntry(self._reference, sms.reference, sms.from_mobile, sms.centre, sms.gateway, call_id)
         self._pending = PendingReport(self.context, self.record, entry)
 
     def report_entry(self) -> object:

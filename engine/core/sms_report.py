@@ -12,7 +12,7 @@ from typing import Final, final
 
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.context import CoreContext
-from engine.core.disclosure import LeakStopped, reason_line
+from engine.core.disclosure import LeakStopped
 from engine.core.outputs import CommitRecord
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
@@ -163,7 +163,7 @@ class PendingReport(TimerOwner):
         except (LeakStopped, RemoteSipError):
             self.context.count("reports_stopped")
             status, q850 = RELEASE[ReleaseCause.LEAK_STOPPED]
-            report.answer(self.context, status, now, reason_line(q850))
+            report.answer(self.context, status, now, q850)
             return
         if self._report is None:
             self._relay = relay
@@ -289,7 +289,7 @@ def report_received(
     context: CoreContext, transaction: ServerTransaction, rp: RpMessage, peer: PeerSettings, now: float
 ) -> None:
     """A report has come: to whoever awaits it. One that belongs to nothing is answered, and nothing of it passes."""
-    report = Report(transaction, rp)
+    report = Report(transaction, rp, peer)
     values = transaction.request.named("In-Reply-To")
     call_id = values[0] if len(values) == 1 else ""
     pending = context.reports.get(call_id)

@@ -183,7 +183,7 @@ def test_nothing_leaves_and_nothing_is_confirmed_before_its_row() -> None:
     node.book.wire_in(answer(sent, 200), CALLEE)
     node.book.silence()
     assert node.held[0].step is Step.ANSWER
-    assert node.held[0].extra == (reference_of(sent), 9, True, CENTRE_A, "")
+    assert node.held[0].extra == (reference_of(sent), 9, True, CENTRE_A, "", "1-4711@127.0.0.12")
     node.release_held()
     node.book.wire_out("SIP/2.0 202", CALLER)
     node.book.at(50)

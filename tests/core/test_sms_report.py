@@ -80,8 +80,8 @@ def test_submit_report_line_by_line() -> None:
         f"To: <sip:{A}@127.0.0.12>",
         f"Call-ID: {relayed.call_id}",
         f"CSeq: {relayed.cseq} MESSAGE",
-        f"In-Reply-To: {CALL_ID}",
         f"P-Asserted-Identity: <sip:{CENTRE_A}@veil.example>",
+        f"In-Reply-To: {CALL_ID}",
         f"Content-Type: {TYPE}",
         f"Content-Length: {len(relayed.body)}",
     ]
@@ -105,6 +105,15 @@ def test_deliver_report_goes_back_to_the_gateway(tpdu: bytes) -> None:
     assert relayed.values(h.P_ASSERTED_IDENTITY) == [f"<sip:{X}@veil.example>"]
     assert relayed.body == rp_ack(9, True)
     node.assert_recorded(release_cause="NORMAL")
+
+
+def test_call_id_with_a_number_goes_back_as_it_was() -> None:
+    """The record has it masked."""
+    node = CoreNode(SMS)
+    sent = send(node, submitted(call_id=f"{A}-1@a"))
+    relayed = passed(node, rp_ack(reference_of(sent), False), sent)
+    assert relayed.named("In-Reply-To") == [f"{A}-1@a"]
+    node.assert_recorded(caller_call_id="138****8000-1@a")
 
 
 def test_report_without_user_data() -> None:

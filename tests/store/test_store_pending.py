@@ -19,7 +19,7 @@ from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
-ENTRY = ReportEntry(200, 9, True, "13800100500", "")
+ENTRY = ReportEntry(200, 9, True, "13800100500", "", "1-13800138000@a")
 
 
 def write(path: Path, cipher: NumberCipher, *steps: tuple[Step, CallRecord, object]) -> None:
