@@ -208,7 +208,6 @@ def _write_protocol(tpdu: Tpdu) -> bytes:
 
 def _read_coding(tpdu: Tpdu, octets: Octets) -> None:
     tpdu.coding = octets.one()
-    read_alphabet(tpdu.coding)
 
 
 def _write_coding(tpdu: Tpdu) -> bytes:
@@ -368,7 +367,7 @@ _ENHANCED_LENGTHS: Final = {0: 0, 1: 1, 2: 1, 3: 3}
 
 
 def _check_user_data(tpdu: Tpdu) -> None:
-    """Length, and a header that holds nothing but one concatenation."""
+    """Length, alphabet, and a header that holds nothing but one concatenation."""
     if len(tpdu.user_data) > MAX_USER_DATA:
         raise malformed("user data is too long")
     if tpdu.first_octet & _HAS_HEADER:
