@@ -90,6 +90,12 @@ def test_what_cannot_be_looked_into_is_not_taken(row: dict[str, str]) -> None:
     assert refusal.value.status_hint == 415
 
 
+def test_seven_fill_bits_are_zero_or_a_carriage_return() -> None:
+    assert SEVEN[-1] >> 1 == 0x0D
+    zeros = changed(SEVEN, len(SEVEN) - 1, SEVEN[-1] & 1)
+    assert render_tpdu(parse_tpdu(zeros, from_mobile=True)) == zeros
+
+
 def test_a_name_as_address_is_known_as_one() -> None:
     with pytest.raises(RemoteSipError, match="address is a name"):
         parse(next(row for row in REFUSED if row["name"] == "name"))
@@ -109,6 +115,7 @@ def test_codings_of_text(coding: int) -> None:
 
 SUBMIT = taken("submit-gsm7")  # 21 07 | 0f a1 + 8 octets | 00 00 | 05 + 5 octets
 PART = taken("submit-2-of-2")  # 61 07 | 0f a1 + 8 octets | 00 00 | 17 05 00 03 5a 02 02 ...
+SEVEN = taken("submit-7-characters")
 LONG_NUMBER = taken("submit-20-digits")
 HALF = taken("submit-ucs2")
 
@@ -141,6 +148,7 @@ def test_the_header_is_one_concatenation() -> None:
         changed(SUBMIT, 11, 0x71),  # a digit behind the last one
         LONG_NUMBER[:2] + b"\x15" + LONG_NUMBER[3:14] + b"\xf1" + LONG_NUMBER[14:],  # 21 digits
         changed(SUBMIT, 14, 6, *SUBMIT[15:], 0x00, 0x00),  # an octet behind the septets
+        changed(SEVEN, len(SEVEN) - 1, SEVEN[-1] & 1 | ord("0") << 1),  # an eighth character in the fill bits
         changed(PART, 15, 0xFF),  # a header that never ends
         changed(PART, 15, 6),  # an octet behind the element
         with_header("0400020201"),  # a shorter element

@@ -21,7 +21,8 @@ def gsm7(septets: list[int], header: bytes = b"", fill: int = 0) -> Tpdu:
     start = (len(header) * 8 + 6) // 7
     count = start + len(septets)
     octets = (count * 7 + 7) // 8
-    bits = int.from_bytes(header, "little") | (fill & ((1 << (octets * 8 - count * 7)) - 1)) << 7 * count
+    spare = octets * 8 - count * 7
+    bits = int.from_bytes(header, "little") | (0x0D if spare == 7 else fill & (1 << spare) - 1) << 7 * count
     if header:
         bits |= (fill & ((1 << (start * 7 - len(header) * 8)) - 1)) << 8 * len(header)
     for place, septet in enumerate(septets, start):
