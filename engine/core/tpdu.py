@@ -208,7 +208,6 @@ def _write_protocol(tpdu: Tpdu) -> bytes:
 
 def _read_coding(tpdu: Tpdu, octets: Octets) -> None:
     tpdu.coding = octets.one()
-    read_alphabet(tpdu.coding)
 
 
 def _write_coding(tpdu: Tpdu) -> bytes:
@@ -368,7 +367,7 @@ _ENHANCED_LENGTHS: Final = {0: 0, 1: 1, 2: 1, 3: 3}
 
 
 def _check_user_data(tpdu: Tpdu) -> None:
-    """Length, and a header that holds nothing but one concatenation."""
+    """Length, alphabet, and a header that holds nothing but one concatenation."""
     if len(tpdu.user_data) > MAX_USER_DATA:
         raise malformed("user data is too long")
     if tpdu.first_octet & _HAS_HEADER:
@@ -378,8 +377,14 @@ def _check_user_data(tpdu: Tpdu) -> None:
         if taken > tpdu.user_data_length:
             raise malformed("user data header is longer than the user data")
         _check_header(Octets(tpdu.user_data[1 : tpdu.header_length]))
-    if tpdu.alphabet is Alphabet.UCS2 and (len(tpdu.user_data) - tpdu.header_length) % 2:
-        raise malformed("text has half a character")
+    if tpdu.alphabet is Alphabet.UCS2:
+        if (len(tpdu.user_data) - tpdu.header_length) % 2:
+            raise malformed("text has half a character")
+    elif tpdu.user_data and tpdu.user_data_length % 8 == 7 and tpdu.user_data[-1] >> 1 not in _FILLING:
+        raise malformed("a character stands behind the text")  # a program that does not count shows it
+
+
+_FILLING: Final = (0x00, 0x0D)  # TS 23.038 §6.1.2.1 and, against a trailing @, §6.1.2.3.1
 
 
 def _check_header(header: Octets) -> None:
