@@ -89,6 +89,8 @@ def _peer_faults(index: int, peer: _RawTable, listens: list[_RawTable]) -> Itera
         yield Fault(("peer", index, "caller"), f"missing: {UNTRUSTED}")
     if not peer.get("match") and not peer.get("targets"):
         yield Fault(("peer", index), "has neither match nor targets: it can neither call nor be called")
+    elif peer.get("sms_centres") and not (peer.get("match") and peer.get("targets")):
+        yield Fault(("peer", index, "sms_centres"), "short messages and their reports need both match and targets")
     address = _socket((listens[0] if listens else {}).get("address", "127.0.0.1:5060"))
     for position, uri in enumerate(_texts(peer, "targets")):
         try:

@@ -127,7 +127,8 @@ class Peer(Table):
     sms_centres: list[Annotated[str, AfterValidator(values.real_number)]] = []
     """Numbers of the short message service centres behind this peer, in any spelling. A short message of 3GPP
     (`application/vnd.3gpp.sms`) that one of its phones submits is addressed to one of them; one that the node sends
-    there goes to, or comes from, the first. Without any, none goes to this peer."""
+    there goes to, or comes from, the first. Without any, none goes to this peer. Reports come from `match` and go to
+    `targets`, so that both are needed with it."""
     follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
     """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False

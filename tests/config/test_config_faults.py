@@ -118,6 +118,7 @@ BAD: Final = [
     (PEER + "caller = 'ppi'", "5: peer.caller: must be "),
     (PEER + "serves_700 = ['7001234567']", '5: peer.serves_700: "7001234567" is no number block'),
     (PEER + "serves_700 = ['80012345678']", "is no number block"),
+    (PEER.replace("match", "trusted = true #") + "sms_centres = ['13800100500']", "need both match and targets"),
     (PEER + "sms_centres = ['+852 1234 5678']", "5: peer.sms_centres: no number of country code 86"),
     (PEER + "pass_headers = ['X-Order:']", '5: peer.pass_headers: "X-Order:" is no header name'),
     (PEER + "pass_headers = ['']", "is no header name"),
