@@ -28,7 +28,7 @@ from engine.core.rp_message import (
 from engine.core.semi_octets import INTERNATIONAL, NATIONAL, Address
 from engine.core.settings import CallerSource, NumberFormat, PeerSettings
 from engine.core.spelling import holds_number
-from engine.core.tpdu import Tpdu, TpduKind, parse_tpdu, render_tpdu, with_number
+from engine.core.tpdu import Tpdu, parse_tpdu, render_tpdu, with_number
 from engine.core.tpdu_text import masked_tpdu, tpdu_text
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
@@ -38,13 +38,6 @@ from sipstack.uri import SipUri, TelUri, parse_name_addr, parse_uri
 
 # RP messages that answer an RP-DATA (TS 24.011 §7.3.2 and §7.3.3).
 REPORTS: Final = (RP_ACK_FROM_MOBILE, RP_ACK_TO_MOBILE, RP_ERROR_FROM_MOBILE, RP_ERROR_TO_MOBILE)
-
-# TPDUs by what carries them (TS 23.040 §9.2.2).
-_IN_DATA: Final = {
-    RP_DATA_FROM_MOBILE: (TpduKind.SUBMIT,),
-    RP_DATA_TO_MOBILE: (TpduKind.DELIVER, TpduKind.STATUS_REPORT),
-}
-_IN_REPORTS: Final = (TpduKind.DELIVER_REPORT, TpduKind.SUBMIT_REPORT)
 
 
 @final
@@ -75,12 +68,13 @@ def read_rp_message(request: Message) -> RpMessage:
 
 
 def read_short_message(request: Message, rp: RpMessage, peer: PeerSettings) -> ShortMessage:
-    """The short message in an RP-DATA. Raises RemoteSipError for any other RP message, and for what cannot be read."""
-    allowed = _IN_DATA.get(rp.kind, ())
-    if not allowed:
-        raise RemoteSipError("RP message is not taken", 415)  # RP-SMMA: between a phone and its own centre
+    """The short message in an RP-DATA.
+
+    Raises RemoteSipError for what cannot be read, and for an RP-SMMA, which holds no TPDU: it is between a phone and
+    its own centre.
+    """
     tpdu = parse_tpdu(rp.user_data, rp.from_mobile)
-    if tpdu.kind not in allowed or tpdu.address is None:
+    if tpdu.address is None:  # SUBMIT-REPORT and DELIVER-REPORT have none (TS 23.040 §9.2.2)
         raise RemoteSipError("TPDU does not belong into an RP-DATA", 415)
     sms = ShortMessage(rp, tpdu)
     far = _number_in(tpdu.address, peer.number_format)
@@ -154,7 +148,7 @@ def rp_report(rp: RpMessage, reference: int, hidden: str, masks: bool) -> bytes:
     user_data = b""
     if rp.user_data:
         tpdu = parse_tpdu(rp.user_data, rp.from_mobile)
-        if tpdu.kind not in _IN_REPORTS:
+        if tpdu.address is not None:  # SUBMIT, DELIVER and STATUS-REPORT
             raise RemoteSipError("TPDU does not belong into a report", 415)
         user_data = render_tpdu(veiled_text(tpdu, hidden) if masks else tpdu)
     return render_rp_message(RpMessage(rp.kind, reference, user_data=user_data, cause=rp.cause))

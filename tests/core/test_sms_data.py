@@ -87,6 +87,16 @@ def test_submit_line_by_line() -> None:
     )  # fmt: skip
 
 
+def test_references_are_of_each_side() -> None:
+    node = CoreNode(SMS)
+    ours = set()
+    for number in range(4):
+        sent = send(node, submitted(branch=f"z9hG4bK-as{number}", call_id=f"{number}-4711@127.0.0.12"))
+        ours.add(reference_of(sent))
+        accept(node, sent)
+    assert len(ours) > 1 and ours != {9}
+
+
 def test_deliver_line_by_line() -> None:
     node = CoreNode(SMS)
     sent = send(node, delivered())

@@ -18,6 +18,7 @@ from tests.core.sms import (
     SCTS,
     SMS,
     TYPE,
+    deliver,
     delivered,
     gsm7,
     reference_of,
@@ -262,10 +263,20 @@ def test_unreadable_report_is_stopped_and_another_one_awaited() -> None:
     node.assert_recorded(release_cause="NORMAL")
 
 
-def test_rp_data_in_a_report_is_stopped() -> None:
+@pytest.mark.parametrize("tpdu", [deliver(B), status_report(B)])
+def test_short_message_in_a_report_is_stopped(tpdu: bytes) -> None:
+    """Its address would be the reporter's."""
     node = CoreNode(SMS)
     sent = send(node)
-    turned_away(node, report(rp_ack(reference_of(sent), True, b"\x04\x0b\xa1"), sent))
+    turned_away(node, report(rp_ack(reference_of(sent), False, tpdu), sent), status=403)
+    ended(node)
+
+
+def test_two_in_reply_to() -> None:
+    node = CoreNode(SMS)
+    sent = send(node)
+    data = report(rp_ack(reference_of(sent), False), sent)
+    turned_away(node, data.replace(b"Content-Type", f"In-Reply-To: {sent.call_id}\r\nContent-Type".encode()))
     ended(node)
 
 
@@ -296,11 +307,13 @@ def test_report_before_the_2xx_waits_for_it() -> None:
     node.book.wire_in(submitted(), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
-    turned_away(node, report(rp_ack(reference_of(sent), False), sent, branch="z9hG4bK-br2"))
+    turned_away(node, report(rp_error(reference_of(sent), False), sent, branch="z9hG4bK-br2"))
     node.book.wire_in(answer(sent, 202), CALLEE)
     node.book.wire_out("SIP/2.0 202", CALLER)
     node.book.wire_out("SIP/2.0 202", CALLEE)
-    node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLER), 200, "a-tag", who=A), CALLER)
+    relayed = node.book.wire_out("MESSAGE ", CALLER)
+    assert relayed.body == rp_ack(9, False)
+    node.book.wire_in(answer(relayed, 200, "a-tag", who=A), CALLER)
     node.assert_recorded(release_cause="NORMAL")
 
 
