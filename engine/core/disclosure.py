@@ -17,6 +17,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from engine.core.bodies import description_holds_number
 from engine.core.context import CoreContext
+from engine.core.copies import body_hides, text_hides
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
@@ -173,7 +174,11 @@ def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
     hidden = party.hidden
+    if not hidden:
+        return
     head = "\n".join(rows).encode(ENCODING, ERRORS)
+    if (party.peer.pass_headers and text_hides(head, hidden)) or (body and body_hides(body, content_type, hidden)):
+        raise LeakStopped
     if not holds_number(head + b"\n" + body, hidden):
         return  # nearly always; now the parts one by one, each as what it is
     if len(hidden) < LONG_FROM:
