@@ -10,7 +10,7 @@ from engine.core.crossing import REFUSED
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import REAL, Dialled, masked_identifier
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
@@ -185,6 +185,11 @@ class AttemptBase(TimerOwner):
             draft.retry_after_s = RETRY_AFTER_S
         self.context.count(f"released_{refusal.cause.value.lower()}")
         self.context.respond(self.transaction, status, build(REFUSED, draft), now)
+
+    def leak_found(self, message: str, peer: PeerSettings) -> None:
+        """A message for this trunk has not been sent, since it held a number: counted, and said aloud."""
+        self.context.count("leaks_stopped")
+        self.context.out.append(LeakFound(self.record.record_id, message, peer.name))
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""

@@ -121,7 +121,9 @@ class Call(AttemptBase):
             return False
         try:
             self.current = CalleeTry(self, self.hops[len(self.tries)], binding)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.leak_found("INVITE", self.hops[len(self.tries)].peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self.tries.append(self.current)
@@ -210,6 +212,11 @@ class Call(AttemptBase):
     def acked(self, request: Message, now: float) -> None:
         """The caller's ACK for our 2xx."""
         self.step(t.CALLER_ACKED, Given(now, None, request))
+
+    def leaked(self, message: str, peer: PeerSettings, now: float) -> None:
+        """A message within the conversation would have shown a number: it has not left, and the call is over."""
+        self.leak_found(message, peer)
+        self.step(t.LEAKED, Given(now))
 
     def bye_received(self, transaction: ServerTransaction, side: int, now: float) -> None:
         """A BYE of either side."""

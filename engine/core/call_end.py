@@ -12,7 +12,7 @@ from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import RELEASE, ReleaseCause
+from engine.core.records import LEAK_STOPPED_ANSWERED, RELEASE, ReleaseCause
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -31,6 +31,7 @@ _REFUSAL_OF_INPUT: Final = {
     t.CALLER_CANCELLED: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
     t.CALLER_BYE: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
     t.RING_TIMEOUT: Refusal(ReleaseCause.NO_ANSWER, "ring_timer"),
+    t.LEAKED: Refusal(ReleaseCause.LEAK_STOPPED, "disclosure"),
 }
 # Cause, SIP status and Q.850 cause, what decided it: looked up once, since enum members are slow keys.
 _END_OF_INPUT: Final = {
@@ -42,6 +43,7 @@ _END_OF_INPUT: Final = {
         (t.TIME_OVER, ReleaseCause.MAX_DURATION, "max_call_timer"),
     )
 }
+_END_OF_INPUT[t.LEAKED] = (ReleaseCause.LEAK_STOPPED.value, *LEAK_STOPPED_ANSWERED, "disclosure")
 _SIDES_THAT_DECIDE: Final = ("caller", "callee")
 
 

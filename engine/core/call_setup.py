@@ -61,8 +61,10 @@ def relay_provisional(call: Call, given: Given) -> None:
         return
     try:
         data = _response_for_caller(call, tried.pair_for(response), response)
-    except (LeakStopped, RemoteSipError):
+    except (LeakStopped, RemoteSipError) as error:
         call.context.count("leak_stopped_provisional")
+        if isinstance(error, LeakStopped):
+            call.leak_found(f"{response.status} INVITE", call.peer)
         return
     call.context.respond(call.transaction, response.status, data, now)
 
@@ -72,7 +74,9 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
     try:
         pair = tried.pair_for(response)
         call.answer = _response_for_caller(call, pair, response)
-    except (LeakStopped, RemoteSipError):
+    except (LeakStopped, RemoteSipError) as error:
+        if isinstance(error, LeakStopped):
+            call.leak_found(f"{response.status} INVITE", call.peer)
         return False
     call.chosen = pair
     return True
@@ -148,16 +152,20 @@ def stop_repeating(call: Call) -> None:
 def pass_ack(call: Call, given: Given) -> None:
     """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer."""
     stop_repeating(call)
-    acknowledge(call, given.message)
+    if not acknowledge(call, given.message):
+        assert call.chosen is not None
+        call.leaked("ACK", call.chosen.callee.party.peer, given.now)
 
 
-def acknowledge(call: Call, request: Message | None) -> None:
-    """Sends our ACK to the callee, built once."""
+def acknowledge(call: Call, request: Message | None) -> bool:
+    """Sends our ACK to the callee, built once; False when its body was left out, since it would have shown a number."""
     pair, tried = call.chosen, call.current
     assert pair is not None and tried is not None
+    is_whole = True
     if not call.ack:
-        call.ack = crossing_ack(call.context, pair.callee, tried.cseq, request)
+        call.ack, is_whole = crossing_ack(call.context, pair.callee, tried.cseq, request)
     call.context.send(call.ack, pair.callee.next_flow())
+    return is_whole
 
 
 def acknowledge_again(call: Call) -> None:

@@ -178,7 +178,9 @@ class MessageAttempt(AttemptBase):
             return False
         try:
             self._tried = MessageTry(self, self.hops[self._tries], binding, self._body, self._content_type)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.leak_found("MESSAGE", self.hops[self._tries].peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self._tries += 1

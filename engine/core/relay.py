@@ -70,6 +70,7 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     except LeakStopped:
         call.context.count("leak_stopped_in_dialog")
         refuse(call, transaction, 403, now)
+        call.leaked(request.method, pair.sides[1 - side].party.peer, now)
     except RemoteSipError as error:
         refuse(call, transaction, error.status_hint, now)
     else:
@@ -173,14 +174,18 @@ class Relay(RequestOwner, TimerOwner):
         if response.status == 100:
             self._provisional_came(now)
             return
+        leaked = False
         try:
             self._pass_back(response, now)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            leaked = isinstance(error, LeakStopped)
             self.call.context.count("leak_stopped_in_dialog")
             if response.is_final:
                 self._fail(500, now)
         if self.is_over and 200 <= response.status < 300 and self.server.method == "INVITE":
             self._send_ack(None)  # acknowledged before, or answered in a way that the near side does not know
+        if leaked:
+            self.call.leaked(f"{response.status} {self.server.method}", self.near.party.peer, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""
@@ -252,16 +257,19 @@ class Relay(RequestOwner, TimerOwner):
         self.is_over = True
         refuse(self.call, self.server, status, now)
 
-    def acked(self, request: Message) -> None:
+    def acked(self, request: Message, now: float) -> None:
         """The ACK of a relayed 2xx (§13.2.2.4); a copy of it goes out again as it was."""
         self.is_over = True
-        self._send_ack(request)
+        if not self._send_ack(request):
+            self.call.leaked("ACK", self.far.party.peer, now)
 
-    def _send_ack(self, request: Message | None) -> None:
-        """Our ACK of a 2xx, built once (§13.2.2.4)."""
+    def _send_ack(self, request: Message | None) -> bool:
+        """Our ACK of a 2xx, built once (§13.2.2.4); False when its body would have shown a number."""
+        is_whole = True
         if not self._ack:
-            self._ack = crossing_ack(self.call.context, self.far, self._seq, request)
+            self._ack, is_whole = crossing_ack(self.call.context, self.far, self._seq, request)
         self.call.context.send(self._ack, self.far.next_flow())
+        return is_whole
 
     def cancel(self, now: float) -> None:
         """The sender takes its INVITE back (§9): so do we, as soon as a provisional has come."""
@@ -294,17 +302,20 @@ class Relay(RequestOwner, TimerOwner):
         return self.server.request.cseq
 
 
-def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> bytes:
-    """The ACK for the far side, with the answer that the near side's ACK carries, if any.
+def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> tuple[bytes, bool]:
+    """The ACK for the far side, with the answer that the near side's ACK carries, if any; False for one that leaks.
 
-    A body that may not cross is left out, counted: the far end then has an answer missing and ends the call itself.
+    A body that may not cross is left out, counted: the far end has an answer missing. If it cannot be read, that end
+    ends the call itself; if it would have shown a number, we do.
     """
+    is_whole = True
     if request is not None and request.body:
         try:
-            return ack(context, far, cseq, crossing_sdp(request, far.origin))
-        except (LeakStopped, RemoteSipError):
+            return ack(context, far, cseq, crossing_sdp(request, far.origin)), True
+        except (LeakStopped, RemoteSipError) as error:
             context.count("leak_stopped_in_dialog")
-    return ack(context, far, cseq)
+            is_whole = not isinstance(error, LeakStopped)
+    return ack(context, far, cseq), is_whole
 
 
 def _in_dialog_status(status: int, method: str) -> int:

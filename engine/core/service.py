@@ -291,7 +291,7 @@ class CallService:
             return
         pending = end.pair.pending_invite
         if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:
-            pending.acked(request)
+            pending.acked(request, now)
         elif end.side == CALLER and request.cseq == end.call.request.cseq:
             end.call.acked(request, now)
         else:

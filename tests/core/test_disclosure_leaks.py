@@ -243,6 +243,7 @@ def test_passed_header_with_the_number_stops_the_attempt() -> None:
     node.book.wire_out("SIP/2.0 403", CALLER)
     assert node.sent_to(CALLEE) == []
     node.assert_recorded(release_cause="LEAK_STOPPED", decided_by="disclosure")
+    assert node.leaks == [(node.record["record_id"], "INVITE", "callee-side")]
 
 
 def test_passed_header_without_it_crosses() -> None:
