@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import quopri
 from base64 import b64encode, encodebytes, urlsafe_b64encode
-from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.core.copies import body_hides, text_hides
-from engine.core.disclosure import LeakStopped, Party, build_request
 from engine.core.encodings import holds_long_encoded, holds_packed, may_hold_run, unescaped
-from engine.core.settings import PeerSettings
 from engine.core.spelling import holds_long_number, holds_number
 
 MOBILE = "13800138000"
@@ -287,35 +284,3 @@ def test_unescaping_ends() -> None:
 def test_plain_spellings_are_not_the_matter_here() -> None:
     assert holds_number(MOBILE.encode(), MOBILE)
     assert not text_hides(MOBILE.encode() + b" 138-0013-8000", MOBILE)
-
-
-# -- at the gate -------------------------------------------------------------------------------------------------------
-
-PEER = PeerSettings("b", ("127.0.0.13",), ())
-DESCRIPTION = b"v=0\r\no=- 200000001 200000001 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
-
-
-def sent(rows: list[str], body: bytes, content_type: str, hidden: str, peer: PeerSettings = PEER) -> bytes:
-    return build_request(Party(peer, hidden, ""), "INVITE sip:b@h SIP/2.0", ["Via: x"], rows, body, content_type)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (b"read " + b64encode(MOBILE.encode()), "text/plain"),
-        (DESCRIPTION + b"a=fmtp:96 x=" + b64encode(MOBILE.encode()) + b"\r\n", SDP),
-        (b"\0\x0b\x91" + semi_octets(MOBILE), SMS),
-    ],
-)
-def test_encoded_number_in_a_body_is_stopped(body: bytes, content_type: str) -> None:
-    with pytest.raises(LeakStopped):
-        sent([], body, content_type, MOBILE)
-    assert sent([], body, content_type, OTHER).endswith(body)
-
-
-def test_encoded_number_in_a_passed_field_is_stopped() -> None:
-    passing = replace(PEER, pass_headers=("Identity",))
-    row = f"Identity: {b64encode(MOBILE.encode()).decode()};alg=ES256"
-    with pytest.raises(LeakStopped):
-        sent([row], b"", "", MOBILE, passing)
-    assert row.encode() in sent([row], b"", "", OTHER, passing)
