@@ -59,7 +59,7 @@ def test_base64(
 
 
 @pytest.mark.parametrize("digit", "0123456789")
-@pytest.mark.parametrize("after", [b"", b"\xef\xbc\x8c", b"\xff\xff", b"\0\0", "，".encode("utf-16-be")])
+@pytest.mark.parametrize("after", [b"", b"\xef\xbc\x8c", b"\xff\xff", b"\0\0", b"\xe0\0\0"])
 def test_last_digit_counts_whatever_follows(digit: str, after: bytes) -> None:
     """The last letter has bits of what follows; nobody is taken for who has the next number."""
     number = MOBILE[:-1] + digit
@@ -119,6 +119,16 @@ def test_septets_at_each_bit(bits: int) -> None:
     assert not holds_packed(b"\xff" + septets(OTHER, bits), MOBILE)
 
 
+@pytest.mark.parametrize("bits", range(8))
+@pytest.mark.parametrize("digit", "0123456789")
+def test_ends_of_septets_count(digit: str, bits: int) -> None:
+    """Of the octets at its ends some bits belong to what stands around the number."""
+    for number in (MOBILE[:-1] + digit, digit + MOBILE[1:]):
+        data = b"\x91" + septets(number + "x", bits)
+        others = [MOBILE[:-1] + other for other in "0123456789"] + [other + MOBILE[1:] for other in "0123456789"]
+        assert {other for other in others if holds_packed(data, other)} == {number}
+
+
 @given(NUMBERS, NUMBERS, WORDS, st.data())
 def test_escapes(number: str, other: str, around: str, data: st.DataObject) -> None:
     """Any mix of escaped and plain digits, each in its own way."""
@@ -149,6 +159,7 @@ def test_escapes(number: str, other: str, around: str, data: st.DataObject) -> N
         "04 81 31 08 10 83 00 F0 9A",
         "3108108300F0",
         "683108108300F0",
+        "a3108108300f0",  # a letter before it that is no half of an octet
         "108300310800",  # trunk 0: the number begins in the other half of an octet
     ],
 )
