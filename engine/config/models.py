@@ -21,6 +21,7 @@ from engine.core.settings import (
     NumberFormat,
     PeerSettings,
     PolicySettings,
+    Profile,
     RouteSettings,
     TargetSettings,
 )
@@ -124,6 +125,10 @@ class Peer(Table):
     """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
     that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
     decoded."""
+    profile: Literal["trunk", "isc"] = "trunk"
+    """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
+    fresh one. `isc`: the S-CSCF of the same IMS; the icid-value stays as it came, so that both sides can be charged
+    together. Not yet: anything else of IMS."""
     follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
     """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
@@ -147,6 +152,7 @@ class Peer(Table):
             serves_700=tuple(self.serves_700),
             uniform_refusals=bool(self.uniform_refusals),
             pass_headers=tuple(self.pass_headers),
+            profile=Profile(self.profile),
         )
 
 

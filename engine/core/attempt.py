@@ -6,7 +6,7 @@ from typing import Final
 
 from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
-from engine.core.crossing import REFUSED
+from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import REAL, Dialled, masked_identifier
@@ -15,7 +15,9 @@ from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
-from engine.core.settings import PeerSettings
+from engine.core.settings import ISC, PeerSettings
+from engine.core.tokens import ICID_LETTERS
+from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -94,6 +96,8 @@ class AttemptBase(TimerOwner):
         record.caller_call_id = masked_identifier(request.call_id)
         record.caller_cseq = request.cseq
         record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
+        if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
+            record.icid_in = masked_identifier(icid_value(request))
         _write_numbers(record, called, self.facts.caller)
         self.record = record
         context.attempts[record_id] = self
@@ -158,7 +162,7 @@ class AttemptBase(TimerOwner):
         record = self.record
         if record.call_out_time is None:  # a try that was prepared and never left is none
             record.attempts.clear()
-            record.egress_peer = record.callee_call_id = ""
+            record.egress_peer = record.callee_call_id = record.icid_out = ""
         status, q850 = self.seen_by_caller(refusal)
         record.release_cause = refusal.cause.value
         record.sip_status = status
@@ -198,6 +202,19 @@ class AttemptBase(TimerOwner):
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id
         return tried
+
+    def icid_towards(self, peer: PeerSettings) -> str:
+        """The icid-value towards a trunk (RFC 7315 §5.6), noted in the record; "" outside of the trust domain.
+
+        It is a fresh one of letters; only to the S-CSCF of the same IMS it is the one that has come, unless a real
+        number can be read in that.
+        """
+        record, request = self.record, self.request
+        if not (self.peer.trusted and peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None):
+            return ""
+        keeps = peer.profile is ISC and record.icid_in != "" and record.icid_in == icid_value(request)
+        record.icid_out = record.icid_in if keeps else self.context.tokens.letters(ICID_LETTERS)
+        return record.icid_out
 
 
 def _is_policy(refusal: Refusal) -> bool:

@@ -87,6 +87,7 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     caller, status = pair.caller, response.status
     draft = ResponseDraft(call.party, call.transaction.head, status, caller.dialog.local_tag, response)
     draft.request = call.request
+    draft.from_trusted = pair.callee.party.peer.trusted
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     return build(RESPONSES[CALLER]["INVITE", status // 100], draft)
 

@@ -60,12 +60,13 @@ class Party:
 class Draft:
     """What the rows of one message for `party` may be made from. `message` is what the other side sent, if any."""
 
-    __slots__ = ("body", "content_type", "message", "party", "q850")
+    __slots__ = ("body", "content_type", "from_trusted", "message", "party", "q850")
 
     party: Party
     message: Message | None
     body: bytes
     content_type: str  # of the body, as it is written
+    from_trusted: bool  # the other side is of the trust domain (RFC 3325)
     q850: int  # cause of a release or refusal; 0: none is told
 
 
@@ -73,7 +74,7 @@ class Draft:
 class RequestDraft(Draft):
     """A request of ours in `dialog`, or the one that is to make it."""
 
-    __slots__ = ("branch", "context", "dialog", "identity", "method", "rack", "seq")
+    __slots__ = ("branch", "context", "dialog", "icid", "identity", "method", "rack", "seq")
 
     def __init__(
         self,
@@ -88,11 +89,13 @@ class RequestDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.context: Final = context
         self.dialog: Final = dialog
         self.method, self.seq = start
         self.branch: Final = context.tokens.branch()
+        self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the 700 number as an address, where it is asserted
         self.rack = ""  # RAck in the numbers of this dialog
 
@@ -110,6 +113,7 @@ class ResponseDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.head: Final = head
         self.status: Final = status
@@ -154,16 +158,25 @@ def crossing_rows(rows: Rows[DraftT_contra], draft: DraftT_contra) -> list[str]:
     message = draft.message
     if message is not None and not rows.sources.isdisjoint(message.ids):
         first = message.first
-        found = [row for source, produce in rows.fields if first[source] is not None and (row := produce(draft))]
+        for source, produce in rows.fields:
+            if first[source] is not None:
+                row = produce(draft)
+                if row:
+                    found.append(row)
     for produce in rows.always:
-        if row := produce(draft):
+        row = produce(draft)
+        if row:
             found.append(row)
     return found
 
 
 def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
     """A message for the party of `draft`. Raises LeakStopped, and RemoteSipError when a field is malformed."""
-    lines = [row for produce in rows.own if (row := produce(draft))]
+    lines: list[str] = []
+    for produce in rows.own:
+        row = produce(draft)
+        if row:
+            lines.append(row)
     if draft.message is not None or draft.body:
         crossing = crossing_rows(rows, draft)
         if crossing:

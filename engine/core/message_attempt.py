@@ -339,6 +339,7 @@ class MessageTry(RequestOwner):
         party = Party(CALLEE, hop.peer, binding.caller, "")
         draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
+        draft.icid = attempt.icid_towards(hop.peer)
         if context.settings.policy.message_text is MessageText.RELAY:
             build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")

@@ -12,7 +12,7 @@ from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
-from engine.core.crossing import REQUESTS, RESPONSES, unsupported_options
+from engine.core.crossing import REQUESTS, RESPONSES, privacy_unmet, unsupported_options
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
 from sipstack import headers as h
@@ -59,6 +59,9 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     unsupported = unsupported_options(request)
     if unsupported:
         refuse(call, transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
+        return
+    if privacy_unmet(request):
+        refuse(call, transaction, 500, now)
         return
     if request.max_forwards() == 0:
         refuse(call, transaction, 483, now)
@@ -136,6 +139,7 @@ class Relay(RequestOwner, TimerOwner):
     def _draft(self, request: Message) -> RequestDraft:
         far, method = self.far, request.method
         draft = RequestDraft(self.call.context, far.party, far.dialog, (method, self._seq), request)
+        draft.from_trusted = self.near.party.peer.trusted
         if method == "PRACK":
             draft.rack = self._rack(request)
         draft.body, draft.content_type = self._crossing_body(request)
@@ -238,6 +242,7 @@ class Relay(RequestOwner, TimerOwner):
     def _respond(self, response: Message, status: int, now: float) -> None:
         near, method = self.near, self.server.method
         draft = ResponseDraft(near.party, self.server.head, status, "", response)
+        draft.from_trusted = self.far.party.peer.trusted
         if status < 300 and method != "INFO":
             draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build(RESPONSES[self.side][method, status // 100], draft)

@@ -12,7 +12,7 @@ from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.crossing import ALLOW, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, privacy_unmet, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import LookUpBinding
@@ -201,6 +201,8 @@ class CallService:
             self._answer(transaction, 416, now)
         elif unsupported := unsupported_options(request):
             self._answer(transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
+        elif privacy_unmet(request):
+            self._answer(transaction, 500, now)
         elif request.max_forwards() == 0:
             self._answer(transaction, 483, now)
         elif method == "OPTIONS":

@@ -17,6 +17,7 @@ from engine.core.settings import (
     NumberFormat,
     PeerSettings,
     PolicySettings,
+    Profile,
     RouteSettings,
     TargetSettings,
 )
@@ -55,6 +56,7 @@ caller = "pai"
 serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
+profile = "isc"
 follow_redirect = false
 allow_transfer = false
 max_calls = 0
@@ -119,6 +121,7 @@ def test_every_key_arrives(file: Path) -> None:
                 serves_700=("70012345678",),
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
+                profile=Profile.ISC,
             ),
             PeerSettings(
                 name="edge",
