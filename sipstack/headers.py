@@ -38,6 +38,7 @@ TIMESTAMP: Final = 23
 ALLOW: Final = 24
 CONTENT_DISPOSITION: Final = 25
 CONTENT_TRANSFER_ENCODING: Final = 26
+EXPIRES: Final = 27
 
 _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (VIA, "Via", "v"),
@@ -66,6 +67,7 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (ALLOW, "Allow", ""),
     (CONTENT_DISPOSITION, "Content-Disposition", ""),
     (CONTENT_TRANSFER_ENCODING, "Content-Transfer-Encoding", ""),
+    (EXPIRES, "Expires", ""),
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).

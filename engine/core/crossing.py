@@ -26,7 +26,7 @@ CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
 
 # Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
 # spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
-_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 _UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -96,6 +96,11 @@ def _retry_after(draft: ResponseDraft) -> str:
     return f"Retry-After: {draft.retry_after_s}" if draft.retry_after_s else ""
 
 
+def _wanted_interval(draft: ResponseDraft) -> str:
+    """What a 422 of the callee asks for (RFC 4028 §6), read by `engine.core.session_timer`: too short for a number."""
+    return f"Min-SE: {draft.min_se_s}" if draft.min_se_s else ""
+
+
 # -- rows of both ------------------------------------------------------------------------------------------------------
 
 
@@ -147,25 +152,29 @@ def _rseq(draft: Draft) -> str:
 
 
 def _min_se(draft: Draft) -> str:
-    return f"Min-SE: {min(_number(draft, h.MIN_SE), _MOST_SECONDS)}"
+    return f"Min-SE: {min(_number(draft, h.MIN_SE), MOST_SECONDS)}"
 
 
 def _asked_retry_after(draft: Draft) -> str:
-    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), _MOST_SECONDS)}"
+    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), MOST_SECONDS)}"
 
 
 def _session_expires(draft: Draft) -> str:
     assert draft.message is not None
     params = (draft.message.first[h.SESSION_EXPIRES] or "").partition(";")[2]
     refresher = (parse_params(f";{params}").get("refresher") or "").lower()
-    row = f"Session-Expires: {min(_number(draft, h.SESSION_EXPIRES), _MOST_SECONDS)}"
+    row = f"Session-Expires: {min(_number(draft, h.SESSION_EXPIRES), MOST_SECONDS)}"
     return f"{row};refresher={refresher}" if refresher in ("uac", "uas") else row
 
 
 def _number(draft: Draft, header: int) -> int:
-    """The number that a field begins with. Raises RemoteSipError when it is none."""
     assert draft.message is not None
-    value = (draft.message.first[header] or "").partition(";")[0]
+    return leading_number(draft.message, header)
+
+
+def leading_number(message: Message, header: int) -> int:
+    """The number that a field begins with. Raises RemoteSipError when it is none."""
+    value = (message.first[header] or "").partition(";")[0]
     if header == h.RETRY_AFTER:
         value = value.partition("(")[0]  # a comment may stand behind the seconds (RFC 3261 §20.33)
     return parse_number(value.strip(" \t"), 2**32, h.CANONICAL[header])
@@ -236,6 +245,8 @@ RESPONSES: Final[tuple[dict[tuple[str, int], Rows[ResponseDraft]], ...]] = (
     {kind: Rows[ResponseDraft](*table) for kind, table in _ANSWERS.items()},
 )
 
-# The end of an attempt, for the caller: the other side's words for it are not asked.
-REFUSED: Final = Rows[ResponseDraft](*_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after))
+# The end of an attempt, for the caller: of the other side's words nothing is told but the interval that it wants.
+REFUSED: Final = Rows[ResponseDraft](
+    *_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after), Row("Min-SE", TRANSLATED, _wanted_interval)
+)
 MESSAGE_DELIVERED: Final = Rows[ResponseDraft](*_RESPONSE)
