@@ -23,6 +23,7 @@ from engine.core.policy import Refusal
 from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
+from sipstack import headers as h
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -106,7 +107,8 @@ class Call(AttemptBase):
 
     def begin(self, now: float) -> None:
         """The caller's patience counts from here on."""
-        setup.heed_expires(self, now)
+        if self.request.first[h.EXPIRES] is not None:
+            setup.heed_expires(self, now)
         super().begin(now)
 
     def refused(self, refusal: Refusal, now: float) -> None:

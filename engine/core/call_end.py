@@ -76,7 +76,7 @@ def refuse(call: Call, given: Given) -> None:
     refusal = _REFUSAL_OF_INPUT.get(given.event) or call.refusal
     assert refusal is not None
     call.refusal = refusal
-    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER, t.EXPIRES_TIMER):
+    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER):
         call.stop(code)
     direction = refusal.decided_by if refusal.decided_by in _SIDES_THAT_DECIDE else "platform"
     _write_times(call, given.now)

@@ -29,10 +29,11 @@ _RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing som
 def heed_expires(call: Call, now: float) -> None:
     """How long the invitation is good for, by the caller's own word (RFC 3261 §13.3.1): as if it said CANCEL then.
 
-    What is no number of seconds, or more of them than any call is given, says nothing.
+    What is no number of seconds, or more of them than any call is given, says nothing. As with a CANCEL, what comes
+    after the answer has no effect.
     """
-    value = call.request.value(h.EXPIRES)
-    if value is not None and value.isdigit() and value.isascii() and len(value) <= _EXPIRES_DIGITS:
+    value = call.request.value(h.EXPIRES) or ""
+    if value.isdigit() and value.isascii() and len(value) <= _EXPIRES_DIGITS:
         call.set(t.EXPIRES_TIMER, int(value), now)
 
 
@@ -109,7 +110,7 @@ def store_answer(call: Call, given: Given) -> None:
     """Records the answer, with all that serving the call on needs, before the caller hears of it (decision 4)."""
     tried, response, now, pair = given.tried, given.message, given.now, call.chosen
     assert tried is not None and response is not None and pair is not None
-    for code in (t.RING_TIMER, t.FIRST_RESPONSE_TIMER, t.EXPIRES_TIMER):
+    for code in (t.RING_TIMER, t.FIRST_RESPONSE_TIMER):
         call.stop(code)
     tried.ended(response.status, now)
     call.answered_at = now

@@ -313,7 +313,7 @@ class Relay(RequestOwner, TimerOwner):
     @property
     def awaits_answer(self) -> bool:
         """True while its sender has no final response, and may still get one."""
-        return not self.server.is_answered and self.server.state != TERMINATED
+        return not self.server.is_answered
 
     @property
     def has_body(self) -> bool:
