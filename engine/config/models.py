@@ -185,7 +185,8 @@ class Policy(Table):
     session_expires_s: Annotated[int, Field(ge=90), AfterValidator(values.only(1800))] = 1800
     """Session interval of RFC 4028. Not yet: any other. The node asks for none; what the ends ask for crosses."""
     min_se_s: Annotated[int, Field(ge=90, le=1800)] = 90
-    """Shortest session interval (RFC 4028): who asks for less is answered 422."""
+    """Shortest session interval (RFC 4028): who asks for less is answered 422, or is given this one when it does not
+    say that it supports `timer`."""
     session_timer: Annotated[Literal["insist", "relay", "off"], AfterValidator(values.only("insist", "relay"))] = (
         "insist"
     )

@@ -20,6 +20,7 @@ from sipstack.uri import parse_params
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
 MAX_FORWARDS: Final = 70
+_USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
 
 # Option tags that mean the same to both ends when they cross (contract §5).
 CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
@@ -159,11 +160,28 @@ def _asked_retry_after(draft: Draft) -> str:
     return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), MOST_SECONDS)}"
 
 
-def _session_expires(draft: Draft) -> str:
+def _asked_min_se(draft: RequestDraft) -> str:
+    return f"Min-SE: {max(min(_number(draft, h.MIN_SE), MOST_SECONDS), draft.context.settings.policy.min_se_s)}"
+
+
+def _asked_session(draft: RequestDraft) -> str:
+    """Never less than the node takes, and the far end is told that (RFC 4028 §8.1), unless all know it (§5)."""
+    least = draft.context.settings.policy.min_se_s
+    row = _session(draft, least)
+    if least == _USUAL_MIN_SE or draft.message is None or draft.message.first[h.MIN_SE] is not None:
+        return row
+    return f"{row}\r\nMin-SE: {least}"
+
+
+def _agreed_session(draft: Draft) -> str:
+    return _session(draft, 0)
+
+
+def _session(draft: Draft, least: int) -> str:
     assert draft.message is not None
     params = (draft.message.first[h.SESSION_EXPIRES] or "").partition(";")[2]
     refresher = (parse_params(f";{params}").get("refresher") or "").lower()
-    row = f"Session-Expires: {min(_number(draft, h.SESSION_EXPIRES), MOST_SECONDS)}"
+    row = f"Session-Expires: {max(min(_number(draft, h.SESSION_EXPIRES), MOST_SECONDS), least)}"
     return f"{row};refresher={refresher}" if refresher in ("uac", "uas") else row
 
 
@@ -198,7 +216,7 @@ _OPTIONS: Final = (
     Row("Supported", TRANSLATED, _supported, h.SUPPORTED),
     Row("Require", TRANSLATED, _require, h.REQUIRE),
 )
-_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _session_expires, h.SESSION_EXPIRES)
+_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _agreed_session, h.SESSION_EXPIRES)
 _LEAST_INTERVAL: Final = Row("Min-SE", TRANSLATED, _min_se, h.MIN_SE)
 _RSEQ: Final = Row("RSeq", TRANSLATED, _rseq, h.RSEQ)
 _RACK: Final = Row("RAck", TRANSLATED, _rack, h.RACK)
@@ -206,7 +224,11 @@ _LATER: Final = Row("Retry-After", TRANSLATED, _asked_retry_after, h.RETRY_AFTER
 _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
 _PASSED: Final = Row("pass_headers", CHECKED, _passed, VARIOUS)
 
-_NEGOTIATION: Final = (*_OPTIONS, _INTERVAL, _LEAST_INTERVAL)
+_NEGOTIATION: Final = (
+    *_OPTIONS,
+    Row("Session-Expires", TRANSLATED, _asked_session, h.SESSION_EXPIRES),
+    Row("Min-SE", TRANSLATED, _asked_min_se, h.MIN_SE),
+)
 _WITHIN: Final = {
     "INVITE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
     "UPDATE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),

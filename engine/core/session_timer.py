@@ -16,6 +16,7 @@ from engine.core.policy import Refusal
 from engine.core.records import INTERVAL_TOO_SMALL, ReleaseCause
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
+from sipstack.fields import option_tags
 from sipstack.message import Message
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ REFRESHING: Final = ("INVITE", "UPDATE")
 
 
 def is_too_small(request: Message, min_se_s: int) -> bool:
-    """True for a request that asks for a shorter interval than the node takes (§8.1, §9).
+    """True for a request that asks for a shorter interval than the node takes, and whose sender knows what a 422 is.
 
-    Raises RemoteSipError when its Session-Expires is malformed.
+    From any other sender the interval crosses longer than it was asked for: a refusal would end the call (§8.1). Raises
+    RemoteSipError when it is malformed.
     """
-    return request.first[h.SESSION_EXPIRES] is not None and leading_number(request, h.SESSION_EXPIRES) < min_se_s
+    if request.first[h.SESSION_EXPIRES] is None or leading_number(request, h.SESSION_EXPIRES) >= min_se_s:
+        return False
+    return "timer" in option_tags(request.values(h.SUPPORTED) + request.values(h.REQUIRE))
 
 
 def min_se_line(seconds: int) -> str:

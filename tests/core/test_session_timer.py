@@ -96,12 +96,38 @@ def test_refresh_that_is_too_short_goes_nowhere(side: str, method: str) -> None:
     node = CoreNode(with_policy(min_se_s=120))
     talk = agreed(node, 120)
     near = CALLER if side == "caller" else CALLEE
-    (talk.from_caller if side == "caller" else talk.from_callee)(method, extra="Session-Expires: 119")
+    (talk.from_caller if side == "caller" else talk.from_callee)(method, extra="Supported: timer\nSession-Expires: 119")
     assert node.book.wire_out("SIP/2.0 422", near).values(h.MIN_SE) == ["120"]
     node.book.silence()
     assert node.counters["in_dialog_422"] == 1
     talk.hang_up()
     assert b"CSeq: %d BYE" % (talk.invite.cseq + 1) in node.sent_to(CALLEE)[-1]
+
+
+@pytest.mark.parametrize(("least", "rows", "crosses"), [
+    (90, "Session-Expires: 30;refresher=uas", ("90;refresher=uas", [])),  # 90 is what no Min-SE means (§5)
+    (300, "Session-Expires: 120", ("300", ["300"])),
+    (300, "Session-Expires: 120\nMin-SE: 100", ("300", ["300"])),
+    (300, "Session-Expires: 1800", ("1800", ["300"])),  # or the callee could settle on less than we take
+    (300, "Session-Expires: 1800\nMin-SE: 600", ("1800", ["600"])),
+])  # fmt: skip
+@pytest.mark.parametrize("where", ["first", "later"])
+def test_who_knows_of_no_422_is_given_a_longer_one(
+    where: str, least: int, rows: str, crosses: tuple[str, list[str]]
+) -> None:
+    """A trunk put it in for a phone without session timers: a refusal would end the call (§8.1)."""
+    node = CoreNode(with_policy(min_se_s=least))
+    if where == "first":
+        bare = invite(extra=rows).replace(b"Supported: 100rel, timer, replaces, histinfo\r\n", b"")
+        sent = start(node, bare)
+    else:
+        talk = talking(node)
+        talk.from_callee("UPDATE", extra=rows)
+        sent = node.book.wire_out("UPDATE ", CALLER)
+        node.book.wire_in(answer(sent, 488, contact=A_CONTACT), CALLER)
+        node.book.wire_out("SIP/2.0 488", CALLEE)
+        talk.hang_up()
+    assert (sent.value(h.SESSION_EXPIRES), sent.values(h.MIN_SE)) == crosses
 
 
 def test_other_methods_have_no_interval() -> None:
