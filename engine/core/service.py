@@ -225,7 +225,10 @@ class CallService:
         status, q850 = known
         if kind == "voice" and status < 300:
             status, q850 = RELEASE[ReleaseCause.NODE_RESTART]  # its 2xx cannot be made again
-        self._answer(transaction, status, now, *([] if status < 300 else [reason_line(q850)]))
+        lines = [] if status < 300 else [reason_line(q850)]
+        if status == TOO_SMALL:  # what the callee wanted is not on record: its next 422 says it again
+            lines.append(min_se_line(self._context.settings.policy.min_se_s))
+        self._answer(transaction, status, now, *lines)
         return True
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
