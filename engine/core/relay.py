@@ -312,7 +312,7 @@ class Relay(RequestOwner, TimerOwner):
 
     @property
     def awaits_answer(self) -> bool:
-        """True while its sender has no final response, and may still get one."""
+        """True while its sender has no final response."""
         return not self.server.is_answered
 
     @property
