@@ -43,6 +43,7 @@ P_EARLY_MEDIA: Final = 28
 ACCEPT_CONTACT: Final = 29
 MAX_BREADTH: Final = 30
 PRIVACY: Final = 31
+EXPIRES: Final = 32
 
 _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (VIA, "Via", "v"),
@@ -76,6 +77,7 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (ACCEPT_CONTACT, "Accept-Contact", "a"),
     (MAX_BREADTH, "Max-Breadth", ""),
     (PRIVACY, "Privacy", ""),
+    (EXPIRES, "Expires", ""),
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).

@@ -187,6 +187,7 @@ class AttemptBase(TimerOwner):
         draft.q850 = q850
         if refusal.cause is ReleaseCause.OVERLOAD:
             draft.retry_after_s = RETRY_AFTER_S
+        draft.min_se_s = refusal.min_se_s
         self.context.count(f"released_{refusal.cause.value.lower()}")
         self.context.respond(self.transaction, status, build(REFUSED, draft), now)
 

@@ -41,6 +41,7 @@ _END_OF_INPUT: Final = {
         (t.CALLEE_BYE, ReleaseCause.NORMAL, "callee"),
         (t.ACK_MISSED, ReleaseCause.NO_ACK, "ack_timer"),
         (t.TIME_OVER, ReleaseCause.MAX_DURATION, "max_call_timer"),
+        (t.SESSION_OVER, ReleaseCause.SESSION_EXPIRED, "session_timer"),
     )
 }
 _END_OF_INPUT[t.LEAKED] = (ReleaseCause.LEAK_STOPPED.value, *LEAK_STOPPED_ANSWERED, "disclosure")
@@ -165,7 +166,7 @@ def close_and_hold(call: Call, given: Given) -> None:
 def send_answer_and_close(call: Call, given: Given) -> None:
     """The answer came first, so the caller gets it; then the BYE that was held does its work."""
     setup.send_answer(call, given)
-    call.stop(t.MAX_CALL_TIMER)
+    _stop_limits(call)
     setup.acknowledge(call, None)
     for side in (CALLER, CALLEE):
         if side not in call.byes_from:
@@ -235,11 +236,17 @@ def _decide(call: Call, given: Given) -> None:
     record = call.record
     if record.release_cause:
         return
-    call.stop(t.MAX_CALL_TIMER)
+    _stop_limits(call)
     record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT[given.event]
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
     _write_times(call, given.now)
+
+
+def _stop_limits(call: Call) -> None:
+    """The call ends: nothing limits it any more."""
+    call.stop(t.MAX_CALL_TIMER)
+    call.stop(t.SESSION_TIMER)
 
 
 def _ask_no_ack(call: Call, given: Given) -> None:

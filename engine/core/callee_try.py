@@ -101,7 +101,7 @@ class CalleeTry(RequestOwner):
             self.call.success_received(self, response, now)
         elif not self.is_over:
             self.ended(response.status, now)
-            self.call.failure_received(self, response.status, now)
+            self.call.failure_received(self, response, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer B, or the transport could not send: both mean the next target (contract §5)."""

@@ -20,6 +20,7 @@ from sipstack.uri import parse_params
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
 MAX_FORWARDS: Final = 70
+_USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
 
 # Option tags that mean the same to both ends when they cross (contract §5).
 CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
@@ -45,7 +46,7 @@ _MOST_ICID_CHARS: Final = 128
 
 # Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
 # spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
-_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 _UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -134,6 +135,11 @@ def _retry_after(draft: ResponseDraft) -> str:
     return f"Retry-After: {draft.retry_after_s}" if draft.retry_after_s else ""
 
 
+def _wanted_interval(draft: ResponseDraft) -> str:
+    """What a 422 of the callee asks for (RFC 4028 §6), read by `engine.core.session_timer`: too short for a number."""
+    return f"Min-SE: {draft.min_se_s}" if draft.min_se_s else ""
+
+
 # -- rows of both ------------------------------------------------------------------------------------------------------
 
 
@@ -191,18 +197,35 @@ def _rseq(draft: Draft) -> str:
 
 
 def _min_se(draft: Draft) -> str:
-    return f"Min-SE: {min(_number(draft, h.MIN_SE), _MOST_SECONDS)}"
+    return f"Min-SE: {min(_number(draft, h.MIN_SE), MOST_SECONDS)}"
 
 
 def _asked_retry_after(draft: Draft) -> str:
-    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), _MOST_SECONDS)}"
+    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), MOST_SECONDS)}"
 
 
-def _session_expires(draft: Draft) -> str:
+def _asked_min_se(draft: RequestDraft) -> str:
+    return f"Min-SE: {max(min(_number(draft, h.MIN_SE), MOST_SECONDS), draft.context.settings.policy.min_se_s)}"
+
+
+def _asked_session(draft: RequestDraft) -> str:
+    """Never less than the node takes, and the far end is told that (RFC 4028 §8.1), unless all know it (§5)."""
+    least = draft.context.settings.policy.min_se_s
+    row = _session(draft, least)
+    if least == _USUAL_MIN_SE or draft.message is None or draft.message.first[h.MIN_SE] is not None:
+        return row
+    return f"{row}\r\nMin-SE: {least}"
+
+
+def _agreed_session(draft: Draft) -> str:
+    return _session(draft, 0)
+
+
+def _session(draft: Draft, least: int) -> str:
     assert draft.message is not None
     params = (draft.message.first[h.SESSION_EXPIRES] or "").partition(";")[2]
     refresher = (parse_params(f";{params}").get("refresher") or "").lower()
-    row = f"Session-Expires: {min(_number(draft, h.SESSION_EXPIRES), _MOST_SECONDS)}"
+    row = f"Session-Expires: {max(min(_number(draft, h.SESSION_EXPIRES), MOST_SECONDS), least)}"
     return f"{row};refresher={refresher}" if refresher in ("uac", "uas") else row
 
 
@@ -243,9 +266,13 @@ def _max_breadth(draft: Draft) -> str:
 
 
 def _number(draft: Draft, header: int) -> int:
-    """The number that a field begins with. Raises RemoteSipError when it is none."""
     assert draft.message is not None
-    value = (draft.message.first[header] or "").partition(";")[0]
+    return leading_number(draft.message, header)
+
+
+def leading_number(message: Message, header: int) -> int:
+    """The number that a field begins with. Raises RemoteSipError when it is none."""
+    value = (message.first[header] or "").partition(";")[0]
     if header == h.RETRY_AFTER:
         value = value.partition("(")[0]  # a comment may stand behind the seconds (RFC 3261 §20.33)
     return parse_number(value.strip(" \t"), 2**32, h.CANONICAL[header])
@@ -269,7 +296,7 @@ _OPTIONS: Final = (
     Row("Supported", TRANSLATED, _supported, h.SUPPORTED),
     Row("Require", TRANSLATED, _require, h.REQUIRE),
 )
-_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _session_expires, h.SESSION_EXPIRES)
+_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _agreed_session, h.SESSION_EXPIRES)
 _LEAST_INTERVAL: Final = Row("Min-SE", TRANSLATED, _min_se, h.MIN_SE)
 _RSEQ: Final = Row("RSeq", TRANSLATED, _rseq, h.RSEQ)
 _RACK: Final = Row("RAck", TRANSLATED, _rack, h.RACK)
@@ -281,7 +308,12 @@ _ACCEPT: Final = Row("Accept-Contact", TRANSLATED, _accept_contact, h.ACCEPT_CON
 _CHARGING: Final = Row("P-Charging-Vector", NEW, _charging_vector, h.P_CHARGING_VECTOR)
 _PASSED: Final = Row("pass_headers", CHECKED, _passed, VARIOUS)
 
-_NEGOTIATION: Final = (*_OPTIONS, _INTERVAL, _LEAST_INTERVAL, _EARLY)
+_NEGOTIATION: Final = (
+    *_OPTIONS,
+    Row("Session-Expires", TRANSLATED, _asked_session, h.SESSION_EXPIRES),
+    Row("Min-SE", TRANSLATED, _asked_min_se, h.MIN_SE),
+    _EARLY,
+)
 _FIRST: Final = (_ASSERTED, _ACCEPT, _CHARGING, _BREADTH)  # of a request that has no dialog yet
 _WITHIN: Final = {
     "INVITE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
@@ -323,6 +355,8 @@ RESPONSES: Final[tuple[dict[tuple[str, int], Rows[ResponseDraft]], ...]] = (
     {kind: Rows[ResponseDraft](*table) for kind, table in _ANSWERS.items()},
 )
 
-# The end of an attempt, for the caller: the other side's words for it are not asked.
-REFUSED: Final = Rows[ResponseDraft](*_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after))
+# The end of an attempt, for the caller: of the other side's words nothing is told but the interval that it wants.
+REFUSED: Final = Rows[ResponseDraft](
+    *_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after), Row("Min-SE", TRANSLATED, _wanted_interval)
+)
 MESSAGE_DELIVERED: Final = Rows[ResponseDraft](*_RESPONSE)

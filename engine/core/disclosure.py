@@ -104,7 +104,7 @@ class RequestDraft(Draft):
 class ResponseDraft(Draft):
     """A response to the request that `head` was made from."""
 
-    __slots__ = ("head", "request", "retry_after_s", "status", "to_tag")
+    __slots__ = ("head", "min_se_s", "request", "retry_after_s", "status", "to_tag")
 
     def __init__(
         self, party: Party, head: ResponseHead, status: int, to_tag: str = "", message: Message | None = None
@@ -120,6 +120,7 @@ class ResponseDraft(Draft):
         self.to_tag: Final = to_tag
         self.request: Message | None = None  # whose Record-Route goes back to its sender
         self.retry_after_s = 0  # 0: nothing is said
+        self.min_se_s = 0  # the same
 
 
 DraftT_contra = TypeVar("DraftT_contra", bound=Draft, contravariant=True)

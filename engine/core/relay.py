@@ -15,6 +15,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import REQUESTS, RESPONSES, privacy_unmet, unsupported_options
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
+from engine.core.session_timer import REFRESHING, TOO_SMALL, is_too_small, min_se_line, refreshed
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.dialog import contact_uri
@@ -66,7 +67,13 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     if request.max_forwards() == 0:
         refuse(call, transaction, 483, now)
         return
+    min_se_s = call.context.settings.policy.min_se_s
+    if request.method in REFRESHING and is_too_small(request, min_se_s):
+        refuse(call, transaction, TOO_SMALL, now, min_se_line(min_se_s))
+        return
     if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
+        return
+    if request.method == "UPDATE" and not _may_update(call, pair, side, transaction, now):
         return
     try:
         started = Relay(call, pair, side, transaction)
@@ -90,6 +97,18 @@ def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTran
         refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
     else:
         refuse(call, transaction, 491, now)
+    return False
+
+
+def _may_update(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
+    """One UPDATE of a side at a time, and no two offers that cross (RFC 3311 §5.2)."""
+    own, other = pair.sides[side].pending_update, pair.sides[1 - side].pending_update
+    if own is not None and own.awaits_answer:
+        refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
+    elif other is not None and other.awaits_answer and other.has_body and transaction.request.body:
+        refuse(call, transaction, 491, now)
+    else:
+        return True
     return False
 
 
@@ -169,6 +188,8 @@ class Relay(RequestOwner, TimerOwner):
             self.pair.pending_invite = self
             context.respond(self.server, 100, self.server.head.build(100), now)
             self._limit = context.wheel.set(now, FAR_END_WAIT_S, self, _FAR_END_SILENT)
+        elif self.server.method == "UPDATE":
+            self.near.pending_update = self
         context.start(self.transaction, now)
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
@@ -236,8 +257,11 @@ class Relay(RequestOwner, TimerOwner):
             self.is_over = True
             self._respond(response, _in_dialog_status(status, self.server.method), now)
         elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
+            is_copy = self.server.is_answered
             self._respond(response, status, now)
             self._refresh_targets(response)
+            if not is_copy:
+                refreshed(self.call, response, now)
 
     def _respond(self, response: Message, status: int, now: float) -> None:
         near, method = self.near, self.server.method
@@ -295,6 +319,11 @@ class Relay(RequestOwner, TimerOwner):
     def awaits_answer(self) -> bool:
         """True while its sender has no final response."""
         return not self.server.is_answered
+
+    @property
+    def has_body(self) -> bool:
+        """True for an UPDATE that makes an offer."""
+        return bool(self.server.request.body)
 
     @property
     def is_pending(self) -> bool:

@@ -20,6 +20,7 @@ from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
+from engine.core.session_timer import TOO_SMALL, is_too_small, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
 from sipstack.dialog import Dialog
@@ -207,6 +208,8 @@ class CallService:
             self._answer(transaction, 483, now)
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
+        elif method == "INVITE" and is_too_small(request, self._context.settings.policy.min_se_s):
+            self._answer(transaction, TOO_SMALL, now, min_se_line(self._context.settings.policy.min_se_s))
         else:
             return self._is_repeat(transaction, request, now)
         return True
@@ -224,7 +227,10 @@ class CallService:
         status, q850 = known
         if kind == "voice" and status < 300:
             status, q850 = RELEASE[ReleaseCause.NODE_RESTART]  # its 2xx cannot be made again
-        self._answer(transaction, status, now, *([] if status < 300 else [reason_line(q850)]))
+        lines = [] if status < 300 else [reason_line(q850)]
+        if status == TOO_SMALL:  # what the callee wanted is not on record: its next 422 says it again
+            lines.append(min_se_line(self._context.settings.policy.min_se_s))
+        self._answer(transaction, status, now, *lines)
         return True
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:

@@ -98,6 +98,7 @@ class PolicySettings:
     message_timeout_s: float = 20.0
     max_call_s: float = 14400.0
     message_text: MessageText = MessageText.MASK
+    min_se_s: int = 90
 
 
 @final
