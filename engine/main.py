@@ -158,7 +158,7 @@ class _Node:
         }
         service.adopt_reports(pending, {recent.callee_call_id for recent in left if recent.is_reported}, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
-        runner = Runner(service, reader, settings.node, self._log.warning)
+        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
         boot_id = secrets.token_hex(8)
         runner.start(RecordWriter(records, cipher, settings.node, boot_id, window_ms, runner.records_done))

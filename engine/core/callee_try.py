@@ -80,6 +80,8 @@ class CalleeTry(RequestOwner):
         request = self.call.request
         draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", self.cseq), request)
         draft.identity = identity
+        draft.from_trusted = self.call.peer.trusted
+        draft.icid = self.call.icid_towards(self.hop.peer)
         draft.body, draft.content_type = crossing_sdp(request, self.origin), CONTENT_TYPE
         return draft
 
@@ -99,7 +101,7 @@ class CalleeTry(RequestOwner):
             self.call.success_received(self, response, now)
         elif not self.is_over:
             self.ended(response.status, now)
-            self.call.failure_received(self, response.status, now)
+            self.call.failure_received(self, response, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer B, or the transport could not send: both mean the next target (contract §5)."""

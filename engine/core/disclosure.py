@@ -17,6 +17,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from engine.core.bodies import description_holds_number
 from engine.core.context import CoreContext
+from engine.core.copies import body_hides, text_hides
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
@@ -59,12 +60,13 @@ class Party:
 class Draft:
     """What the rows of one message for `party` may be made from. `message` is what the other side sent, if any."""
 
-    __slots__ = ("body", "content_type", "message", "party", "q850")
+    __slots__ = ("body", "content_type", "from_trusted", "message", "party", "q850")
 
     party: Party
     message: Message | None
     body: bytes
     content_type: str  # of the body, as it is written
+    from_trusted: bool  # the other side is of the trust domain (RFC 3325)
     q850: int  # cause of a release or refusal; 0: none is told
 
 
@@ -72,7 +74,7 @@ class Draft:
 class RequestDraft(Draft):
     """A request of ours in `dialog`, or the one that is to make it."""
 
-    __slots__ = ("branch", "context", "dialog", "identity", "in_reply_to", "method", "rack", "seq")
+    __slots__ = ("branch", "context", "dialog", "icid", "identity", "in_reply_to", "method", "rack", "seq")
 
     def __init__(
         self,
@@ -87,11 +89,13 @@ class RequestDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.context: Final = context
         self.dialog: Final = dialog
         self.method, self.seq = start
         self.branch: Final = context.tokens.branch()
+        self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the address that is asserted: the 700 number's, or a service centre's
         self.in_reply_to = ""  # Call-ID of the receiver's own request, where this one answers it
         self.rack = ""  # RAck in the numbers of this dialog
@@ -101,7 +105,7 @@ class RequestDraft(Draft):
 class ResponseDraft(Draft):
     """A response to the request that `head` was made from."""
 
-    __slots__ = ("head", "request", "retry_after_s", "status", "to_tag")
+    __slots__ = ("head", "min_se_s", "request", "retry_after_s", "status", "to_tag")
 
     def __init__(
         self, party: Party, head: ResponseHead, status: int, to_tag: str = "", message: Message | None = None
@@ -110,12 +114,14 @@ class ResponseDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.head: Final = head
         self.status: Final = status
         self.to_tag: Final = to_tag
         self.request: Message | None = None  # whose Record-Route goes back to its sender
         self.retry_after_s = 0  # 0: nothing is said
+        self.min_se_s = 0  # the same
 
 
 DraftT_contra = TypeVar("DraftT_contra", bound=Draft, contravariant=True)
@@ -154,16 +160,25 @@ def crossing_rows(rows: Rows[DraftT_contra], draft: DraftT_contra) -> list[str]:
     message = draft.message
     if message is not None and not rows.sources.isdisjoint(message.ids):
         first = message.first
-        found = [row for source, produce in rows.fields if first[source] is not None and (row := produce(draft))]
+        for source, produce in rows.fields:
+            if first[source] is not None:
+                row = produce(draft)
+                if row:
+                    found.append(row)
     for produce in rows.always:
-        if row := produce(draft):
+        row = produce(draft)
+        if row:
             found.append(row)
     return found
 
 
 def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
     """A message for the party of `draft`. Raises LeakStopped, and RemoteSipError when a field is malformed."""
-    lines = [row for produce in rows.own if (row := produce(draft))]
+    lines: list[str] = []
+    for produce in rows.own:
+        row = produce(draft)
+        if row:
+            lines.append(row)
     if draft.message is not None or draft.body:
         crossing = crossing_rows(rows, draft)
         if crossing:
@@ -174,7 +189,11 @@ def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
     hidden = party.hidden
+    if not hidden:
+        return
     head = "\n".join(rows).encode(ENCODING, ERRORS)
+    if (party.peer.pass_headers and text_hides(head, hidden)) or (body and body_hides(body, content_type, hidden)):
+        raise LeakStopped
     if not holds_number(head + b"\n" + body, hidden):
         return  # nearly always; now the parts one by one, each as what it is
     if len(hidden) < LONG_FROM:

@@ -135,10 +135,12 @@ class MessageAttempt(AttemptBase):
         if self._tries >= len(self.hops):
             self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
             return False
+        hop = self.hops[self._tries]
         try:
-            hop = self.hops[self._tries]
             self._tried = MessageTry(self, hop, binding, self.outgoing(hop, binding))
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.leak_found("MESSAGE", hop.peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self._tries += 1
@@ -333,6 +335,7 @@ class MessageTry(RequestOwner):
         party = Party(CALLEE, hop.peer, binding.caller, "")
         draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
+        draft.icid = attempt.icid_towards(hop.peer)
         if context.settings.policy.message_text is MessageText.RELAY:
             build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")

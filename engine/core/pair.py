@@ -41,7 +41,7 @@ class PairSide:
     writes the descriptions that reach this party. `flow` is where its messages came from or were first sent to.
     """
 
-    __slots__ = ("_hop", "_hop_flow", "dialog", "flow", "origin", "party", "seqs")
+    __slots__ = ("_hop", "_hop_flow", "dialog", "flow", "origin", "party", "pending_update", "seqs")
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
         self.dialog = dialog
@@ -49,6 +49,7 @@ class PairSide:
         self.flow = flow
         self.origin = origin
         self.seqs: dict[int, int] = {}
+        self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
 
@@ -97,3 +98,4 @@ class DialogPair:
         """Requests in these dialogs get 481 from now on."""
         for side in self.sides:
             context.dialogs.pop(side.key, None)
+            side.pending_update = None

@@ -33,6 +33,17 @@ class CallerSource(StrEnum):
     FROM = "from"
 
 
+class Profile(StrEnum):
+    """What kind of network a trunk leads to."""
+
+    TRUNK = "trunk"  # another network: no identifier of one side means anything on the other
+    ISC = "isc"  # the S-CSCF of one's own IMS: both sides are charged together, so the icid-value stays
+
+
+# For the call path, like those above.
+ISC: Final = Profile.ISC
+
+
 class MessageText(StrEnum):
     """What happens to the sender's own real number written in a message (contract §4)."""
 
@@ -65,6 +76,7 @@ class PeerSettings:
     uniform_refusals: bool = False
     pass_headers: tuple[str, ...] = ()
     sms_centres: tuple[str, ...] = ()  # canonical national numbers of service centres behind this peer
+    profile: Profile = Profile.TRUNK
 
 
 @final
@@ -87,6 +99,7 @@ class PolicySettings:
     message_timeout_s: float = 20.0
     max_call_s: float = 14400.0
     message_text: MessageText = MessageText.MASK
+    min_se_s: int = 90
 
 
 @final

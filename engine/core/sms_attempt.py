@@ -87,6 +87,7 @@ class SmsAttempt(MessageAttempt):
             try:
                 sms.tpdu = veiled_text(sms.tpdu, binding.caller)
             except LeakStopped:
+                self.leak_found("MESSAGE", self.hops[0].peer)
                 self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "disclosure"), now)
                 return
         self.send_first(now)

@@ -13,7 +13,7 @@ from typing import Final, final
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped
-from engine.core.outputs import CommitRecord
+from engine.core.outputs import CommitRecord, LeakFound
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
 from engine.core.report_relay import Report, ReportEntry, ReportRelay
@@ -160,7 +160,10 @@ class PendingReport(TimerOwner):
         """A report that this one expects; one that may not be passed on is refused, and another one awaited."""
         try:
             relay = ReportRelay(self.context, self.record, self.entry, report)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.context.count("leaks_stopped")
+                self.context.out.append(LeakFound(self.record.record_id, "MESSAGE", self.record.ingress_peer))
             self.context.count("reports_stopped")
             status, q850 = RELEASE[ReleaseCause.LEAK_STOPPED]
             report.answer(self.context, status, now, q850)
