@@ -10,15 +10,16 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from engine.core.crossing import INVITE, MESSAGE, MESSAGE_DELIVERED, REFUSED, REQUESTS, RESPONSES
+from engine.core.crossing import INVITE, MESSAGE, MESSAGE_DELIVERED, REFUSED, REPORT, REQUESTS, RESPONSES
 from engine.core.disclosure import Rows
 from engine.core.settings import CoreSettings
 from sipstack import headers as h
-from sipstack.message import Message
+from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.parser import parse
 from sipstack.testing.playbook import wire
 from tests.core.corenode import CALLEE, CALLER, NUMBERS_OF_OURS, SETTINGS, A, B, CoreNode, X, assert_nothing_crossed
 from tests.core.parties import B_SDP, SDP, Talk, answer, of_invite, start
+from tests.core.sms import delivered, reference_of, report, rp_ack
 
 # Every place of domain.md §6 and conformance 46 that may stand in a header section; {} is the canary of the sender.
 PLACES = (
@@ -60,14 +61,16 @@ def word(side: str, place: int) -> str:
 
 def filled(data: bytes, side: str) -> bytes:
     """A message as it stands, with a canary in each place that it has left free."""
-    head, _, body = data.decode().partition("\r\n\r\n")
+    head, _, body = data.decode(ENCODING, ERRORS).partition("\r\n\r\n")
     head = head.replace("Max-Forwards: 70", "Max-Forwards: 63")
     head = re.sub(r"(Content-Type: [^\r\n]*)", rf"\1;x={word(side, BODY_TYPE)}", head)
     present = {line.partition(":")[0] for line in head.split("\r\n")}
     rows = [place.replace("{}", word(side, number)) for number, place in enumerate(PLACES)]
     if data.startswith((b"ACK ", b"CANCEL ")):
         present.add("Require")  # RFC 3261 §8.2.2.3
-    return "\r\n".join([head, *[row for row in rows if row.partition(":")[0] not in present], "", body]).encode()
+    return "\r\n".join([head, *[row for row in rows if row.partition(":")[0] not in present], "", body]).encode(
+        ENCODING, ERRORS
+    )
 
 
 class CanaryNode(CoreNode):
@@ -90,7 +93,7 @@ def assert_private(node: CoreNode) -> None:
     """Neither side has seen anything of the other."""
     for receiver, other, own_number in ((CALLER, CALLEES, A), (CALLEE, CALLERS, B)):
         for data in node.sent_to(receiver):
-            text = data.decode()
+            text = data.decode(ENCODING, ERRORS)
             seen = {place for number, place in enumerate((*PLACES, "Content-Type")) if word(other, number) in text}
             assert not seen, f"{seen} crossed in {text}"
             kept = [spelling for spelling in AS_IT_CAME if spelling in text]
@@ -100,6 +103,8 @@ def assert_private(node: CoreNode) -> None:
                 assert own_number in message.uri_text, f"not for its receiver: {text}"
                 assert own_number in (message.value(h.TO) or ""), f"not for its receiver: {text}"
                 assert message.cseq >= NUMBERS_OF_OURS, f"a number that the node has not drawn: {text}"
+            theirs = {parse(sent).call_id for sent in node.sent_to(CALLEE if receiver == CALLER else CALLER)}
+            assert theirs.isdisjoint(message.named("In-Reply-To")), f"a Call-ID of the other side: {text}"
             if message.first[h.RACK] is not None:
                 numbers = {str(parse(sent).cseq) for sent in node.sent_to(receiver)}
                 assert (message.value(h.RACK) or "").split()[1] in numbers, f"RAck of the other dialog: {text}"
@@ -158,6 +163,17 @@ def texted(node: CoreNode) -> None:
     node.book.wire_out("SIP/2.0 200", CALLER)
 
 
+def reported(node: CoreNode) -> None:
+    """A short message is delivered, and its report goes back to whoever has sent it."""
+    node.book.wire_in(delivered(who=f"sip:{A}@core.example"), CALLER)
+    sent = node.book.wire_out("MESSAGE ", CALLEE)
+    node.book.wire_in(answer(sent, 200), CALLEE)
+    node.book.wire_out("SIP/2.0 202", CALLER)
+    node.book.wire_in(report(rp_ack(reference_of(sent), True), sent), CALLEE)
+    node.book.wire_out("SIP/2.0 202", CALLEE)
+    node.book.wire_out("MESSAGE ", CALLER)
+
+
 EXTRAS = {"INFO": "Content-Type: application/dtmf-relay\n\nSignal=5\nDuration=160"}
 
 
@@ -206,6 +222,7 @@ def conversations() -> dict[str, tuple[Rows, Callable[[CoreNode], object]]]:
         "first INVITE to the callee": (INVITE, called),
         "MESSAGE to the callee": (MESSAGE, texted),
         "MESSAGE delivered": (MESSAGE_DELIVERED, texted),
+        "report to the caller": (REPORT, reported),
         "refused": (REFUSED, refused),
     }
     for side, name in enumerate(("caller", "callee")):

@@ -30,6 +30,8 @@ from sipstack.transactions import Transactions
 A = "13800138000"
 B = "13900139000"
 X = "700123456780001"
+CENTRE_A = "13800100500"  # the service centre behind the caller's peer
+CENTRE_B = "13800200500"
 NODE = "127.0.0.11:5060"
 CALLER = "127.0.0.12:5060"
 CALLEE = "127.0.0.13:5060"
@@ -49,8 +51,8 @@ def target(address: str) -> TargetSettings:
     return TargetSettings(f"sip:{address}", host, int(port))
 
 
-CALLER_SIDE = PeerSettings("caller-side", ("127.0.0.12",), (target(CALLER),))
-CALLEE_SIDE = PeerSettings("callee-side", ("127.0.0.13", "127.0.0.14"), (target(CALLEE),))
+CALLER_SIDE = PeerSettings("caller-side", ("127.0.0.12",), (target(CALLER),), sms_centres=(CENTRE_A,))
+CALLEE_SIDE = PeerSettings("callee-side", ("127.0.0.13", "127.0.0.14"), (target(CALLEE),), sms_centres=(CENTRE_B,))
 
 SETTINGS = CoreSettings(
     node="veil-test",

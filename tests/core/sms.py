@@ -5,32 +5,14 @@ Nothing here uses the codec of the product: numbers, septets and elements are wr
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from engine.core.settings import CoreSettings
 from sipstack.message import Message, render
 from sipstack.testing.playbook import wire
-from tests.core.corenode import CALLEE, CALLEE2, CALLER, SETTINGS, A, B, X, target
+from tests.core.corenode import CALLEE, CALLER, CENTRE_A, A, B, X
 
-CENTRE_A = "13800100500"  # behind the caller's peer
-CENTRE_B = "13800200500"  # behind the callee's
 TYPE = "application/vnd.3gpp.sms"
 GATEWAY_A = "sip:ipsmgw.a.example"
 SCTS = bytes.fromhex("62112212346523")  # 2026-11-22 21:43:56, eight hours east
 SUBMITTED = "z9hG4bK-as1"
-
-_PEERS = tuple(
-    replace(peer, sms_centres=(CENTRE_A if peer.name == "caller-side" else CENTRE_B,)) for peer in SETTINGS.peers
-)
-SMS = replace(SETTINGS, peers=_PEERS)
-
-
-def with_sms_trunk(name: str, **changes: object) -> CoreSettings:
-    peers = [replace(p, **changes) if p.name == name else p for p in SMS.peers]  # type: ignore[arg-type]
-    return replace(SMS, peers=tuple(peers))
-
-
-SMS_TWO_TARGETS = with_sms_trunk("callee-side", targets=(target(CALLEE), target(CALLEE2)))
 
 
 # -- octets ------------------------------------------------------------------------------------------------------------

@@ -11,15 +11,27 @@ from engine.core.records import Step
 from engine.core.settings import CallerSource, MessageText
 from sipstack import headers as h
 from sipstack.message import Message
-from tests.core.corenode import CALLEE, CALLEE2, CALLER, WALL_AT_START, A, B, CoreNode, X, axb, with_policy
-from tests.core.parties import answer, refused
-from tests.core.sms import (
+from tests.core.corenode import (
+    CALLEE,
+    CALLEE2,
+    CALLER,
     CENTRE_A,
     CENTRE_B,
+    SETTINGS,
+    TWO_TARGETS,
+    WALL_AT_START,
+    A,
+    B,
+    CoreNode,
+    X,
+    axb,
+    with_policy,
+    with_trunk,
+)
+from tests.core.parties import answer, refused
+from tests.core.sms import (
     GATEWAY_A,
     SCTS,
-    SMS,
-    SMS_TWO_TARGETS,
     SUBMITTED,
     TYPE,
     deliver,
@@ -36,7 +48,6 @@ from tests.core.sms import (
     tp_address,
     tpdu_of,
     ucs2,
-    with_sms_trunk,
 )
 
 BACK = (axb(), axb(caller=B, callee=A))
@@ -56,7 +67,7 @@ def accept(node: CoreNode, sent: Message) -> Message:
 
 
 def test_submit_line_by_line() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, submitted())
     assert sent.top_via is not None
     assert [sent.start_line(), *sent.lines] == [
@@ -88,7 +99,7 @@ def test_submit_line_by_line() -> None:
 
 
 def test_references_are_of_each_side() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     ours = set()
     for number in range(4):
         sent = send(node, submitted(branch=f"z9hG4bK-as{number}", call_id=f"{number}-4711@127.0.0.12"))
@@ -98,7 +109,7 @@ def test_references_are_of_each_side() -> None:
 
 
 def test_deliver_line_by_line() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered())
     assert sent.start_line() == f"MESSAGE sip:{B}@127.0.0.13:5060 SIP/2.0"
     assert sent.value(h.FROM) == f"<sip:{X}@veil.example>;tag={sent.from_tag}"
@@ -113,7 +124,7 @@ def test_deliver_line_by_line() -> None:
 
 def test_status_report_goes_to_whoever_sent_the_message() -> None:
     """A's network tells X what became of the message that B has sent through X to A."""
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered(status_report(A)))
     assert sent.start_line() == f"MESSAGE sip:{B}@127.0.0.13:5060 SIP/2.0"
     assert tpdu_of(sent) == status_report(X)
@@ -121,7 +132,7 @@ def test_status_report_goes_to_whoever_sent_the_message() -> None:
 
 
 def test_back_through_x() -> None:
-    node = CoreNode(SMS, BACK)
+    node = CoreNode(SETTINGS, BACK)
     data = submitted(who=B, centre=CENTRE_B, host=CALLEE, branch="z9hG4bK-bs1", call_id="b-call")
     node.book.wire_in(data, CALLEE)
     sent = node.book.wire_out(f"MESSAGE sip:{CENTRE_A}@127.0.0.12:5060 SIP/2.0", CALLER)
@@ -134,7 +145,7 @@ def test_back_through_x() -> None:
     ("kind", "digits"), [(0x91, f"86{X}"), (0x81, X), (0xA1, X), (0x91, f"86{X[:14]}1"), (0x80, f"0086{X}")]
 )
 def test_spellings_of_x_in_tp_da(kind: int, digits: str) -> None:
-    node = CoreNode(SMS, (axb(x="700123456780001"),))
+    node = CoreNode(SETTINGS, (axb(x="700123456780001"),))
     sent = send(node, submitted(submit(digits, kind=kind)))
     assert tpdu_of(sent) == submit(B)
     accept(node, sent)
@@ -142,14 +153,14 @@ def test_spellings_of_x_in_tp_da(kind: int, digits: str) -> None:
 
 @pytest.mark.parametrize(("kind", "digits"), [(0x91, f"86{A}"), (0x81, A), (0xA1, A)])
 def test_spellings_of_the_sender_in_tp_oa(kind: int, digits: str) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered(deliver(digits, kind=kind)))
     assert tpdu_of(sent) == deliver(X)
     accept(node, sent)
 
 
 def test_three_parts_keep_their_concatenation() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     for part in (1, 2, 3):
         header = bytes((5, 0, 3, 0xC7, 3, part))
         text = f"part {part} of three"
@@ -164,7 +175,7 @@ def test_three_parts_keep_their_concatenation() -> None:
 
 @pytest.mark.parametrize("coding", ["gsm7", "ucs2"])
 def test_own_number_in_the_text_is_masked(coding: str) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     code = gsm7 if coding == "gsm7" else ucs2
     dcs = b"\0\0" if coding == "gsm7" else b"\0\x08"
 
@@ -177,14 +188,14 @@ def test_own_number_in_the_text_is_masked(coding: str) -> None:
 
 
 def test_relay_lets_the_sender_tell_his_own_number() -> None:
-    node = CoreNode(with_policy(SMS, message_text=MessageText.RELAY))
+    node = CoreNode(with_policy(message_text=MessageText.RELAY))
     sent = send(node, submitted(submit(text=f"call {A}")))
     assert tpdu_of(sent) == submit(B, text=f"call {A}")
     accept(node, sent)
 
 
 def test_nothing_leaves_and_nothing_is_confirmed_before_its_row() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.durable = set()
     node.book.wire_in(submitted(), CALLER)
     node.book.silence()
@@ -202,7 +213,7 @@ def test_nothing_leaves_and_nothing_is_confirmed_before_its_row() -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_what_is_not_on_record_is_not_confirmed(waits: bool) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.durable = {Step.OPEN, Step.CLOSE}
     node.store_gives_up = True
     sent = send(node, submitted())
@@ -220,7 +231,7 @@ def test_what_is_not_on_record_is_not_confirmed(waits: bool) -> None:
 
 
 def test_copies_are_sent_once_and_confirmed_alike() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, submitted())
     node.book.wire_in(submitted(), CALLER)
     node.book.silence()
@@ -230,7 +241,7 @@ def test_copies_are_sent_once_and_confirmed_alike() -> None:
 
 
 def test_next_target_has_another_reference_and_call_id() -> None:
-    node = CoreNode(SMS_TWO_TARGETS)
+    node = CoreNode(TWO_TARGETS)
     first = send(node, submitted())
     node.book.wire_in(answer(first, 503), CALLEE)
     second = node.book.wire_out("MESSAGE ", CALLEE2)
@@ -241,7 +252,7 @@ def test_next_target_has_another_reference_and_call_id() -> None:
 
 @pytest.mark.parametrize(("status", "told", "q850", "cause"), [(404, 404, 1, "UNALLOCATED"), (486, 486, 17, "BUSY")])
 def test_what_the_other_side_refuses_has_no_report(status: int, told: int, q850: int, cause: str) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.book.wire_in(answer(send(node, submitted()), status), CALLEE)
     refused(node, told, q850)
     node.assert_recorded(release_cause=cause, decided_by="callee")
@@ -280,16 +291,16 @@ UNREADABLE = {
 @pytest.mark.parametrize("what", UNREADABLE)
 @pytest.mark.parametrize("uri", [f"sip:+86{CENTRE_A}@core.example", f"sip:{X}@veil.example"])
 def test_what_cannot_be_read_is_stopped(what: str, uri: str) -> None:
-    refused_alone(CoreNode(SMS), bodied(UNREADABLE[what], uri), 403, 21, "LEAK_STOPPED", "body")
+    refused_alone(CoreNode(), bodied(UNREADABLE[what], uri), 403, 21, "LEAK_STOPPED", "body")
 
 
 def test_encoded_body_is_stopped() -> None:
     data = bodied(rp_data(submit(), True), rows="Content-Transfer-Encoding: base64")
-    refused_alone(CoreNode(SMS), data, 403, 21, "LEAK_STOPPED", "body")
+    refused_alone(CoreNode(), data, 403, 21, "LEAK_STOPPED", "body")
 
 
 def test_number_that_the_mask_does_not_see_is_stopped() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     tpdu = bytes((0x21, 77)) + tp_address(X) + b"\0\x08" + ucs2("%31%33%38%30%30%31%33%38%30%30%30")
     refused_alone(node, submitted(tpdu), 403, 21, "LEAK_STOPPED", "disclosure")
 
@@ -307,23 +318,23 @@ def test_number_that_the_mask_does_not_see_is_stopped() -> None:
 def test_tp_da_is_decided_like_a_dialled_number(
     tpdu: bytes, status: int, q850: int, cause: str, decided_by: str
 ) -> None:
-    refused_alone(CoreNode(SMS), submitted(tpdu), status, q850, cause, decided_by)
+    refused_alone(CoreNode(), submitted(tpdu), status, q850, cause, decided_by)
 
 
 def test_expired_binding() -> None:
     expired: tuple[Binding, ...] = (axb(expires_at=WALL_AT_START),)
-    refused_alone(CoreNode(SMS, expired), submitted(), 404, 1, "BINDING_EXPIRED", "in_force")
+    refused_alone(CoreNode(SETTINGS, expired), submitted(), 404, 1, "BINDING_EXPIRED", "in_force")
 
 
 def test_stranger_in_tp_oa() -> None:
     data = delivered(deliver("13700137000"))
-    refused_alone(CoreNode(SMS), data, 403, 21, "NOT_IN_CALLER_SET", "bound")
+    refused_alone(CoreNode(), data, 403, 21, "NOT_IN_CALLER_SET", "bound")
 
 
 @pytest.mark.parametrize("uri", [f"sip:{CENTRE_B}@core.example", f"sip:{X}@veil.example", "sip:sc.core.example"])
 def test_submit_is_taken_for_a_centre_of_its_peer_alone(uri: str) -> None:
     data = bodied(rp_data(submit(), True), uri)
-    refused_alone(CoreNode(SMS), data, 404, 3, "NO_ROUTE", "called_number")
+    refused_alone(CoreNode(), data, 404, 3, "NO_ROUTE", "called_number")
 
 
 @pytest.mark.parametrize(
@@ -331,47 +342,47 @@ def test_submit_is_taken_for_a_centre_of_its_peer_alone(uri: str) -> None:
 )
 def test_a_subscriber_vouches_for_nobody_else(who: str) -> None:
     """It could write anybody into TP-OA."""
-    refused_alone(CoreNode(SMS), delivered(who=who), 403, 21, "NOT_IN_CALLER_SET", "caller_entitled")
+    refused_alone(CoreNode(), delivered(who=who), 403, 21, "NOT_IN_CALLER_SET", "caller_entitled")
 
 
 @pytest.mark.parametrize("who", [f"sip:+86{CENTRE_A}@core.example", f"tel:+86{CENTRE_A}", f"sip:{A}@core.example"])
 def test_a_centre_vouches_and_so_does_the_sender_for_itself(who: str) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     accept(node, send(node, delivered(who=who)))
 
 
 def test_an_untrusted_peer_delivers_nothing() -> None:
-    node = CoreNode(with_sms_trunk("caller-side", trusted=False, caller=CallerSource.FROM))
+    node = CoreNode(with_trunk("caller-side", trusted=False, caller=CallerSource.FROM))
     refused_alone(node, delivered(), 403, 21, "NOT_IN_CALLER_SET", "caller_entitled")
 
 
 def test_peer_without_a_centre_gets_nothing() -> None:
-    node = CoreNode(with_sms_trunk("callee-side", sms_centres=()))
+    node = CoreNode(with_trunk("callee-side", sms_centres=()))
     refused_alone(node, submitted(), 404, 3, "NO_ROUTE", "sms_centre")
 
 
 def test_peer_to_which_no_report_can_go_sends_nothing() -> None:
-    node = CoreNode(with_sms_trunk("caller-side", targets=()))
+    node = CoreNode(with_trunk("caller-side", targets=()))
     refused_alone(node, submitted(), 404, 3, "NO_ROUTE", "report_route")
 
 
 def test_peers_are_tried_that_have_a_centre() -> None:
-    bare = replace(SMS.peers[1], name="bare", match=(), sms_centres=())
-    route = replace(SMS.routes[1], peers=("bare", "callee-side"))
-    node = CoreNode(replace(SMS, peers=(*SMS.peers, bare), routes=(SMS.routes[0], route)))
+    bare = replace(SETTINGS.peers[1], name="bare", match=(), sms_centres=())
+    route = replace(SETTINGS.routes[1], peers=("bare", "callee-side"))
+    node = CoreNode(replace(SETTINGS, peers=(*SETTINGS.peers, bare), routes=(SETTINGS.routes[0], route)))
     accept(node, send(node, submitted()))
     node.book.at(60)
     assert node.record["egress_peer"] == "callee-side"
 
 
 def test_draining_takes_none() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.service.is_draining = True
     refused_alone(node, submitted(), 503, 42, "OVERLOAD", "drain")
 
 
 def test_addresses_of_the_networks_stay_on_their_side() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered())
     for secret in (rp_address("86" + CENTRE_A)[2:], CENTRE_A.encode(), GATEWAY_A.encode(), tp_address(A)[2:]):
         assert secret not in sent.to_bytes()

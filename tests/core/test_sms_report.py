@@ -10,13 +10,24 @@ from engine.core.settings import CoreSettings, MessageText, NumberFormat
 from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.testing.playbook import Playbook
-from tests.core.corenode import CALLEE, CALLER, WALL_AT_START, A, B, CoreNode, X, target, with_policy
+from tests.core.corenode import (
+    CALLEE,
+    CALLER,
+    CENTRE_A,
+    SETTINGS,
+    WALL_AT_START,
+    A,
+    B,
+    CoreNode,
+    X,
+    target,
+    with_policy,
+    with_trunk,
+)
 from tests.core.parties import answer, refused
 from tests.core.sms import (
-    CENTRE_A,
     GATEWAY_A,
     SCTS,
-    SMS,
     TYPE,
     deliver,
     delivered,
@@ -27,7 +38,6 @@ from tests.core.sms import (
     rp_error,
     status_report,
     submitted,
-    with_sms_trunk,
 )
 
 CALL_ID = "1-4711@127.0.0.12"
@@ -68,7 +78,7 @@ def ended(node: CoreNode) -> None:
 
 
 def test_submit_report_line_by_line() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     node.book.at(2)
     relayed = passed(node, rp_ack(reference_of(sent), False), sent)
@@ -97,7 +107,7 @@ def test_submit_report_line_by_line() -> None:
 
 @pytest.mark.parametrize("tpdu", [b"", status_report(A)])
 def test_deliver_report_goes_back_to_the_gateway(tpdu: bytes) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered(tpdu))
     relayed = passed(node, rp_ack(reference_of(sent), True), sent)
     assert relayed.start_line() == f"MESSAGE {GATEWAY_A} SIP/2.0"
@@ -110,7 +120,7 @@ def test_deliver_report_goes_back_to_the_gateway(tpdu: bytes) -> None:
 
 def test_call_id_with_a_number_goes_back_as_it_was() -> None:
     """The record has it masked."""
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, submitted(call_id=f"{A}-1@a"))
     relayed = passed(node, rp_ack(reference_of(sent), False), sent)
     assert relayed.named("In-Reply-To") == [f"{A}-1@a"]
@@ -118,7 +128,7 @@ def test_call_id_with_a_number_goes_back_as_it_was() -> None:
 
 
 def test_report_without_user_data() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     assert passed(node, rp_ack(reference_of(sent), False, b""), sent).body == bytes((3, 9))
 
@@ -136,7 +146,7 @@ def test_report_without_user_data() -> None:
 )
 @pytest.mark.parametrize("from_mobile", [False, True])
 def test_rp_error_ends_the_record_by_its_cause(cause: int, recorded: str, q850: int, from_mobile: bool) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node, delivered() if from_mobile else submitted())
     relayed = passed(node, rp_error(reference_of(sent), from_mobile, cause), sent)
     assert relayed.body == rp_error(9, from_mobile, cause)
@@ -151,7 +161,7 @@ def test_rp_error_ends_the_record_by_its_cause(cause: int, recorded: str, q850: 
     ],
 )
 def test_report_is_written_as_the_trunk_writes_numbers(number_format: NumberFormat, uri: str, sender: str) -> None:
-    node = CoreNode(with_sms_trunk("caller-side", number_format=number_format))
+    node = CoreNode(with_trunk("caller-side", number_format=number_format))
     sent = send(node)
     relayed = passed(node, rp_ack(reference_of(sent), False), sent)
     assert relayed.uri_text == uri
@@ -159,7 +169,7 @@ def test_report_is_written_as_the_trunk_writes_numbers(number_format: NumberForm
 
 
 def test_nothing_of_a_report_passes_before_the_record() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.durable = {Step.OPEN, Step.ANSWER}
     sent = send(node)
     node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
@@ -171,7 +181,7 @@ def test_nothing_of_a_report_passes_before_the_record() -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_report_that_cannot_be_recorded_is_neither_confirmed_nor_passed_on(waits: bool) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.durable = {Step.OPEN, Step.ANSWER}
     node.store_gives_up = True
     sent = send(node)
@@ -188,7 +198,7 @@ def test_report_that_cannot_be_recorded_is_neither_confirmed_nor_passed_on(waits
 
 
 def test_no_report_in_45_s() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     node.wait(44.9)
     assert node.records == []
@@ -197,7 +207,7 @@ def test_no_report_in_45_s() -> None:
 
 
 def test_report_while_the_lost_one_is_being_recorded() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.durable = {Step.OPEN, Step.ANSWER}
     sent = send(node)
     node.wait(45.1)
@@ -210,7 +220,7 @@ def test_report_while_the_lost_one_is_being_recorded() -> None:
 
 
 def test_wrong_reference() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     turned_away(node, report(rp_ack(reference_of(sent) ^ 1, False), sent))
     assert node.counters["reports_unmatched"] == 1
@@ -220,21 +230,21 @@ def test_wrong_reference() -> None:
 @pytest.mark.parametrize("call_id", ["other", CALL_ID, "", "a, b"])
 def test_foreign_in_reply_to(call_id: str) -> None:
     """The first sender's Call-ID too: the other side has never seen it."""
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     turned_away(node, report(rp_ack(reference_of(sent), False), sent, call_id=call_id or " "))
     ended(node)
 
 
 def test_wrong_direction() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     turned_away(node, report(rp_ack(reference_of(sent), True), sent))
     ended(node)
 
 
 def test_report_from_another_peer() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     data = report(rp_ack(reference_of(sent), False), sent, CALLER, branch="z9hG4bK-ar1").replace(B.encode(), A.encode())
     turned_away(node, data, CALLER)
@@ -242,7 +252,7 @@ def test_report_from_another_peer() -> None:
 
 
 def test_report_for_nothing() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.book.wire_in(submitted(), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     node.book.wire_in(answer(sent, 404), CALLEE)
@@ -252,7 +262,7 @@ def test_report_for_nothing() -> None:
 
 
 def test_unreadable_report_is_stopped_and_another_one_awaited() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     reference = reference_of(sent)
     turned_away(node, report(rp_ack(reference, False, b"\x01\x00\x99"), sent), status=403)
@@ -266,14 +276,14 @@ def test_unreadable_report_is_stopped_and_another_one_awaited() -> None:
 @pytest.mark.parametrize("tpdu", [deliver(B), status_report(B)])
 def test_short_message_in_a_report_is_stopped(tpdu: bytes) -> None:
     """Its address would be the reporter's."""
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     turned_away(node, report(rp_ack(reference_of(sent), False, tpdu), sent), status=403)
     ended(node)
 
 
 def test_two_in_reply_to() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     data = report(rp_ack(reference_of(sent), False), sent)
     turned_away(node, data.replace(b"Content-Type", f"In-Reply-To: {sent.call_id}\r\nContent-Type".encode()))
@@ -286,14 +296,14 @@ def with_text(reference: int, text: str) -> bytes:
 
 
 def test_reporters_own_number_in_its_text_is_masked() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     relayed = passed(node, with_text(reference_of(sent), f"by {B}"), sent)
     assert relayed.body == with_text(9, "by 139****9000")
 
 
 def test_relay_leaves_the_text_of_a_report_alone() -> None:
-    node = CoreNode(with_policy(SMS, message_text=MessageText.RELAY))
+    node = CoreNode(with_policy(message_text=MessageText.RELAY))
     sent = send(node)
     relayed = passed(node, with_text(reference_of(sent), f"by {B}"), sent)
     assert relayed.body == with_text(9, f"by {B}")
@@ -303,7 +313,7 @@ def test_relay_leaves_the_text_of_a_report_alone() -> None:
 
 
 def test_report_before_the_2xx_waits_for_it() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.book.wire_in(submitted(), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
@@ -319,7 +329,7 @@ def test_report_before_the_2xx_waits_for_it() -> None:
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_report_on_what_fails_reports_nothing(status: int) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.book.wire_in(submitted(), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
@@ -332,7 +342,7 @@ def test_report_on_what_fails_reports_nothing(status: int) -> None:
 
 
 def test_copies_of_a_report_are_passed_on_once() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     rp = rp_ack(reference_of(sent), False)
     passed(node, rp, sent)
@@ -343,7 +353,7 @@ def test_copies_of_a_report_are_passed_on_once() -> None:
 
 
 def two_targets() -> CoreSettings:
-    return with_sms_trunk("caller-side", targets=(target("127.0.0.12:5062"), target(CALLER)))
+    return with_trunk("caller-side", targets=(target("127.0.0.12:5062"), target(CALLER)))
 
 
 @pytest.mark.parametrize("fails", ["503", "transport"])
@@ -365,7 +375,7 @@ def test_report_goes_to_the_next_target(fails: str) -> None:
 
 
 def test_report_that_the_sender_does_not_take_is_counted() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     passed(node, rp_ack(reference_of(sent), False), sent, 488)
     assert node.counters["reports_refused"] == 1
@@ -374,7 +384,7 @@ def test_report_that_the_sender_does_not_take_is_counted() -> None:
 
 @pytest.mark.parametrize("how", ["silence", "503"])
 def test_report_that_reaches_nobody_is_counted(how: str) -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
     node.book.wire_out("SIP/2.0 202", CALLEE)
@@ -388,7 +398,7 @@ def test_report_that_reaches_nobody_is_counted(how: str) -> None:
 
 
 def test_what_is_awaited_is_seen_as_in_progress() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     send(node)
     assert [attempt.state_name for attempt in node.service.attempts] == ["Awaiting report"]
 
@@ -396,9 +406,9 @@ def test_what_is_awaited_is_seen_as_in_progress() -> None:
 # -- after a restart ---------------------------------------------------------------------------------------------------
 
 
-def restarted(after_s: float, settings: CoreSettings = SMS, data: bytes = b"") -> tuple[CoreNode, Message]:
+def restarted(after_s: float, settings: CoreSettings = SETTINGS, data: bytes = b"") -> tuple[CoreNode, Message]:
     """A node that has adopted what another one has left, so long after the 202; and what that one had sent."""
-    first = CoreNode(SMS)
+    first = CoreNode()
     sent = send(first, data)
     (pending,) = first.context.reports.values()
     record, entry = pending.record, read_entry(list(pending.entry.stored()))
@@ -439,16 +449,16 @@ def test_repeat_of_the_rp_data_after_a_restart_gets_its_202_again() -> None:
 
 
 def test_report_whose_peer_is_gone_is_stopped() -> None:
-    node, sent = restarted(2, with_sms_trunk("caller-side", targets=()))
+    node, sent = restarted(2, with_trunk("caller-side", targets=()))
     turned_away(node, report(rp_ack(reference_of(sent), False), sent), status=403)
     ended(node)
 
 
 def test_repeat_of_a_report_after_a_restart_is_answered_and_not_passed_on() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     sent = send(node)
     passed(node, rp_ack(reference_of(sent), False), sent)
-    second = CoreNode(SMS)
+    second = CoreNode()
     second.service.adopt_reports([], {sent.call_id}, second.book.now)
     turned_away(second, report(rp_ack(reference_of(sent), False), sent), status=202)
     second.service.forget_last_run()
@@ -456,7 +466,7 @@ def test_repeat_of_a_report_after_a_restart_is_answered_and_not_passed_on() -> N
 
 
 def test_a_stop_does_not_wait_for_reports() -> None:
-    node = CoreNode(SMS)
+    node = CoreNode()
     node.book.wire_in(submitted(), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     assert node.service.unfinished == 1
