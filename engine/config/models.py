@@ -133,7 +133,7 @@ class Peer(Table):
     profile: Literal["trunk", "isc"] = "trunk"
     """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
     fresh one. `isc`: the S-CSCF of the same IMS; the icid-value stays as it came, so that both sides can be charged
-    together. Not yet: anything else of IMS."""
+    together. It changes nothing else."""
     follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
     """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False

@@ -68,9 +68,8 @@ def filled(data: bytes, side: str) -> bytes:
     rows = [place.replace("{}", word(side, number)) for number, place in enumerate(PLACES)]
     if data.startswith((b"ACK ", b"CANCEL ")):
         present.add("Require")  # RFC 3261 §8.2.2.3
-    return "\r\n".join([head, *[row for row in rows if row.partition(":")[0] not in present], "", body]).encode(
-        ENCODING, ERRORS
-    )
+    rows = [row for row in rows if row.partition(":")[0] not in present]
+    return "\r\n".join([head, *rows, "", body]).encode(ENCODING, ERRORS)
 
 
 class CanaryNode(CoreNode):
