@@ -10,7 +10,6 @@ from typing import Final, final
 
 from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
-from engine.core.bodies import media_type
 from engine.core.call import Call
 from engine.core.context import CoreContext
 from engine.core.crossing import ALLOW, privacy_unmet, reason_line, unsupported_options
@@ -25,6 +24,7 @@ from engine.core.report_relay import ReportEntry
 from engine.core.rp_message import CONTENT_TYPE as SMS_TYPE
 from engine.core.session_timer import TOO_SMALL, is_too_small, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
+from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import ACCEPTED_STATUS, AWAITING, REPORT_WAIT_S, PendingReport
 from engine.core.tokens import TokenSource
@@ -272,7 +272,7 @@ class CallService:
             dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
             attempt = Call(self._context, transaction, peer, dialog, now)
             self._context.respond(transaction, 100, transaction.head.build(100), now)
-        elif media_type(request) == SMS_TYPE:
+        elif is_short_message(request):
             attempt = sms_attempt(self._context, transaction, peer, now)
             if attempt is None:
                 return  # a report: no attempt of its own

@@ -15,6 +15,7 @@ from engine.core.disclosure import LeakStopped
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import COUNTRY_CODE, REAL, UNKNOWN, Dialled, read_number
 from engine.core.rp_message import (
+    CONTENT_TYPE,
     RP_ACK_FROM_MOBILE,
     RP_ACK_TO_MOBILE,
     RP_DATA_FROM_MOBILE,
@@ -58,6 +59,14 @@ class ShortMessage:
         self.from_mobile = rp.from_mobile
         self.reference = rp.reference
         self.tpdu = tpdu
+
+
+def is_short_message(request: Message) -> bool:
+    """True for a MESSAGE whose body says that it is an RP message."""
+    value = request.first[h.CONTENT_TYPE]
+    if value is None or "3gpp" not in value.lower():  # nearly always
+        return False
+    return value.partition(";")[0].strip(" \t").lower() == CONTENT_TYPE
 
 
 def read_rp_message(request: Message) -> RpMessage:

@@ -131,6 +131,12 @@ def test_status_report_goes_to_whoever_sent_the_message() -> None:
     accept(node, sent)
 
 
+@pytest.mark.parametrize("kind", ["Application/VND.3GPP.SMS", f" {TYPE} ;a=b"])
+def test_spellings_of_the_type(kind: str) -> None:
+    node = CoreNode()
+    accept(node, send(node, submitted(kind=kind)))
+
+
 def test_back_through_x() -> None:
     node = CoreNode(SETTINGS, BACK)
     data = submitted(who=B, centre=CENTRE_B, host=CALLEE, branch="z9hG4bK-bs1", call_id="b-call")
