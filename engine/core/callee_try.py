@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner, forwards_left
 from engine.core.binding import Binding
-from engine.core.bodies import OriginRewriter, crossing_sdp
+from engine.core.bodies import crossing_sdp
 from engine.core.disclosure import ALLOW, INVITE_REQUEST, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import DialogPair, PairSide
 from engine.core.routing import Hop
+from engine.core.session_bodies import OriginRewriter
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final, final
 
-from engine.core.bodies import description_holds_number
+from engine.core.session_bodies import description_holds_number
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal, forwards_left
 from engine.core.binding import Binding
-from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
+from engine.core.bodies import TEXT_TYPES, is_encoded, media_type
 from engine.core.context import CoreContext
 from engine.core.disclosure import MESSAGE_REQUEST, LeakStopped, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
@@ -19,6 +19,7 @@ from engine.core.policy import Refusal
 from engine.core.records import Attempt, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
+from engine.core.text_bodies import masked_text
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.errors import RemoteSipError

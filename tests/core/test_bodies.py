@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.bodies import OriginRewriter, crossing_keys, crossing_sdp, is_encoded, media_type
+from engine.core.bodies import crossing_keys, crossing_sdp, is_encoded, media_type
+from engine.core.session_bodies import OriginRewriter
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message, render
 from sipstack.parser import parse
