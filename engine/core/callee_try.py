@@ -153,7 +153,7 @@ class CalleeTry(RequestOwner):
         tokens = call.context.tokens
         callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin)
         dialog = call.caller_dialog()
-        origin = OriginRewriter(tokens.session_id(), call.context.advertised_host)
+        origin = self.origin.opposite(tokens.session_id())
         caller = PairSide(dialog, call.party, call.transaction.source, origin)
         caller.seqs[call.request.cseq] = self.cseq
         return DialogPair(caller, callee)

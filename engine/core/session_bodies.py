@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from typing import Final, final
 
-from engine.core.spelling import LONG_FROM, holds_long_number, holds_number
+from engine.core.session_attributes import (
+    FORMATS,
+    HARMLESS,
+    LONG_RUN,
+    MAX_HARMLESS,
+    NO_HOSTS,
+    TABLES,
+    Exchange,
+    crossing_attribute,
+    without_address,
+)
+from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -17,30 +28,14 @@ from sipstack.uri import SipUri, parse_name_addr, parse_uri
 # e= p=), keys in clear (k=: RFC 8866 §5.12 has receivers discard it), repeats and time zones of broadcasts (r= z=), and
 # letters that nobody understands (RFC 4566 §5).
 
-# Attributes about the sender or its program, of no use to the media (RFC 4566 §6, RFC 8827 §5).
-_NEVER_CROSS: Final = frozenset((b"cat", b"charset", b"identity", b"keywds", b"lang", b"sdplang", b"tool"))
+# Nearly every c= line.
+_IPV4: Final = re.compile(rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
-# Addresses of media: as legal as the c= line (architecture, decision 3).
-_CANDIDATES: Final = frozenset((b"candidate", b"remote-candidates"))
+# What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
+_CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
 
-# Random values, in which neither a row of digits nor a dot means anything.
-_RANDOM: Final = frozenset((b"crypto", b"fingerprint", b"ice-pwd", b"ice-ufrag", b"key-mgmt", b"ssrc-group"))
-
-# Attributes that hold long rows of digits by nature: UUIDs, codec configurations in hex.
-_LONG_BY_NATURE: Final = frozenset((b"fmtp", b"max-message-size", b"msid", b"msid-semantic", b"ssrc"))
-
-# What an answer repeats of its offer (RFC 5888 §9.1), and tables of small numbers.
-_FORMATS: Final = frozenset((
-    b"extmap", b"framerate", b"group", b"imageattr", b"maxptime", b"mid", b"ptime", b"rid", b"rtcp", b"rtcp-fb",
-    b"rtpmap", b"sctp-port", b"sctpmap", b"simulcast",
-))  # fmt: skip
-
-# Lines in which neighbours are not parts of one number: "118 114 115 116" are four payload types.
-_TABLES: Final = _FORMATS | _CANDIDATES | {b"fmtp", b"max-message-size", b"ssrc-group"}
-
-_LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
-_BANDWIDTH: Final = re.compile(rb"b=[A-Za-z][A-Za-z0-9-]*:[0-9]+")
-_RTCP_PORT: Final = re.compile(rb"a=rtcp:[0-9]{1,5}(?![0-9])")
+# Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
+_BANDWIDTH: Final = re.compile(rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1))
 _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
 _HOST_CHARS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 
@@ -50,15 +45,21 @@ class OriginRewriter:
     """The descriptions of one party as the other one sees them: our origin, its version rising with each change.
 
     `session_id` is ours, `address` the node's own (RFC 3264 §8: a changed description has a version one higher).
+    `exchange` is what the two directions of a dialog know of each other.
     """
 
-    __slots__ = ("_address", "_last", "_session_id", "_version")
+    __slots__ = ("_address", "_exchange", "_last", "_session_id", "_version")
 
-    def __init__(self, session_id: int, address: str) -> None:
+    def __init__(self, session_id: int, address: str, exchange: Exchange | None = None) -> None:
         self._session_id = session_id
         self._address = address
+        self._exchange = Exchange(set(), set()) if exchange is None else exchange
         self._version = session_id - 1
         self._last: int | None = None  # hash of the last description, so that no call holds its lines
+
+    def opposite(self, session_id: int) -> OriginRewriter:
+        """The descriptions that go the other way."""
+        return OriginRewriter(session_id, self._address, Exchange(self._exchange.heard, self._exchange.told))
 
     def rewrite(self, body: bytes, sender: Message | None = None) -> bytes:
         """The description without what names its sender: `sender` is the message that carried it.
@@ -66,7 +67,7 @@ class OriginRewriter:
         Raises RemoteSipError when it is no description, or has a media line that no phone writes.
         """
         description = parse_sdp(body)
-        lines = _crossing_lines(description, sender)
+        lines = _crossing_lines(description, sender, self._exchange)
         known = hash((description.origin, *lines))
         if known != self._last:
             self._version += 1
@@ -76,36 +77,31 @@ class OriginRewriter:
         return render_sdp([b"v=0", origin, b"s=-", *lines])
 
 
-def _crossing_lines(description: SessionDescription, sender: Message | None) -> list[bytes]:
+def _crossing_lines(description: SessionDescription, sender: Message | None, exchange: Exchange) -> list[bytes]:
     """What crosses behind s=. No line is judged by the other party's number: what stays behind tells nothing of it."""
     kept: list[bytes] = []
     hosts: list[bytes] | None = None
     for line in description.lines:
-        if line in _HARMLESS:
+        if line in HARMLESS:
             kept.append(line)
             continue
         kind = line[:2]
-        if kind not in _CROSSING:
-            continue
         if kind == b"a=":
-            name = line[2:].partition(b":")[0]
-            if name in _NEVER_CROSS or _has_long_number(line, name):
+            crossed = crossing_attribute(line, exchange)
+            if not crossed:
                 continue
-            if _may_name_host(line, name):
+            name = crossed[2:].partition(b":")[0]
+            if name not in NO_HOSTS and _may_name_host(crossed):
                 hosts = _hosts(description, sender) if hosts is None else hosts
-                line = _without_host(line, hosts)  # noqa: PLW2901
-            elif name in _FORMATS and len(_HARMLESS) < _MAX_HARMLESS:
-                _HARMLESS.add(line)
-            if line:
-                kept.append(line)
+                crossed = _without_host(crossed, hosts)
+            elif name in FORMATS and len(HARMLESS) < MAX_HARMLESS:
+                HARMLESS.add(crossed)
+            if crossed:
+                kept.append(crossed)
         elif kind == b"m=":
-            if not line.isascii() or (max(map(len, line.split(b" "))) >= LONG_FROM and _LONG_RUN.search(line)):
-                raise RemoteSipError("media line is malformed", 488)  # an answer repeats its words, even to refuse it
-            kept.append(line)
+            kept.append(_media(line))
         elif kind == b"c=":
-            if line.count(b" ") > 2:
-                line = b" ".join(line.split(b" ")[:3])  # noqa: PLW2901  # nettype, addrtype, address (RFC 4566 §5.7)
-            kept.append(line)
+            kept.append(line if _IPV4.fullmatch(line) else _connection(line))
         elif kind == b"t=":
             kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
         elif kind == b"b=" and _BANDWIDTH.fullmatch(line):
@@ -113,41 +109,36 @@ def _crossing_lines(description: SessionDescription, sender: Message | None) -> 
     return kept
 
 
-_CROSSING: Final = frozenset((b"a=", b"b=", b"c=", b"m=", b"t="))
-
-# Lines seen before that hold nothing of anybody ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
-_MAX_HARMLESS: Final = 1024
-_HARMLESS: Final = {
-    b"t=0 0",
-    b"a=sendrecv",
-    b"a=sendonly",
-    b"a=recvonly",
-    b"a=inactive",
-    b"a=rtcp-mux",
-    b"a=fmtp:101 0-15",
-}
+def _media(line: bytes) -> bytes:
+    """An answer repeats its words, even to refuse them (RFC 3264 §6)."""
+    if (
+        not line.isascii()
+        or (max(map(len, line.split(b" "))) >= LONG_FROM and LONG_RUN.search(line))
+        or _COLON in line
+        or _AT in line
+    ):
+        raise RemoteSipError("media line is malformed", 488)
+    return line
 
 
-def _has_long_number(line: bytes, name: bytes) -> bool:
-    """True for an attribute with a long number in it that need not be there: it may be anybody's, and stays behind."""
-    if name in _RANDOM or name in _CANDIDATES or name in _LONG_BY_NATURE:
-        return False
-    if name in _FORMATS:
-        return _LONG_RUN.search(line) is not None or not line.isascii()
-    return holds_long_number(line)
+_COLON: Final = 0x3A  # as numbers: bytes are first taken for one, which costs more than the search
+_AT: Final = 0x40
 
 
-def _may_name_host(line: bytes, name: bytes) -> bool:
-    if name in _RANDOM or name in _CANDIDATES:
-        return False
+def _connection(line: bytes) -> bytes:
+    match = _CONNECTION.fullmatch(line)
+    if match is None or LONG_RUN.search(line) is not None:
+        raise RemoteSipError("connection line is malformed", 488)
+    return match.group(1)
+
+
+def _may_name_host(line: bytes) -> bool:
     return b"." in line or b"@" in line or b"IN" in line or line.count(b":") > 1
 
 
 def _without_host(line: bytes, hosts: list[bytes]) -> bytes:
-    """The line, when it holds no address of its sender; of a=rtcp the port (RFC 3605 §2.1); else b""."""
-    if line.startswith(b"a=rtcp:"):
-        port = _RTCP_PORT.match(line)
-        return port.group() if port else b""
+    """The line, when it holds no address of its sender; of a=rtcp the port; else b""."""
+    line = without_address(line)
     folded = line.lower()
     return b"" if _ADDRESS.search(line) or any(_names(folded, host) for host in hosts) else line
 
@@ -208,6 +199,6 @@ def _line_holds(line: bytes, number: str) -> bool:
     if name == b"candidate":
         fields = line.split(b" ")
         return number.encode() in b" ".join(fields[:3] + fields[4:])  # the fourth is the priority (RFC 8839 §5.1)
-    if not name or name in _TABLES:
+    if not name or name in TABLES:
         return number.encode() in line
     return holds_number(line, number)
