@@ -21,7 +21,7 @@ _NEVER_CROSS: Final = frozenset((
 ))  # fmt: skip
 
 # Random values, in which a row of digits means nothing. Both ends need them octet by octet.
-_RANDOM: Final = frozenset((b"crypto", b"dtls-id", b"fingerprint", b"ice-pwd", b"ice-ufrag", b"tls-id"))
+_RANDOM: Final = frozenset((b"crypto", b"dtls-id", b"ice-pwd", b"ice-ufrag", b"tls-id"))
 
 # What an answer repeats of its offer (RFC 5888 §9.1), and tables of small numbers.
 FORMATS: Final = frozenset((
@@ -64,6 +64,9 @@ _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
 
 # A short number counts as the user of an address only.
 _URI_SCHEME: Final = re.compile(rb"(?:sips?|tel):", re.IGNORECASE)
+_FINGERPRINT: Final = re.compile(
+    rb"a=fingerprint:(?:sha-?[0-9]{1,3}|md[25]) [0-9A-F]{2}(?::[0-9A-F]{2})+", re.IGNORECASE
+)
 _RANDOM_VALUE: Final = re.compile(rb"[A-Za-z0-9+/=:|^;_ -]+")
 _NO_WORD: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 _RTCP_PORT: Final = re.compile(rb"a=rtcp:[0-9]{1,5}(?![0-9])")
@@ -89,10 +92,10 @@ _MOST_OCTETS: Final = 10 ** (LONG_FROM - 1) - 1
 class Exchange:
     """What the descriptions for one party have brought it in this dialog, and those for the other party.
 
-    `told` are long rows of digits that have crossed to this party, `heard` those that have crossed from it, over all
-    forks of a call. A row that a party gets back is left out, whosever number it is: where a phone repeats what it does
-    not understand, a guess that comes back and one that is stopped would else be told apart. `names` are the words that
-    stand for the sender's own.
+    `told` are keys and long rows of digits that have crossed to this party, `heard` those that have crossed from it,
+    over all forks of a call. What a party gets back of them is left out, whosever number it may be: where a phone
+    repeats what it does not understand, a guess that comes back and one that is stopped would else be told apart.
+    `names` are the words that stand for the sender's own.
     """
 
     __slots__ = ("heard", "names", "told")
@@ -103,7 +106,7 @@ class Exchange:
         self.names: Final[dict[bytes, bytes]] = {}
 
     def crosses(self, row: bytes) -> bool:
-        """True for what holds no long row of digits, or one that is not its receiver's own; from now on it is told."""
+        """True for what is too short to be a number, or not its receiver's own; from now on it is told."""
         if len(row) < LONG_FROM:
             return True
         if row in self.heard or (len(self.told) >= _MAX_KEPT and row not in self.told):
@@ -141,10 +144,11 @@ def _is_odd(line: bytes) -> bool:
 
 
 def _may_hide(line: bytes, name: bytes) -> bool:
-    """True for an attribute that nobody here knows, with room for a number: a long one, a URI, or an encoded word."""
+    """True for an attribute that nobody here knows, with room for a name or a number: long, in a URI, or encoded."""
     rest = line[2 + len(name) :] if name in _LONG_NAMES else line[2:]
     return (
-        _LONG_WORD.search(rest) is not None
+        not line.isascii()
+        or _LONG_WORD.search(rest) is not None
         or b"@" in line
         or _URI_SCHEME.search(line) is not None
         or holds_long_number(line)
@@ -152,10 +156,10 @@ def _may_hide(line: bytes, name: bytes) -> bool:
 
 
 def _random(line: bytes, exchange: Exchange) -> bytes:
-    """Keys: the whole line is random, and is kept or left out as a whole."""
+    """Keys: the whole line is random, and is kept or left out as a whole; none is the same on both sides."""
     if _RANDOM_VALUE.fullmatch(line, 2) is None or _URI_SCHEME.search(line) is not None:
         return b""
-    return line if not holds_long_number(line) or exchange.crosses(line) else b""
+    return line if exchange.crosses(line) else b""
 
 
 def _format_parameters(line: bytes, exchange: Exchange) -> bytes:
@@ -193,6 +197,11 @@ def _candidate(line: bytes, exchange: Exchange) -> bytes:
         related = b" raddr %b rport 9" % (b"::" if b":" in match.group(2) else b"0.0.0.0")
     kept = b"".join(b" " + extension for extension in _EXTENSIONS.findall(rest))
     return b"a=candidate:%b %b%b%b" % (foundation, match.group(2), related, kept)
+
+
+def _fingerprint(line: bytes, exchange: Exchange) -> bytes:
+    """Of a certificate, which a switch may have in common for all its calls, on both sides; no number is in pairs."""
+    return line if _FINGERPRINT.fullmatch(line) else b""
 
 
 def _remote_candidates(line: bytes, exchange: Exchange) -> bytes:
@@ -240,6 +249,7 @@ def _size(line: bytes, exchange: Exchange) -> bytes:
 
 _RULES: Final = {
     b"candidate": _candidate,
+    b"fingerprint": _fingerprint,
     b"fmtp": _format_parameters,
     b"max-message-size": _size,
     b"msid": _stream,

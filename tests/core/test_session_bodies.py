@@ -215,6 +215,7 @@ def test_media_lines_cross_as_they_are(line: str) -> None:
         "a=x-anybody:MTM4MDAxMzgwMDA=",
         "a=x-anybody:3133383030313338303030",
         "a=MTM4MDAxMzgwMDA",
+        "a=x-anybody:张三",
         "a=x-uri:sip:95588",
         "a=x-uri:TEL:+8695588",
         "a=x-uri:95588@x",
@@ -231,6 +232,8 @@ def test_media_lines_cross_as_they_are(line: str) -> None:
         "a=ice-pwd:%31%33800138000",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc zhang@pbx.customer.example",
         "a=fingerprint:sha-256 pbx.customer.example",
+        "a=fingerprint:sha-256 13800138000",
+        "a=fingerprint:1380013 80:00",
         "a=ssrc:13800138000 cname:a",
         "a=ssrc:1 label:13800138000",
         "a=ssrc:1 information:zhang",
@@ -361,6 +364,14 @@ def test_a_long_row_does_not_come_back_to_who_wrote_it(line: str) -> None:
             other = body.replace(b"138", b"188")
             assert rewriter.rewrite(other).count(b"\r\n") == other.count(b"\r\n")
         assert there.rewrite(body).count(b"\r\n") == body.count(b"\r\n")
+
+
+def test_what_both_sides_may_have_in_common_comes_back() -> None:
+    """One switch on both sides of a call has one certificate, and offers one format."""
+    there = OriginRewriter(1, OURS)
+    line = b"a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\na=fmtp:96 x=1\r\n"
+    assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
+    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
 
 
 def test_rows_that_a_call_remembers_are_bounded() -> None:
