@@ -62,13 +62,20 @@ HARMLESS: Final = {
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
 
+# Digits in base64, as ASCII and as UTF-16 (0011dd dd0011 dddd00 11dddd, and with octets of zeros between), and in hex:
+# each row of nine has this in it, whatever stands before. White space and what stands between octets is taken out.
+_ENCODED: Final = re.compile(
+    rb"(?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){2}|[MNO][AQgw]A[w-z0-5]AD[AEIMQUYcgk]A|(?:3[0-9]){9}|(?:3[0-9]00){8}"
+)
+_BETWEEN_OCTETS: Final = b" \t:,-"
+
 # A short number counts as the user of an address only.
 _URI_SCHEME: Final = re.compile(rb"(?:sips?|tel):", re.IGNORECASE)
 _FINGERPRINT: Final = re.compile(
     rb"a=fingerprint:(?:sha-?[0-9]{1,3}|md[25]) [0-9A-F]{2}(?::[0-9A-F]{2})+", re.IGNORECASE
 )
 _RANDOM_VALUE: Final = re.compile(rb"[A-Za-z0-9+/=:|^;_ -]+")
-_NO_WORD: Final = re.compile(rb"[^A-Za-z0-9+/]+")
+_CODED_VALUE: Final = re.compile(rb"[A-Za-z0-9+/=,]+")
 _RTCP_PORT: Final = re.compile(rb"a=rtcp:[0-9]{1,5}(?![0-9])")
 _SOURCE: Final = re.compile(rb"a=ssrc:([0-9]{1,10}) (?:(cname):[^ ]+|msid:([^ ]+)(?: ([^ ]+))?)")
 _SOURCE_GROUP: Final = re.compile(rb"a=ssrc-group:[A-Za-z-]{1,10}(?: [0-9]{1,10})+")
@@ -152,6 +159,7 @@ def _may_hide(line: bytes, name: bytes) -> bool:
         or b"@" in line
         or _URI_SCHEME.search(line) is not None
         or holds_long_number(line)
+        or _holds_long_row(line)
     )
 
 
@@ -166,7 +174,7 @@ def _format_parameters(line: bytes, exchange: Exchange) -> bytes:
     """Byte for byte but for parameters with a long row of digits that is no coded configuration."""
     if _is_odd(line):
         return b""
-    if LONG_RUN.search(line) is None:
+    if not _holds_long_row(line):
         return line
     head, _, parameters = line.partition(b" ")
     kept = [parameter for parameter in parameters.split(b";") if _parameter_crosses(parameter, exchange)]
@@ -174,11 +182,16 @@ def _format_parameters(line: bytes, exchange: Exchange) -> bytes:
 
 
 def _parameter_crosses(parameter: bytes, exchange: Exchange) -> bool:
-    if LONG_RUN.search(parameter) is None:
+    if not _holds_long_row(parameter):
         return True
-    if parameter.partition(b"=")[0].strip(b" ").lower() not in _CODED_PARAMETERS:
-        return False
-    return all(exchange.crosses(word) for word in _NO_WORD.split(parameter) if LONG_RUN.search(word))
+    name, _, value = parameter.partition(b"=")
+    coded = name.strip(b" ").lower() in _CODED_PARAMETERS and _CODED_VALUE.fullmatch(value) is not None
+    return coded and exchange.crosses(value)
+
+
+def _holds_long_row(text: bytes) -> bool:
+    """True when nine digits stand in a row, plainly, in base64 or in hex."""
+    return LONG_RUN.search(text) is not None or _ENCODED.search(text.translate(None, _BETWEEN_OCTETS)) is not None
 
 
 def _candidate(line: bytes, exchange: Exchange) -> bytes:

@@ -182,7 +182,7 @@ def description_holds_number(body: bytes, number: str) -> bool:
 
     In media, format and candidate lines neighbours are numbers of their own: whoever has the number 18114115116 would
     never get a call with the payload types "118 114 115 116". A short number is found as the user of an address only:
-    95588 may be a port, 110 a payload type. Encoded spellings are not searched: decision 12 says why they must not be.
+    95588 may be a port, 110 a payload type. What is searched for here must not come back as an echo: decision 12.
     """
     if len(number) < LONG_FROM:
         digits = number.encode()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from binascii import hexlify
 
 import pytest
 from hypothesis import example, given
@@ -176,6 +178,8 @@ def test_identity_lines_stay_behind(line: str) -> None:
         "a=fmtp:101 0-15",
         "a=fmtp:96 profile-level-id=1;config=400026203fc0",  # RFC 6416: nine digits in a row
         "a=fmtp:110 br=5.9-24.4; bw=nb-swb",
+        "a=fmtp:63 111/111/111/111",
+        "a=fmtp:97 mode-set=0,1,2,3,4,5,6,7; octet-align=1",
         "a=ptime:20",
         "a=sendonly",
         "a=inactive",
@@ -334,6 +338,38 @@ def test_the_same_name_stays_the_same() -> None:
     assert again.endswith(b"a=msid:id3 id2\r\n")
     many = b"".join(b"a=msid:stream%d x\r\n" % n for n in range(400))
     assert rewriter.rewrite(MINIMAL + AUDIO + many).count(b"a=msid") < 256
+
+
+ENCODED = [code(before + number + b"!") for number in (A.encode(), A.encode("utf-16-le"), A.encode("utf-16-be"))
+           for code in (base64.b64encode, hexlify) for before in (b"", b"x", b"xy")]  # fmt: skip
+ENCODED += [hexlify(A.encode(), between) for between in ":- ,"] + [
+    b" ".join(ENCODED[0][n : n + 4] for n in range(0, 16, 4))
+]
+
+
+@pytest.mark.parametrize("encoded", ENCODED)
+@pytest.mark.parametrize("line", ["a=x:{}", "a={}", "a=fmtp:96 {}", "a=fmtp:96 y={}", "a=fmtp:96 {}=1", "a=msid:{} {}"])
+def test_an_encoded_number_does_not_cross(line: str, encoded: bytes) -> None:
+    assert encoded not in OriginRewriter(1, OURS).rewrite(
+        MINIMAL + AUDIO + line.replace("{}", encoded.decode()).encode() + b"\r\n"
+    )
+
+
+@pytest.mark.parametrize("encoded", ENCODED[:18])
+@pytest.mark.parametrize("line", ["a=fmtp:96 config={}", "a=fmtp:96 x=1;sprop-parameter-sets={}", "a=ice-pwd:{}"])
+def test_an_encoded_number_does_not_come_back(line: str, encoded: bytes) -> None:
+    body = MINIMAL + AUDIO + line.replace("{}", encoded.decode()).encode() + b"\r\n"
+    there = OriginRewriter(1, OURS)
+    assert encoded in there.rewrite(body)
+    assert encoded not in there.opposite(2).rewrite(body)
+
+
+def test_a_configuration_that_both_phones_have_comes_back() -> None:
+    """Two phones of one make: nothing in it can be a number."""
+    line = b"a=fmtp:97 profile-level-id=42e01f;sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg==\r\n"
+    there = OriginRewriter(1, OURS)
+    assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
+    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
 
 
 LONG_LINES = [
@@ -527,6 +563,7 @@ def test_origin_of_the_sender_is_nowhere() -> None:
     [
         "a=fmtp:96 config=13800138000",
         "a=fmtp:96 profile-level-id=1;sprop-parameter-sets=ab13800138000,cd",
+        "a=fmtp:96 x=13800138000;config=13800138000",
         "a=ssrc:1380013800 cname:a",
         "a=ice-ufrag:13800138000",
         "a=ice-pwd:138/0013/8000abcdefghijk",
