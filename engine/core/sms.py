@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from engine.core.bodies import is_encoded
 from engine.core.disclosure import LeakStopped
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import COUNTRY_CODE, REAL, UNKNOWN, Dialled, read_number
@@ -35,6 +34,7 @@ from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
 from sipstack.message import Message
+from sipstack.multipart import body_of
 from sipstack.uri import SipUri, TelUri, parse_name_addr, parse_uri
 
 # RP messages that answer an RP-DATA (TS 24.011 §7.3.2 and §7.3.3).
@@ -71,7 +71,7 @@ def is_short_message(request: Message) -> bool:
 
 def read_rp_message(request: Message) -> RpMessage:
     """The RP message in a MESSAGE. Raises RemoteSipError when it cannot be read."""
-    if is_encoded(request):
+    if body_of(request).is_encoded:
         raise RemoteSipError("body is encoded", 415)
     return parse_rp_message(request.body)
 
