@@ -124,8 +124,9 @@ class Peer(Table):
     """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
     that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
     decoded."""
-    follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
-    """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
+    follow_redirect: bool = False
+    """false: a 3xx from this peer ends the attempt as FORWARDING_REFUSED; true: the number in the Contact of its 300,
+    301 or 302 is decided and routed anew, 5 times in an attempt at most. Its host never counts."""
     allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
     """REFER and NOTIFY are let through in a dialog. Not yet: `true`."""
     max_calls: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
@@ -147,6 +148,7 @@ class Peer(Table):
             serves_700=tuple(self.serves_700),
             uniform_refusals=bool(self.uniform_refusals),
             pass_headers=tuple(self.pass_headers),
+            follow_redirect=self.follow_redirect,
         )
 
 

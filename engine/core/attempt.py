@@ -57,7 +57,18 @@ class RequestOwner:
 class AttemptBase(TimerOwner):
     """An INVITE without To tag or a MESSAGE from a known peer: one record, whatever becomes of it."""
 
-    __slots__ = ("context", "facts", "hops", "local_tag", "peer", "record", "refusal", "request", "transaction")
+    __slots__ = (
+        "context",
+        "facts",
+        "hops",
+        "left_callees",
+        "local_tag",
+        "peer",
+        "record",
+        "refusal",
+        "request",
+        "transaction",
+    )
 
     def __init__(
         self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, tag: str, now: float
@@ -69,6 +80,7 @@ class AttemptBase(TimerOwner):
         self.peer = peer
         self.local_tag: Final = tag
         self.hops: list[Hop] = []
+        self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
         wall_s = context.wall(now)
         request = transaction.request
@@ -175,7 +187,7 @@ class AttemptBase(TimerOwner):
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""
-        tried = Attempt(hop.peer.name, hop.target.uri)
+        tried = Attempt(hop.peer.name, hop.target.uri, callee_call_id)
         self.record.attempts.append(tried)
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id

@@ -21,6 +21,7 @@ from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair
 from engine.core.policy import Refusal
 from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
+from engine.core.redirect import follow, open_row_again
 from engine.core.settings import PeerSettings
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
@@ -180,9 +181,13 @@ class Call(AttemptBase):
         else:
             self.step(t.CALLEE_ANSWERED, Given(now, tried, response))
 
-    def failure_received(self, tried: CalleeTry, status: int, now: float) -> None:
+    def failure_received(self, tried: CalleeTry, response: Message, now: float) -> None:
         """300-699: the callee's own answer, or a target that cannot serve (contract §5, second table)."""
         if tried is not self.current:
+            return
+        status = response.status
+        if status < 400:
+            self._redirected(tried, response, now)
             return
         refusal = callee_refusal(status)
         if status == 408 and self.state == t.RINGING:
@@ -192,6 +197,18 @@ class Call(AttemptBase):
         else:
             self.refusal = refusal
             self.step(t.CALLEE_FAILED, Given(now))
+
+    def _redirected(self, tried: CalleeTry, response: Message, now: float) -> None:
+        """A 3xx: the call goes to another number, or ends here."""
+        self.refusal = follow(self, tried.hop.peer, response)
+        if self.refusal is None:
+            found = self.facts.found
+            assert isinstance(found, Binding)
+            self.party.also_hidden = (*self.party.also_hidden, found.callee)
+            if self.try_next(now):
+                self.step(t.REDIRECTED, Given(now, tried))
+                return
+        self.step(t.CALLEE_FAILED, Given(now))
 
     def try_lost(self, tried: CalleeTry, now: float) -> None:
         """A target has failed: the next one, unless this one had already rung."""
@@ -303,4 +320,5 @@ _ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
     end.send_held_bye,
     end.send_final,
     end.send_unrecorded,
+    open_row_again,
 )

@@ -58,7 +58,7 @@ class CalleeTry(RequestOwner):
         self.local_tag = tokens.tag()
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
-        self.party = Party(hop.peer, binding.caller, context.contact(binding.presented))
+        self.party = Party(hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
         self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
@@ -107,7 +107,7 @@ class CalleeTry(RequestOwner):
             self.call.success_received(self, response, now)
         elif not self.is_over:
             self.ended(response.status, now)
-            self.call.failure_received(self, response.status, now)
+            self.call.failure_received(self, response, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer B, or the transport could not send: both mean the next target (contract §5)."""

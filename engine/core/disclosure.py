@@ -71,10 +71,11 @@ class LeakStopped(Exception):
 class Party:
     """One side of a call or message as the gate sees it: its trunk, and what must never reach it."""
 
-    __slots__ = ("contact", "hidden", "peer")
+    __slots__ = ("also_hidden", "contact", "hidden", "peer")
 
-    def __init__(self, peer: PeerSettings, hidden: str, contact: str) -> None:
+    def __init__(self, peer: PeerSettings, hidden: str, contact: str, also_hidden: tuple[str, ...] = ()) -> None:
         self.peer = peer
+        self.also_hidden = also_hidden  # numbers of callees that a redirect led to, or away from
         self.hidden = hidden  # the other party's real number in canonical form, "" while unknown
         self.contact = contact  # our Contact row towards this side
 
@@ -110,6 +111,8 @@ def build_response(
 
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
+    for number in party.also_hidden:
+        _check(Party(party.peer, number, ""), rows, body, content_type)
     hidden = party.hidden
     head = "\n".join(rows).encode(ENCODING, ERRORS)
     if not holds_number(head + b"\n" + body, hidden):

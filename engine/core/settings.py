@@ -64,6 +64,7 @@ class PeerSettings:
     serves_700: tuple[str, ...] = ()  # 11-digit blocks that this peer may use as caller
     uniform_refusals: bool = False
     pass_headers: tuple[str, ...] = ()
+    follow_redirect: bool = False  # of a 3xx from this peer the number is used
 
 
 @final

@@ -55,7 +55,7 @@ caller = "pai"
 serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
-follow_redirect = false
+follow_redirect = true
 allow_transfer = false
 max_calls = 0
 max_rate = 0
@@ -119,6 +119,7 @@ def test_every_key_arrives(file: Path) -> None:
                 serves_700=("70012345678",),
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
+                follow_redirect=True,
             ),
             PeerSettings(
                 name="edge",
