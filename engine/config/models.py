@@ -127,8 +127,9 @@ class Peer(Table):
     follow_redirect: bool = False
     """false: a 3xx from this peer ends the attempt as FORWARDING_REFUSED; true: the number in the Contact of its 300,
     301 or 302 is decided and routed anew, 5 times in an attempt at most. Its host never counts."""
-    allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
-    """REFER and NOTIFY are let through in a dialog. Not yet: `true`."""
+    allow_transfer: bool = False
+    """REFER and NOTIFY are let through in an answered call when the peers of both its sides allow it. Of Refer-To a
+    700 number or a service number crosses, of a report its status code."""
     max_calls: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
     """Calls at the same time; 0 is no limit. Not yet: a limit."""
     max_rate: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
@@ -149,6 +150,7 @@ class Peer(Table):
             uniform_refusals=bool(self.uniform_refusals),
             pass_headers=tuple(self.pass_headers),
             follow_redirect=self.follow_redirect,
+            allow_transfer=self.allow_transfer,
         )
 
 

@@ -8,7 +8,6 @@ from engine.core import call_table as t
 from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import CalleeTry
 from engine.core.disclosure import (
-    ALLOW,
     PROVISIONAL_RESPONSE,
     SUCCESS_RESPONSE,
     LeakStopped,
@@ -19,6 +18,7 @@ from engine.core.given import Given
 from engine.core.pair import DialogPair, PairSide
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
+from engine.core.transfer import allow_row
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -88,7 +88,7 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
 def _response_for_caller(call: Call, pair: DialogPair, response: Message, allowed: tuple[int, ...]) -> bytes:
     """A response in the caller's dialog of this pair. Raises LeakStopped and RemoteSipError."""
     caller = pair.caller
-    own = [call.party.contact, *_record_routes(call.request), ALLOW]
+    own = [call.party.contact, *_record_routes(call.request), allow_row(call.peer, pair.callee.party.peer)]
     crossing = crossing_lines(response, allowed, call.peer)
     body = crossing_sdp(response, caller.origin)
     head, tag = call.transaction.head, caller.dialog.local_tag

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, final
 from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner, forwards_left
 from engine.core.binding import Binding
 from engine.core.bodies import OriginRewriter, crossing_sdp
-from engine.core.disclosure import ALLOW, INVITE_REQUEST, Party, build_request, crossing_lines
+from engine.core.disclosure import INVITE_REQUEST, Party, build_request, crossing_lines
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import DialogPair, PairSide
 from engine.core.routing import Hop
+from engine.core.transfer import allow_row
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
@@ -86,7 +87,7 @@ class CalleeTry(RequestOwner):
         ]
         if hop.peer.trusted:
             own.append(f"P-Asserted-Identity: {identity}")
-        own.append(ALLOW)
+        own.append(allow_row(call.peer, hop.peer))
         crossing = crossing_lines(request, INVITE_REQUEST, hop.peer)
         body = crossing_sdp(request, self.origin)
         return build_request(self.party, f"INVITE {self.request_uri} SIP/2.0", own, crossing, body, CONTENT_TYPE)

@@ -50,6 +50,8 @@ DIALOG_REQUEST: Final[dict[str, tuple[int, ...]]] = {
     "PRACK": PRACK_REQUEST,
     "INFO": INFO_REQUEST,
     "OPTIONS": (),
+    "REFER": (),  # what crosses of these two is made in `engine.core.transfer`
+    "NOTIFY": (),
 }
 
 # Rows that `_written` makes of a number and nothing else.

@@ -1,4 +1,4 @@
-"""A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO.
+"""A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO; REFER and NOTIFY.
 
 Each is answered as the far end answers it. The node has no opinion of its own about offers; it keeps order: one INVITE
 at a time in a pair (RFC 3261 §14), numbers rising, and nothing crossing that the gate does not let.
@@ -13,7 +13,6 @@ from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
 from engine.core.disclosure import (
-    ALLOW,
     DIALOG_REQUEST,
     FAILURE_RESPONSE,
     PROVISIONAL_RESPONSE,
@@ -25,6 +24,20 @@ from engine.core.disclosure import (
     unsupported_options,
 )
 from engine.core.pair import CALLER, DialogPair, PairSide
+from engine.core.transfer import (
+    ALLOW_EVENTS,
+    TRANSFER,
+    allow_row,
+    crossing_report,
+    event_row,
+    is_report,
+    refer_rows,
+    refer_sub_rows,
+    reference_of,
+    remember,
+    settle,
+    state_row,
+)
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.dialog import contact_uri
@@ -39,9 +52,11 @@ from sipstack.timers import SECONDS, Timer, TimerOwner
 if TYPE_CHECKING:
     from engine.core.call import Call
 
-# Methods whose request and 2xx may move a remote target (RFC 3261 §12.2, RFC 3311 §5.1).
-TARGET_REFRESH: Final = ("INVITE", "UPDATE")
+# Methods whose request and 2xx may move a remote target (RFC 3261 §12.2, RFC 3311 §5.1, RFC 5057 §5.4).
+TARGET_REFRESH: Final = ("INVITE", "UPDATE", *TRANSFER)
 RELAYED: Final = ("INVITE", "UPDATE", "PRACK", "INFO")
+
+_WITH_DESCRIPTION: Final = ("INVITE", "UPDATE", "PRACK")  # their 2xx may hold one
 
 # A far end's own challenge or redirect means nothing to the other side; what is not listed crosses as its number.
 _IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 603: 603, 606: 488}
@@ -75,6 +90,12 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
         return
     if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
         return
+    if request.method == "REFER" and call.awaits_answer:
+        refuse(call, transaction, 403, now)  # there is no conversation yet that could be handed over
+        return
+    if request.method == "NOTIFY" and not is_report(request):
+        refuse(call, transaction, 489, now, ALLOW_EVENTS)
+        return
     try:
         started = Relay(call, pair, side, transaction)
     except LeakStopped:
@@ -107,6 +128,7 @@ class Relay(RequestOwner, TimerOwner):
         "_ack",
         "_cancel_wanted",
         "_limit",
+        "_reference",
         "_seq",
         "_target",
         "call",
@@ -131,6 +153,7 @@ class Relay(RequestOwner, TimerOwner):
         self._ack = b""
         self._cancel_wanted = False
         self._limit: Timer | None = None
+        self._reference = 0  # of a NOTIFY: our number of the REFER that it reports on
         request = server.request
         moves = server.method in TARGET_REFRESH and h.CONTACT in request.ids
         self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
@@ -140,6 +163,8 @@ class Relay(RequestOwner, TimerOwner):
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
+        elif server.method == "REFER":
+            remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
         self.transaction = ClientTransaction(server.method, branch, data, self.far.next_flow(), self)
 
     def _build(self, request: Message, branch: str) -> bytes:
@@ -150,10 +175,16 @@ class Relay(RequestOwner, TimerOwner):
             *far.dialog.request_lines(method, self._seq),
         ]
         if method in TARGET_REFRESH:
-            own += [far.party.contact, ALLOW]
+            own += [far.party.contact, allow_row(self.near.party.peer, far.party.peer)]
         crossing = crossing_lines(request, DIALOG_REQUEST[method], far.party.peer)
         if method == "PRACK":
             crossing.append(self._rack(request))
+        elif method == "REFER":
+            crossing += refer_rows(request, self.near.party.peer, far.party.peer, self.call.context.settings.domain)
+        elif method == "NOTIFY":
+            self._reference = reference_of(request, far.references)
+            own.append(event_row(far.references[self._reference]))
+            crossing.append(state_row(request))
         body, content_type = self._crossing_body(request)
         start_line = f"{method} {far.dialog.request_uri()} SIP/2.0"
         return build_request(far.party, start_line, own, crossing, body, content_type)
@@ -161,6 +192,8 @@ class Relay(RequestOwner, TimerOwner):
     def _crossing_body(self, request: Message) -> tuple[bytes, str]:
         if request.method == "INFO":
             return crossing_keys(request)
+        if request.method == "NOTIFY":
+            return crossing_report(request)
         return crossing_sdp(request, self.far.origin), CONTENT_TYPE
 
     def _rack(self, request: Message) -> str:
@@ -188,6 +221,8 @@ class Relay(RequestOwner, TimerOwner):
         """The far end's answer."""
         if response.is_final:
             self._stop_limit()
+            if self.server.method in TRANSFER:
+                self._settle(response)
         if response.status == 100:
             self._provisional_came(now)
             return
@@ -245,20 +280,30 @@ class Relay(RequestOwner, TimerOwner):
             self.is_over = True
             self._respond(response, _in_dialog_status(status, self.server.method), FAILURE_RESPONSE, now)
         elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
-            self._respond(response, status, SUCCESS_RESPONSE, now)
+            allowed = () if self.server.method in TRANSFER else SUCCESS_RESPONSE
+            self._respond(response, status, allowed, now)
             self._refresh_targets(response)
 
     def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
         near = self.near
-        own = [ALLOW] if status < 300 and self.server.method in TARGET_REFRESH else []
-        if own:
-            own.append(near.party.contact)
+        own: list[str] = []
+        if status < 300 and self.server.method in TARGET_REFRESH:
+            own = [allow_row(near.party.peer, self.far.party.peer), near.party.contact]
         crossing = crossing_lines(response, allowed, near.party.peer)
+        if status < 300 and self.server.method == "REFER":
+            crossing += refer_sub_rows(response)
         body, content_type = b"", ""
-        if status < 300 and self.server.method != "INFO":
+        if status < 300 and self.server.method in _WITH_DESCRIPTION:
             body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
         self.call.context.respond(self.server, status, data, now)
+
+    def _settle(self, response: Message) -> None:
+        """A REFER has been answered, or a report on one."""
+        if self.server.method == "REFER":
+            settle(self.near.references, self._seq, self.server.request, response)
+        else:
+            settle(self.far.references, self._reference, self.server.request, response)
 
     def _refresh_targets(self, response: Message) -> None:
         """Both ends have agreed, so both are now where they say (§12.2.1.2, §12.2.2)."""

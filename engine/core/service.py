@@ -21,6 +21,7 @@ from engine.core.records import RELEASE, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
+from engine.core.transfer import TRANSFER, allow_row, may_transfer
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import (
@@ -274,12 +275,14 @@ class CallService:
             end.call.bye_received(transaction, end.side, now)
         elif not end.call.takes_requests:
             refuse(end.call, transaction, 481, now)
-        elif method == "OPTIONS":
-            self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
-        elif method not in RELAYED:
-            self._answer(transaction, 405, now, ALLOW)
-        else:
+        elif method in RELAYED or (method in TRANSFER and may_transfer(end.pair)):
             relay(end.call, end.pair, end.side, transaction, now)
+        else:
+            allow = allow_row(end.pair.caller.party.peer, end.pair.callee.party.peer)
+            if method == "OPTIONS":
+                self._answer(transaction, 200, now, allow, ACCEPT, SUPPORTED)
+            else:
+                self._answer(transaction, 405, now, allow)
 
     def _ack(self, request: Message, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: of the first INVITE, or of a later one that was relayed. Never answered."""

@@ -56,7 +56,7 @@ serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
 follow_redirect = true
-allow_transfer = false
+allow_transfer = true
 max_calls = 0
 max_rate = 0
 options_interval_s = 0
@@ -120,6 +120,7 @@ def test_every_key_arrives(file: Path) -> None:
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
                 follow_redirect=True,
+                allow_transfer=True,
             ),
             PeerSettings(
                 name="edge",

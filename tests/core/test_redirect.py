@@ -23,7 +23,7 @@ from tests.core.corenode import (
     axb,
     target,
 )
-from tests.core.parties import B_SDP, Talk, answer, invite, of_invite, refused, ring, start
+from tests.core.parties import B_SDP, Talk, answer, invite, refused, ring, start
 
 C = "13700137000"
 D = "13700137001"
@@ -133,6 +133,10 @@ def test_after_ringing_the_early_dialog_is_over() -> None:
     node.book.wire_in(answer(second, 180, "c-tag", contact=FROM_C, who=C), CALLEE2)
     ringing = node.book.wire_out("SIP/2.0 180", CALLER)
     assert ringing.to_tag != early.ok.to_tag
+    early.from_caller("UPDATE", sdp=B_SDP.replace(B, A))
+    node.book.wire_out("SIP/2.0 481", CALLER)
+    early.from_callee("UPDATE", sdp=B_SDP)
+    node.book.wire_out("SIP/2.0 481", CALLEE)
     hang_up(node, answered_by_c(node, first, second))
     nothing_of_it_crosses(node)
 
@@ -312,89 +316,3 @@ def test_the_new_callee_never_learns_who_called_nor_who_was_called(number: str) 
     refused(node, 403, 21)
     node.assert_recorded(callee=B, release_cause="LEAK_STOPPED", egress_peer="callee-side")
     assert node.sent_to(CALLEE2) == []
-
-
-# -- what crosses it on the way ----------------------------------------------------------------------------------------
-
-
-def test_cancel_before_the_3xx_wins() -> None:
-    node = CoreNode(FOLLOWING)
-    first = start(node)
-    ring(node, first)
-    node.book.wire_in(of_invite("CANCEL"), CALLER)
-    node.book.wire_out("SIP/2.0 200", CALLER)
-    cancel = node.book.wire_out("CANCEL ", CALLEE)
-    node.book.wire_out("SIP/2.0 487", CALLER)
-    node.book.wire_in(answer(cancel, 200), CALLEE)
-    redirect(node, first)
-    node.book.wire_in(of_invite("ACK", "x"), CALLER)
-    node.book.silence()
-    assert node.sent_to(CALLEE2) == []
-    node.assert_recorded(callee=B, release_cause="CALLER_CANCEL")
-
-
-def test_cancel_while_the_new_callee_is_being_recorded() -> None:
-    """It has heard nothing, so nothing of it stands in the record and nothing has to be taken back."""
-    node = CoreNode(FOLLOWING)
-    first = start(node)
-    node.durable = {Step.CLOSE}
-    redirect(node, first)
-    node.book.wire_in(of_invite("CANCEL"), CALLER)
-    node.book.wire_out("SIP/2.0 200", CALLER)
-    refused(node, 487, 16)
-    node.release_held()
-    node.book.silence()
-    assert node.sent_to(CALLEE2) == []
-    node.assert_recorded(
-        callee=B, release_cause="CALLER_CANCEL", egress_peer="callee-side", callee_call_id=first.call_id,
-        attempts=(("callee-side", "sip:127.0.0.13:5060", 302, 0, None),),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("says_so", [True, False])
-def test_store_that_fails_while_the_new_callee_is_being_recorded(says_so: bool) -> None:
-    node = CoreNode(FOLLOWING)
-    first = start(node)
-    node.durable = {Step.CLOSE}
-    redirect(node, first)
-    if says_so:
-        node.release_held(durable=False)
-    else:
-        node.store_gives_up = True
-        node.wait(5.1)
-    refused(node, 500, 41)
-    assert node.sent_to(CALLEE2) == []
-    node.assert_recorded(callee=B, release_cause="INTERNAL", decided_by="store")
-
-
-def test_cancel_of_the_redirected_call_meets_its_answer() -> None:
-    node = CoreNode(FOLLOWING)
-    redirect(node, start(node))
-    second = node.book.wire_out("INVITE ", CALLEE2)
-    node.book.wire_in(answer(second, 180, "c-tag", contact=FROM_C, who=C), CALLEE2)
-    node.book.wire_out("SIP/2.0 180", CALLER)
-    node.book.wire_in(of_invite("CANCEL"), CALLER)
-    node.book.wire_out("SIP/2.0 200", CALLER)
-    cancel = node.book.wire_out("CANCEL ", CALLEE2)
-    refused(node, 487, 16)
-    node.book.wire_in(answer(second, 200, "c-tag", sdp=B_SDP, contact=FROM_C, who=C), CALLEE2)
-    node.book.wire_out("ACK ", CALLEE2)
-    bye = node.book.wire_out("BYE ", CALLEE2)
-    node.book.wire_in(answer(bye, 200, who=C), CALLEE2)
-    node.book.wire_in(answer(cancel, 200, who=C), CALLEE2)
-    node.book.silence()
-    node.assert_recorded(callee=C, release_cause="CALLER_CANCEL")
-
-
-def test_the_time_to_ring_begins_anew() -> None:
-    node = CoreNode(FOLLOWING)
-    first = start(node)
-    ring(node, first)
-    node.wait(50)
-    redirect(node, first)
-    second = node.book.wire_out("INVITE ", CALLEE2)
-    node.book.wire_in(answer(second, 180, "c-tag", contact=FROM_C, who=C), CALLEE2)
-    node.book.wire_out("SIP/2.0 180", CALLER)
-    node.wait(59)
-    node.book.silence()
-    hang_up(node, answered_by_c(node, first, second))
