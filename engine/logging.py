@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import IO, Any, Final, cast, final
 
-from engine.core.numbers import DialledKind, mask, read_number
-from engine.core.settings import NumberFormat
+from engine.core.numbers import masked_runs
 
 # structlog loads rich for its tracebacks when it finds it. We show plain ones, and rich would stay in the memory of
 # the node: it must not be found.
@@ -26,7 +24,6 @@ finally:
     if _HIDDEN:
         del sys.modules["rich"]
 
-_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{10,16}(?![0-9A-Za-z])")
 _LINES_KEPT: Final = ("exception", "stack")  # tracebacks: their line ends stay
 
 
@@ -65,15 +62,9 @@ def clean(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mut
     for key, value in event.items():
         if value is None or isinstance(value, bool | int | float):
             continue
-        text = _RUN.sub(_masked, value if isinstance(value, str) else repr(value))
+        text = masked_runs(value if isinstance(value, str) else repr(value))
         event[key] = text if key in _LINES_KEPT else _printable(text)
     return event
-
-
-def _masked(found: re.Match[str]) -> str:
-    """The digits, masked when they are a real number; ids, times and 700 numbers stay."""
-    digits = found[0]
-    return mask(digits) if read_number(digits, NumberFormat.PREFIX86).kind is DialledKind.REAL else digits
 
 
 def _printable(text: str) -> str:

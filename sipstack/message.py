@@ -21,8 +21,13 @@ _BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
     """Joins a message; Content-Length is added last, always (RFC 3261 §20.14)."""
-    head = "\r\n".join(lines)
-    return f"{start_line}\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode(ENCODING, ERRORS) + body
+    return render_rows([start_line, *lines], body)
+
+
+def render_rows(rows: list[str], body: bytes = b"") -> bytes:
+    """The same where the start line is the first of the rows."""
+    head = "\r\n".join(rows)
+    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode(ENCODING, ERRORS) + body
 
 
 def first_values(lines: list[str], ids: list[int]) -> list[str | None]:

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from sipstack import headers as h
 from sipstack.events import Flow
-from sipstack.message import Message, render
+from sipstack.message import Message, render_rows
 
 REASON_PHRASES: Final[dict[int, str]] = {
     100: "Trying",
@@ -66,6 +66,7 @@ _BY_CLASS: Final = {
 
 _STATUS_LINES: Final = {status: f"SIP/2.0 {status} {reason_phrase(status)}" for status in range(100, 700)}
 
+
 _BLANK: Final = " \t"
 
 
@@ -92,18 +93,26 @@ class ResponseHead:
         self._timestamp = "" if first[h.TIMESTAMP] is None else request.line(h.TIMESTAMP)
 
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
-        """A response with our reason phrase. `to_tag` is added unless the request's To had one already (§8.2.6.2)."""
-        if to_tag and self._to and not self.has_to_tag:
-            rows = [*self._before_to, f"{self._to};tag={to_tag}", *self._after_to]
-        elif self._to:
-            rows = [*self._before_to, self._to, *self._after_to]
-        else:
-            rows = self._before_to + self._after_to
-        if status == 100 and self._timestamp:
-            rows.append(self._timestamp)  # §8.2.6.1
+        """A response with our reason phrase and `lines` behind the rows of the request."""
+        rows = self.rows(status, to_tag)
         if lines:
             rows += lines
-        return render(_STATUS_LINES[status], rows, body)
+        return render_rows(rows, body)
+
+    def rows(self, status: int, to_tag: str) -> list[str]:
+        """Status-Line, Via, From, To, Call-ID and CSeq, the phrase ours.
+
+        `to_tag` is added unless the request's To had one already (§8.2.6.2).
+        """
+        if to_tag and self._to and not self.has_to_tag:
+            rows = [_STATUS_LINES[status], *self._before_to, f"{self._to};tag={to_tag}", *self._after_to]
+        elif self._to:
+            rows = [_STATUS_LINES[status], *self._before_to, self._to, *self._after_to]
+        else:
+            rows = [_STATUS_LINES[status], *self._before_to, *self._after_to]
+        if status == 100 and self._timestamp:
+            rows.append(self._timestamp)  # §8.2.6.1
+        return rows
 
 
 def response_flow(request: Message, flow: Flow) -> Flow:

@@ -18,7 +18,8 @@ from engine.cli.common import (
     DONE,
     FAILED,
     JSON,
-    actor,
+    REASON,
+    asker,
     configuration,
     existing,
     guarded_csv,
@@ -177,6 +178,7 @@ def export(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Real numbers in clear, which can be imported again; is audited.")
     ] = False,
+    reason: Annotated[str | None, REASON] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Print the bindings in force as CSV, oldest first, real numbers masked.
@@ -184,18 +186,20 @@ def export(
     \b
     Only a revealed export can be imported again.
     Example:
-      veil700 bindings export --reveal > bindings.csv
+      veil700 bindings export --reveal --reason "move to veil-2" > bindings.csv
     """
+
+    who = asker(reveal, reason)
 
     async def work() -> None:
         async with _store(configuration(context), must_exist=True) as store:
-            lines = store.export(reveal, actor())
+            lines = store.export(who)
             if as_json:
                 await say_json_array(_as_objects(lines))
                 return
             async for line in lines:
                 # A revealed export is the import format: it must come back as it was.
-                say(line if reveal else guarded_csv(line))
+                say(guarded_csv(line) if who is None else line)
 
     asyncio.run(work())
 

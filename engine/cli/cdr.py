@@ -12,8 +12,9 @@ from engine.cli.common import (
     DONE,
     FAILED,
     JSON,
+    REASON,
     UsageFault,
-    actor,
+    asker,
     configuration,
     existing,
     guarded_csv,
@@ -44,6 +45,7 @@ def export(
         str | None, typer.Option(metavar="T", help="Attempts that began before T.", show_default=False)
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Real numbers in clear; is audited.")] = False,
+    reason: Annotated[str | None, REASON] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
 ) -> None:
     """Print the records, oldest first, real numbers masked.
@@ -51,18 +53,20 @@ def export(
     \b
     Example:
       veil700 cdr export --format csv --since 2026-11-24T00:00:00+08:00 > records.csv
+      veil700 cdr export --reveal --reason "complaint 4711"
     """
     if as_json and form is ExportFormat.CSV:
         raise UsageFault("--json and --format csv exclude each other")
     since_s, until_s = instant("--since", since), instant("--until", until)
     if since_s is not None and until_s is not None and since_s >= until_s:
         raise UsageFault("--since must lie before --until")
+    who = asker(reveal, reason)
     config = configuration(context)
     existing(config.data_dir / "records.db")
 
     async def work() -> None:
         async with open_records(config.data_dir, open_key(config.data_dir)) as reader:
-            async for line in reader.export(form or ExportFormat.JSONL, since_s, until_s, reveal, actor()):
+            async for line in reader.export(form or ExportFormat.JSONL, since_s, until_s, who):
                 say(guarded_csv(line) if form is ExportFormat.CSV else line)
 
     asyncio.run(work())

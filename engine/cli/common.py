@@ -16,6 +16,7 @@ from typing import Final
 import typer
 
 from engine.config import Config, load
+from engine.store.audit import MAX_REASON, Asker
 from engine.store.binding_import import csv_line
 from engine.store.errors import StoreError
 
@@ -29,6 +30,11 @@ JSON: Final = typer.Option("--json", help="Print JSON.")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"-?[0-9]+")
+
+
+REASON: Final = typer.Option(
+    "--reason", metavar="TEXT", help="Why the numbers are shown; goes into the audit.", show_default=False
+)
 
 
 class UsageFault(Exception):
@@ -47,7 +53,21 @@ def existing(path: Path) -> Path:
     return path
 
 
-def actor() -> str:
+def asker(reveal: bool, reason: str | None) -> Asker | None:
+    """Who asks to see real numbers, and why; None when nobody does. UsageFault."""
+    if reason is not None and not reveal:
+        raise UsageFault("--reason goes with --reveal")
+    if not reveal:
+        return None
+    text = " ".join((reason or "").split())
+    if reason is not None and not text:
+        raise UsageFault("--reason is empty")
+    if len(text) > MAX_REASON:
+        raise UsageFault(f"--reason has {len(text)} characters, {MAX_REASON} are kept")
+    return Asker(_actor(), text)
+
+
+def _actor() -> str:
     """Who runs this command, for the audit: the system's name for the process owner, not a variable."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

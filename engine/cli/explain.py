@@ -14,8 +14,9 @@ from engine.cli.common import (
     DONE,
     FAILED,
     JSON,
+    REASON,
     UsageFault,
-    actor,
+    asker,
     configuration,
     existing,
     instant,
@@ -74,6 +75,7 @@ def explain(
         typer.Option(metavar="ROW", help="One more header row, `Name: value`; may be repeated.", show_default=False),
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="The callee's number in clear; is audited.")] = False,
+    reason: Annotated[str | None, REASON] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Tell what the node would do with a call or message, and what decides it. Nothing is sent, nothing recorded.
@@ -83,6 +85,7 @@ def explain(
     Example:
       veil700 explain --caller 13800138000 --called 700123456780001
     """
+    who = asker(reveal, reason)
     config = configuration(context)
     wall_s = instant("--at", at)
     question = Question(caller, called, method.value, peer, text, tuple(header or ()))
@@ -92,9 +95,9 @@ def explain(
         raise UsageFault(f"--{fault}") from None
     path = existing(config.data_dir / "bindings.db")
     cipher = open_key(config.data_dir)
-    if reveal:
+    if who is not None:
         detail = f"reveal {method.value} from {mask(caller)} to {called if is_privacy_number(called) else mask(called)}"
-        write_audit(path, cipher, audit_row(time.time(), actor(), "explain", detail))
+        write_audit(path, cipher, audit_row(time.time(), who, "explain", detail))
     with closing(Glance(path, cipher)) as glance:
         told = explain_arrival(config, arrival, glance, time.time() if wall_s is None else wall_s, reveal=reveal)
     if as_json:

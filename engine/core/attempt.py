@@ -6,10 +6,12 @@ from typing import Final
 
 from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
-from engine.core.disclosure import reason_line
+from engine.core.crossing import REFUSED
+from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
-from engine.core.numbers import REAL, Dialled
+from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
@@ -32,7 +34,6 @@ _ABOUT_THE_NODE: Final = (ReleaseCause.OVERLOAD, ReleaseCause.INTERNAL)
 # `decided_by` of ends that the parties, their trunks or their patience decided.
 _BY_OTHERS: Final = ("callee", "caller", "targets", "ring_timer", "message_timer")
 
-MAX_FORWARDS: Final = 70
 TIMED_OUT_STATUS: Final = 408  # what 64*T1 of silence or a transport error counts as in the record of a try
 
 
@@ -63,6 +64,7 @@ class AttemptBase(TimerOwner):
         "hops",
         "left_callees",
         "local_tag",
+        "party",
         "peer",
         "record",
         "refusal",
@@ -78,6 +80,7 @@ class AttemptBase(TimerOwner):
         self.transaction = transaction
         self.request: Final[Message] = transaction.request
         self.peer = peer
+        self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.hops: list[Hop] = []
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
@@ -90,9 +93,9 @@ class AttemptBase(TimerOwner):
         record = CallRecord(record_id, context.settings.node, kind)
         record.call_time = wall_s
         record.ingress_peer = peer.name
-        record.caller_call_id = request.call_id
+        record.caller_call_id = masked_identifier(request.call_id)
         record.caller_cseq = request.cseq
-        record.caller_branch = request.top_via.branch if request.top_via is not None else ""
+        record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
         _write_numbers(record, called, self.facts.caller)
         self.record = record
         context.attempts[record_id] = self
@@ -178,12 +181,12 @@ class AttemptBase(TimerOwner):
     def send_refusal(self, refusal: Refusal, now: float) -> None:
         """The final response of an attempt that did not come about."""
         status, q850 = self.seen_by_caller(refusal)
-        lines = [reason_line(q850)]
+        draft = ResponseDraft(self.party, self.transaction.head, status, self.local_tag)
+        draft.q850 = q850
         if refusal.cause is ReleaseCause.OVERLOAD:
-            lines.append(f"Retry-After: {RETRY_AFTER_S}")
-        data = self.transaction.head.build(status, self.local_tag, lines)
+            draft.retry_after_s = RETRY_AFTER_S
         self.context.count(f"released_{refusal.cause.value.lower()}")
-        self.context.respond(self.transaction, status, data, now)
+        self.context.respond(self.transaction, status, build(REFUSED, draft), now)
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""
@@ -192,12 +195,6 @@ class AttemptBase(TimerOwner):
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id
         return tried
-
-
-def forwards_left(request: Message) -> int:
-    """Max-Forwards for the other side: one less, 70 when the request has none (RFC 7332 §4)."""
-    left = request.max_forwards()
-    return MAX_FORWARDS if left is None else left - 1
 
 
 def _is_policy(refusal: Refusal) -> bool:

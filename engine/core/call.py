@@ -61,7 +61,6 @@ class Call(AttemptBase):
         "byes_waiting",
         "chosen",
         "current",
-        "party",
         "rang_at",
         "repeat_s",
         "state",
@@ -77,7 +76,6 @@ class Call(AttemptBase):
         self._dialog: Dialog | None = dialog
         transaction.owner = self
         self.state = t.LOOKING_UP
-        self.party = Party(peer, "", "")
         self.tries: list[CalleeTry] = []
         self.current: CalleeTry | None = None
         self.chosen: DialogPair | None = None  # the dialogs that the callee's 2xx confirmed
@@ -109,7 +107,7 @@ class Call(AttemptBase):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """Builds the first INVITE, so that a leak shows before anything is recorded as sent."""
-        self.party = Party(self.peer, binding.callee, self.context.contact(binding.tel_x))
+        self.party = Party(CALLER, self.peer, binding.callee, self.context.contact(binding.tel_x))
         if self.try_next(now):
             self.step(t.PERMITTED, Given(now))
         else:

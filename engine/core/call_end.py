@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core import call_setup as setup
 from engine.core import call_table as t
-from engine.core.attempt import MAX_FORWARDS, RequestOwner
-from engine.core.disclosure import reason_line
+from engine.core.attempt import RequestOwner
+from engine.core.crossing import REQUESTS
+from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
 from engine.core.policy import Refusal
@@ -15,7 +16,7 @@ from engine.core.records import RELEASE, ReleaseCause
 from engine.core.redirect import take_back
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
-from sipstack.message import Message, render
+from sipstack.message import Message
 from sipstack.timers import MILLISECONDS
 
 if TYPE_CHECKING:
@@ -266,16 +267,10 @@ def _end_side(call: Call, side: int, now: float, owner: ByeSent | None) -> None:
 
 
 def _send_bye(call: Call, side: PairSide, now: float, owner: ByeSent | None) -> None:
-    context, dialog = call.context, side.dialog
-    branch = context.tokens.branch()
-    lines = [
-        context.via(branch),
-        f"Max-Forwards: {MAX_FORWARDS}",
-        *dialog.request_lines("BYE", dialog.next_seq()),
-        reason_line(call.record.q850 or RELEASE[ReleaseCause.INTERNAL][1]),
-    ]
-    data = render(f"BYE {dialog.request_uri()} SIP/2.0", lines)
-    context.start(ClientTransaction("BYE", branch, data, side.next_flow(), owner), now)
+    draft = RequestDraft(call.context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
+    draft.q850 = call.record.q850 or RELEASE[ReleaseCause.INTERNAL][1]
+    data = build(REQUESTS[side.party.side]["BYE"], draft)
+    call.context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), owner), now)
 
 
 def _retire(call: Call, given: Given) -> None:

@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Final
 from engine.core import call_table as t
 from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import CalleeTry
-from engine.core.disclosure import (
-    PROVISIONAL_RESPONSE,
-    SUCCESS_RESPONSE,
-    LeakStopped,
-    build_response,
-    crossing_lines,
-)
+from engine.core.crossing import RESPONSES
+from engine.core.disclosure import LeakStopped, ResponseDraft, build
 from engine.core.given import Given
-from engine.core.pair import DialogPair, PairSide
+from engine.core.pair import CALLER, DialogPair, PairSide
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
-from engine.core.transfer import allow_row
-from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
@@ -67,7 +60,7 @@ def relay_provisional(call: Call, given: Given) -> None:
         call.context.count("forks_refused")
         return
     try:
-        data = _response_for_caller(call, tried.pair_for(response), response, PROVISIONAL_RESPONSE)
+        data = _response_for_caller(call, tried.pair_for(response), response)
     except (LeakStopped, RemoteSipError):
         call.context.count("leak_stopped_provisional")
         return
@@ -78,28 +71,20 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
     """Builds the caller's 2xx; False when it may not leave."""
     try:
         pair = tried.pair_for(response)
-        call.answer = _response_for_caller(call, pair, response, SUCCESS_RESPONSE)
+        call.answer = _response_for_caller(call, pair, response)
     except (LeakStopped, RemoteSipError):
         return False
     call.chosen = pair
     return True
 
 
-def _response_for_caller(call: Call, pair: DialogPair, response: Message, allowed: tuple[int, ...]) -> bytes:
+def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> bytes:
     """A response in the caller's dialog of this pair. Raises LeakStopped and RemoteSipError."""
-    caller = pair.caller
-    own = [call.party.contact, *_record_routes(call.request), allow_row(call.peer, pair.callee.party.peer)]
-    crossing = crossing_lines(response, allowed, call.peer)
-    body = crossing_sdp(response, caller.origin)
-    head, tag = call.transaction.head, caller.dialog.local_tag
-    return build_response(call.party, head, response.status, tag, own, crossing, body, CONTENT_TYPE)
-
-
-def _record_routes(request: Message) -> list[str]:
-    """The caller's own Record-Route rows, back to it (RFC 3261 §12.1.1)."""
-    if request.first[h.RECORD_ROUTE] is None:
-        return []
-    return [f"Record-Route: {value}" for value in request.values(h.RECORD_ROUTE)]
+    caller, status = pair.caller, response.status
+    draft = ResponseDraft(call.party, call.transaction.head, status, caller.dialog.local_tag, response)
+    draft.request = call.request
+    draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
+    return build(RESPONSES[CALLER]["INVITE", status // 100], draft)
 
 
 def store_answer(call: Call, given: Given) -> None:
@@ -171,8 +156,7 @@ def acknowledge(call: Call, request: Message | None) -> None:
     pair, tried = call.chosen, call.current
     assert pair is not None and tried is not None
     if not call.ack:
-        via = call.context.via(call.context.tokens.branch())
-        call.ack = crossing_ack(call.context, pair.callee, via, tried.cseq, request)
+        call.ack = crossing_ack(call.context, pair.callee, tried.cseq, request)
     call.context.send(call.ack, pair.callee.next_flow())
 
 

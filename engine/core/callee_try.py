@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner, forwards_left
+from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner
 from engine.core.binding import Binding
 from engine.core.bodies import OriginRewriter, crossing_sdp
-from engine.core.disclosure import INVITE_REQUEST, Party, build_request, crossing_lines
+from engine.core.context import CoreContext
+from engine.core.crossing import INVITE, REQUESTS
+from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
-from engine.core.pair import DialogPair, PairSide
+from engine.core.pair import CALLEE, DialogPair, PairSide
 from engine.core.routing import Hop
-from engine.core.transfer import allow_row
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
-from sipstack.message import Message, render
+from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class CalleeTry(RequestOwner):
         self.local_tag = tokens.tag()
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
-        self.party = Party(hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
+        self.party = Party(CALLEE, hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
+        self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
         self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
@@ -68,29 +70,19 @@ class CalleeTry(RequestOwner):
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
         call_id = tokens.call_id()
-        branch = tokens.branch()
-        data = self._build(binding, identity, branch, call_id)
-        self.transaction = ClientTransaction("INVITE", branch, data, hop.flow, self)
+        draft = self._draft(binding, identity, call_id)
+        self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), hop.flow, self)
         self.record = call.new_try(hop, call_id)
 
-    def _build(self, binding: Binding, identity: str, branch: str, call_id: str) -> bytes:
-        call, hop = self.call, self.hop
-        request = call.request
-        own = [
-            call.context.via(branch),
-            f"Max-Forwards: {forwards_left(request)}",
-            f"From: {self.local}",
-            f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
-            f"Call-ID: {call_id}",
-            f"CSeq: {self.cseq} INVITE",
-            self.party.contact,
-        ]
-        if hop.peer.trusted:
-            own.append(f"P-Asserted-Identity: {identity}")
-        own.append(allow_row(call.peer, hop.peer))
-        crossing = crossing_lines(request, INVITE_REQUEST, hop.peer)
-        body = crossing_sdp(request, self.origin)
-        return build_request(self.party, f"INVITE {self.request_uri} SIP/2.0", own, crossing, body, CONTENT_TYPE)
+    def _draft(self, binding: Binding, identity: str, call_id: str) -> RequestDraft:
+        remote = to_value_for(binding.callee, self.hop.peer, self.hop.target)
+        dialog = Dialog(DialogId(call_id, self.local_tag, ""), self.local, remote, self.cseq, -1)
+        dialog.remote_target = self.request_uri
+        request = self.call.request
+        draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", self.cseq), request)
+        draft.identity = identity
+        draft.body, draft.content_type = crossing_sdp(request, self.origin), CONTENT_TYPE
+        return draft
 
     def start(self, now: float) -> None:
         """Sends the INVITE."""
@@ -179,14 +171,12 @@ class CalleeTry(RequestOwner):
                 context.send(*known)
             return
         side = self._unwanted_side(response)
-        dialog = side.dialog
-        acknowledgement = (ack(side, context.via(context.tokens.branch()), self.cseq), side.next_flow())
+        acknowledgement = (ack(context, side, self.cseq), side.next_flow())
         self.released[response.to_tag] = acknowledgement
         context.send(*acknowledgement)
-        branch = context.tokens.branch()
-        lines = [context.via(branch), "Max-Forwards: 70", *dialog.request_lines("BYE", dialog.next_seq())]
-        data = render(f"BYE {dialog.request_uri()} SIP/2.0", lines)
-        context.start(ClientTransaction("BYE", branch, data, side.next_flow(), None), now)
+        draft = RequestDraft(context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
+        data = build(REQUESTS[CALLEE]["BYE"], draft)
+        context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), None), now)
 
     def _unwanted_side(self, response: Message) -> PairSide:
         """The dialog of a 2xx that is to be ended: the early one where there is one, whose numbers have gone on.
@@ -211,9 +201,8 @@ class CalleeTry(RequestOwner):
             self.call.context.transactions.drop(self.transaction)
 
 
-def ack(side: PairSide, via: str, cseq: int, crossing: tuple[list[str], bytes] = ([], b"")) -> bytes:
+def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> bytes:
     """The ACK of a 2xx on this side (§13.2.2.4). Raises LeakStopped for a body that shows a number."""
-    dialog = side.dialog
-    lines = [via, "Max-Forwards: 70", *dialog.request_lines("ACK", cseq)]
-    rows, body = crossing
-    return build_request(side.party, f"ACK {dialog.request_uri()} SIP/2.0", lines, rows, body, CONTENT_TYPE)
+    draft = RequestDraft(context, side.party, side.dialog, ("ACK", cseq))
+    draft.body, draft.content_type = body, CONTENT_TYPE
+    return build(REQUESTS[side.party.side]["ACK"], draft)

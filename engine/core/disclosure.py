@@ -1,9 +1,9 @@
-"""The gate: what may cross to the other party, how it is made, and the check of what leaves.
+"""The gate: how a message for a party is made, and the check of what leaves.
 
-Every message for a party is built here from an allow-list; nothing crosses because it was there. A header field that
-is not named in the tuples below stays behind. What is named is read and written anew, never copied as text. Then the
-other party's real number is searched in all that comes from the other side or from us (contract §5), in the spellings
-that `engine.core.spelling` knows.
+Every message that carries something from one party to the other is built here, from the rows of its kind in the tables
+of `engine.core.crossing`; nothing crosses because it was there. A header field that no table names stays behind. Then
+the other party's real number is searched in all that comes from the other side (contract §5), in the spellings that
+`engine.core.spelling` knows.
 
 What a party sent itself and gets back (Via, From, To, Call-ID, CSeq, Record-Route of its own requests; its own
 Contact as our Request-URI) is not searched: it knows those bytes. If it were, a party could try numbers in its own tag
@@ -12,57 +12,31 @@ and learn from our silence which one is the other's.
 
 from __future__ import annotations
 
-import re
-from typing import Final, final
+from collections.abc import Callable
+from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from engine.core.bodies import description_holds_number
+from engine.core.context import CoreContext
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
-from sipstack.fields import option_tags, parse_number
-from sipstack.grammar import TOKEN
-from sipstack.message import ENCODING, ERRORS, Message, render
+from sipstack.dialog import Dialog
+from sipstack.message import ENCODING, ERRORS, Message, render_rows
 from sipstack.response import ResponseHead
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
-from sipstack.uri import parse_params
 
-ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
-
-# Option tags that mean the same to both ends when they cross (contract §5).
-CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
-
-# What crosses, by what the message is. Each field is read as what it is and written anew (`_written`).
-INVITE_REQUEST: Final = (h.SUPPORTED, h.REQUIRE, h.SESSION_EXPIRES, h.MIN_SE)
-UPDATE_REQUEST: Final = INVITE_REQUEST
-PRACK_REQUEST: Final[tuple[int, ...]] = ()
-INFO_REQUEST: Final[tuple[int, ...]] = ()
-MESSAGE_REQUEST: Final[tuple[int, ...]] = ()
-PROVISIONAL_RESPONSE: Final = (h.SUPPORTED, h.REQUIRE, h.RSEQ)
-SUCCESS_RESPONSE: Final = (h.SUPPORTED, h.REQUIRE, h.SESSION_EXPIRES)
-FAILURE_RESPONSE: Final = (h.MIN_SE, h.RETRY_AFTER)
-
-_EVER_CROSSING: Final = frozenset(INVITE_REQUEST + PROVISIONAL_RESPONSE + SUCCESS_RESPONSE + FAILURE_RESPONSE)
-
-# Requests within a dialog, by method.
-DIALOG_REQUEST: Final[dict[str, tuple[int, ...]]] = {
-    "INVITE": INVITE_REQUEST,
-    "UPDATE": UPDATE_REQUEST,
-    "PRACK": PRACK_REQUEST,
-    "INFO": INFO_REQUEST,
-    "OPTIONS": (),
-    "REFER": (),  # what crosses of these two is made in `engine.core.transfer`
-    "NOTIFY": (),
-}
-
-# Rows that `_written` makes of a number and nothing else.
+# Rows that hold a number of the other side's and nothing else of it.
 _COUNTS: Final = tuple(f"{h.CANONICAL[header]}: " for header in (h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER))
 
-# Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
-# spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
-_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+# How a row is produced.
+NEW: Final = "new"  # by this node, whatever either party wrote
+OWN: Final = "own"  # what the receiver itself has written, back to it
+TRANSLATED: Final = "translated"  # read as what it is, and written anew in our words
+CHECKED: Final = "copied after check"  # the other side's text, searched for its number
 
-# Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
-_UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# Where what a row says comes from, when it is not one field of the other side's message: its id in `sipstack.headers`.
+OURS: Final = -1  # from nothing that the other side wrote: always produced, and not searched
+VARIOUS: Final = h.OTHER  # from several fields or none: always asked, and searched
 
 
 class LeakStopped(Exception):
@@ -73,48 +47,151 @@ class LeakStopped(Exception):
 class Party:
     """One side of a call or message as the gate sees it: its trunk, and what must never reach it."""
 
-    __slots__ = ("also_hidden", "contact", "hidden", "peer")
+    __slots__ = ("also_hidden", "contact", "hidden", "may_transfer", "peer", "side")
 
-    def __init__(self, peer: PeerSettings, hidden: str, contact: str, also_hidden: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, side: int, peer: PeerSettings, hidden: str, contact: str, also_hidden: tuple[str, ...] = ()
+    ) -> None:
+        self.side = side  # CALLER or CALLEE of `engine.core.pair`
         self.peer = peer
-        self.also_hidden = also_hidden  # numbers of callees that a redirect led to, or away from
         self.hidden = hidden  # the other party's real number in canonical form, "" while unknown
+        self.also_hidden = also_hidden  # numbers of callees that a redirect led to, or away from
         self.contact = contact  # our Contact row towards this side
+        self.may_transfer = False  # the peers of both sides have `allow_transfer`
 
 
-def build_request(
-    party: Party, start_line: str, own: list[str], crossing: list[str], body: bytes = b"", content_type: str = ""
-) -> bytes:
-    """A request for `party`. `own` rows are ours or the party's own, `crossing` come from the other side.
+class Draft:
+    """What the rows of one message for `party` may be made from. `message` is what the other side sent, if any."""
 
-    Raises LeakStopped.
+    __slots__ = ("body", "content_type", "message", "party", "q850")
+
+    party: Party
+    message: Message | None
+    body: bytes
+    content_type: str  # of the body, as it is written
+    q850: int  # cause of a release or refusal; 0: none is told
+
+
+@final
+class RequestDraft(Draft):
+    """A request of ours in `dialog`, or the one that is to make it."""
+
+    __slots__ = (
+        "branch",
+        "context",
+        "dialog",
+        "event_id",
+        "identity",
+        "method",
+        "rack",
+        "refer_to",
+        "seq",
+        "subscription_state",
+    )
+
+    def __init__(
+        self,
+        context: CoreContext,
+        party: Party,
+        dialog: Dialog,
+        start: tuple[str, int],
+        message: Message | None = None,
+    ) -> None:
+        """`start` is the method and the number in CSeq."""
+        self.party = party
+        self.message = message
+        self.body = b""
+        self.content_type = ""
+        self.q850 = 0
+        self.context: Final = context
+        self.dialog: Final = dialog
+        self.method, self.seq = start
+        self.branch: Final = context.tokens.branch()
+        self.identity = ""  # the 700 number as an address, where it is asserted
+        self.rack = ""  # RAck in the numbers of this dialog
+        self.refer_to = ""  # whom the receiver is asked to call, as an address
+        self.subscription_state = ""  # of a NOTIFY, in our words
+        self.event_id = 0  # the receiver's own number of the REFER that a NOTIFY reports on
+
+
+@final
+class ResponseDraft(Draft):
+    """A response to the request that `head` was made from."""
+
+    __slots__ = ("head", "request", "retry_after_s", "status", "to_tag")
+
+    def __init__(
+        self, party: Party, head: ResponseHead, status: int, to_tag: str = "", message: Message | None = None
+    ) -> None:
+        self.party = party
+        self.message = message
+        self.body = b""
+        self.content_type = ""
+        self.q850 = 0
+        self.head: Final = head
+        self.status: Final = status
+        self.to_tag: Final = to_tag
+        self.request: Message | None = None  # whose Record-Route goes back to its sender
+        self.retry_after_s = 0  # 0: nothing is said
+
+
+DraftT_contra = TypeVar("DraftT_contra", bound=Draft, contravariant=True)
+
+
+class Row(NamedTuple, Generic[DraftT_contra]):
+    """One entry of a table: the name of a field, how it is produced, and by what.
+
+    `produce` gives the row, rows joined by CRLF, or "" for none. `source` is the field of the other side's message that
+    it is made from: without that field it is not asked.
     """
-    lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    if lines:
-        _check(party, lines, body, content_type)
-    return render(start_line, own + lines, body)
+
+    name: str
+    how: str
+    produce: Callable[[DraftT_contra], str]
+    source: int = OURS
 
 
-def build_response(
-    party: Party,
-    head: ResponseHead,
-    status: int,
-    to_tag: str,
-    own: list[str],
-    crossing: list[str],
-    body: bytes = b"",
-    content_type: str = "",
-) -> bytes:
-    """A response for `party`; the reason phrase is ours. Raises LeakStopped."""
-    lines = [*crossing, f"Content-Type: {content_type}"] if body else crossing
-    if lines:
-        _check(party, lines, body, content_type)
-    return head.build(status, to_tag, own + lines, body)
+@final
+class Rows(Generic[DraftT_contra]):
+    """All that one kind of message carries: its table, and what of it runs in which order."""
+
+    __slots__ = ("always", "fields", "own", "sources", "table")
+
+    def __init__(self, *table: Row[DraftT_contra]) -> None:
+        self.table: Final = table
+        self.own: Final = tuple([row.produce for row in table if row.source == OURS])
+        self.fields: Final = tuple([(row.source, row.produce) for row in table if row.source > VARIOUS])
+        self.always: Final = tuple([row.produce for row in table if row.source == VARIOUS])
+        self.sources: Final = frozenset([source for source, _ in self.fields])
+
+
+def crossing_rows(rows: Rows[DraftT_contra], draft: DraftT_contra) -> list[str]:
+    """The rows that say what the other side said. Raises RemoteSipError when one of its fields is malformed."""
+    found: list[str] = []
+    message = draft.message
+    if message is not None and not rows.sources.isdisjoint(message.ids):
+        first = message.first
+        found = [row for source, produce in rows.fields if first[source] is not None and (row := produce(draft))]
+    for produce in rows.always:
+        if row := produce(draft):
+            found.append(row)
+    return found
+
+
+def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
+    """A message for the party of `draft`. Raises LeakStopped, and RemoteSipError when a field is malformed."""
+    lines = [row for produce in rows.own if (row := produce(draft))]
+    if draft.message is not None or draft.body:
+        crossing = crossing_rows(rows, draft)
+        if crossing:
+            _check(draft.party, crossing, draft.body, draft.content_type)
+            lines += crossing
+    return render_rows(lines, draft.body)
 
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
     for number in party.also_hidden:
-        _check(Party(party.peer, number, ""), rows, body, content_type)
+        _check(Party(party.side, party.peer, number, ""), rows, body, content_type)
     hidden = party.hidden
     head = "\n".join(rows).encode(ENCODING, ERRORS)
     if not holds_number(head + b"\n" + body, hidden):
@@ -124,46 +201,3 @@ def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> Non
     holds = description_holds_number if content_type == SDP_TYPE else holds_number
     if holds_number(head, hidden) or holds(body, hidden):
         raise LeakStopped
-
-
-def crossing_lines(message: Message, allowed: tuple[int, ...], receiver: PeerSettings) -> list[str]:
-    """The header rows of `message` that cross to `receiver`, written anew, and its `pass_headers`.
-
-    Raises RemoteSipError when an allowed field is malformed. A passed one with a control character stays behind.
-    """
-    lines: list[str] = []
-    if not _EVER_CROSSING.isdisjoint(message.ids):
-        lines = [row for header in allowed if message.first[header] is not None and (row := _written(header, message))]
-    for name in receiver.pass_headers:
-        lines.extend(f"{name}: {value}" for value in message.named(name) if not _UNPRINTABLE.search(value))
-    return lines
-
-
-def _written(header: int, message: Message) -> str:
-    """One field, read as what it is and written in our spelling; "" when nothing of it crosses."""
-    if header in (h.SUPPORTED, h.REQUIRE):
-        tags = [tag for tag in CROSSING_OPTIONS if tag in option_tags(message.values(header))]
-        return f"{h.CANONICAL[header]}: {', '.join(tags)}" if tags else ""
-    value, _, params = (message.value(header) or "").partition(";")
-    if header == h.RETRY_AFTER:
-        value = value.partition("(")[0]  # a comment may stand behind the seconds (RFC 3261 §20.33)
-    number = parse_number(value.strip(" \t"), 2**32, h.CANONICAL[header])
-    if header != h.RSEQ:
-        number = min(number, _MOST_SECONDS)
-    refresher = (parse_params(f";{params}").get("refresher") or "").lower() if header == h.SESSION_EXPIRES else ""
-    if refresher in ("uac", "uas"):
-        return f"{h.CANONICAL[header]}: {number};refresher={refresher}"
-    return f"{h.CANONICAL[header]}: {number}"
-
-
-def unsupported_options(message: Message) -> list[str]:
-    """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
-    if message.first[h.REQUIRE] is None and message.first[h.PROXY_REQUIRE] is None:
-        return []
-    tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
-    return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
-
-
-def reason_line(q850: int) -> str:
-    """Our Reason row (RFC 3326); it says nothing but the number of the cause."""
-    return f"Reason: Q.850;cause={q850}"

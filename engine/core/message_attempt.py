@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal, forwards_left
+from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal
 from engine.core.binding import Binding
 from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
 from engine.core.context import CoreContext
-from engine.core.disclosure import MESSAGE_REQUEST, LeakStopped, Party, build_request, crossing_lines
+from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
+from engine.core.disclosure import LeakStopped, Party, RequestDraft, ResponseDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.pair import CALLEE
 from engine.core.policy import Refusal
 from engine.core.records import Attempt, ReleaseCause, Step
 from engine.core.redirect import follow, take_back, write_callee
@@ -22,6 +24,7 @@ from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
+from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -292,7 +295,7 @@ class MessageAttempt(AttemptBase):
             self.send_refusal(self.refusal, now)
         else:
             status = self._delivered_status
-            data = self.transaction.head.build(status, self.local_tag)
+            data = build(MESSAGE_DELIVERED, ResponseDraft(self.party, self.transaction.head, status, self.local_tag))
             self.context.respond(self.transaction, status, data, now)
         self._let_go()
 
@@ -339,31 +342,22 @@ class MessageTry(RequestOwner):
         """Builds it. Raises LeakStopped and RemoteSipError."""
         context = attempt.context
         tokens = context.tokens
-        branch, call_id = tokens.branch(), tokens.call_id()
+        call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
-        own = [
-            context.via(branch),
-            f"Max-Forwards: {forwards_left(attempt.request)}",
-            f"From: {identity};tag={tokens.tag()}",
-            f"To: {to_value_for(binding.callee, hop.peer, hop.target)}",
-            f"Call-ID: {call_id}",
-            f"CSeq: {tokens.first_cseq()} MESSAGE",
-        ]
-        if hop.peer.trusted:
-            own.append(f"P-Asserted-Identity: {identity}")
-        party = Party(hop.peer, binding.caller, "", attempt.left_callees)
-        crossing = crossing_lines(attempt.request, MESSAGE_REQUEST, hop.peer)
-        start_line = f"MESSAGE {request_uri_for(binding.callee, hop.peer, hop.target)} SIP/2.0"
+        remote = to_value_for(binding.callee, hop.peer, hop.target)
+        dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", remote, seq, -1)
+        dialog.remote_target = request_uri_for(binding.callee, hop.peer, hop.target)
+        party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
+        draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
+        draft.identity = identity
         if context.settings.policy.message_text is MessageText.RELAY:
-            build_request(
-                party, start_line, own, crossing
-            )  # what the sender writes of himself may cross, not what a row says
-            party = Party(hop.peer, "", "")
-        data = build_request(party, start_line, own, crossing, body, content_type)
+            build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
+            draft.party = Party(CALLEE, hop.peer, "", "")
+        draft.body, draft.content_type = body, content_type
         self.attempt = attempt
         self.peer = hop.peer
         self.sent_at = 0.0
-        self.transaction = ClientTransaction("MESSAGE", branch, data, hop.flow, self)
+        self.transaction = ClientTransaction("MESSAGE", draft.branch, build(MESSAGE, draft), hop.flow, self)
         self.record: Attempt = attempt.new_try(hop, call_id)
 
     def start(self, now: float) -> None:

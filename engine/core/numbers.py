@@ -19,6 +19,7 @@ of RFC 3966 §3 (`-` `.` `(` `)`) and the space.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final, NewType, final
 
@@ -166,6 +167,31 @@ def mask(number: str) -> str:
     else:
         return MASK
     return _printable(shown) + MASK + _printable(tail)
+
+
+def masked_runs(text: str) -> str:
+    """`text` with every run of digits that is a real number masked: ids, times and 700 numbers stay as they are."""
+    return _RUN.sub(_masked_run, text)
+
+
+def masked_identifier(text: str) -> str:
+    """An identifier that a peer made, as it may be kept: a real number in it is masked, letters around it or not.
+
+    The same identifier gives the same text, so that it can still be looked for.
+    """
+    if _DIGITS.search(text) is None:  # nearly always, and for a third of the price
+        return text
+    return _DIGITS.sub(_masked_run, text)
+
+
+# Ten digits and more: shorter ones are too often something else.
+_RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{10,16}(?![0-9A-Za-z])")
+_DIGITS: Final = re.compile(r"[0-9]{10,}")
+
+
+def _masked_run(found: re.Match[str]) -> str:
+    digits = found[0]
+    return mask(digits) if read_number(digits, NumberFormat.PREFIX86).kind is REAL else digits
 
 
 def is_mobile(digits: str) -> bool:

@@ -8,35 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import RequestOwner, forwards_left
+from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
-from engine.core.disclosure import (
-    DIALOG_REQUEST,
-    FAILURE_RESPONSE,
-    PROVISIONAL_RESPONSE,
-    SUCCESS_RESPONSE,
-    LeakStopped,
-    build_request,
-    build_response,
-    crossing_lines,
-    unsupported_options,
-)
+from engine.core.crossing import REQUESTS, RESPONSES, unsupported_options
+from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
 from engine.core.transfer import (
     ALLOW_EVENTS,
     TRANSFER,
-    allow_row,
     crossing_report,
-    event_row,
+    crossing_state,
     is_report,
-    refer_rows,
-    refer_sub_rows,
+    refer_to,
     reference_of,
     remember,
     settle,
-    state_row,
 )
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
@@ -158,36 +146,29 @@ class Relay(RequestOwner, TimerOwner):
         moves = server.method in TARGET_REFRESH and h.CONTACT in request.ids
         self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
         self._seq = self.far.dialog.local_seq + 1
-        branch = call.context.tokens.branch()
-        data = self._build(request, branch)
+        draft = self._draft(request)
+        data = build(REQUESTS[1 - side][server.method], draft)
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
-        self.transaction = ClientTransaction(server.method, branch, data, self.far.next_flow(), self)
+        self.transaction = ClientTransaction(server.method, draft.branch, data, self.far.next_flow(), self)
 
-    def _build(self, request: Message, branch: str) -> bytes:
+    def _draft(self, request: Message) -> RequestDraft:
         far, method = self.far, request.method
-        own = [
-            self.call.context.via(branch),
-            f"Max-Forwards: {forwards_left(request)}",
-            *far.dialog.request_lines(method, self._seq),
-        ]
-        if method in TARGET_REFRESH:
-            own += [far.party.contact, allow_row(self.near.party.peer, far.party.peer)]
-        crossing = crossing_lines(request, DIALOG_REQUEST[method], far.party.peer)
+        draft = RequestDraft(self.call.context, far.party, far.dialog, (method, self._seq), request)
         if method == "PRACK":
-            crossing.append(self._rack(request))
+            draft.rack = self._rack(request)
         elif method == "REFER":
-            crossing += refer_rows(request, self.near.party.peer, far.party.peer, self.call.context.settings.domain)
+            domain = self.call.context.settings.domain
+            draft.refer_to = refer_to(request, self.near.party.peer, far.party.peer, domain)
         elif method == "NOTIFY":
             self._reference = reference_of(request, far.references)
-            own.append(event_row(far.references[self._reference]))
-            crossing.append(state_row(request))
-        body, content_type = self._crossing_body(request)
-        start_line = f"{method} {far.dialog.request_uri()} SIP/2.0"
-        return build_request(far.party, start_line, own, crossing, body, content_type)
+            draft.event_id = far.references[self._reference]
+            draft.subscription_state = crossing_state(request)
+        draft.body, draft.content_type = self._crossing_body(request)
+        return draft
 
     def _crossing_body(self, request: Message) -> tuple[bytes, str]:
         if request.method == "INFO":
@@ -205,7 +186,7 @@ class Relay(RequestOwner, TimerOwner):
         ours = self.near.seqs.get(cseq)
         if ours is None or method != "INVITE":  # only an INVITE has reliable provisionals (§3)
             raise RemoteSipError("RAck matches nothing", 481)
-        return f"RAck: {rseq} {ours} INVITE"
+        return f"{rseq} {ours} INVITE"
 
     def start(self, now: float) -> None:
         """Sends it; an INVITE occupies the pair until it is over."""
@@ -275,27 +256,20 @@ class Relay(RequestOwner, TimerOwner):
         if response.is_provisional:
             self._provisional_came(now)
             if self.server.method == "INVITE":
-                self._respond(response, status, PROVISIONAL_RESPONSE, now)
+                self._respond(response, status, now)
         elif status >= 300:
             self.is_over = True
-            self._respond(response, _in_dialog_status(status, self.server.method), FAILURE_RESPONSE, now)
+            self._respond(response, _in_dialog_status(status, self.server.method), now)
         elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
-            allowed = () if self.server.method in TRANSFER else SUCCESS_RESPONSE
-            self._respond(response, status, allowed, now)
+            self._respond(response, status, now)
             self._refresh_targets(response)
 
-    def _respond(self, response: Message, status: int, allowed: tuple[int, ...], now: float) -> None:
-        near = self.near
-        own: list[str] = []
-        if status < 300 and self.server.method in TARGET_REFRESH:
-            own = [allow_row(near.party.peer, self.far.party.peer), near.party.contact]
-        crossing = crossing_lines(response, allowed, near.party.peer)
-        if status < 300 and self.server.method == "REFER":
-            crossing += refer_sub_rows(response)
-        body, content_type = b"", ""
-        if status < 300 and self.server.method in _WITH_DESCRIPTION:
-            body, content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
-        data = build_response(near.party, self.server.head, status, "", own, crossing, body, content_type)
+    def _respond(self, response: Message, status: int, now: float) -> None:
+        near, method = self.near, self.server.method
+        draft = ResponseDraft(near.party, self.server.head, status, "", response)
+        if status < 300 and method in _WITH_DESCRIPTION:
+            draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
+        data = build(RESPONSES[self.side][method, status // 100], draft)
         self.call.context.respond(self.server, status, data, now)
 
     def _settle(self, response: Message) -> None:
@@ -327,8 +301,7 @@ class Relay(RequestOwner, TimerOwner):
     def _send_ack(self, request: Message | None) -> None:
         """Our ACK of a 2xx, built once (§13.2.2.4)."""
         if not self._ack:
-            via = self.call.context.via(self.call.context.tokens.branch())
-            self._ack = crossing_ack(self.call.context, self.far, via, self._seq, request)
+            self._ack = crossing_ack(self.call.context, self.far, self._seq, request)
         self.call.context.send(self._ack, self.far.next_flow())
 
     def cancel(self, now: float) -> None:
@@ -362,17 +335,17 @@ class Relay(RequestOwner, TimerOwner):
         return self.server.request.cseq
 
 
-def crossing_ack(context: CoreContext, far: PairSide, via: str, cseq: int, request: Message | None) -> bytes:
+def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> bytes:
     """The ACK for the far side, with the answer that the near side's ACK carries, if any.
 
     A body that may not cross is left out, counted: the far end then has an answer missing and ends the call itself.
     """
     if request is not None and request.body:
         try:
-            return ack(far, via, cseq, ([], crossing_sdp(request, far.origin)))
+            return ack(context, far, cseq, crossing_sdp(request, far.origin))
         except (LeakStopped, RemoteSipError):
             context.count("leak_stopped_in_dialog")
-    return ack(far, via, cseq)
+    return ack(context, far, cseq)
 
 
 def _in_dialog_status(status: int, method: str) -> int:

@@ -12,8 +12,9 @@ from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.disclosure import ALLOW, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
+from engine.core.numbers import masked_identifier
 from engine.core.outputs import LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
@@ -21,7 +22,7 @@ from engine.core.records import RELEASE, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
-from engine.core.transfer import TRANSFER, allow_row, may_transfer
+from engine.core.transfer import TRANSFER, may_transfer
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import (
@@ -45,7 +46,7 @@ ACCEPT: Final = "Accept: application/sdp, text/plain"
 SUPPORTED: Final = "Supported: 100rel, timer, precondition"
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:
-# kind, Call-ID, CSeq number, branch -> SIP status, Q.850 cause.
+# kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
 RepeatKey = tuple[str, str, int, str]
 
 
@@ -215,7 +216,8 @@ class CallService:
             return False
         kind = "message" if request.method == "MESSAGE" else "voice"
         branch = request.top_via.branch if request.top_via is not None else ""
-        known = self.repeats.get((kind, request.call_id, request.cseq, branch))
+        key = (kind, masked_identifier(request.call_id), request.cseq, masked_identifier(branch))
+        known = self.repeats.get(key)
         if known is None:
             return False
         status, q850 = known
@@ -278,7 +280,7 @@ class CallService:
         elif method in RELAYED or (method in TRANSFER and may_transfer(end.pair)):
             relay(end.call, end.pair, end.side, transaction, now)
         else:
-            allow = allow_row(end.pair.caller.party.peer, end.pair.callee.party.peer)
+            allow = ALLOW_WITH_TRANSFER if may_transfer(end.pair) else ALLOW
             if method == "OPTIONS":
                 self._answer(transaction, 200, now, allow, ACCEPT, SUPPORTED)
             else:

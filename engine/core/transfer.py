@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.core.bodies import is_encoded, media_type
-from engine.core.disclosure import ALLOW
 from engine.core.identity import number_of, presented_uri, referred_uri
 from engine.core.numbers import PRIVACY, REAL
 from engine.core.settings import PeerSettings
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 TRANSFER: Final = ("REFER", "NOTIFY")
 ALLOW_EVENTS: Final = "Allow-Events: refer"  # in a 489 (RFC 6665 §4.1.3)
 
-_ALLOW_TRANSFER: Final = f"{ALLOW}, {', '.join(TRANSFER)}"
 _REPORT_TYPE: Final = "message/sipfrag"
 _STATES: Final = ("active", "pending", "terminated")
 _REASONS: Final = ("deactivated", "probation", "rejected", "timeout", "giveup", "noresource", "invariant")
@@ -44,21 +42,16 @@ _MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1  # as in the gate: seconds must
 _MOST_REFERENCES: Final = 8
 
 
-def allow_row(one: PeerSettings, other: PeerSettings) -> str:
-    """Our Allow row in a call between these peers."""
-    return _ALLOW_TRANSFER if one.allow_transfer and other.allow_transfer else ALLOW
-
-
 def may_transfer(pair: DialogPair) -> bool:
     """True when the peers of both sides allow it."""
-    return pair.caller.party.peer.allow_transfer and pair.callee.party.peer.allow_transfer
+    return pair.callee.party.may_transfer
 
 
 # -- REFER -------------------------------------------------------------------------------------------------------------
 
 
-def refer_rows(request: Message, sender: PeerSettings, receiver: PeerSettings, domain: str) -> list[str]:
-    """What crosses of a REFER. Raises RemoteSipError: 400 for a malformed one, 403 for what may not be asked for.
+def refer_to(request: Message, sender: PeerSettings, receiver: PeerSettings, domain: str) -> str:
+    """The address that a REFER asks to call, for the receiver. Raises RemoteSipError: 400, or 403 for what may not be.
 
     All that is refused for its number is refused alike, so that nobody can find out whose number it is.
     """
@@ -72,18 +65,16 @@ def refer_rows(request: Message, sender: PeerSettings, receiver: PeerSettings, d
         raise RemoteSipError("Refer-To asks for more than a call", 403)
     dialled = number_of(uri, sender.number_format)
     if dialled.kind is PRIVACY:
-        target = presented_uri(dialled.number, receiver, domain)
-    elif dialled.kind is REAL and len(dialled.number) < LONG_FROM:
-        target = referred_uri(dialled.number, receiver, domain)
-    else:
-        raise RemoteSipError("Refer-To is no number that may cross", 403)
-    return [f"Refer-To: {target}", *refer_sub_rows(request)]
+        return presented_uri(dialled.number, receiver, domain)
+    if dialled.kind is REAL and len(dialled.number) < LONG_FROM:
+        return referred_uri(dialled.number, receiver, domain)
+    raise RemoteSipError("Refer-To is no number that may cross", 403)
 
 
-def refer_sub_rows(message: Message) -> list[str]:
-    """Refer-Sub (RFC 4488 §4) of a REFER or its 2xx, by its value; [] when there is none that can be read."""
+def refer_sub(message: Message) -> str:
+    """Refer-Sub (RFC 4488 §4) of a REFER or its 2xx: "true", "false", or "" when there is none that can be read."""
     values = [value.partition(";")[0].strip(" \t").lower() for value in message.named("Refer-Sub")]
-    return [f"Refer-Sub: {values[0]}"] if len(values) == 1 and values[0] in ("true", "false") else []
+    return values[0] if len(values) == 1 and values[0] in ("true", "false") else ""
 
 
 def remember(references: dict[int, int], ours: int, theirs: int) -> None:
@@ -115,25 +106,19 @@ def reference_of(request: Message, references: dict[int, int]) -> int:
     return number
 
 
-def event_row(theirs: int) -> str:
-    """The Event row for who sent the REFER, with its own number of it."""
-    return f"Event: refer;id={theirs}"
-
-
-def state_row(request: Message) -> str:
-    """Subscription-State (RFC 6665 §8.2.3) by its values. Raises RemoteSipError when it is missing or unknown."""
+def crossing_state(request: Message) -> str:
+    """Subscription-State (RFC 6665 §8.2.3) written anew. Raises RemoteSipError when it is missing or unknown."""
     state, params = _state(request)
     if state not in _STATES:
         raise RemoteSipError("Subscription-State is unknown")
-    row = f"Subscription-State: {state}"
     found = parse_params(f";{params}")
     reason = (found.get("reason") or "").lower()
     if state == "terminated":
-        return f"{row};reason={reason}" if reason in _REASONS else row
+        return f"{state};reason={reason}" if reason in _REASONS else state
     expires = found.get("expires")
     if expires is None:
-        return row
-    return f"{row};expires={min(parse_number(expires, 2**32, 'Subscription-State'), _MOST_SECONDS)}"
+        return state
+    return f"{state};expires={min(parse_number(expires, 2**32, 'Subscription-State'), _MOST_SECONDS)}"
 
 
 def crossing_report(request: Message) -> tuple[bytes, str]:
@@ -162,7 +147,7 @@ def crossing_report(request: Message) -> tuple[bytes, str]:
 def settle(references: dict[int, int], number: int, request: Message, response: Message) -> None:
     """Forgets a REFER of which no report can come any more: refused, without a subscription, or reported to the end."""
     if request.method == "REFER":
-        is_over = response.status >= 300 or refer_sub_rows(response) == ["Refer-Sub: false"]
+        is_over = response.status >= 300 or refer_sub(response) == "false"
     else:
         is_over = response.status == 481 or _state(request)[0] == "terminated"
     if is_over:

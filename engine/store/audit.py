@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
+from engine.core.numbers import masked_runs
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, open_database, store_errors
+from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
 from engine.store.rows import utc_text
 
-INSERT_AUDIT: Final = "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)"
+INSERT_AUDIT: Final = "INSERT INTO audit (at, actor, action, detail, reason) VALUES (?, ?, ?, ?, ?)"
+MAX_REASON: Final = 500  # characters
+
+_LIST: Final = "SELECT at, actor, action, reason, detail FROM audit WHERE at >= ? AND at < ? ORDER BY id"
+_NEVER: Final = "9999"  # sorts behind every time
 
 
-def audit_row(wall_s: float, actor: str, action: str, detail: str) -> tuple[str, str, str, str]:
-    """Parameters of INSERT_AUDIT; `actor` is the user of the command or of the API."""
-    return (utc_text(wall_s), actor, action, detail)
+@final
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks to see real numbers, and why: the user of the command or of the API, and a sentence, "" for none."""
+
+    actor: str
+    reason: str = ""
 
 
-def write_audit(path: Path, cipher: NumberCipher, row: tuple[str, str, str, str]) -> None:
+@final
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One look: when (RFC 3339 UTC), by whom, through which command, why, and at what."""
+
+    at: str
+    actor: str
+    action: str
+    reason: str
+    detail: str
+
+
+def audit_row(wall_s: float, asker: Asker, action: str, detail: str) -> tuple[str, str, str, str, str]:
+    """Parameters of INSERT_AUDIT. A real number that stands in the reason is masked there as everywhere."""
+    return (utc_text(wall_s), asker.actor, action, detail, masked_runs(asker.reason))
+
+
+def write_audit(path: Path, cipher: NumberCipher, row: tuple[str, str, str, str, str]) -> None:
     """One row into bindings.db, durable when this returns; StoreError when it cannot be written."""
     connection = open_database(path, BINDINGS, cipher)
     try:
         with store_errors(path):
             connection.execute(INSERT_AUDIT, row)
+    finally:
+        connection.close()
+
+
+def read_audit(path: Path, since_s: float | None = None, until_s: float | None = None) -> Iterator[AuditRow]:
+    """The rows of a time, oldest first: `since_s` inclusive, `until_s` exclusive, seconds since the epoch.
+
+    Needs no key: nothing in them is encrypted, since no real number stands in them. StoreError.
+    """
+    since = utc_text(since_s) if since_s is not None else ""
+    until = utc_text(until_s) if until_s is not None else _NEVER
+    connection = open_read_only(path, None)
+    try:
+        with store_errors(path):
+            for row in connection.execute(_LIST, (since, until)):
+                yield AuditRow(*row)
     finally:
         connection.close()

@@ -20,7 +20,7 @@ import aiosqlite
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.store.aio import connected
-from engine.store.audit import INSERT_AUDIT, audit_row
+from engine.store.audit import INSERT_AUDIT, Asker, audit_row
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
 from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id
 from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
@@ -46,6 +46,7 @@ _EXPORT: Final = (
     "SELECT id, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expires_at"
     " FROM binding WHERE state = 'active' AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
 )
+_COUNT: Final = "SELECT count(*) FROM binding WHERE state = 'active' AND expires_at > ?"
 
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -179,19 +180,21 @@ class BindingStore:
             listed[12:] = [utc_text(expires_at), utc_text(created_at), state, ended]
             yield BindingRow(*listed)
 
-    async def export(self, reveal: bool, actor: str) -> AsyncIterator[str]:
+    async def export(self, asker: Asker | None = None) -> AsyncIterator[str]:
         """The bindings in force as lines of the CSV that `import_csv` reads, header first.
 
-        Real numbers are masked unless `reveal`, which writes an audit row with `actor` first.
+        Real numbers are masked unless somebody asks for them; an audit row says first who, and how many bindings.
         """
-        if reveal:
+        now = self._clock()
+        if asker is not None:
             async with self._transaction() as connection:
-                row = audit_row(self._clock(), actor, "bindings.export", "reveal")
+                (count,) = await self._one(_COUNT, (now,))
+                row = audit_row(now, asker, "bindings.export", f"reveal the {count} bindings in force")
                 await connection.execute(INSERT_AUDIT, row)
         yield csv_line(COLUMNS)
-        async for row in self._rows(_EXPORT, (self._clock(),)):
+        async for row in self._rows(_EXPORT, (now,)):
             real = [self._real(row[4], "tel_a"), self._real(row[5], "tel_b")]
-            if not reveal:
+            if asker is None:
                 real = [mask(number) for number in real]
             yield csv_line((*row[1:4], *real, *row[6:10], utc_text(row[10])))
 

@@ -13,10 +13,11 @@ from typing import Any, Final, final
 
 import aiosqlite
 
-from engine.core.numbers import mask
+from engine.core.numbers import MASK, mask
 from engine.core.records import FIELDS
+from engine.core.spelling import holds_number
 from engine.store.aio import connected
-from engine.store.audit import audit_row, write_audit
+from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
@@ -27,10 +28,16 @@ REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so
 
 _TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in")
 _PAGE_QUERY: Final = (
-    f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND call_time >= ? AND call_time < ?"
-    " ORDER BY rowid LIMIT ?"
+    f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND rowid <= ? AND call_time >= ?"
+    " AND call_time < ? ORDER BY rowid LIMIT ?"
+)
+_SPAN_QUERY: Final = (
+    "WITH span AS (SELECT count(*) AS n, min(rowid) AS a, max(rowid) AS z FROM cdr"
+    " WHERE call_time >= ? AND call_time < ?)"
+    " SELECT n, z, (SELECT record_id FROM cdr WHERE rowid = a), (SELECT record_id FROM cdr WHERE rowid = z) FROM span"
 )
 _NEVER: Final = "9999"  # sorts behind every time
+_ALL_ROWS: Final = 2**63 - 1
 
 
 class ExportFormat(StrEnum):
@@ -64,34 +71,45 @@ class RecordReader:
 
     async def export(
         self, form: ExportFormat, since_s: float | None = None, until_s: float | None = None,
-        reveal: bool = False, actor: str = "",
+        asker: Asker | None = None,
     ) -> AsyncIterator[str]:  # fmt: skip
         """Lines without line ends, in the order in which the attempts ended; CSV begins with a header.
 
         `since_s` (inclusive) and `until_s` (exclusive) are seconds since the epoch and compared with
-        `call_time`. `reveal` shows real numbers; an audit row with `actor` is durable before the first line.
-        StoreError as it comes.
+        `call_time`. Real numbers are shown to an `asker`: an audit row that says who, why and which records is durable
+        before the first line, and records that end later are not among them. StoreError as it comes.
         """
         since = utc_text(since_s) if since_s is not None else ""
         until = utc_text(until_s) if until_s is not None else _NEVER
-        if reveal:
-            row = audit_row(self._clock(), actor, "cdr.export", f"reveal since={since or '-'} until={until}")
-            await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
+        last = _ALL_ROWS if asker is None else await self._audited(asker, since, until)
         if form is ExportFormat.CSV:
             yield csv_line(FIELDS)
-        async for record in self._records(since, until):
-            self._show_numbers(record, reveal)
+        async for record in self._records(last, since, until):
+            self._show_numbers(record, asker is not None)
             if form is ExportFormat.CSV:
                 yield csv_line(record.values())
             else:
                 record["attempts"] = json.loads(record["attempts"])
                 yield json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
-    async def _records(self, since: str, until: str) -> AsyncIterator[dict[str, Any]]:
+    async def _audited(self, asker: Asker, since: str, until: str) -> int:
+        """Writes down who is about to see which records; the row of the last one."""
+        with store_errors(self._path):
+            found = await self._connection.execute_fetchall(_SPAN_QUERY, (since, until))
+        ((count, last_row, first_id, last_id),) = found
+        span = f" from {first_id} to {last_id}" if count else ""
+        period = f"since={since or '-'} until={'-' if until == _NEVER else until}"
+        row = audit_row(self._clock(), asker, "cdr.export", f"reveal {count} records{span}, {period}")
+        await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
+        return int(last_row or 0)
+
+    async def _records(self, last_row: int, since: str, until: str) -> AsyncIterator[dict[str, Any]]:
+        """The records up to a row. No read transaction stays open meanwhile: a consumer may take its time."""
         last = 0
         while True:
             with store_errors(self._path):
-                rows = list(await self._connection.execute_fetchall(_PAGE_QUERY, (last, since, until, PAGE)))
+                page = (last, last_row, since, until, PAGE)
+                rows = list(await self._connection.execute_fetchall(_PAGE_QUERY, page))
             for row in rows:
                 yield dict(zip(FIELDS, row[1:], strict=True))
             if len(rows) < PAGE:
@@ -108,4 +126,5 @@ class RecordReader:
             record[column] = number if reveal else mask(number)
             if not reveal and len(number) >= REDACTED_DIGITS:
                 for name in _TEXTS_OF_PEERS:
-                    record[name] = record[name].replace(number, mask(number))
+                    text = record[name].replace(number, mask(number))
+                    record[name] = MASK if holds_number(text.encode(), number) else text

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from engine.control.client import ask
+from engine.store.audit import Asker
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.export import ExportFormat, open_records
@@ -173,7 +174,7 @@ class Node:
 
     async def _records(self) -> list[dict[str, Any]]:
         async with open_records(self.data_dir, self.cipher()) as reader:
-            return [json.loads(line) async for line in reader.export(ExportFormat.JSONL, reveal=True, actor="story")]
+            return [json.loads(line) async for line in reader.export(ExportFormat.JSONL, asker=Asker("story"))]
 
     def verify(self) -> VerifyReport:
         """Chain and counters."""

@@ -95,11 +95,12 @@ def test_a_revealed_export_is_audited_and_can_be_imported(stocked: Run, file: Pa
     database = file.parent / "data" / "bindings.db"
     assert rows(database, "SELECT * FROM audit") == []
 
-    revealed = stocked("bindings", "export", "--reveal").out
+    revealed = stocked("bindings", "export", "--reveal", "--reason", " moved\nto veil-2 ").out
     (row,) = csv.DictReader(revealed.splitlines())
     assert (row["tel_a"], row["tel_b"], row["order_id"]) == (A, B, "=1+1")
-    ((who, action, detail),) = rows(database, "SELECT actor, action, detail FROM audit")
-    assert (who, action, detail) == (pwd.getpwuid(os.getuid()).pw_name, "bindings.export", "reveal")
+    ((who, action, reason, detail),) = rows(database, "SELECT actor, action, reason, detail FROM audit")
+    assert (who, action) == (pwd.getpwuid(os.getuid()).pw_name, "bindings.export")
+    assert (reason, detail) == ("moved to veil-2", "reveal the 1 bindings in force")
 
     exported = tmp_path / "export.csv"
     exported.write_text(revealed)

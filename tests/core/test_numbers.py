@@ -14,6 +14,8 @@ from engine.core.numbers import (
     canonical_real,
     is_privacy_number,
     mask,
+    masked_identifier,
+    masked_runs,
     read_number,
     render_user,
 )
@@ -328,3 +330,31 @@ def test_equality_and_a_safe_repr() -> None:
     assert dialled != "13800138000"
     assert "13800138000" not in repr(dialled)
     assert X in repr(Dialled(PRIVACY, X))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("call 13800138000 now", "call 138****8000 now"),
+        ("+8613800138000", "+86****8000"),
+        ("02088888888", "020****8888"),
+        ("700123456780001", "700123456780001"),
+        ("1790000000000", "1790000000000"),
+        ("a13800138000b", "a13800138000b"),  # the hexadecimal ids of ours
+    ],
+)
+def test_runs_of_digits_that_are_real_numbers_are_masked(text: str, kept: str) -> None:
+    assert masked_runs(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("identifier", "kept"),
+    [
+        ("1-4711@127.0.0.12", "1-4711@127.0.0.12"),
+        ("z9hG4bKa13800138000b", "z9hG4bKa138****8000b"),
+        ("138001380001390013900@h", "138001380001390013900@h"),  # no number: nobody can tell where one would begin
+        ("1790000000000-17", "1790000000000-17"),
+    ],
+)
+def test_an_identifier_of_a_peer_is_kept_masked(identifier: str, kept: str) -> None:
+    assert masked_identifier(identifier) == kept

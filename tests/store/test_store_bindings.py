@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.core.binding import Binding, Miss
+from engine.store.audit import Asker
 from engine.store.binding_rules import BindRequest, shown
 from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher
@@ -244,15 +245,17 @@ async def test_an_export_is_masked_or_leaves_a_trace(
         await store.bind(REQUEST)
         ended = await store.bind(replace(REQUEST, tel_x="700123456780002"))
         await store.unbind(ended)
-        masked = [line async for line in store.export(reveal=False, actor="ops")]
+        masked = [line async for line in store.export()]
         assert rows(stocked, "SELECT * FROM audit") == []
-        clear = [line async for line in store.export(reveal=True, actor="ops")]
+        clear = [line async for line in store.export(Asker("ops", "moved"))]
     header = "mode,tel_x,tel_y,tel_a,tel_b,group_id,business_user,order_id,scenario,expiration"
     rest = "bu-express,order-1,express,2026-12-01T00:00:00.000Z"
     assert masked == [header, f"AXB,{X},,138****8000,139****9000,,{rest}"]
     assert clear == [header, f"AXB,{X},,{A},{B},,{rest}"]
-    audit = rows(stocked, "SELECT at, actor, action, detail FROM audit")
-    assert [tuple(row) for row in audit] == [("2026-11-24T01:02:03.456Z", "ops", "bindings.export", "reveal")]
+    audit = rows(stocked, "SELECT at, actor, action, reason, detail FROM audit")
+    assert [tuple(row) for row in audit] == [
+        ("2026-11-24T01:02:03.456Z", "ops", "bindings.export", "moved", "reveal the 1 bindings in force")
+    ]
 
 
 def test_nothing_of_a_number_is_in_the_file(stocked: Path, cipher: NumberCipher, now: float) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.store import database
+from engine.store.audit import AuditRow, read_audit
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, RECORDS, lock_records, migrate, open_database, open_read_only
 from engine.store.errors import StoreError
@@ -28,6 +29,8 @@ TABLES = {
     RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta"},
 }
 
+VERSIONS = {BINDINGS: 2, RECORDS: 1}
+
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])
 def test_a_new_file_has_the_whole_schema(data_dir: Path, cipher: NumberCipher, name: str) -> None:
@@ -36,8 +39,20 @@ def test_a_new_file_has_the_whole_schema(data_dir: Path, cipher: NumberCipher, n
     assert tables == TABLES[name]
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (VERSIONS[name],)
     connection.close()
+
+
+def test_an_audit_from_before_has_no_reasons(data_dir: Path, cipher: NumberCipher) -> None:
+    path = data_dir / "bindings.db"
+    connection = open_database(path, BINDINGS, cipher)
+    connection.executescript(
+        "ALTER TABLE audit DROP COLUMN reason; PRAGMA user_version = 1;"
+        "INSERT INTO audit VALUES (1, '2026-11-24T01:02:03.456Z', 'ops', 'cdr.export', 'reveal')"
+    )
+    connection.close()
+    open_database(path, BINDINGS, cipher).close()
+    assert list(read_audit(path)) == [AuditRow("2026-11-24T01:02:03.456Z", "ops", "cdr.export", "", "reveal")]
 
 
 def test_opening_again_keeps_the_data(data_dir: Path, cipher: NumberCipher) -> None:
@@ -73,10 +88,10 @@ def test_another_key_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
 def test_a_newer_schema_is_refused(data_dir: Path, cipher: NumberCipher) -> None:
     path = data_dir / "records.db"
     connection = open_database(path, RECORDS, cipher)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 99")
     connection.close()
-    assert "schema version 2 is newer than this program (1)" in refusal(path, cipher)
-    with pytest.raises(StoreError, match="schema version 2, this program knows 1"):
+    assert f"schema version 99 is newer than this program ({VERSIONS[RECORDS]})" in refusal(path, cipher)
+    with pytest.raises(StoreError, match=f"schema version 99, this program knows {VERSIONS[RECORDS]}"):
         open_read_only(path, None)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import FIELDS, CallRecord
+from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
@@ -76,9 +77,9 @@ async def test_masked_means_nowhere(book: Path, cipher: NumberCipher) -> None:
 
 async def test_revealing_writes_an_audit_row_first(book: Path, cipher: NumberCipher, rows: Rows) -> None:
     async with open_records(book.parent, cipher, lambda: 1_795_500_000.0) as records:
-        export = records.export(JSONL, since_s=1_795_482_000.0, reveal=True, actor="ops")
+        export = records.export(JSONL, since_s=1_795_482_000.0, asker=Asker("ops", "complaint of 13800138000"))
         first = json.loads(await anext(export))
-        audit = rows(book.with_name("bindings.db"), "SELECT at, actor, action, detail FROM audit")
+        audit = rows(book.with_name("bindings.db"), "SELECT at, actor, action, reason, detail FROM audit")
         await export.aclose()
     assert (first["caller"], first["callee"]) == ("13800138000", "13900139000")
     assert [tuple(row) for row in audit] == [
@@ -86,9 +87,44 @@ async def test_revealing_writes_an_audit_row_first(book: Path, cipher: NumberCip
             "2026-11-24T06:00:00.000Z",
             "ops",
             "cdr.export",
-            "reveal since=2026-11-24T01:00:00.000Z until=9999",
+            "complaint of 138****8000",
+            "reveal 3 records from r1 to r3, since=2026-11-24T01:00:00.000Z until=-",
         )
     ]
+
+
+async def test_a_revealed_export_shows_what_its_audit_row_names(
+    book: Path, cipher: NumberCipher, make_record: MakeRecord, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that ends while the export runs was not asked for, and is not shown."""
+    monkeypatch.setattr("engine.store.export.PAGE", 2)
+    connection = open_database(book, RECORDS, cipher)
+    ledger, maker = Ledger(connection, "veil-1"), RowMaker(cipher, "boot")
+    found = []
+    async with open_records(book.parent, cipher) as records:
+        async for line in records.export(JSONL, asker=Asker("ops")):
+            found.append(json.loads(line)["record_id"])
+            ledger.write([], [], [maker.closing(make_record(f"new{len(found)}").snapshot())])
+    connection.close()
+    assert found == ["r1", "r2", "r3"]
+
+
+async def test_an_empty_revealed_export_is_audited_too(book: Path, cipher: NumberCipher, rows: Rows) -> None:
+    assert await lines(book, cipher, since_s=2_000_000_000.0, asker=Asker("ops")) == []
+    ((detail,),) = rows(book.with_name("bindings.db"), "SELECT detail FROM audit")
+    assert detail == "reveal 0 records, since=2033-05-18T03:33:20.000Z until=-"
+
+
+async def test_a_call_id_that_spells_a_party_is_masked(
+    book: Path, cipher: NumberCipher, make_record: MakeRecord
+) -> None:
+    """Whole, where the digits do not stand together: nothing tells which of its letters belong to the number."""
+    connection = open_database(book, RECORDS, cipher)
+    row = RowMaker(cipher, "boot").closing(make_record("spelt", caller_call_id="138-0013-8000@host").snapshot())
+    Ledger(connection, "veil-1").write([], [], [row])
+    connection.close()
+    found = [json.loads(line) for line in await lines(book, cipher)]
+    assert found[-1]["caller_call_id"] == "****"
 
 
 async def test_masked_exports_leave_no_trace(book: Path, cipher: NumberCipher) -> None:

@@ -1,0 +1,113 @@
+"""A whole node at work: what it logs, says, exports and leaves on disk holds no real number, nor is its core dumped."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from engine.core.spelling import holds_number
+from scenarios.rig.node import Node
+from scenarios.rig.place import PORT, Place
+from tests.e2e.conftest import NodeFactory
+from tests.e2e.datagrams import answer_to_options, request, udp_socket
+from tests.e2e.stories import BINDING, A, B, X
+
+SDP: Final = f"v=0\r\no={A} 1 1 IN IP4 127.0.0.1\r\ns={A}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+CALL_ID: Final = f"id{A}x"  # a phone may write its number anywhere
+MASKED: Final = "id138****8000x"
+
+# Verbs that print what the node knows. None of them reveals.
+ASKED: Final = (
+    ("status", "--json"),
+    ("calls", "--json"),
+    ("calls",),
+    ("cdr", "export"),
+    ("cdr", "export", "--format", "csv"),
+    ("bindings", "list"),
+    ("bindings", "export"),
+    ("audit", "list"),
+    ("config", "show"),
+)
+
+
+def spelt(data: bytes) -> list[str]:
+    """The parties that `data` names in clear."""
+    return [number for number in (A, B) if number.encode() in data or holds_number(data[:1_000_000], number)]
+
+
+def assert_silent(node: Node) -> None:
+    """Nobody is named: not in a log, not by a command, not in a file of the data folder."""
+    assert spelt(node.stderr.encode()) == []
+    for words in ASKED:
+        done = node.command(*words)
+        assert (words, spelt(done.stdout.encode() + done.stderr.encode())) == (words, [])
+    files = [path for path in node.data_dir.iterdir() if path.is_file()]
+    assert {"bindings.db", "records.db"} <= {path.name for path in files}
+    assert [(path.name, spelt(path.read_bytes())) for path in files if spelt(path.read_bytes())] == []
+
+
+def receive(end: socket.socket, start: bytes) -> bytes:
+    """The next datagram that begins so."""
+    while not (data := end.recv(65_536)).startswith(start):
+        pass  # a 100, or a repeat
+    return data
+
+
+def ok(invite: bytes, host: str) -> bytes:
+    """The callee's 200, which writes its own number wherever it can."""
+    rows = [row for row in invite.decode().split("\r\n") if row.startswith(("Via:", "From:", "Call-ID:", "CSeq:"))]
+    to = next(row for row in invite.decode().split("\r\n") if row.startswith("To:"))
+    body = SDP.replace(A, B)
+    return "\r\n".join((
+        "SIP/2.0 200 OK", *rows, f"{to};tag=t{B}", f"Contact: <sip:{B}@{host}:{PORT}>", f"Server: {B}",
+        "Content-Type: application/sdp", f"Content-Length: {len(body)}", "", body,
+    )).encode()  # fmt: skip
+
+
+def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Place) -> None:
+    """A call in progress, a refused message, a malformed request, kill -9 with a call open, and the next start."""
+    node = make_node(extra='[log]\nlevel = "debug"\n')
+    node.bind(BINDING)
+    node.start()
+    with ExitStack() as ends:
+        caller = ends.enter_context(udp_socket(place.caller))
+        callee = ends.enter_context(udp_socket(place.callee))
+        here, there = f"{place.caller}:{PORT}", (place.node, PORT)
+        uri, sdp = f"sip:{X}@{place.node}", "Content-Type: application/sdp\r\n"
+        invite = request("INVITE", uri, here, CALL_ID, sdp, SDP.encode())
+        caller.sendto(invite, there)
+        callee.sendto(ok(receive(callee, b"INVITE"), place.callee), there)
+        receive(caller, b"SIP/2.0 200")
+        caller.sendto(request("MESSAGE", f"sip:{X[:-1]}9@{place.node}", here, f"m{A}", "", f"call {A}".encode()), there)
+        receive(caller, b"SIP/2.0 404")
+        caller.sendto(request("INVITE", uri, here, f"bad{A}", f"Max-Forwards: {A}\r\n"), there)
+        answer_to_options(caller, place.node, "after-all")
+        assert_silent(node)
+        assert "Max core file size        0 " in _limits(node)
+        node.kill()
+        node.start()
+        # The repeat of a call from before the start is known by an identifier that is kept masked.
+        caller.sendto(invite, there)
+        receive(caller, b"SIP/2.0 500")
+    node.stop()
+    records = {record["caller_call_id"]: record for record in node.records()}
+    assert set(records) == {MASKED, "m138****8000"}
+    assert records[MASKED]["release_cause"] == "NODE_RESTART"
+    assert records[MASKED]["caller"] == A
+    _without_control(node)
+
+
+def _limits(node: Node) -> str:
+    assert node.process is not None
+    return Path(f"/proc/{node.process.pid}/limits").read_text()
+
+
+def _without_control(node: Node) -> None:
+    """What a node that has stopped leaves: the records are exported again, and the files searched."""
+    exported = node.command("cdr", "export")
+    assert (exported.returncode, spelt(exported.stdout.encode())) == (0, [])
+    found = [path.name for path in node.data_dir.iterdir() if path.is_file() and spelt(path.read_bytes())]
+    assert found == []
+    assert spelt(node.stderr.encode()) == []
