@@ -153,7 +153,7 @@ class _Node:
             for recent in left
         }
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
-        runner = Runner(service, reader, settings.node, self._log.warning)
+        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
         boot_id = secrets.token_hex(8)
         runner.start(RecordWriter(records, cipher, settings.node, boot_id, window_ms, runner.records_done))

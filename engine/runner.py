@@ -13,7 +13,7 @@ from typing import Final, final
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.records import Step
 from engine.core.service import CallService
 from engine.store.bindings import BindingReader
@@ -36,11 +36,13 @@ Log = Callable[..., None]
 class Runner:
     """One SIP process at work. Everything but the writer's thread happens in the loop's thread."""
 
-    def __init__(self, service: CallService, reader: BindingReader, node: str, log: Log) -> None:
+    def __init__(self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log) -> None:
+        """`log` is told what may pass; `alarm` that a number would have been shown."""
         self._service = service
         self._reader = reader
         self._node = node
         self._log = log
+        self._alarm = alarm
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._faults = 0
@@ -86,6 +88,8 @@ class Runner:
             self.endpoint.perform(self._looked_up(output, self._find(output)))
         elif isinstance(output, CommitRecord):
             self._commit(output)
+        elif isinstance(output, LeakFound):
+            self._alarm("leak stopped", record_id=output.record_id, message=output.message, peer=output.peer)
 
     def _find(self, query: LookUpBinding) -> Binding | Miss | None:
         """The binding; None when the store does not answer: the call is refused, never passed through."""

@@ -1,6 +1,6 @@
 """Names of header fields as small integers: compact forms, spellings and the canonical way to write them.
 
-Source: RFC 3261 §7.3.3 and §20, RFC 3262, 3265, 3311, 3323, 3325, 3326, 3428, 4028.
+Source: RFC 3261 §7.3.3 and §20, RFC 3262, 3265, 3311, 3323, 3325, 3326, 3428, 3841, 4028, 5009, 5393, 7315.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ TIMESTAMP: Final = 23
 ALLOW: Final = 24
 CONTENT_DISPOSITION: Final = 25
 CONTENT_TRANSFER_ENCODING: Final = 26
+P_CHARGING_VECTOR: Final = 27
+P_EARLY_MEDIA: Final = 28
+ACCEPT_CONTACT: Final = 29
+MAX_BREADTH: Final = 30
+PRIVACY: Final = 31
+EXPIRES: Final = 32
 
 _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (VIA, "Via", "v"),
@@ -66,6 +72,12 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (ALLOW, "Allow", ""),
     (CONTENT_DISPOSITION, "Content-Disposition", ""),
     (CONTENT_TRANSFER_ENCODING, "Content-Transfer-Encoding", ""),
+    (P_CHARGING_VECTOR, "P-Charging-Vector", ""),
+    (P_EARLY_MEDIA, "P-Early-Media", ""),
+    (ACCEPT_CONTACT, "Accept-Contact", "a"),
+    (MAX_BREADTH, "Max-Breadth", ""),
+    (PRIVACY, "Privacy", ""),
+    (EXPIRES, "Expires", ""),
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).
@@ -77,7 +89,6 @@ SINGLE: Final = frozenset((
 
 # Compact forms of fields that have no id here (RFC 3515, 3841, 3892, 6665, 8224).
 COMPACT: Final[dict[str, str]] = {
-    "a": "accept-contact",
     "b": "referred-by",
     "d": "request-disposition",
     "j": "reject-contact",

@@ -21,6 +21,7 @@ from engine.core.settings import (
     NumberFormat,
     PeerSettings,
     PolicySettings,
+    Profile,
     RouteSettings,
     TargetSettings,
 )
@@ -124,6 +125,10 @@ class Peer(Table):
     """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
     that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
     decoded."""
+    profile: Literal["trunk", "isc"] = "trunk"
+    """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
+    fresh one. `isc`: the S-CSCF of the same IMS; the icid-value stays as it came, so that both sides can be charged
+    together. It changes nothing else."""
     follow_redirect: bool = False
     """false: a 3xx from this peer ends the attempt as FORWARDING_REFUSED; true: the number in the Contact of its 300,
     301 or 302 is decided and routed anew, 5 times in an attempt at most. Its host never counts."""
@@ -149,6 +154,7 @@ class Peer(Table):
             serves_700=tuple(self.serves_700),
             uniform_refusals=bool(self.uniform_refusals),
             pass_headers=tuple(self.pass_headers),
+            profile=Profile(self.profile),
             follow_redirect=self.follow_redirect,
             allow_transfer=self.allow_transfer,
         )
@@ -188,11 +194,15 @@ class Policy(Table):
     """An answered call is ended after so long: MAX_DURATION."""
     session_expires_s: Annotated[int, Field(ge=90), AfterValidator(values.only(1800))] = 1800
     """Session interval of RFC 4028. Not yet: any other. The node asks for none; what the ends ask for crosses."""
-    min_se_s: Annotated[int, Field(ge=90), AfterValidator(values.only(90))] = 90
-    """Shortest session interval (RFC 4028). Not yet: any other. The node refuses none; what the ends say crosses."""
-    session_timer: Annotated[Literal["insist", "relay", "off"], AfterValidator(values.only("insist"))] = "insist"
-    """`insist`: the node refreshes where the ends do not; `relay`: the ends' affair; `off`: none. Not yet: any other,
-    and the node's own refreshes. The ends' refreshes cross."""
+    min_se_s: Annotated[int, Field(ge=90, le=1800)] = 90
+    """Shortest session interval (RFC 4028): who asks for less is answered 422, or is given this one when it does not
+    say that it supports `timer`."""
+    session_timer: Annotated[Literal["insist", "relay", "off"], AfterValidator(values.only("insist", "relay"))] = (
+        "insist"
+    )
+    """`insist`: the node refreshes where the ends do not; `relay`: the ends' affair; `off`: none. Either way the node
+    ends an answered call in which the ends have agreed on an interval and nobody refreshes: SESSION_EXPIRED. Not yet:
+    `off`, and the node's own refreshes, so that `insist` does what `relay` does."""
     message_text: Literal["mask", "relay"] = "mask"
     """The sender's own real number in the text of a message: `mask` it, or `relay` it: the text is then not searched,
     and the other party reads the number."""
@@ -205,6 +215,7 @@ class Policy(Table):
             message_timeout_s=self.message_timeout_s,
             max_call_s=self.max_call_s,
             message_text=MessageText(self.message_text),
+            min_se_s=self.min_se_s,
         )
 
 

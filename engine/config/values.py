@@ -23,13 +23,14 @@ _BLOCK: Final = re.compile(r"700[0-9]{8}")
 
 # Fields that the node writes itself, and those that would tie the two dialogs together or carry credentials.
 OWN_HEADERS: Final = frozenset((
-    "allow", "allow-events", "authentication-info", "authorization", "call-id", "contact", "content-disposition",
-    "content-encoding", "content-language", "content-length", "content-type", "cseq", "event", "from", "in-reply-to",
-    "join", "max-forwards", "mime-version", "min-se", "p-asserted-identity", "path", "privacy", "proxy-authenticate",
+    "accept-contact", "allow", "allow-events", "authentication-info", "authorization", "call-id", "contact",
+    "content-disposition", "content-encoding", "content-language", "content-length", "content-type", "cseq", "event",
+    "expires", "from", "in-reply-to", "join", "max-breadth", "max-forwards", "mime-version", "min-se",
+    "p-asserted-identity", "p-charging-vector", "p-early-media", "path", "privacy", "proxy-authenticate",
     "proxy-authorization", "proxy-require", "rack", "reason", "record-route", "refer-sub", "refer-to", "referred-by",
     "replaces", "require", "retry-after", "route", "rseq", "service-route", "session-expires", "subscription-state",
     "supported", "target-dialog", "timestamp", "to", "unsupported", "via", "www-authenticate",
-    "b", "c", "e", "f", "i", "k", "l", "m", "o", "r", "t", "u", "v", "x",  # their compact forms
+    "a", "b", "c", "e", "f", "i", "k", "l", "m", "o", "r", "t", "u", "v", "x",  # their compact forms
 ))  # fmt: skip
 
 
@@ -72,12 +73,12 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def only(built: _T) -> Callable[[_T], _T]:
+def only(*built: _T) -> Callable[[_T], _T]:
     """A value that is valid, but of which nothing but `built` works in this version."""
 
     def check(value: _T) -> _T:
-        if value != built:
-            raise ValueError(f"{shown(value)} is not supported yet, only {shown(built)}")
+        if value not in built:
+            raise ValueError(f"{shown(value)} is not supported yet, only {' or '.join(shown(one) for one in built)}")
         return value
 
     return check

@@ -6,16 +6,18 @@ from typing import Final
 
 from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
-from engine.core.crossing import REFUSED
+from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import REAL, Dialled, masked_identifier
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
-from engine.core.settings import PeerSettings
+from engine.core.settings import ISC, PeerSettings
+from engine.core.tokens import ICID_LETTERS
+from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -96,6 +98,8 @@ class AttemptBase(TimerOwner):
         record.caller_call_id = masked_identifier(request.call_id)
         record.caller_cseq = request.cseq
         record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
+        if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
+            record.icid_in = masked_identifier(icid_value(request))
         _write_numbers(record, called, self.facts.caller)
         self.record = record
         context.attempts[record_id] = self
@@ -160,7 +164,7 @@ class AttemptBase(TimerOwner):
         record = self.record
         if record.call_out_time is None:  # a try that was prepared and never left is none
             record.attempts.clear()
-            record.egress_peer = record.callee_call_id = ""
+            record.egress_peer = record.callee_call_id = record.icid_out = ""
         status, q850 = self.seen_by_caller(refusal)
         record.release_cause = refusal.cause.value
         record.sip_status = status
@@ -185,8 +189,14 @@ class AttemptBase(TimerOwner):
         draft.q850 = q850
         if refusal.cause is ReleaseCause.OVERLOAD:
             draft.retry_after_s = RETRY_AFTER_S
+        draft.min_se_s = refusal.min_se_s
         self.context.count(f"released_{refusal.cause.value.lower()}")
         self.context.respond(self.transaction, status, build(REFUSED, draft), now)
+
+    def leak_found(self, message: str, peer: PeerSettings) -> None:
+        """A message for this trunk has not been sent, since it held a number: counted, and said aloud."""
+        self.context.count("leaks_stopped")
+        self.context.out.append(LeakFound(self.record.record_id, message, peer.name))
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""
@@ -195,6 +205,19 @@ class AttemptBase(TimerOwner):
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id
         return tried
+
+    def icid_towards(self, peer: PeerSettings) -> str:
+        """The icid-value towards a trunk (RFC 7315 §5.6), noted in the record; "" outside of the trust domain.
+
+        It is a fresh one of letters; only to the S-CSCF of the same IMS it is the one that has come, unless a real
+        number can be read in that.
+        """
+        record, request = self.record, self.request
+        if not (self.peer.trusted and peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None):
+            return ""
+        keeps = peer.profile is ISC and record.icid_in != "" and record.icid_in == icid_value(request)
+        record.icid_out = record.icid_in if keeps else self.context.tokens.letters(ICID_LETTERS)
+        return record.icid_out
 
 
 def _is_policy(refusal: Refusal) -> bool:

@@ -22,7 +22,9 @@ from engine.core.pair import CALLER, DialogPair
 from engine.core.policy import Refusal
 from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
 from engine.core.redirect import follow, open_row_again
+from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
+from sipstack import headers as h
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -34,6 +36,8 @@ _INPUT_OF_TIMER: Final = {
     t.RING_TIMER: t.RING_TIMEOUT,
     t.ACK_TIMER: t.ACK_MISSED,
     t.MAX_CALL_TIMER: t.TIME_OVER,
+    t.SESSION_TIMER: t.SESSION_OVER,
+    t.EXPIRES_TIMER: t.CALLER_CANCELLED,  # it said beforehand when it would give up
     t.BYE_WAIT_TIMER: t.BYE_ANSWERED,
     t.BYE_DUE_TIMER: t.BYE_DUE,
     t.CLOSE_TIMER: t.CLOSE_FAILED,
@@ -63,6 +67,7 @@ class Call(AttemptBase):
         "current",
         "rang_at",
         "repeat_s",
+        "session_s",
         "state",
         "timers",
         "tries",
@@ -88,6 +93,7 @@ class Call(AttemptBase):
         self.awaits_ack = False  # the caller has our 2xx, we do not have its ACK
         self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
         self.repeat_s = 0.0
+        self.session_s = 0  # the session interval that the callee's 2xx settled, 0 for none
         self.timers: dict[int, Timer] = {}
 
     def caller_dialog(self) -> Dialog:
@@ -99,6 +105,12 @@ class Call(AttemptBase):
         return dialog
 
     # -- what is decided here --------------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> None:
+        """The caller's patience counts from here on."""
+        if self.request.first[h.EXPIRES] is not None:
+            setup.heed_expires(self, now)
+        super().begin(now)
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """A policy step, the route or the store said no."""
@@ -122,7 +134,9 @@ class Call(AttemptBase):
             return False
         try:
             self.current = CalleeTry(self, self.hops[len(self.tries)], binding)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.leak_found("INVITE", self.hops[len(self.tries)].peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self.tries.append(self.current)
@@ -187,7 +201,7 @@ class Call(AttemptBase):
         if status < 400:
             self._redirected(tried, response, now)
             return
-        refusal = callee_refusal(status)
+        refusal = callee_refusal(status) or refusal_of(response, self.context.settings.policy.min_se_s)
         if status == 408 and self.state == t.RINGING:
             refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
         if refusal is None:
@@ -228,6 +242,11 @@ class Call(AttemptBase):
         """The caller's ACK for our 2xx."""
         self.step(t.CALLER_ACKED, Given(now, None, request))
 
+    def leaked(self, message: str, peer: PeerSettings, now: float) -> None:
+        """A message within the conversation would have shown a number: it has not left, and the call is over."""
+        self.leak_found(message, peer)
+        self.step(t.LEAKED, Given(now))
+
     def bye_received(self, transaction: ServerTransaction, side: int, now: float) -> None:
         """A BYE of either side."""
         given = Given(now)
@@ -244,6 +263,11 @@ class Call(AttemptBase):
     def is_talking(self) -> bool:
         """True while requests within the conversation may carry new offers both ways."""
         return self.state == t.TALKING
+
+    @property
+    def is_answered(self) -> bool:
+        """True from the 2xx that the caller gets to the decision that the call ends."""
+        return self.state in (t.ANSWERED, t.TALKING)
 
     @property
     def takes_requests(self) -> bool:

@@ -12,7 +12,7 @@ from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import RELEASE, ReleaseCause
+from engine.core.records import LEAK_STOPPED_ANSWERED, RELEASE, ReleaseCause
 from engine.core.redirect import take_back
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
@@ -32,6 +32,7 @@ _REFUSAL_OF_INPUT: Final = {
     t.CALLER_CANCELLED: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
     t.CALLER_BYE: Refusal(ReleaseCause.CALLER_CANCEL, "caller"),
     t.RING_TIMEOUT: Refusal(ReleaseCause.NO_ANSWER, "ring_timer"),
+    t.LEAKED: Refusal(ReleaseCause.LEAK_STOPPED, "disclosure"),
 }
 # Cause, SIP status and Q.850 cause, what decided it: looked up once, since enum members are slow keys.
 _END_OF_INPUT: Final = {
@@ -41,8 +42,10 @@ _END_OF_INPUT: Final = {
         (t.CALLEE_BYE, ReleaseCause.NORMAL, "callee"),
         (t.ACK_MISSED, ReleaseCause.NO_ACK, "ack_timer"),
         (t.TIME_OVER, ReleaseCause.MAX_DURATION, "max_call_timer"),
+        (t.SESSION_OVER, ReleaseCause.SESSION_EXPIRED, "session_timer"),
     )
 }
+_END_OF_INPUT[t.LEAKED] = (ReleaseCause.LEAK_STOPPED.value, *LEAK_STOPPED_ANSWERED, "disclosure")
 _SIDES_THAT_DECIDE: Final = ("caller", "callee")
 
 
@@ -166,7 +169,7 @@ def close_and_hold(call: Call, given: Given) -> None:
 def send_answer_and_close(call: Call, given: Given) -> None:
     """The answer came first, so the caller gets it; then the BYE that was held does its work."""
     setup.send_answer(call, given)
-    call.stop(t.MAX_CALL_TIMER)
+    _stop_limits(call)
     setup.acknowledge(call, None)
     for side in (CALLER, CALLEE):
         if side not in call.byes_from:
@@ -236,11 +239,17 @@ def _decide(call: Call, given: Given) -> None:
     record = call.record
     if record.release_cause:
         return
-    call.stop(t.MAX_CALL_TIMER)
+    _stop_limits(call)
     record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT[given.event]
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
     _write_times(call, given.now)
+
+
+def _stop_limits(call: Call) -> None:
+    """The call ends: nothing limits it any more."""
+    call.stop(t.MAX_CALL_TIMER)
+    call.stop(t.SESSION_TIMER)
 
 
 def _ask_no_ack(call: Call, given: Given) -> None:

@@ -13,6 +13,8 @@ from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair, PairSide
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
+from engine.core.session_timer import agreed_interval_s, watch
+from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
@@ -20,7 +22,19 @@ from sipstack.sdp import CONTENT_TYPE
 if TYPE_CHECKING:
     from engine.core.call import Call
 
+_EXPIRES_DIGITS: Final = 9  # thirty years
 _RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing something (contract §6, ring_time)
+
+
+def heed_expires(call: Call, now: float) -> None:
+    """How long the invitation is good for, by the caller's own word (RFC 3261 §13.3.1): as if it said CANCEL then.
+
+    What is no number of seconds, or more of them than any call is given, says nothing. As with a CANCEL, what comes
+    after the answer has no effect.
+    """
+    value = call.request.value(h.EXPIRES) or ""
+    if value.isdigit() and value.isascii() and len(value) <= _EXPIRES_DIGITS:
+        call.set(t.EXPIRES_TIMER, int(value), now)
 
 
 def open_row(call: Call, given: Given) -> None:
@@ -61,8 +75,10 @@ def relay_provisional(call: Call, given: Given) -> None:
         return
     try:
         data = _response_for_caller(call, tried.pair_for(response), response)
-    except (LeakStopped, RemoteSipError):
+    except (LeakStopped, RemoteSipError) as error:
         call.context.count("leak_stopped_provisional")
+        if isinstance(error, LeakStopped):
+            call.leak_found(f"{response.status} INVITE", call.peer)
         return
     call.context.respond(call.transaction, response.status, data, now)
 
@@ -72,7 +88,10 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
     try:
         pair = tried.pair_for(response)
         call.answer = _response_for_caller(call, pair, response)
-    except (LeakStopped, RemoteSipError):
+        call.session_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+    except (LeakStopped, RemoteSipError) as error:
+        if isinstance(error, LeakStopped):
+            call.leak_found(f"{response.status} INVITE", call.peer)
         return False
     call.chosen = pair
     return True
@@ -83,6 +102,7 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     caller, status = pair.caller, response.status
     draft = ResponseDraft(call.party, call.transaction.head, status, caller.dialog.local_tag, response)
     draft.request = call.request
+    draft.from_trusted = pair.callee.party.peer.trusted
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     return build(RESPONSES[CALLER]["INVITE", status // 100], draft)
 
@@ -129,6 +149,8 @@ def send_answer(call: Call, given: Given) -> None:
     call.set(t.REPEAT_TIMER, call.repeat_s, now)
     call.set(t.ACK_TIMER, timing.transaction_s, now)
     call.set(t.MAX_CALL_TIMER, call.context.settings.policy.max_call_s, now)
+    if call.session_s:
+        watch(call, call.session_s, now)
 
 
 def repeat_answer(call: Call, now: float) -> None:
@@ -148,16 +170,20 @@ def stop_repeating(call: Call) -> None:
 def pass_ack(call: Call, given: Given) -> None:
     """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer."""
     stop_repeating(call)
-    acknowledge(call, given.message)
+    if not acknowledge(call, given.message):
+        assert call.chosen is not None
+        call.leaked("ACK", call.chosen.callee.party.peer, given.now)
 
 
-def acknowledge(call: Call, request: Message | None) -> None:
-    """Sends our ACK to the callee, built once."""
+def acknowledge(call: Call, request: Message | None) -> bool:
+    """Sends our ACK to the callee, built once; False when its body was left out, since it would have shown a number."""
     pair, tried = call.chosen, call.current
     assert pair is not None and tried is not None
+    is_whole = True
     if not call.ack:
-        call.ack = crossing_ack(call.context, pair.callee, tried.cseq, request)
+        call.ack, is_whole = crossing_ack(call.context, pair.callee, tried.cseq, request)
     call.context.send(call.ack, pair.callee.next_flow())
+    return is_whole
 
 
 def acknowledge_again(call: Call) -> None:

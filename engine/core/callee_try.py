@@ -81,6 +81,8 @@ class CalleeTry(RequestOwner):
         request = self.call.request
         draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", self.cseq), request)
         draft.identity = identity
+        draft.from_trusted = self.call.peer.trusted
+        draft.icid = self.call.icid_towards(self.hop.peer)
         draft.body, draft.content_type = crossing_sdp(request, self.origin), CONTENT_TYPE
         return draft
 

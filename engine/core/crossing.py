@@ -14,7 +14,7 @@ from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft
 from engine.core.spelling import LONG_FROM
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
-from sipstack.fields import option_tags, parse_number
+from sipstack.fields import option_tags, parse_number, split_list
 from sipstack.grammar import TOKEN
 from sipstack.message import Message
 from sipstack.uri import parse_params
@@ -22,13 +22,33 @@ from sipstack.uri import parse_params
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
 ALLOW_WITH_TRANSFER: Final = f"{ALLOW}, REFER, NOTIFY"
 MAX_FORWARDS: Final = 70
+_USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
 
 # Option tags that mean the same to both ends when they cross (contract §5).
 CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
 
+# What RFC 3323 §4.2, RFC 3325 §9.3 and RFC 7044 §10.1 ask for and every call is given.
+_PRIVACY_GIVEN: Final = frozenset(("critical", "header", "history", "id", "user", ""))
+
+# Feature tags of a phone that both ends understand alike: MMTel (TS 24.173) and short messages over IP (TS 24.341).
+FEATURE_TAGS: Final = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "+g.3gpp.smsip")
+_FEATURES: Final = tuple((tag, tag.lower()) for tag in FEATURE_TAGS)
+_PREFERENCES: Final = ("require", "explicit")  # RFC 3841 §9.2
+_ACCEPTED: Final = frozenset([lower for _, lower in _FEATURES] + list(_PREFERENCES))
+
+# Parameters of P-Early-Media (RFC 5009 §8), one for each media line in order.
+_EARLY_MEDIA: Final = frozenset(("sendrecv", "sendonly", "recvonly", "inactive", "gated", "supported"))
+_MOST_EARLY_MEDIA: Final = 16
+
+# The breadth that a request begins with (RFC 5393 §5.3.3); two digits are no number of anybody.
+_MOST_BREADTH: Final = 60
+
+_ICID: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:@$&=/]+")
+_MOST_ICID_CHARS: Final = 128
+
 # Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
 # spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
-_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 _UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -40,6 +60,25 @@ def unsupported_options(message: Message) -> list[str]:
         return []
     tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
     return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
+
+
+def privacy_unmet(message: Message) -> bool:
+    """True when privacy that this node cannot give is `critical`: 500 (RFC 3323 §4.2 and §5).
+
+    Identities and headers are hidden from the other party always, whoever asks; the addresses of media are not.
+    """
+    if message.first[h.PRIVACY] is None:
+        return False
+    asked = {
+        word.strip(" \t") for row in message.values(h.PRIVACY) for word in row.lower().replace(",", ";").split(";")
+    }
+    return "critical" in asked and not asked <= _PRIVACY_GIVEN
+
+
+def icid_value(message: Message) -> str:
+    """The icid-value of a charging vector (RFC 7315 §5.6); "" when there is none that could be written again."""
+    found = parse_params(f";{message.value(h.P_CHARGING_VECTOR) or ''}").get("icid-value") or ""
+    return found if len(found) <= _MOST_ICID_CHARS and _ICID.fullmatch(found) else ""
 
 
 def reason_line(q850: int) -> str:
@@ -111,11 +150,22 @@ def _retry_after(draft: ResponseDraft) -> str:
     return f"Retry-After: {draft.retry_after_s}" if draft.retry_after_s else ""
 
 
+def _wanted_interval(draft: ResponseDraft) -> str:
+    """What a 422 of the callee asks for (RFC 4028 §6), read by `engine.core.session_timer`: too short for a number."""
+    return f"Min-SE: {draft.min_se_s}" if draft.min_se_s else ""
+
+
 # -- rows of both ------------------------------------------------------------------------------------------------------
 
 
 def _contact(draft: Draft) -> str:
-    return draft.party.contact
+    """Ours, with those feature tags of the other side's that are in our list."""
+    message = draft.message
+    came = None if message is None else message.first[h.CONTACT]
+    if came is None or "+" not in came:
+        return draft.party.contact
+    params = [param.strip(" \t") for param in came.rpartition(">")[2].lower().split(";")]
+    return draft.party.contact + "".join([f";{tag}" for tag, lower in _FEATURES if lower in params])
 
 
 def _allow(draft: Draft) -> str:
@@ -168,25 +218,82 @@ def _rseq(draft: Draft) -> str:
 
 
 def _min_se(draft: Draft) -> str:
-    return f"Min-SE: {min(_number(draft, h.MIN_SE), _MOST_SECONDS)}"
+    return f"Min-SE: {min(_number(draft, h.MIN_SE), MOST_SECONDS)}"
 
 
 def _asked_retry_after(draft: Draft) -> str:
-    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), _MOST_SECONDS)}"
+    return f"Retry-After: {min(_number(draft, h.RETRY_AFTER), MOST_SECONDS)}"
 
 
-def _session_expires(draft: Draft) -> str:
+def _asked_min_se(draft: RequestDraft) -> str:
+    return f"Min-SE: {max(min(_number(draft, h.MIN_SE), MOST_SECONDS), draft.context.settings.policy.min_se_s)}"
+
+
+def _asked_session(draft: RequestDraft) -> str:
+    """Never less than the node takes, and the far end is told that (RFC 4028 §8.1), unless all know it (§5)."""
+    least = draft.context.settings.policy.min_se_s
+    row = _session(draft, least)
+    if least == _USUAL_MIN_SE or draft.message is None or draft.message.first[h.MIN_SE] is not None:
+        return row
+    return f"{row}\r\nMin-SE: {least}"
+
+
+def _agreed_session(draft: Draft) -> str:
+    return _session(draft, 0)
+
+
+def _session(draft: Draft, least: int) -> str:
     assert draft.message is not None
     params = (draft.message.first[h.SESSION_EXPIRES] or "").partition(";")[2]
     refresher = (parse_params(f";{params}").get("refresher") or "").lower()
-    row = f"Session-Expires: {min(_number(draft, h.SESSION_EXPIRES), _MOST_SECONDS)}"
+    row = f"Session-Expires: {max(min(_number(draft, h.SESSION_EXPIRES), MOST_SECONDS), least)}"
     return f"{row};refresher={refresher}" if refresher in ("uac", "uas") else row
 
 
-def _number(draft: Draft, header: int) -> int:
-    """The number that a field begins with. Raises RemoteSipError when it is none."""
+def _early_media(draft: Draft) -> str:
+    """Within the trust domain only (RFC 5009 §6): who may be heard before the answer is charged for."""
     assert draft.message is not None
-    value = (draft.message.first[header] or "").partition(";")[0]
+    if not (draft.from_trusted and draft.party.peer.trusted):
+        return ""
+    words = [word for word in option_tags(draft.message.values(h.P_EARLY_MEDIA)) if word in _EARLY_MEDIA]
+    return f"P-Early-Media: {', '.join(words[:_MOST_EARLY_MEDIA])}" if words else ""
+
+
+def _accept_contact(draft: Draft) -> str:
+    """Values that ask for nothing but features of our list (RFC 3841 §9.2); any other value is dropped whole."""
+    assert draft.message is not None
+    values: dict[str, None] = {}
+    for value in [value for row in draft.message.values(h.ACCEPT_CONTACT) for value in split_list(row)]:
+        first, *params = [part.strip(" \t") for part in value.lower().split(";")]
+        features = [tag for tag, lower in _FEATURES if lower in params]
+        if first == "*" and features and _ACCEPTED.issuperset(params):
+            values[";".join(["*", *features, *[word for word in _PREFERENCES if word in params]])] = None
+    return f"Accept-Contact: {', '.join(values)}" if values else ""
+
+
+def _charging_vector(draft: RequestDraft) -> str:
+    """The icid-value and nothing else: who generated it and for which networks would name them."""
+    icid = draft.icid
+    if not icid:
+        return ""
+    return (
+        f"P-Charging-Vector: icid-value={icid}" if TOKEN.fullmatch(icid) else f'P-Charging-Vector: icid-value="{icid}"'
+    )
+
+
+def _max_breadth(draft: Draft) -> str:
+    """As it came (RFC 5393 §5.3): one target is tried at a time, so nothing of it is used up here."""
+    return f"Max-Breadth: {min(_number(draft, h.MAX_BREADTH), _MOST_BREADTH)}"
+
+
+def _number(draft: Draft, header: int) -> int:
+    assert draft.message is not None
+    return leading_number(draft.message, header)
+
+
+def leading_number(message: Message, header: int) -> int:
+    """The number that a field begins with. Raises RemoteSipError when it is none."""
+    value = (message.first[header] or "").partition(";")[0]
     if header == h.RETRY_AFTER:
         value = value.partition("(")[0]  # a comment may stand behind the seconds (RFC 3261 §20.33)
     return parse_number(value.strip(" \t"), 2**32, h.CANONICAL[header])
@@ -210,16 +317,26 @@ _OPTIONS: Final = (
     Row("Supported", TRANSLATED, _supported, h.SUPPORTED),
     Row("Require", TRANSLATED, _require, h.REQUIRE),
 )
-_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _session_expires, h.SESSION_EXPIRES)
+_INTERVAL: Final = Row("Session-Expires", TRANSLATED, _agreed_session, h.SESSION_EXPIRES)
 _LEAST_INTERVAL: Final = Row("Min-SE", TRANSLATED, _min_se, h.MIN_SE)
 _RSEQ: Final = Row("RSeq", TRANSLATED, _rseq, h.RSEQ)
 _RACK: Final = Row("RAck", TRANSLATED, _rack, h.RACK)
 _LATER: Final = Row("Retry-After", TRANSLATED, _asked_retry_after, h.RETRY_AFTER)
 _REFER_SUB: Final = Row("Refer-Sub", TRANSLATED, _refer_sub, VARIOUS)
 _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
+_EARLY: Final = Row("P-Early-Media", TRANSLATED, _early_media, h.P_EARLY_MEDIA)
+_BREADTH: Final = Row("Max-Breadth", TRANSLATED, _max_breadth, h.MAX_BREADTH)
+_ACCEPT: Final = Row("Accept-Contact", TRANSLATED, _accept_contact, h.ACCEPT_CONTACT)
+_CHARGING: Final = Row("P-Charging-Vector", NEW, _charging_vector, h.P_CHARGING_VECTOR)
 _PASSED: Final = Row("pass_headers", CHECKED, _passed, VARIOUS)
 
-_NEGOTIATION: Final = (*_OPTIONS, _INTERVAL, _LEAST_INTERVAL)
+_NEGOTIATION: Final = (
+    *_OPTIONS,
+    Row("Session-Expires", TRANSLATED, _asked_session, h.SESSION_EXPIRES),
+    Row("Min-SE", TRANSLATED, _asked_min_se, h.MIN_SE),
+    _EARLY,
+)
+_FIRST: Final = (_ASSERTED, _ACCEPT, _CHARGING, _BREADTH)  # of a request that has no dialog yet
 _WITHIN: Final = {
     "INVITE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
     "UPDATE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
@@ -247,8 +364,8 @@ _WITHIN: Final = {
 }
 
 # The first INVITE of a call and a MESSAGE: they go to the callee.
-INVITE: Final = Rows[RequestDraft](*_REQUEST, _CONTACT, _ASSERTED, _ALLOW, *_NEGOTIATION, _PASSED, _BODY)
-MESSAGE: Final = Rows[RequestDraft](*_REQUEST, _ASSERTED, _PASSED, _BODY)
+INVITE: Final = Rows[RequestDraft](*_REQUEST, _CONTACT, *_FIRST, _ALLOW, *_NEGOTIATION, _PASSED, _BODY)
+MESSAGE: Final = Rows[RequestDraft](*_REQUEST, *_FIRST, _PASSED, _BODY)
 
 # Within a dialog: by the receiving side (`engine.core.pair`) and the method.
 REQUESTS: Final[tuple[dict[str, Rows[RequestDraft]], ...]] = (
@@ -256,21 +373,23 @@ REQUESTS: Final[tuple[dict[str, Rows[RequestDraft]], ...]] = (
     {method: Rows[RequestDraft](*table) for method, table in _WITHIN.items()},
 )
 
-_RINGING: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _RSEQ, _PASSED, _BODY)
-_AGREED: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _INTERVAL, _PASSED, _BODY)
-_DONE: Final = (*_RESPONSE, *_OPTIONS, _PASSED, _BODY)
+_RINGING: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _RSEQ, _EARLY, _PASSED, _BODY)
+_ANSWERED: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _INTERVAL, _PASSED, _BODY)
+_UPDATED: Final = (*_RESPONSE, _CONTACT, _ALLOW, *_OPTIONS, _INTERVAL, _EARLY, _PASSED, _BODY)
+_ACKNOWLEDGED: Final = (*_RESPONSE, *_OPTIONS, _EARLY, _PASSED, _BODY)
+_TAKEN: Final = (*_RESPONSE, *_OPTIONS, _PASSED)
 _FAILED: Final = (*_RESPONSE, _LEAST_INTERVAL, _LATER, _PASSED)
 _DECLINED: Final = (*_RESPONSE, _LATER, _PASSED)
 _ANSWERS: Final = {
     ("INVITE", 1): _RINGING,
-    ("INVITE", 2): _AGREED,
-    ("UPDATE", 2): _AGREED,
-    ("PRACK", 2): _DONE,
-    ("INFO", 2): _DONE,
+    ("INVITE", 2): _ANSWERED,
+    ("UPDATE", 2): _UPDATED,
+    ("PRACK", 2): _ACKNOWLEDGED,
+    ("INFO", 2): _TAKEN,
     ("REFER", 2): (*_RESPONSE, _CONTACT, _ALLOW, _REFER_SUB, _PASSED),
     ("NOTIFY", 2): (*_RESPONSE, _CONTACT, _ALLOW, _PASSED),
-    **{(method, status): _FAILED for method in ("INVITE", "UPDATE", "PRACK", "INFO") for status in (3, 4, 5, 6)},
-    **{(method, status): _DECLINED for method in ("REFER", "NOTIFY") for status in (3, 4, 5, 6)},
+    **{(method, status): _FAILED for method in ("INVITE", "UPDATE", "PRACK", "INFO") for status in (4, 5, 6)},
+    **{(method, status): _DECLINED for method in ("REFER", "NOTIFY") for status in (4, 5, 6)},
 }
 
 # What carries a response of the other side: by the receiving side, then by the method and the class of the status.
@@ -279,6 +398,8 @@ RESPONSES: Final[tuple[dict[tuple[str, int], Rows[ResponseDraft]], ...]] = (
     {kind: Rows[ResponseDraft](*table) for kind, table in _ANSWERS.items()},
 )
 
-# The end of an attempt, for the caller: the other side's words for it are not asked.
-REFUSED: Final = Rows[ResponseDraft](*_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after))
+# The end of an attempt, for the caller: of the other side's words nothing is told but the interval that it wants.
+REFUSED: Final = Rows[ResponseDraft](
+    *_RESPONSE, _REASON, Row("Retry-After", NEW, _retry_after), Row("Min-SE", TRANSLATED, _wanted_interval)
+)
 MESSAGE_DELIVERED: Final = Rows[ResponseDraft](*_RESPONSE)

@@ -17,6 +17,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from engine.core.bodies import description_holds_number
 from engine.core.context import CoreContext
+from engine.core.copies import body_hides, text_hides
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
@@ -63,12 +64,13 @@ class Party:
 class Draft:
     """What the rows of one message for `party` may be made from. `message` is what the other side sent, if any."""
 
-    __slots__ = ("body", "content_type", "message", "party", "q850")
+    __slots__ = ("body", "content_type", "from_trusted", "message", "party", "q850")
 
     party: Party
     message: Message | None
     body: bytes
     content_type: str  # of the body, as it is written
+    from_trusted: bool  # the other side is of the trust domain (RFC 3325)
     q850: int  # cause of a release or refusal; 0: none is told
 
 
@@ -81,6 +83,7 @@ class RequestDraft(Draft):
         "context",
         "dialog",
         "event_id",
+        "icid",
         "identity",
         "method",
         "rack",
@@ -102,11 +105,13 @@ class RequestDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.context: Final = context
         self.dialog: Final = dialog
         self.method, self.seq = start
         self.branch: Final = context.tokens.branch()
+        self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the 700 number as an address, where it is asserted
         self.rack = ""  # RAck in the numbers of this dialog
         self.refer_to = ""  # whom the receiver is asked to call, as an address
@@ -118,7 +123,7 @@ class RequestDraft(Draft):
 class ResponseDraft(Draft):
     """A response to the request that `head` was made from."""
 
-    __slots__ = ("head", "request", "retry_after_s", "status", "to_tag")
+    __slots__ = ("head", "min_se_s", "request", "retry_after_s", "status", "to_tag")
 
     def __init__(
         self, party: Party, head: ResponseHead, status: int, to_tag: str = "", message: Message | None = None
@@ -127,12 +132,14 @@ class ResponseDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
+        self.from_trusted = False
         self.q850 = 0
         self.head: Final = head
         self.status: Final = status
         self.to_tag: Final = to_tag
         self.request: Message | None = None  # whose Record-Route goes back to its sender
         self.retry_after_s = 0  # 0: nothing is said
+        self.min_se_s = 0  # the same
 
 
 DraftT_contra = TypeVar("DraftT_contra", bound=Draft, contravariant=True)
@@ -171,16 +178,25 @@ def crossing_rows(rows: Rows[DraftT_contra], draft: DraftT_contra) -> list[str]:
     message = draft.message
     if message is not None and not rows.sources.isdisjoint(message.ids):
         first = message.first
-        found = [row for source, produce in rows.fields if first[source] is not None and (row := produce(draft))]
+        for source, produce in rows.fields:
+            if first[source] is not None:
+                row = produce(draft)
+                if row:
+                    found.append(row)
     for produce in rows.always:
-        if row := produce(draft):
+        row = produce(draft)
+        if row:
             found.append(row)
     return found
 
 
 def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
     """A message for the party of `draft`. Raises LeakStopped, and RemoteSipError when a field is malformed."""
-    lines = [row for produce in rows.own if (row := produce(draft))]
+    lines: list[str] = []
+    for produce in rows.own:
+        row = produce(draft)
+        if row:
+            lines.append(row)
     if draft.message is not None or draft.body:
         crossing = crossing_rows(rows, draft)
         if crossing:
@@ -193,7 +209,11 @@ def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> Non
     for number in party.also_hidden:
         _check(Party(party.side, party.peer, number, ""), rows, body, content_type)
     hidden = party.hidden
+    if not hidden:
+        return
     head = "\n".join(rows).encode(ENCODING, ERRORS)
+    if (party.peer.pass_headers and text_hides(head, hidden)) or (body and body_hides(body, content_type, hidden)):
+        raise LeakStopped
     if not holds_number(head + b"\n" + body, hidden):
         return  # nearly always; now the parts one by one, each as what it is
     if len(hidden) < LONG_FROM:

@@ -177,7 +177,9 @@ class MessageAttempt(AttemptBase):
             return False
         try:
             self._tried = MessageTry(self, self.hops[self._tries], binding, self._body, self._content_type)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            if isinstance(error, LeakStopped):
+                self.leak_found("MESSAGE", self.hops[self._tries].peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self._tries += 1
@@ -350,6 +352,7 @@ class MessageTry(RequestOwner):
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
+        draft.icid = attempt.icid_towards(hop.peer)
         if context.settings.policy.message_text is MessageText.RELAY:
             build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")

@@ -38,3 +38,18 @@ class CommitRecord(Output):
         self.step = step
         self.values = values
         self.extra = extra
+
+
+@final
+class LeakFound(Output):
+    """Say in the log that a message has not been sent since it held the other party's number.
+
+    `message` is its method, or its status and method; `peer` the trunk that it was for. Neither holds a number.
+    """
+
+    __slots__ = ("message", "peer", "record_id")
+
+    def __init__(self, record_id: str, message: str, peer: str) -> None:
+        self.record_id = record_id
+        self.message = message
+        self.peer = peer

@@ -42,7 +42,17 @@ class PairSide:
     (`engine.core.transfer`). `flow` is where its messages came from or were first sent to.
     """
 
-    __slots__ = ("_hop", "_hop_flow", "dialog", "flow", "origin", "party", "references", "seqs")
+    __slots__ = (
+        "_hop",
+        "_hop_flow",
+        "dialog",
+        "flow",
+        "origin",
+        "party",
+        "pending_update",
+        "references",
+        "seqs",
+    )
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
         self.dialog = dialog
@@ -51,6 +61,7 @@ class PairSide:
         self.origin = origin
         self.seqs: dict[int, int] = {}
         self.references: dict[int, int] = {}
+        self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
 
@@ -99,3 +110,4 @@ class DialogPair:
         """Requests in these dialogs get 481 from now on."""
         for side in self.sides:
             context.dialogs.pop(side.key, None)
+            side.pending_update = None

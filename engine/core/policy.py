@@ -19,12 +19,13 @@ from engine.core.settings import PeerSettings
 class Refusal:
     """Why an attempt ends here, what the caller is told, and what told it so."""
 
-    __slots__ = ("cause", "decided_by", "q850", "status")
+    __slots__ = ("cause", "decided_by", "min_se_s", "q850", "status")
 
     def __init__(self, cause: ReleaseCause, decided_by: str, pair: tuple[int, int] | None = None) -> None:
         self.cause = cause
         self.decided_by = decided_by
         self.status, self.q850 = RELEASE[cause] if pair is None else pair
+        self.min_se_s = 0  # the interval that a 422 asks for; 0: it is none
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Refusal):

@@ -12,9 +12,10 @@ from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
-from engine.core.crossing import REQUESTS, RESPONSES, unsupported_options
+from engine.core.crossing import REQUESTS, RESPONSES, privacy_unmet, unsupported_options
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
+from engine.core.session_timer import REFRESHING, TOO_SMALL, is_too_small, min_se_line, refreshed
 from engine.core.transfer import (
     ALLOW_EVENTS,
     TRANSFER,
@@ -73,10 +74,19 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     if unsupported:
         refuse(call, transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
         return
+    if privacy_unmet(request):
+        refuse(call, transaction, 500, now)
+        return
     if request.max_forwards() == 0:
         refuse(call, transaction, 483, now)
         return
+    min_se_s = call.context.settings.policy.min_se_s
+    if request.method in REFRESHING and is_too_small(request, min_se_s):
+        refuse(call, transaction, TOO_SMALL, now, min_se_line(min_se_s))
+        return
     if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
+        return
+    if request.method == "UPDATE" and not _may_update(call, pair, side, transaction, now):
         return
     if request.method == "REFER" and call.awaits_answer:
         refuse(call, transaction, 403, now)  # there is no conversation yet that could be handed over
@@ -89,6 +99,7 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     except LeakStopped:
         call.context.count("leak_stopped_in_dialog")
         refuse(call, transaction, 403, now)
+        call.leaked(request.method, pair.sides[1 - side].party.peer, now)
     except RemoteSipError as error:
         refuse(call, transaction, error.status_hint, now)
     else:
@@ -105,6 +116,18 @@ def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTran
         refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
     else:
         refuse(call, transaction, 491, now)
+    return False
+
+
+def _may_update(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
+    """One UPDATE of a side at a time, and no two offers that cross (RFC 3311 §5.2)."""
+    own, other = pair.sides[side].pending_update, pair.sides[1 - side].pending_update
+    if own is not None and own.awaits_answer:
+        refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
+    elif other is not None and other.awaits_answer and other.has_body and transaction.request.body:
+        refuse(call, transaction, 491, now)
+    else:
+        return True
     return False
 
 
@@ -158,11 +181,12 @@ class Relay(RequestOwner, TimerOwner):
     def _draft(self, request: Message) -> RequestDraft:
         far, method = self.far, request.method
         draft = RequestDraft(self.call.context, far.party, far.dialog, (method, self._seq), request)
+        draft.from_trusted = self.near.party.peer.trusted
         if method == "PRACK":
             draft.rack = self._rack(request)
         elif method == "REFER":
             domain = self.call.context.settings.domain
-            draft.refer_to = refer_to(request, self.near.party.peer, far.party.peer, domain)
+            draft.refer_to = refer_to(request, self.near.party.peer, far.party, domain)
         elif method == "NOTIFY":
             self._reference = reference_of(request, far.references)
             draft.event_id = far.references[self._reference]
@@ -196,6 +220,8 @@ class Relay(RequestOwner, TimerOwner):
             self.pair.pending_invite = self
             context.respond(self.server, 100, self.server.head.build(100), now)
             self._limit = context.wheel.set(now, FAR_END_WAIT_S, self, _FAR_END_SILENT)
+        elif self.server.method == "UPDATE":
+            self.near.pending_update = self
         context.start(self.transaction, now)
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
@@ -207,14 +233,18 @@ class Relay(RequestOwner, TimerOwner):
         if response.status == 100:
             self._provisional_came(now)
             return
+        leaked = False
         try:
             self._pass_back(response, now)
-        except (LeakStopped, RemoteSipError):
+        except (LeakStopped, RemoteSipError) as error:
+            leaked = isinstance(error, LeakStopped)
             self.call.context.count("leak_stopped_in_dialog")
             if response.is_final:
                 self._fail(500, now)
         if self.is_over and 200 <= response.status < 300 and self.server.method == "INVITE":
             self._send_ack(None)  # acknowledged before, or answered in a way that the near side does not know
+        if leaked:
+            self.call.leaked(f"{response.status} {self.server.method}", self.near.party.peer, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""
@@ -261,12 +291,16 @@ class Relay(RequestOwner, TimerOwner):
             self.is_over = True
             self._respond(response, _in_dialog_status(status, self.server.method), now)
         elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
+            is_copy = self.server.is_answered
             self._respond(response, status, now)
             self._refresh_targets(response)
+            if not is_copy:
+                refreshed(self.call, response, now)
 
     def _respond(self, response: Message, status: int, now: float) -> None:
         near, method = self.near, self.server.method
         draft = ResponseDraft(near.party, self.server.head, status, "", response)
+        draft.from_trusted = self.far.party.peer.trusted
         if status < 300 and method in _WITH_DESCRIPTION:
             draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build(RESPONSES[self.side][method, status // 100], draft)
@@ -293,16 +327,19 @@ class Relay(RequestOwner, TimerOwner):
         self.is_over = True
         refuse(self.call, self.server, status, now)
 
-    def acked(self, request: Message) -> None:
+    def acked(self, request: Message, now: float) -> None:
         """The ACK of a relayed 2xx (§13.2.2.4); a copy of it goes out again as it was."""
         self.is_over = True
-        self._send_ack(request)
+        if not self._send_ack(request):
+            self.call.leaked("ACK", self.far.party.peer, now)
 
-    def _send_ack(self, request: Message | None) -> None:
-        """Our ACK of a 2xx, built once (§13.2.2.4)."""
+    def _send_ack(self, request: Message | None) -> bool:
+        """Our ACK of a 2xx, built once (§13.2.2.4); False when its body would have shown a number."""
+        is_whole = True
         if not self._ack:
-            self._ack = crossing_ack(self.call.context, self.far, self._seq, request)
+            self._ack, is_whole = crossing_ack(self.call.context, self.far, self._seq, request)
         self.call.context.send(self._ack, self.far.next_flow())
+        return is_whole
 
     def cancel(self, now: float) -> None:
         """The sender takes its INVITE back (§9): so do we, as soon as a provisional has come."""
@@ -325,6 +362,11 @@ class Relay(RequestOwner, TimerOwner):
         return not self.server.is_answered
 
     @property
+    def has_body(self) -> bool:
+        """True for an UPDATE that makes an offer."""
+        return bool(self.server.request.body)
+
+    @property
     def is_pending(self) -> bool:
         """True until it has failed, or its 2xx is acknowledged or has had 64*T1 for that (§14.1)."""
         return not self.is_over and self.server.state != TERMINATED
@@ -335,17 +377,20 @@ class Relay(RequestOwner, TimerOwner):
         return self.server.request.cseq
 
 
-def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> bytes:
-    """The ACK for the far side, with the answer that the near side's ACK carries, if any.
+def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Message | None) -> tuple[bytes, bool]:
+    """The ACK for the far side, with the answer that the near side's ACK carries, if any; False for one that leaks.
 
-    A body that may not cross is left out, counted: the far end then has an answer missing and ends the call itself.
+    A body that may not cross is left out, counted: the far end has an answer missing. If it cannot be read, that end
+    ends the call itself; if it would have shown a number, we do.
     """
+    is_whole = True
     if request is not None and request.body:
         try:
-            return ack(context, far, cseq, crossing_sdp(request, far.origin))
-        except (LeakStopped, RemoteSipError):
+            return ack(context, far, cseq, crossing_sdp(request, far.origin)), True
+        except (LeakStopped, RemoteSipError) as error:
             context.count("leak_stopped_in_dialog")
-    return ack(context, far, cseq)
+            is_whole = not isinstance(error, LeakStopped)
+    return ack(context, far, cseq), is_whole
 
 
 def _in_dialog_status(status: int, method: str) -> int:

@@ -12,7 +12,7 @@ from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, privacy_unmet, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import LookUpBinding
@@ -20,6 +20,7 @@ from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse, relay
+from engine.core.session_timer import TOO_SMALL, is_too_small, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
@@ -202,10 +203,14 @@ class CallService:
             self._answer(transaction, 416, now)
         elif unsupported := unsupported_options(request):
             self._answer(transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
+        elif privacy_unmet(request):
+            self._answer(transaction, 500, now)
         elif request.max_forwards() == 0:
             self._answer(transaction, 483, now)
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
+        elif method == "INVITE" and is_too_small(request, self._context.settings.policy.min_se_s):
+            self._answer(transaction, TOO_SMALL, now, min_se_line(self._context.settings.policy.min_se_s))
         else:
             return self._is_repeat(transaction, request, now)
         return True
@@ -223,7 +228,10 @@ class CallService:
         status, q850 = known
         if kind == "voice" and status < 300:
             status, q850 = RELEASE[ReleaseCause.NODE_RESTART]  # its 2xx cannot be made again
-        self._answer(transaction, status, now, *([] if status < 300 else [reason_line(q850)]))
+        lines = [] if status < 300 else [reason_line(q850)]
+        if status == TOO_SMALL:  # what the callee wanted is not on record: its next 422 says it again
+            lines.append(min_se_line(self._context.settings.policy.min_se_s))
+        self._answer(transaction, status, now, *lines)
         return True
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
@@ -294,7 +302,7 @@ class CallService:
             return
         pending = end.pair.pending_invite
         if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:
-            pending.acked(request)
+            pending.acked(request, now)
         elif end.side == CALLER and request.cseq == end.call.request.cseq:
             end.call.acked(request, now)
         else:

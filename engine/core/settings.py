@@ -33,6 +33,17 @@ class CallerSource(StrEnum):
     FROM = "from"
 
 
+class Profile(StrEnum):
+    """What kind of network a trunk leads to."""
+
+    TRUNK = "trunk"  # another network: no identifier of one side means anything on the other
+    ISC = "isc"  # the S-CSCF of one's own IMS: both sides are charged together, so the icid-value stays
+
+
+# For the call path, like those above.
+ISC: Final = Profile.ISC
+
+
 class MessageText(StrEnum):
     """What happens to the sender's own real number written in a message (contract §4)."""
 
@@ -64,6 +75,7 @@ class PeerSettings:
     serves_700: tuple[str, ...] = ()  # 11-digit blocks that this peer may use as caller
     uniform_refusals: bool = False
     pass_headers: tuple[str, ...] = ()
+    profile: Profile = Profile.TRUNK
     follow_redirect: bool = False  # of a 3xx from this peer the number is used
     allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
 
@@ -88,6 +100,7 @@ class PolicySettings:
     message_timeout_s: float = 20.0
     max_call_s: float = 14400.0
     message_text: MessageText = MessageText.MASK
+    min_se_s: int = 90
 
 
 @final

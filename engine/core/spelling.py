@@ -5,6 +5,8 @@ separators between them (RFC 3966 §5.1.1; space, tab, slash), with the backslas
 octets of two-octet text; percent-escaped, up to three times over; in the digits of other scripts (full-width, circled,
 Arabic, Chinese numerals) in UTF-8 and GB 18030.
 
+Encodings that no person reads stand in `encodings`.
+
 A number of less than nine digits (95588, 110) stands in ports, payload types and seconds by chance: it counts only as a
 word of its own, with or without the country code.
 """
@@ -17,6 +19,7 @@ from functools import lru_cache
 from typing import Final, final
 from urllib.parse import unquote_to_bytes
 
+from engine.core.encodings import MAX_UNESCAPED, holds_long_encoded
 from engine.core.numbers import COUNTRY_CODE
 
 # Shorter numbers are searched as whole words; every mobile and landline number has ten digits or more.
@@ -26,9 +29,6 @@ LONG_FROM: Final = 9
 BETWEEN_DIGITS: Final = b"-.() \t/\\\0"
 
 _PERCENT: Final = 0x25  # as a number: bytes are first taken for one, which costs more than the search
-
-# Nobody reads a text that has been escaped more often; each round costs as much as the whole text.
-_MAX_UNESCAPED: Final = 3
 
 # Characters whose folding is remembered: the common Chinese ones fit.
 _MAX_FOLDED: Final = 8192
@@ -82,10 +82,13 @@ def holds_number(data: bytes, number: str) -> bool:
 
 
 def holds_long_number(data: bytes) -> bool:
-    """True when nine digits or more stand together, separators between them or not: it may be anybody's number."""
+    """True when nine digits or more stand together, separators between them or not: it may be anybody's number.
+
+    In base64 and hex too: what is searched for in an encoding must not come back as an echo either (decision 7).
+    """
     if _PERCENT in data or not data.isascii():
         data = b"\n".join(_readings(data))
-    return _LONG_RUN.search(data.translate(None, BETWEEN_DIGITS)) is not None
+    return _LONG_RUN.search(data.translate(None, BETWEEN_DIGITS)) is not None or holds_long_encoded(data)
 
 
 _LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
@@ -94,7 +97,7 @@ _LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
 def _readings(data: bytes) -> list[bytes]:
     """`data` as it stands, unescaped, and with the digits of other scripts as ASCII digits."""
     found = [data]
-    for _ in range(_MAX_UNESCAPED):
+    for _ in range(MAX_UNESCAPED):
         if b"%" not in found[-1]:
             break
         found.append(unquote_to_bytes(found[-1]))

@@ -16,6 +16,7 @@ _LETTERS: Final = bytes(_ALPHABET[octet % 32] for octet in range(256))
 BRANCH_LETTERS: Final = 16  # 80 bits (RFC 3261 §8.1.1.7 asks for uniqueness, conformance for 64 random bits)
 TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
 CALL_ID_LETTERS: Final = 20  # 100 bits
+ICID_LETTERS: Final = 20  # 100 bits (RFC 7315 §4.6: an icid-value is unique worldwide for a month)
 _POOL_BYTES: Final = 4096
 _NUMBER_POOL_BYTES: Final = 3 * 256
 

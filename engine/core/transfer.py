@@ -28,6 +28,7 @@ from sipstack.response import REASON_PHRASES, reason_phrase
 from sipstack.uri import SipUri, parse_name_addr, parse_params, parse_uri
 
 if TYPE_CHECKING:
+    from engine.core.disclosure import Party
     from engine.core.pair import DialogPair
 
 TRANSFER: Final = ("REFER", "NOTIFY")
@@ -50,7 +51,7 @@ def may_transfer(pair: DialogPair) -> bool:
 # -- REFER -------------------------------------------------------------------------------------------------------------
 
 
-def refer_to(request: Message, sender: PeerSettings, receiver: PeerSettings, domain: str) -> str:
+def refer_to(request: Message, sender: PeerSettings, receiver: Party, domain: str) -> str:
     """The address that a REFER asks to call, for the receiver. Raises RemoteSipError: 400, or 403 for what may not be.
 
     All that is refused for its number is refused alike, so that nobody can find out whose number it is.
@@ -64,10 +65,12 @@ def refer_to(request: Message, sender: PeerSettings, receiver: PeerSettings, dom
     if isinstance(uri, SipUri) and (uri.headers or (uri.param("method") or "INVITE").upper() != "INVITE"):
         raise RemoteSipError("Refer-To asks for more than a call", 403)
     dialled = number_of(uri, sender.number_format)
-    if dialled.kind is PRIVACY:
-        return presented_uri(dialled.number, receiver, domain)
-    if dialled.kind is REAL and len(dialled.number) < LONG_FROM:
-        return referred_uri(dialled.number, receiver, domain)
+    number = dialled.number
+    if receiver.hidden == "" or receiver.hidden not in number:  # a 700 number may be made up to hold the sender's own
+        if dialled.kind is PRIVACY:
+            return presented_uri(number, receiver.peer, domain)
+        if dialled.kind is REAL and len(number) < LONG_FROM:
+            return referred_uri(number, receiver.peer, domain)
     raise RemoteSipError("Refer-To is no number that may cross", 403)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from scenarios.rig.seen import Seen
+
+_ASK_AGAIN: Final = 422  # the caller may ask again, for a longer session (RFC 4028 §6)
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,12 @@ class Told:
 
     @property
     def final(self) -> Seen | None:
-        """The first final response to the caller's first request."""
+        """The first final response to the caller's first request; behind a 422, that to the request after it."""
         if not self.caller:
             return None
         method = self.caller[0].method
-        return next((m for m in self.caller if not m.is_sent and m.status >= 200 and m.method == method), None)
+        finals = [m for m in self.caller if not m.is_sent and m.status >= 200 and m.method == method]
+        return next((m for m in finals if m.status != _ASK_AGAIN), finals[0] if finals else None)
 
     @property
     def caller_call_id(self) -> str:

@@ -140,6 +140,8 @@ BAD: Final = [
     ("[policy]\nmax_call_s = inf", "2: policy.max_call_s: must be"),
     ("[policy]\nmessage_timeout_s = 1e12", "must be less than or equal to"),
     ("[policy]\nfirst_response_ms = 0", "must be greater than or equal to 1"),
+    ("[policy]\nmin_se_s = 89", "2: policy.min_se_s: must be greater than or equal to 90, not 89"),
+    ("[policy]\nmin_se_s = 1801", "2: policy.min_se_s: must be less than or equal to 1800, not 1801"),
     ("[policy]\nmessage_text = 'hide'", """must be 'mask' or 'relay', not "hide\""""),
     ("[cdr]\nretention_days = 729", "2: cdr.retention_days: 729 is less than two years (730 days)"),
     ("[cdr]\ncommit_window_ms = -1", "must be greater than or equal to 0"),
@@ -177,8 +179,7 @@ NOT_YET: Final = [
     (PEER + "options_interval_s = 5", "peer.options_interval_s: 5 is not supported yet, only 0"),
     (PEER + "[[route]]\nname='a'\ncalled='1'\npeers=['core']\ntransit=true", "transit: true is not supported yet"),
     ("[policy]\nsession_expires_s = 900", "policy.session_expires_s: 900 is not supported yet, only 1800"),
-    ("[policy]\nmin_se_s = 120", "policy.min_se_s: 120 is not supported yet, only 90"),
-    ("[policy]\nsession_timer = 'off'", 'policy.session_timer: "off" is not supported yet, only "insist"'),
+    ("[policy]\nsession_timer = 'off'", 'policy.session_timer: "off" is not supported yet, only "insist" or "relay"'),
     ("[api]", "1: api: not supported yet"),
     ("[api]\naddress = '127.0.0.1:8700'", "1: api: not supported yet"),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from engine.core.settings import (
     NumberFormat,
     PeerSettings,
     PolicySettings,
+    Profile,
     RouteSettings,
     TargetSettings,
 )
@@ -55,6 +56,7 @@ caller = "pai"
 serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
+profile = "isc"
 follow_redirect = true
 allow_transfer = true
 max_calls = 0
@@ -82,8 +84,8 @@ first_response_ms = 100
 message_timeout_s = 3
 max_call_s = 60
 session_expires_s = 1800
-min_se_s = 90
-session_timer = "insist"
+min_se_s = 120
+session_timer = "relay"
 message_text = "relay"
 
 [cdr]
@@ -119,6 +121,7 @@ def test_every_key_arrives(file: Path) -> None:
                 serves_700=("70012345678",),
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
+                profile=Profile.ISC,
                 follow_redirect=True,
                 allow_transfer=True,
             ),
@@ -132,7 +135,7 @@ def test_every_key_arrives(file: Path) -> None:
             ),
         ),
         routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
-        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY),
+        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120),
         t1_ms=20,
     )
     assert config.listen_address == ("::1", 5062)
@@ -178,7 +181,7 @@ def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
         advertise="127.0.0.1:5060",
         peers=(),
         routes=(),
-        policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK),
+        policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK, 90),
     )
     assert config.data_dir == file.parent / "var"
     assert config.inventory_file is None

@@ -6,18 +6,22 @@ Each node is looked at after its test (conftest.py): see `CoreNode.assert_rests`
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
 from engine.core.tokens import TokenSource
+from sipstack import headers as h
 from sipstack.events import Output
+from sipstack.fields import split_list
+from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.testing.playbook import Playbook
 from sipstack.timers import Timing
@@ -33,6 +37,10 @@ CALLEE2 = "127.0.0.14:5060"
 STRANGER = "127.0.0.99:5060"  # matches no peer
 CALL_ID = "1-4711@127.0.0.12"
 WALL_AT_START = 1_790_000_000.0
+NUMBERS_OF_OURS = 200_000_000  # CSeq numbers of the node have nine digits and begin with 2
+HOST = re.compile(r"(?:@|SIP/2\.0/UDP |sips?:)([A-Za-z0-9.-]+)(?=[:;>,]|$)")
+BRANCH = re.compile(r"branch=([^;,]+)")
+ICID = re.compile(r'icid-value="?([^;"]+)')
 LONGEST_S = 400.0  # longer than any timer may keep anything of a call that has ended
 
 
@@ -112,6 +120,7 @@ class CoreNode:
         self.echoes: set[bytes] = (
             set()
         )  # answers that tell a party nothing but what it wrote itself, though not of itself
+        self.leaks: list[tuple[str, str, str]] = []  # what the log is told of: record, message, trunk
         self.book = Playbook(self.service, self._execute)
         CoreNode.made.append(self)
 
@@ -123,6 +132,9 @@ class CoreNode:
                 self.lookups.append(output)
                 return []
             return self.service.binding_looked_up(output, self._find(output), self.book.now)
+        if isinstance(output, LeakFound):
+            self.leaks.append((output.record_id, output.message, output.peer))
+            return []
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
         if output.step in self.durable:
@@ -234,3 +246,36 @@ def assert_nothing_crossed(node: CoreNode) -> None:
     for data in node.sent_to(CALLER):
         for secret in (B, "Li Si", "b-tag", "z9hG4bK-b", "127.0.0.13", "127.0.0.14"):
             assert secret.encode() not in data, data
+    to_callee = [*node.sent_to(CALLEE), *node.sent_to(CALLEE2)]
+    assert_no_correlator([parse(data) for data in node.sent_to(CALLER)], [parse(data) for data in to_callee])
+
+
+def assert_no_correlator(caller_side: list[Message], callee_side: list[Message]) -> None:
+    """Nothing by which a message of one side can be told to belong to one of the other: read as what it is."""
+    ones, others = identifiers_of(caller_side), identifiers_of(callee_side)
+    for name, found in ones.items():
+        shared = found & others[name]
+        assert not shared, f"both sides have the {name} {shared}"
+
+
+def identifiers_of(messages: list[Message]) -> dict[str, set[str]]:
+    """Everything in the messages for one side that names a dialog, a transaction, a session or a host.
+
+    What the parties number themselves (CSeq below 200000000) may meet by chance; what the node draws may not.
+    """
+    found: dict[str, set[str]] = {
+        name: set() for name in ("Call-ID", "tag", "branch", "host", "CSeq", "Session-ID", "icid-value")
+    }
+    for message in messages:
+        found["Call-ID"].add(message.call_id)
+        found["tag"] |= {message.from_tag, message.to_tag} - {""}
+        if message.cseq >= NUMBERS_OF_OURS:
+            found["CSeq"].add(str(message.cseq))
+        vias = [via for row in message.values(h.VIA) for via in split_list(row)]
+        found["branch"] |= {match[1] for via in vias if (match := BRANCH.search(via))}
+        routes = [row for header in (h.RECORD_ROUTE, h.ROUTE, h.CONTACT) for row in message.values(header)]
+        hosts = {match[1] for text in vias + routes for match in HOST.finditer(text)}
+        found["host"] |= hosts - {NODE.partition(":")[0]}
+        found["Session-ID"] |= set(message.named("Session-ID"))
+        found["icid-value"] |= {match[1] for row in message.values(h.P_CHARGING_VECTOR) if (match := ICID.search(row))}
+    return found

@@ -122,6 +122,11 @@ def refused(node: CoreNode, status: int, q850: int) -> Message:
     return response
 
 
+def target_of(message: Message) -> str:
+    """The URI in its Contact, "" when it has none."""
+    return (message.value(h.CONTACT) or "").partition(">")[0].strip("<")
+
+
 @dataclass
 class Talk:
     """A conversation that stands, and what its two ends say within it. Each numbers its own requests."""
@@ -145,7 +150,7 @@ class Talk:
         )
         self.node.book.wire_in(
             wire(
-                f"""{method} {(self.ok.value(h.CONTACT) or "").strip("<>")} SIP/2.0
+                f"""{method} {target_of(self.ok)} SIP/2.0
                 Via: SIP/2.0/UDP 127.0.0.12:5060;branch={branch or f"z9hG4bK-a{method}{number}"};rport
                 Max-Forwards: 70
                 From: {self.ok.value(h.FROM)}
@@ -170,7 +175,7 @@ class Talk:
         )
         self.node.book.wire_in(
             wire(
-                f"""{method} {(self.invite.value(h.CONTACT) or "").strip("<>")} SIP/2.0
+                f"""{method} {target_of(self.invite)} SIP/2.0
                 Via: SIP/2.0/UDP 127.0.0.13:5060;branch={branch or f"z9hG4bK-b{method}{number}"};rport
                 Max-Forwards: 70
                 From: {self.invite.value(h.TO)};tag={self.tag}

@@ -6,8 +6,21 @@ import pytest
 
 from sipstack import headers as h
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode, with_trunk
-from tests.core.parties import B_SDP, SDP, Talk, answer, invite, sdp_of, start, talking
+from tests.core.parties import B_SDP, SDP, Talk, answer, answered, invite, refused, ring, sdp_of, start, talking
 from tests.core.test_call_reinvite import B_HOLD, HOLD, reinvite
+
+
+def both_ended(node: CoreNode, message: str, peer: str) -> None:
+    """The call has been ended on both sides since this message for that trunk held a number, and the log says so."""
+    for address in (CALLER, CALLEE):
+        bye = node.book.wire_out("BYE ", address)
+        assert bye.values(h.REASON) == ["Q.850;cause=21"]
+        node.book.wire_in(answer(bye, 200, who=A if address == CALLER else B), address)
+    node.assert_recorded(
+        release_cause="LEAK_STOPPED", sip_status=200, q850=21, decided_by="disclosure", release_direction="platform"
+    )
+    assert node.leaks == [(node.record["record_id"], message, peer)]
+    assert node.counters["leaks_stopped"] == 1
 
 
 def test_late_offer_in_the_first_invite_is_answered_in_the_ack() -> None:
@@ -50,13 +63,14 @@ def test_reinvite_whose_answer_would_leak_is_500_and_acknowledged() -> None:
     node = CoreNode(with_trunk("caller-side", pass_headers=("X-Note",)))
     talk = talking(node)
     again = reinvite(talk, "caller")
-    for _ in range(2):
-        node.book.wire_in(answer(again, 200, extra=f"X-Note: {B}", sdp=B_HOLD), CALLEE)
+    leak = answer(again, 200, extra=f"X-Note: {B}", sdp=B_HOLD)
+    node.book.wire_in(leak, CALLEE)
     node.book.wire_out("SIP/2.0 500", CALLER)
     ack = node.book.wire_out("ACK ", CALLEE)
+    both_ended(node, "200 INVITE", "caller-side")
+    node.book.wire_in(leak, CALLEE)  # a copy: acknowledged, and nothing is ended twice
     assert node.book.wire_out("ACK ", CALLEE) == ack
     node.book.silence()
-    talk.hang_up()
 
 
 def test_moved_contacts_are_followed() -> None:
@@ -111,9 +125,9 @@ def test_offer_that_would_leak_is_403_and_goes_nowhere(method: str) -> None:
     talk = talking(node)
     talk.from_caller(method, extra=f"X-Note: {A}", sdp=HOLD)
     node.book.wire_out("SIP/2.0 403", CALLER)
-    node.book.silence()
+    both_ended(node, method, "callee-side")
     assert (node.counters["leak_stopped_in_dialog"], node.counters["in_dialog_403"]) == (1, 1)
-    talk.hang_up()  # as if nothing had been said: the numbers of the other dialog have no gap
+    # As if nothing had been said: the numbers of the other dialog have no gap.
     assert b"CSeq: %d BYE" % (talk.invite.cseq + 1) in node.sent_to(CALLEE)[-1]
 
 
@@ -131,13 +145,12 @@ def test_provisional_of_a_reinvite_that_would_leak_stays_here() -> None:
     talk = talking(node)
     again = reinvite(talk, "caller")
     node.book.wire_in(answer(again, 183, extra=f"X-Note: {B}"), CALLEE)
-    node.book.silence()
+    both_ended(node, "183 INVITE", "caller-side")
     assert node.counters["leak_stopped_in_dialog"] == 1
-    node.book.wire_in(answer(again, 200, sdp=B_HOLD), CALLEE)
-    node.book.wire_out("SIP/2.0 200", CALLER)
-    talk.from_caller("ACK", cseq=2)
+    node.book.wire_in(answer(again, 487), CALLEE)  # RFC 3261 §15.1.2: the BYE has ended what was pending
     node.book.wire_out("ACK ", CALLEE)
-    talk.hang_up()
+    node.book.wire_out("SIP/2.0 487", CALLER)
+    node.book.silence()
 
 
 def test_update_whose_answer_would_leak_is_500_and_needs_no_ack() -> None:
@@ -147,5 +160,56 @@ def test_update_whose_answer_would_leak_is_500_and_needs_no_ack() -> None:
     update = node.book.wire_out("UPDATE ", CALLEE)
     node.book.wire_in(answer(update, 200, extra=f"X-Note: {B}", sdp=B_HOLD), CALLEE)
     node.book.wire_out("SIP/2.0 500", CALLER)
+    both_ended(node, "200 UPDATE", "caller-side")
     node.book.silence()
-    talk.hang_up()
+
+
+def test_answer_in_an_ack_that_would_leak_is_left_out_and_the_call_ended() -> None:
+    node = CoreNode()
+    sent = start(node, invite(sdp=""))
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    talk.from_caller("ACK", sdp=f"{SDP}a=fmtp:8 x={A}")
+    assert not node.book.wire_out("ACK ", CALLEE).body
+    both_ended(node, "ACK", "callee-side")
+    assert node.counters["leak_stopped_in_dialog"] == 1
+
+
+def test_late_answer_of_a_reinvite_that_would_leak_is_left_out_and_the_call_ended() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    again = reinvite(talk, "caller", "")
+    node.book.wire_in(answer(again, 200, sdp=B_HOLD), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    talk.from_caller("ACK", cseq=2, sdp=f"{HOLD}a=fmtp:8 x={A}")
+    assert not node.book.wire_out("ACK ", CALLEE).body
+    both_ended(node, "ACK", "callee-side")
+
+
+def test_leak_before_the_callers_ack_ends_the_callee_at_once_and_the_caller_after_it() -> None:
+    node = CoreNode(with_trunk("callee-side", pass_headers=("X-Note",)))
+    talk = answered(node)
+    talk.from_caller("UPDATE", extra=f"X-Note: {A}", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 403", CALLER)
+    node.book.wire_out("ACK ", CALLEE)
+    bye = node.book.wire_out("BYE ", CALLEE)
+    node.book.wire_in(answer(bye, 200), CALLEE)
+    node.book.silence()
+    talk.from_caller("ACK")
+    node.book.wire_in(answer(node.book.wire_out("BYE ", CALLER), 200, who=A), CALLER)
+    node.assert_recorded(release_cause="LEAK_STOPPED", sip_status=200, q850=21)
+
+
+def test_leak_in_an_early_dialog_takes_the_call_back() -> None:
+    node = CoreNode(with_trunk("callee-side", pass_headers=("X-Note",)))
+    sent = start(node)
+    talk = Talk(node, sent, ring(node, sent, 183))
+    talk.from_caller("UPDATE", extra=f"X-Note: {A}", sdp=HOLD)
+    node.book.wire_out("SIP/2.0 403", CALLER)
+    cancel = node.book.wire_out("CANCEL ", CALLEE)
+    refused(node, 403, 21)
+    node.book.wire_in(answer(cancel, 200), CALLEE)
+    node.book.wire_in(answer(sent, 487), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    node.assert_recorded(release_cause="LEAK_STOPPED", decided_by="disclosure", sip_status=403, q850=21)
+    assert [leak[1:] for leak in node.leaks] == [("UPDATE", "callee-side")]

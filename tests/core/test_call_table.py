@@ -42,6 +42,7 @@ Ringing: ring timeout -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller cancelled -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller's BYE -> Refusing: CANCEL the callee, commit the refusal
 Ringing: callee's BYE -> Ringing: 481 to the BYE
+Ringing: leaked -> Refusing: CANCEL the callee, commit the refusal
 
 Answering: answer stored -> Answered: send the 2xx
 Answering: store failed -> Refusing: ACK and BYE the callee, commit the refusal
@@ -61,11 +62,15 @@ Answered: ACK missed -> Releasing: BYE both sides
 Answered: caller's BYE -> Releasing: relay the BYE
 Answered: callee's BYE -> Closing: commit the end, BYE the caller after its ACK
 Answered: time over -> Releasing: BYE both sides
+Answered: leaked -> Releasing: BYE both sides
+Answered: session over -> Releasing: BYE both sides
 Answered: callee answered -> Answered: ACK and BYE this answer
 
 Talking: caller's BYE -> Releasing: relay the BYE
 Talking: callee's BYE -> Releasing: relay the BYE
 Talking: time over -> Releasing: BYE both sides
+Talking: leaked -> Releasing: BYE both sides
+Talking: session over -> Releasing: BYE both sides
 Talking: caller acked -> Talking: ACK the callee again
 Talking: callee answered -> Talking: ACK and BYE this answer
 
@@ -120,12 +125,12 @@ Closing: close failed -> Ended: send the final response that needs no record
 # impossible.
 ABSORBED = {
     "Ringing": ("caller acked",),
-    "Answering": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout"),
-    "Answering, BYE held": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout"),
+    "Answering": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout", "leaked"),
+    "Answering, BYE held": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout", "leaked"),
     "Answered": ("caller cancelled", "rang", "callee failed"),
     "Talking": ("caller cancelled", "rang", "callee failed"),
-    "Releasing": ("caller cancelled", "rang", "callee failed", "time over"),
-    "Closing": ("caller cancelled", "rang", "callee failed", "BYE answered", "time over"),
+    "Releasing": ("caller cancelled", "rang", "callee failed", "time over", "leaked"),
+    "Closing": ("caller cancelled", "rang", "callee failed", "BYE answered", "time over", "leaked"),
     "Refusing": (
         "caller cancelled",
         "caller acked",
@@ -134,6 +139,7 @@ ABSORBED = {
         "opened",
         "store failed",
         "answer stored",
+        "leaked",
     ),
     "Ended": ("caller cancelled", "rang", "callee failed", "BYE answered", "opened", "store failed", "closed"),
 }

@@ -312,6 +312,7 @@ def test_answer_that_would_leak_is_released_and_refused() -> None:
     node.book.wire_out("ACK ", CALLEE)
     node.book.silence()
     node.assert_recorded(release_cause="LEAK_STOPPED", sip_status=403, q850=21, release_direction="platform")
+    assert node.leaks == [(node.record["record_id"], "200 INVITE", "caller-side")]
 
 
 def test_provisional_that_would_leak_stays_here() -> None:
@@ -319,7 +320,8 @@ def test_provisional_that_would_leak_stays_here() -> None:
     sent = start(node)
     node.book.wire_in(answer(sent, 183, extra=f"X-Note: {B}"), CALLEE)
     node.book.silence()
-    assert node.counters["leak_stopped_provisional"] == 1
+    assert (node.counters["leak_stopped_provisional"], node.counters["leaks_stopped"]) == (1, 1)
+    assert [leak[1:] for leak in node.leaks] == [("183 INVITE", "caller-side")]
     node.book.wire_in(answer(sent, 486), CALLEE)
     node.book.wire_out("ACK ", CALLEE)
     refused(node, 486, 17)

@@ -8,6 +8,9 @@ guess; so must be what each side gets of it.
 from __future__ import annotations
 
 import re
+from base64 import b64encode, urlsafe_b64encode
+from binascii import hexlify
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -101,7 +104,9 @@ def seen(number: str, guess: str, message: bytes) -> tuple[list[bytes], list[byt
     if guess != number:
         assert not any(number.encode() in data for data in caller)
     CoreNode.made.clear()  # the guess comes back in many places; that it does so alike is what is asserted here
-    either = re.compile("|".join("[-. /]?".join(digits) for digits in (number, guess)).encode())
+    spelled = ["[-. /]?".join(digits) for digits in (number, guess)]
+    encoded = [code(n.encode()).decode() for code in (b64encode, hexlify) for n in (number, guess)]
+    either = re.compile("|".join([*spelled, *encoded]).encode())
     sides = [[either.sub(b"N", data) for data in side] for side in (caller, callee)]
     return sides[0], sides[1], [record["release_cause"] for record in node.records]
 
@@ -166,6 +171,28 @@ def test_guess_as_seconds_that_the_answer_repeats(row: str) -> None:
     """RFC 4028 §9: who takes the interval repeats it."""
     guesses = (LANDLINE, WRONG_LANDLINE)
     assert_alike(LANDLINE, WRONG_LANDLINE, [invite(guess, f"Supported: timer\n{row}") for guess in guesses])
+
+
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode, hexlify])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "m={} 0 RTP/AVP 0",
+        "m=audio 9 {} 0",
+        "a=mid:{}",
+        "a=group:BUNDLE {}",
+        "a=rid:{} send",
+        "a=simulcast:send {}",
+        "a=extmap:1 urn:x:{}",
+        "a=rtpmap:96 {}/8000",
+        "a=x-unknown:{}",
+        "a=x-unknown:a=b;c={}",
+    ],
+)
+def test_encoded_guess_in_a_line_that_the_answer_repeats(line: str, encode: Callable[[bytes], bytes]) -> None:
+    """What is searched in an encoding is nothing that comes back: it is not searched, or has stayed behind."""
+    sdps = [PLAIN_SDP + line.format(encode(guess.encode()).decode()) for guess in (B, WRONG)]
+    assert_alike(B, WRONG, [invite(guess, sdp=sdp) for guess, sdp in zip((B, WRONG), sdps, strict=True)])
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ The numbers, names, tags, Call-IDs, branches and hosts that the parties always c
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
-from engine.core.settings import NumberFormat
+from engine.core.settings import MessageText, NumberFormat
 from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.testing.playbook import wire
-from tests.core.corenode import CALL_ID, CALLEE, CALLER, NODE, A, B, CoreNode, X, with_trunk
-from tests.core.parties import Talk, answer, answered, invite, of_invite, start, talking
+from tests.core.corenode import CALL_ID, CALLEE, CALLER, NODE, A, B, CoreNode, X, with_policy, with_trunk
+from tests.core.parties import SDP, Talk, answer, answered, invite, of_invite, start, talking
 
 WORD_A = "secretofa"
 WORD_B = "secretofb"
@@ -243,6 +245,32 @@ def test_passed_header_with_the_number_stops_the_attempt() -> None:
     node.book.wire_out("SIP/2.0 403", CALLER)
     assert node.sent_to(CALLEE) == []
     node.assert_recorded(release_cause="LEAK_STOPPED", decided_by="disclosure")
+    assert node.leaks == [(node.record["record_id"], "INVITE", "callee-side")]
+
+
+@pytest.mark.parametrize(
+    ("row", "line"), [("Identity: {};alg=ES256", ""), ("", "a=fmtp:8 x={}"), ("Identity: &#49;{};alg=ES256", "")]
+)
+def test_encoded_number_in_what_is_copied_stops_the_attempt(row: str, line: str) -> None:
+    for number, crosses in ((A, False), ("13700137000", True)):
+        node = CoreNode(with_trunk("callee-side", pass_headers=("Identity",)))
+        coded = b64encode(number.encode()).decode() if "&" not in row else number[1:]
+        node.book.wire_in(invite(extra=row.format(coded), sdp=SDP + line.format(coded)), CALLER)
+        assert len(node.sent_to(CALLEE)) == crosses
+        assert [leak[1:] for leak in node.leaks] == ([] if crosses else [("INVITE", "callee-side")])
+        node.wait(70)
+        assert (node.record["release_cause"] == "LEAK_STOPPED") is not crosses
+
+
+@pytest.mark.parametrize("settings", [MessageText.MASK, MessageText.RELAY])
+def test_encoded_number_in_a_text_stops_it_unless_texts_are_relayed(settings: MessageText) -> None:
+    node = CoreNode(with_policy(message_text=settings))
+    text = f"read {b64encode(A.encode()).decode()}"
+    node.book.wire_in(full_message(A, "127.0.0.12", text, "X-Y: z"), CALLER)
+    assert len(node.sent_to(CALLEE)) == (settings is MessageText.RELAY)
+    assert [leak[1:] for leak in node.leaks] == ([] if settings is MessageText.RELAY else [("MESSAGE", "callee-side")])
+    node.wait(70)
+    assert (node.record["release_cause"] == "LEAK_STOPPED") is (settings is MessageText.MASK)
 
 
 def test_passed_header_without_it_crosses() -> None:

@@ -225,14 +225,20 @@ def test_failure_of_the_callee_may_have_been_read_so_no_other_target(
     assert node.sent_to(CALLEE2) == []
 
 
-def test_within_a_conversation_it_is_an_attempt_of_its_own() -> None:
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_within_a_conversation_it_is_an_attempt_of_its_own(side: str) -> None:
+    """What leaves has nothing of the dialog that it came in, on neither side."""
     node = CoreNode()
     talk = talking(node)
-    talk.from_callee("MESSAGE", extra="Content-Type: text/plain\n\nhello")
-    sent = node.book.wire_out(f"MESSAGE sip:{A}@127.0.0.12:5060 SIP/2.0", CALLER)
-    assert sent.to_tag == "" and sent.call_id not in (talk.invite.call_id, "1-4711@127.0.0.12")
-    node.book.wire_in(answer(sent, 200, "a-tag", who=A), CALLER)
-    assert node.book.wire_out("SIP/2.0 200", CALLEE).to_tag == talk.invite.from_tag
+    near, far, number = (CALLER, CALLEE, B) if side == "caller" else (CALLEE, CALLER, A)
+    (talk.from_caller if side == "caller" else talk.from_callee)("MESSAGE", "Content-Type: text/plain\n\nhello")
+    sent = node.book.wire_out(f"MESSAGE sip:{number}@{far} SIP/2.0", far)
+    assert sent.to_tag == "" and sent.call_id not in (talk.invite.call_id, talk.ok.call_id)
+    assert sent.from_tag not in (talk.invite.from_tag, talk.ok.to_tag, "a-tag", "b-tag")
+    assert abs(sent.cseq - talk.invite.cseq) > 1 and sent.value(h.CONTACT) is None
+    node.book.wire_in(answer(sent, 200, "x-tag", who=number, contact=f"<sip:{number}@{far}>"), far)
+    ok = node.book.wire_out("SIP/2.0 200", near)
+    assert ok.to_tag == (talk.ok.to_tag if side == "caller" else talk.invite.from_tag)  # its own, back to it
     talk.hang_up()
     assert [record["kind"] for record in node.records] == ["message", "voice"]
 

@@ -53,6 +53,8 @@ def test_relay_is_of_the_text_alone() -> None:
     node.book.wire_in(message(rows=f"X-Note: {A}"), CALLER)
     refused(node, 403, 21)
     node.assert_recorded(release_cause="LEAK_STOPPED", decided_by="disclosure", attempts=())
+    assert node.leaks == [(node.record["record_id"], "MESSAGE", "callee-side")]
+    assert node.counters["leaks_stopped"] == 1
     assert node.sent_to(CALLEE) == []
 
 

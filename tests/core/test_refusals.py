@@ -19,6 +19,7 @@ from tests.core.corenode import (
     CoreNode,
     X,
     axb,
+    with_policy,
     with_trunk,
 )
 from tests.core.parties import SDP, answer, invite, of_invite, refused, start
@@ -249,6 +250,16 @@ def test_repeat_of_a_call_after_a_restart(recorded: tuple[int, int], status: int
     node.book.wire_in(answer(sent, 486), CALLEE)
     node.book.wire_out("ACK ", CALLEE)
     node.book.wire_out("SIP/2.0 486", CALLER)
+
+
+def test_repeat_of_a_422_after_a_restart_says_an_interval() -> None:
+    """RFC 4028 §6: a 422 without Min-SE is none."""
+    node = CoreNode(with_policy(min_se_s=120))
+    node.service.repeats[("voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = (422, 31)
+    node.book.wire_in(invite(), CALLER)
+    response = node.book.wire_out("SIP/2.0 422", CALLER)
+    assert (response.values(h.MIN_SE), response.values(h.REASON)) == (["120"], ["Q.850;cause=31"])
+    assert node.steps == []
 
 
 @pytest.mark.parametrize(("recorded", "rows"), [((200, 16), []), ((202, 16), []), ((403, 21), ["Q.850;cause=21"])])

@@ -263,22 +263,27 @@ def test_nothing_crosses_but_what_is_made_anew(side: str) -> None:
 
 
 @SIDES
-def test_a_number_in_a_passed_row_stops_it(side: str) -> None:
-    """The check sees these two like all that crosses: 403 to a REFER, 500 instead of an answer that names somebody."""
+@pytest.mark.parametrize("where", ["REFER", "202", "NOTIFY"])
+def test_a_number_in_a_passed_row_stops_it(side: str, where: str) -> None:
+    """The check sees these like all that crosses, and as with any other message in a dialog the call ends."""
     own, others = (A, B) if side == "caller" else (B, A)
     peers = tuple(replace(peer, pass_headers=("X-Note",)) for peer in BOTH_ALLOW.peers)
     end = End(talking(CoreNode(replace(BOTH_ALLOW, peers=peers))), side)
-    end.send("REFER", f"Refer-To: <sip:{OTHER_X}@veil.example>\nX-Note: {own}")
-    end.hears("SIP/2.0 403")
-    refer = end.refers(rows="X-Note: no number")
-    assert refer.named("X-Note") == ["no number"]
-    end.other.answers(refer, 202, f"X-Note: {others}")
-    end.hears("SIP/2.0 500")
-    end.other.send("NOTIFY", f"X-Note: {others}\n{report(refer.cseq)}")
-    end.other.hears("SIP/2.0 403")
-    assert end.node.counters["leak_stopped_in_dialog"] == 3
+    if where == "REFER":
+        end.send("REFER", f"Refer-To: <sip:{OTHER_X}@veil.example>\nX-Note: {own}")
+        end.hears("SIP/2.0 403")
+    else:
+        refer = end.refers(rows="X-Note: no number")
+        assert refer.named("X-Note") == ["no number"]
+        end.other.answers(refer, 202, f"X-Note: {others if where == '202' else 'no number'}")
+        end.hears("SIP/2.0 500" if where == "202" else "SIP/2.0 202")
+    if where == "NOTIFY":
+        end.other.send("NOTIFY", f"X-Note: {others}\n{report(refer.cseq)}")
+        end.other.hears("SIP/2.0 403")
+    for who in (End(end.talk, "caller"), End(end.talk, "callee")):
+        who.answers(who.hears("BYE "), 200)
     end.node.book.silence()
-    end.talk.hang_up()
+    end.node.assert_recorded(release_cause="LEAK_STOPPED")
 
 
 def test_the_senders_own_number_in_the_id_tells_it_nothing() -> None:

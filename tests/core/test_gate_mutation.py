@@ -1,0 +1,160 @@
+"""Every row of every table of the gate is missed when it is taken out.
+
+The cases are made of the tables themselves: a row is replaced by one that copies what the other side has written, and
+the same conversation that is private with the gate as it stands must not be private any more. A new row for which no
+conversation shows that is a failure here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from engine.core import crossing
+from engine.core.disclosure import CHECKED, OURS, Draft, Row, Rows
+from sipstack.headers import OTHER
+from sipstack.message import Message
+from tests.core.canaries import OPEN_TRUNKS, CanaryNode, assert_private, conversations
+from tests.core.corenode import A, B, CoreNode
+
+CONVERSATIONS = conversations()
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    """Each table with each field that one of its rows writes."""
+    for kind, (rows, _) in CONVERSATIONS.items():
+        for row in rows.table:
+            for name in row.name.split(", "):
+                yield kind, name
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, rows: Rows, *table: Row) -> None:
+    """Puts another table in the place of one, for all who hold it."""
+    made = Rows(*table)
+    for slot in Rows.__slots__:
+        monkeypatch.setattr(rows, slot, getattr(made, slot))
+
+
+def as_it_came(name: str, row: Row, node: CanaryNode) -> Row:
+    """The row with one of its fields copied from what the other side has sent last."""
+
+    def produce(draft: Draft) -> str:
+        message = draft.message or node.came[1 - draft.party.side]
+        kept = [line for line in row.produce(draft).split("\r\n") if line and not is_row(line, name)]
+        copied = copy_of(name, message, draft)
+        return "\r\n".join([*copied, *kept] if name in START_LINES else [*kept, *copied])
+
+    return row._replace(produce=produce)
+
+
+START_LINES = ("Request-URI", "Status-Line")
+
+
+def is_row(line: str, name: str) -> bool:
+    if name in START_LINES:
+        return line.startswith("SIP/2.0 ") or line.endswith(" SIP/2.0")
+    return line.startswith(f"{name}: ")
+
+
+def copy_of(name: str, message: Message, draft: Draft) -> list[str]:
+    if name == "Request-URI":
+        return [f"{draft.method} {message.uri_text or message.line(6)} SIP/2.0"]  # type: ignore[attr-defined]
+    if name == "Status-Line":
+        return [f"SIP/2.0 {draft.status} {message.reason or message.uri_text}"]  # type: ignore[attr-defined]
+    return [line for line in message.lines if line.partition(":")[0].lower() == name.lower()]
+
+
+def talk(node: CoreNode, conversation: Callable[[CoreNode], object]) -> None:
+    """Goes on as far as it can: a gate that writes nonsense breaks the conversation, too."""
+    try:
+        conversation(node)
+    except (AssertionError, IndexError):
+        pass
+
+
+@pytest.mark.parametrize("kind", CONVERSATIONS)
+def test_conversation_is_private_and_goes_through_its_table(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, conversation = CONVERSATIONS[kind]
+    node = CanaryNode()
+    conversation(node)
+    assert_private(node)
+    used: list[str] = []
+    first = rows.table[0]
+    counting = first._replace(produce=lambda draft: used.append(kind) or first.produce(draft))  # type: ignore[func-returns-value]
+    patch(monkeypatch, rows, counting, *rows.table[1:])
+    conversation(CanaryNode())
+    assert used
+
+
+@pytest.mark.parametrize(("kind", "name"), list(cases()))
+def test_what_is_copied_instead_is_noticed(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, conversation = CONVERSATIONS[kind]
+    if name == "pass_headers":
+        assert_passed_rows_are_searched(rows, conversation, monkeypatch)
+        return
+    node = CanaryNode()
+    changed = [as_it_came(name, row, node) if name in row.name.split(", ") else row for row in rows.table]
+    patch(monkeypatch, rows, *changed)
+    talk(node, conversation)
+    with pytest.raises(AssertionError):
+        assert_private(node)
+
+
+def assert_passed_rows_are_searched(
+    rows: Rows, conversation: Callable[[CoreNode], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number in what `pass_headers` lets through is stopped; with the row as one of ours, it would cross."""
+    passing = replace(OPEN_TRUNKS, peers=tuple(replace(p, pass_headers=("X-Number",)) for p in OPEN_TRUNKS.peers))
+    searched = [with_number(row) if row.name == "pass_headers" else row for row in rows.table]
+    patch(monkeypatch, rows, *searched)
+    node = CanaryNode(passing)
+    talk(node, conversation)
+    assert_private(node)
+    patch(monkeypatch, rows, *[row._replace(source=OURS) if row.name == "pass_headers" else row for row in searched])
+    node = CanaryNode(passing)
+    talk(node, conversation)
+    with pytest.raises(AssertionError, match=f"{A}|{B}"):
+        assert_private(node)
+
+
+def with_number(row: Row) -> Row:
+    """The row, asked about a message that has the sender's number in a field that may pass."""
+
+    def produce(draft: Draft) -> str:
+        message = draft.message
+        assert message is not None
+        message.lines.append(f"X-Number: {(B, A)[draft.party.side]}")
+        message.ids.append(OTHER)
+        return row.produce(draft)
+
+    return row._replace(produce=produce)
+
+
+@pytest.mark.parametrize("name", ["Subject", "P-Preferred-Identity", "Warning"])
+@pytest.mark.parametrize("kind", CONVERSATIONS)
+def test_dropped_field_that_is_let_through_is_noticed(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, conversation = CONVERSATIONS[kind]
+    node = CanaryNode()
+    copied = as_it_came(name, Row(name, CHECKED, lambda draft: "", OURS), node)
+    patch(monkeypatch, rows, *rows.table, copied)
+    talk(node, conversation)
+    with pytest.raises(AssertionError):
+        assert_private(node)
+
+
+def test_every_table_has_its_conversation() -> None:
+    """A table that is new in `engine.core.crossing` must have one here."""
+    known = {id(rows) for rows, _ in CONVERSATIONS.values()}
+    assert {id(rows) for value in vars(crossing).values() for rows in tables_in(value)} == known
+
+
+def tables_in(value: object) -> list[Rows]:
+    if isinstance(value, Rows):
+        return [value]
+    if isinstance(value, dict):
+        return [rows for item in value.values() for rows in tables_in(item)]
+    if isinstance(value, tuple):
+        return [rows for item in value for rows in tables_in(item)]
+    return []
