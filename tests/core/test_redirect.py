@@ -311,8 +311,9 @@ def test_neither_callee_may_reach_the_caller(number: str) -> None:
 def test_the_new_callee_never_learns_who_called_nor_who_was_called(number: str) -> None:
     peers = (CALLER_SIDE, replace(B_SIDE, pass_headers=()), replace(C_SIDE, pass_headers=("X-Note",)))
     node = CoreNode(replace(FOLLOWING, peers=peers))
-    first = start(node, invite(extra=f"X-Note: order of {number}"))
+    first = start(node, invite(extra=f"X-Note: order of {number}\nP-Charging-Vector: icid-value=charged"))
+    icid = (first.value(h.P_CHARGING_VECTOR) or "").removeprefix("icid-value=")
     redirect(node, first)
     refused(node, 403, 21)
-    node.assert_recorded(callee=B, release_cause="LEAK_STOPPED", egress_peer="callee-side")
+    node.assert_recorded(icid_out=icid, callee=B, release_cause="LEAK_STOPPED", egress_peer="callee-side")
     assert node.sent_to(CALLEE2) == []

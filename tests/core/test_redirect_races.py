@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.core.records import Step
+from sipstack import headers as h
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, B, CoreNode
-from tests.core.parties import B_SDP, answer, of_invite, refused, ring, start
+from tests.core.parties import B_SDP, answer, invite, of_invite, refused, ring, start
 from tests.core.test_redirect import FOLLOWING, FROM_C, C, answered_by_c, hang_up, redirect
 
 
@@ -29,7 +30,7 @@ def test_cancel_before_the_3xx_wins() -> None:
 def test_cancel_while_the_new_callee_is_being_recorded() -> None:
     """It has heard nothing, so nothing of it stands in the record and nothing has to be taken back."""
     node = CoreNode(FOLLOWING)
-    first = start(node)
+    first = start(node, invite(extra="P-Charging-Vector: icid-value=charged"))
     node.durable = {Step.CLOSE}
     redirect(node, first)
     node.book.wire_in(of_invite("CANCEL"), CALLER)
@@ -40,6 +41,7 @@ def test_cancel_while_the_new_callee_is_being_recorded() -> None:
     assert node.sent_to(CALLEE2) == []
     node.assert_recorded(
         callee=B, release_cause="CALLER_CANCEL", egress_peer="callee-side", callee_call_id=first.call_id,
+        icid_out=(first.value(h.P_CHARGING_VECTOR) or "").removeprefix("icid-value="),
         attempts=(("callee-side", "sip:127.0.0.13:5060", 302, 0, None),),
     )  # fmt: skip
 
