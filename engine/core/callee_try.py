@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner
 from engine.core.binding import Binding
-from engine.core.bodies import OriginRewriter, crossing_sdp
+from engine.core.bodies import crossing_sdp
 from engine.core.context import CoreContext
 from engine.core.crossing import INVITE, REQUESTS
 from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import CALLEE, DialogPair, PairSide
 from engine.core.routing import Hop
+from engine.core.session_bodies import OriginRewriter
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
@@ -147,7 +148,7 @@ class CalleeTry(RequestOwner):
         tokens = call.context.tokens
         callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin)
         dialog = call.caller_dialog()
-        origin = OriginRewriter(tokens.session_id(), call.context.advertised_host)
+        origin = self.origin.opposite(tokens.session_id())
         caller = PairSide(dialog, call.party, call.transaction.source, origin)
         caller.seqs[call.request.cseq] = self.cseq
         return DialogPair(caller, callee)

@@ -16,15 +16,13 @@ from engine.core.encodings import (
     may_hold_run,
     unescaped,
 )
+from engine.core.session_attributes import FORMATS
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
 
 # Attributes that an answer repeats of its offer because the RFCs have it do so (RFC 3264 §6, 5888 §9, 8285, 8853). They
 # are not searched: a guess in base64 as a=mid would come back, or not, and so tell whether it is right (decision 7).
-_REPEATED: Final = frozenset((
-    b"extmap", b"framerate", b"group", b"imageattr", b"maxptime", b"mid", b"msid-semantic", b"ptime", b"rid", b"rtcp",
-    b"rtcp-fb", b"rtpmap", b"sctp-port", b"sctpmap", b"setup", b"simulcast",
-))  # fmt: skip
+_REPEATED: Final = FORMATS | {b"msid-semantic", b"setup"}
 
 
 def text_hides(data: bytes, number: str) -> bool:

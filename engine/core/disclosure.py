@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar, final
 
-from engine.core.bodies import description_holds_number
 from engine.core.context import CoreContext
 from engine.core.copies import body_hides, text_hides
+from engine.core.session_bodies import description_holds_number
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h

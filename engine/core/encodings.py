@@ -43,6 +43,7 @@ MAX_UNESCAPED: Final = 3
 
 # What may stand among the letters of wrapped base64, and between octets in hex. A hyphen is a letter of base64url.
 _BETWEEN_LINES: Final = b" \t\r\n\0"
+_BETWEEN_LETTERS: Final = b" \t\r\n:,-"
 _BETWEEN_OCTETS: Final = b" \t\r\n-:,\0"
 
 # -- escapes -----------------------------------------------------------------------------------------------------------
@@ -120,8 +121,9 @@ _ANY_LONG: Final = re.compile(
 
 
 def holds_long_encoded(data: bytes) -> bool:
-    """True when nine digits, whosever they are, may stand in `data` in base64 or in hex."""
-    return may_hold_run(data) and _ANY_LONG.search(data.translate(None, _BETWEEN_LINES)) is not None
+    """True when nine digits, whosever they are, may stand in `data` in base64 or in hex, separated or not."""
+    joined = data.translate(None, _BETWEEN_LETTERS)
+    return may_hold_run(joined) and _ANY_LONG.search(joined) is not None
 
 
 # -- one number --------------------------------------------------------------------------------------------------------

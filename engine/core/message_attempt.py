@@ -11,7 +11,6 @@ from typing import Final, final
 
 from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal
 from engine.core.binding import Binding
-from engine.core.bodies import TEXT_TYPES, is_encoded, masked_text, media_type
 from engine.core.context import CoreContext
 from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
 from engine.core.disclosure import LeakStopped, Party, RequestDraft, ResponseDraft, build
@@ -22,7 +21,7 @@ from engine.core.records import Attempt, ReleaseCause, Step
 from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
-from sipstack import headers as h
+from engine.core.text_bodies import crossing_text
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
@@ -116,9 +115,6 @@ MESSAGE_TABLE: Final = Table(
     ),
 )
 
-# Charsets in which an ASCII digit is its own octet.
-_READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk", "gb18030")
-
 # Timer codes
 _STORE_TIMER: Final = 0
 _DELIVERY_TIMER: Final = 1
@@ -153,14 +149,12 @@ class MessageAttempt(AttemptBase):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """Takes the text, masked where it names its sender, and builds the first try."""
-        content_type = _text_type(self.request)
-        if content_type is None:
+        masks = self.context.settings.policy.message_text is MessageText.MASK
+        try:
+            self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "")
+        except RemoteSipError:
             self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "body"), now)  # what cannot be read cannot be checked
             return
-        self._content_type = content_type
-        self._body = self.request.body
-        if self.context.settings.policy.message_text is MessageText.MASK:
-            self._body = masked_text(self._body, binding.caller)
         self.step(PERMITTED if self._next_try() else REFUSED, now)
 
     @property
@@ -390,16 +384,3 @@ class MessageTry(RequestOwner):
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer F."""
         self.attempt.silent(self, now)
-
-
-def _text_type(request: Message) -> str | None:
-    """The Content-Type written anew; None when the body is no text, or one that cannot be looked into."""
-    if request.body and (media_type(request) not in TEXT_TYPES or is_encoded(request)):
-        return None
-    params = (request.value(h.CONTENT_TYPE) or "").lower().replace(" ", "").replace("\t", "").split(";")[1:]
-    for param in params:
-        name, _, value = param.partition("=")
-        if name == "charset":
-            charset = value.strip('"')
-            return f"text/plain;charset={charset.upper()}" if charset in _READABLE_CHARSETS else None
-    return "text/plain"

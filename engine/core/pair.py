@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.bodies import OriginRewriter
 from engine.core.context import CoreContext
 from engine.core.disclosure import Party
 from engine.core.routing import flow_to, hosts_of
+from engine.core.session_bodies import OriginRewriter
 from sipstack.dialog import Dialog
 from sipstack.events import Flow
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core.bodies import masked_text
+from engine.core.text_bodies import masked_text
 from engine.core.tpdu import Alphabet, Tpdu
 
 _ESCAPE: Final = 0x1B

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
 from scenarios.rig.place import Place
+from scenarios.rig.seen import Seen
 from scenarios.rig.story import Story, Time
 from scenarios.rig.told import Told
 
@@ -15,6 +17,7 @@ TIMES: Final[tuple[str, ...]] = get_args(Time)
 _ID_LENGTH: Final = 20  # a record_id is longer
 _CLOCKS_DIFFER_MS: Final = 2  # times are rounded, durations are taken from the monotonic clock
 _LONGEST_TRY_MS: Final = 5000
+_ICID: Final = re.compile("icid-value=([^;]+)")
 _NO_BINDING: Final = {
     "mode": "", "subs_id": "", "binding_version": 0, "app_platform": "", "business_user": "", "order_id": "",
     "scenario": "", "presented_number": "",
@@ -52,9 +55,15 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         "decided_by": ending.decided_by,
         "parts": 1 if is_message else 0,
         "octets": len(told.caller[0].body) if is_message else 0,
-        "icid_in": "",
-        "icid_out": "",
+        "icid_in": _icid(told.caller).replace(call.caller, f"{call.caller[:3]}****{call.caller[-4:]}"),
+        "icid_out": _icid(told.callee),
     }
+
+
+def _icid(seen: list[Seen]) -> str:
+    """The icid-value that a side has sent or been sent with the first message, "" for none."""
+    found = _ICID.search(seen[0].value("P-Charging-Vector")) if seen else None
+    return found[1] if found is not None else ""
 
 
 def _of_binding(story: Story) -> dict[str, object]:

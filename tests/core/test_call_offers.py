@@ -169,7 +169,7 @@ def test_answer_in_an_ack_that_would_leak_is_left_out_and_the_call_ended() -> No
     sent = start(node, invite(sdp=""))
     node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
     talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
-    talk.from_caller("ACK", sdp=f"{SDP}a=fmtp:8 x={A}")
+    talk.from_caller("ACK", sdp=f"{SDP}a=ice-pwd:x{A}")
     assert not node.book.wire_out("ACK ", CALLEE).body
     both_ended(node, "ACK", "callee-side")
     assert node.counters["leak_stopped_in_dialog"] == 1
@@ -181,7 +181,7 @@ def test_late_answer_of_a_reinvite_that_would_leak_is_left_out_and_the_call_ende
     again = reinvite(talk, "caller", "")
     node.book.wire_in(answer(again, 200, sdp=B_HOLD), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
-    talk.from_caller("ACK", cseq=2, sdp=f"{HOLD}a=fmtp:8 x={A}")
+    talk.from_caller("ACK", cseq=2, sdp=f"{HOLD}a=ice-pwd:x{A}")
     assert not node.book.wire_out("ACK ", CALLEE).body
     both_ended(node, "ACK", "callee-side")
 

@@ -21,7 +21,7 @@ from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.testing.playbook import wire
 from tests.core.corenode import CALL_ID, CALLEE, CALLER, SETTINGS, A, B, CoreNode, X, axb
-from tests.core.parties import answer, body_of
+from tests.core.parties import B_SDP, answer, body_of, sdp_of, talking
 
 WRONG = "13900139001"
 LANDLINE = "2088888888"  # fits into fields that are numbers: CSeq, Session-Expires
@@ -49,7 +49,8 @@ ECHOED = (
     b"a=rtpmap",
     b"a=fmtp",
     b"a=ptime",
-    b"a=x",
+    b"a=",  # and phones that repeat every line which they do not understand
+    b"b=",
 )
 
 
@@ -216,6 +217,31 @@ def test_encoded_guess_in_a_line_that_the_answer_repeats(line: str, encode: Call
         "a=rtpmap:96 x/139/00139000",
         "a=ptime:{}",
         "a=x-unknown:{}",
+        "a=x-unknown:139-0013-9000",
+        "a=fmtp:96 x={}",
+        "a=fmtp:96 config={}",
+        "a=fmtp:96 0-15,{}",
+        "a=ssrc:{} cname:x",
+        "a=ssrc:1 cname:{}",
+        "a=ssrc-group:FID {} 1",
+        "a=msid:{} {}",
+        "a=msid-semantic: WMS {}",
+        "a=candidate:{} 1 udp 1 192.0.2.1 9 typ host",
+        "a=candidate:1 1 udp {} 192.0.2.1 9 typ host",
+        "a=candidate:1 1 udp 1 {}.example 9 typ host",
+        "a=candidate:1 1 udp 1 192.0.2.1 9 typ host ufrag {}",
+        "a=remote-candidates:1 {}.example 9",
+        "a=ice-ufrag:{}",
+        "a=ice-pwd:{}abcdefghijkl",
+        "a=ice-pwd:139/0013/9000",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}",
+        "a=fingerprint:sha-256 {}",
+        "a=tls-id:{}",
+        "a=max-message-size:{}",
+        "b=AS:{}",
+        "b=TIAS:{}",
+        "b=X{}:1",
+        "c=IN IP4 {}.example",
         "a=x-unknown:%31%33900139000",
         "i={}",
     ],
@@ -223,6 +249,32 @@ def test_encoded_guess_in_a_line_that_the_answer_repeats(line: str, encode: Call
 def test_guess_in_a_line_that_the_answer_repeats(line: str) -> None:
     sdps = [PLAIN_SDP + line.replace("139", guess[:3]).replace("9000", guess[-4:]) for guess in (B, WRONG)]
     assert_alike(B, WRONG, [invite(guess, sdp=sdp) for guess, sdp in zip((B, WRONG), sdps, strict=True)])
+
+
+@pytest.mark.parametrize(
+    "line", ["a=x:sip:{}", "a=x:{}@x", "a=mid:tel:{}", "a=fmtp:96 sip:{}", "m=audio 9 sip:{} 0", "a=ice-pwd:tel:{}"]
+)
+def test_guess_of_a_short_number(line: str) -> None:
+    """A service number is searched as the user of an address only, so it must not be one in what comes back."""
+    guesses = ("95588", "95566")
+    assert_alike("95588", "95566", [invite(guess, sdp=PLAIN_SDP + line) for guess in guesses])
+
+
+@pytest.mark.parametrize("line", ["a=ice-pwd:{}abcdefghijkl", "a=fmtp:96 config={}", "a=x:{}", "b=TIAS:{}"])
+def test_guess_of_the_callee(line: str) -> None:
+    """The other way round: the callee tries numbers in a re-INVITE, and the caller's phone repeats the line."""
+    node = CoreNode()
+    talk = talking(node)
+    talk.from_callee("INVITE", sdp=B_SDP + line.replace("{}", A))
+    node.book.wire_out("SIP/2.0 100", CALLEE)
+    again = node.book.wire_out("INVITE ", CALLER)
+    contact = f"<sip:{A}@127.0.0.12:5060>"
+    node.book.wire_in(answer(again, 200, "", "", echo(again)[1], contact, "nobody"), CALLER)
+    accepted = node.book.wire_out("SIP/2.0 200", CALLEE)
+    assert sdp_of(accepted)["m"].startswith("audio")
+    talk.from_callee("ACK")
+    node.book.wire_out("ACK ", CALLER)
+    talk.hang_up()
 
 
 def test_a_thousand_guesses_at_once() -> None:
@@ -239,7 +291,7 @@ def test_the_comparison_can_fail() -> None:
     request = parse(next(sent.data for sent in node.book.log if sent.data.startswith(b"INVITE ")))
     for number, status in ((WRONG, 183), (B, 183)):
         before = len(node.sent_to(CALLER))
-        sdp = f"{PLAIN_SDP}a=fmtp:96 x={number}"
+        sdp = f"{PLAIN_SDP}a=ice-pwd:{number}"
         node.book.wire_in(answer(request, status, f"b-tag{number[-1]}", sdp=sdp, who="nobody"), CALLEE)
         assert len(node.sent_to(CALLER)) == before + (number == WRONG)
     node.wait(70)

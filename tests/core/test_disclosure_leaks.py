@@ -249,7 +249,7 @@ def test_passed_header_with_the_number_stops_the_attempt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "line"), [("Identity: {};alg=ES256", ""), ("", "a=fmtp:8 x={}"), ("Identity: &#49;{};alg=ES256", "")]
+    ("row", "line"), [("Identity: {};alg=ES256", ""), ("", "a=ice-pwd:x{}"), ("Identity: &#49;{};alg=ES256", "")]
 )
 def test_encoded_number_in_what_is_copied_stops_the_attempt(row: str, line: str) -> None:
     for number, crosses in ((A, False), ("13700137000", True)):

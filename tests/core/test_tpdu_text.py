@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.bodies import masked_text
+from engine.core.text_bodies import masked_text
 from engine.core.tpdu import Tpdu, TpduKind, parse_tpdu, render_tpdu
 from engine.core.tpdu_text import masked_tpdu, tpdu_text
 from tests.core.smsvectors import REAL, TAKEN

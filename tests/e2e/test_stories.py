@@ -58,8 +58,8 @@ def received(messages: list[Seen], shown: str) -> list[Seen]:
 def test_callee_sees_the_fields_of_the_allow_list(nodes: Nodes) -> None:
     told = told_well(nodes, "answered")
     assert [line.partition(":")[0] for line in told.callee[0].head] == [
-        "Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Contact", "P-Asserted-Identity", "Allow", "Supported",
-        "Content-Type", "Content-Length",
+        "Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Contact", "P-Asserted-Identity", "Allow",
+        "P-Charging-Vector", "Supported", "Content-Type", "Content-Length",
     ]  # fmt: skip
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.bodies import masked_text
 from engine.core.numbers import mask
 from engine.core.spelling import fold, holds_number
+from engine.core.text_bodies import masked_text
 
 MOBILE = "13800138000"
 LANDLINE = "2088888888"

@@ -1,0 +1,204 @@
+"""Session descriptions on their way to the other party: which lines cross, and what is changed in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, final
+
+from engine.core.session_attributes import (
+    FORMATS,
+    HARMLESS,
+    LONG_RUN,
+    MAX_HARMLESS,
+    NO_HOSTS,
+    TABLES,
+    Exchange,
+    crossing_attribute,
+    without_address,
+)
+from engine.core.spelling import LONG_FROM, holds_number
+from sipstack import headers as h
+from sipstack.errors import RemoteSipError
+from sipstack.fields import split_list
+from sipstack.message import ENCODING, ERRORS, Message
+from sipstack.sdp import SessionDescription, parse_sdp, render_sdp
+from sipstack.uri import SipUri, parse_name_addr, parse_uri
+
+# Lines that cross are c=, b=, m= and a=; v=, o=, s= and t= are ours. Left out are those that say who somebody is (i= u=
+# e= p=), keys in clear (k=: RFC 8866 §5.12 has receivers discard it), repeats and time zones of broadcasts (r= z=), and
+# letters that nobody understands (RFC 4566 §5).
+
+# Nearly every c= line.
+_IPV4: Final = re.compile(rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}")
+
+# What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
+_CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
+
+# Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
+_BANDWIDTH: Final = re.compile(rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1))
+_ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
+_HOST_CHARS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-"
+
+
+@final
+class OriginRewriter:
+    """The descriptions of one party as the other one sees them: our origin, its version rising with each change.
+
+    `session_id` is ours, `address` the node's own (RFC 3264 §8: a changed description has a version one higher).
+    `exchange` is what the two directions of a dialog know of each other.
+    """
+
+    __slots__ = ("_address", "_exchange", "_last", "_session_id", "_version")
+
+    def __init__(self, session_id: int, address: str, exchange: Exchange | None = None) -> None:
+        self._session_id = session_id
+        self._address = address
+        self._exchange = Exchange(set(), set()) if exchange is None else exchange
+        self._version = session_id - 1
+        self._last: int | None = None  # hash of the last description, so that no call holds its lines
+
+    def opposite(self, session_id: int) -> OriginRewriter:
+        """The descriptions that go the other way."""
+        return OriginRewriter(session_id, self._address, Exchange(self._exchange.heard, self._exchange.told))
+
+    def rewrite(self, body: bytes, sender: Message | None = None) -> bytes:
+        """The description without what names its sender: `sender` is the message that carried it.
+
+        Raises RemoteSipError when it is no description, or has a media line that no phone writes.
+        """
+        description = parse_sdp(body)
+        lines = _crossing_lines(description, sender, self._exchange)
+        known = hash((description.origin, *lines))
+        if known != self._last:
+            self._version += 1
+            self._last = known
+        family = "IP6" if ":" in self._address else "IP4"
+        origin = f"o=- {self._session_id} {self._version} IN {family} {self._address}".encode()
+        return render_sdp([b"v=0", origin, b"s=-", *lines])
+
+
+def _crossing_lines(description: SessionDescription, sender: Message | None, exchange: Exchange) -> list[bytes]:
+    """What crosses behind s=. No line is judged by the other party's number: what stays behind tells nothing of it."""
+    kept: list[bytes] = []
+    hosts: list[bytes] | None = None
+    for line in description.lines:
+        if line in HARMLESS:
+            kept.append(line)
+            continue
+        kind = line[:2]
+        if kind == b"a=":
+            crossed = crossing_attribute(line, exchange)
+            if not crossed:
+                continue
+            name = crossed[2:].partition(b":")[0]
+            if name not in NO_HOSTS and _may_name_host(crossed):
+                hosts = _hosts(description, sender) if hosts is None else hosts
+                crossed = _without_host(crossed, hosts)
+            elif name in FORMATS and len(HARMLESS) < MAX_HARMLESS:
+                HARMLESS.add(crossed)
+            if crossed:
+                kept.append(crossed)
+        elif kind == b"m=":
+            kept.append(_media(line))
+        elif kind == b"c=":
+            kept.append(line if _IPV4.fullmatch(line) else _connection(line))
+        elif kind == b"t=":
+            kept.append(b"t=0 0")  # an answer repeats it (RFC 3264 §6): a guess in it would come back, or not
+        elif kind == b"b=" and _BANDWIDTH.fullmatch(line):
+            kept.append(line)
+    return kept
+
+
+def _media(line: bytes) -> bytes:
+    """An answer repeats its words, even to refuse them (RFC 3264 §6)."""
+    if (
+        not line.isascii()
+        or (max(map(len, line.split(b" "))) >= LONG_FROM and LONG_RUN.search(line))
+        or _COLON in line
+        or _AT in line
+    ):
+        raise RemoteSipError("media line is malformed", 488)
+    return line
+
+
+_COLON: Final = 0x3A  # as numbers: bytes are first taken for one, which costs more than the search
+_AT: Final = 0x40
+
+
+def _connection(line: bytes) -> bytes:
+    match = _CONNECTION.fullmatch(line)
+    if match is None or LONG_RUN.search(line) is not None:
+        raise RemoteSipError("connection line is malformed", 488)
+    return match.group(1)
+
+
+def _may_name_host(line: bytes) -> bool:
+    return b"." in line or b"@" in line or b"IN" in line or line.count(b":") > 1
+
+
+def _without_host(line: bytes, hosts: list[bytes]) -> bytes:
+    """The line, when it holds no address of its sender; of a=rtcp the port; else b""."""
+    line = without_address(line)
+    folded = line.lower()
+    return b"" if _ADDRESS.search(line) or any(_names(folded, host) for host in hosts) else line
+
+
+def _names(line: bytes, host: bytes) -> bool:
+    """True when `host` stands in `line` by itself, and not as a part of another name."""
+    start = line.find(host)
+    while start >= 0:
+        before, after = line[start - 1 : start], line[start + len(host) : start + len(host) + 1]
+        if (not before or before not in _HOST_CHARS) and (not after or after not in _HOST_CHARS):
+            return True
+        start = line.find(host, start + 1)
+    return False
+
+
+def _hosts(description: SessionDescription, sender: Message | None) -> list[bytes]:
+    """The hosts that the sender names as its own, in lower case; a name without a dot is a word like any other."""
+    found = [line.split(b" ")[-1].partition(b"/")[0] for line in description.lines if line.startswith(b"c=")]
+    found.append(description.origin.split(b" ")[-1])
+    if sender is not None:
+        found += [host.encode(ENCODING, ERRORS) for host in _hosts_of(sender)]
+    return [host.lower() for host in found if b"." in host or b":" in host]
+
+
+def _hosts_of(message: Message) -> list[str]:
+    hosts: list[str] = []
+    if message.is_request and message.top_via is not None:
+        hosts.append(message.top_via.host.strip("[]"))
+    for header in (h.CONTACT, h.FROM if message.is_request else h.TO):
+        try:
+            uri = parse_uri(parse_name_addr(split_list(message.value(header) or "")[0]).uri)
+        except RemoteSipError:
+            continue
+        if isinstance(uri, SipUri):
+            hosts.append(uri.host.strip("[]"))
+    return hosts
+
+
+def description_holds_number(body: bytes, number: str) -> bool:
+    """True when a description that `rewrite` made holds the number where it can be meant as one.
+
+    In media, format and candidate lines neighbours are numbers of their own: whoever has the number 18114115116 would
+    never get a call with the payload types "118 114 115 116". A short number is found as the user of an address only:
+    95588 may be a port, 110 a payload type. What is searched for here must not come back as an echo: decision 12.
+    """
+    if len(number) < LONG_FROM:
+        digits = number.encode()
+        user = rb"(?:sips?|tel):\+?(?:86|0086)?%b(?![0-9])|(?<![0-9])(?:86|0086)?%b@" % (digits, digits)
+        return re.search(user, body, re.IGNORECASE) is not None
+    return any(_line_holds(line, number) for line in body.split(b"\r\n") if line[:2] not in _OURS)
+
+
+_OURS: Final = (b"v=", b"o=", b"s=", b"t=")
+
+
+def _line_holds(line: bytes, number: str) -> bool:
+    name = line[2:].partition(b":")[0] if line[:2] == b"a=" else b""
+    if name == b"candidate":
+        fields = line.split(b" ")
+        return number.encode() in b" ".join(fields[:3] + fields[4:])  # the fourth is the priority (RFC 8839 §5.1)
+    if not name or name in TABLES:
+        return number.encode() in line
+    return holds_number(line, number)
