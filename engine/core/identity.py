@@ -70,6 +70,12 @@ def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str
     return f"<sip:{render_user(number, peer.number_format)}@{host}>"
 
 
+def referred_uri(number: str, peer: PeerSettings, domain: str) -> str:
+    """The address of a real number that a peer is asked to call: at our domain, whoever's it is."""
+    user = render_user(number, peer.number_format)
+    return f"<tel:{user}>" if peer.number_format is TEL else f"<sip:{user}@{domain}>"
+
+
 def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:
     """The address of a 700 number: exactly 15 digits, no display name, never +86 before them (contract §5)."""
     if peer.number_format is TEL:

@@ -18,6 +18,7 @@ from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import CALLEE
 from engine.core.policy import Refusal
 from engine.core.records import Attempt, ReleaseCause, Step
+from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
@@ -49,18 +50,11 @@ FAILED: Final = 6
 TIME_OVER: Final = 7
 CLOSED: Final = 8
 CLOSE_FAILED: Final = 9
+REDIRECTED: Final = 10  # a 3xx that is followed to another callee
 _INPUTS: Final = (
-    "permitted",
-    "refused",
-    "opened",
-    "store failed",
-    "delivered",
-    "try failed",
-    "failed",
-    "time over",
-    "closed",
-    "close failed",
-)
+    "permitted", "refused", "opened", "store failed", "delivered", "try failed", "failed", "time over", "closed",
+    "close failed", "redirected",
+)  # fmt: skip
 
 # Actions
 NOTHING: Final = 0
@@ -70,6 +64,7 @@ CLOSE: Final = 3
 SEND: Final = 4
 ANSWER: Final = 5
 ANSWER_UNRECORDED: Final = 6
+OPEN_AGAIN: Final = 7
 _ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -78,6 +73,7 @@ _ACTIONS: Final = (
     "send the MESSAGE to the next target",
     "send the final response",
     "send the final response that needs no record",
+    "commit the open row for another callee",
 )
 
 _EARLY: Final = "cannot happen yet"
@@ -94,12 +90,12 @@ MESSAGE_TABLE: Final = Table(
         (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
         (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
         (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "decision 7: fail closed"),
-        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
+        *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, REDIRECTED + 1)),
         (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, OPENED, SENDING, SEND, _DURABLE),
         (OPENING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
-        *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, CLOSE_FAILED + 1)),
+        *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, REDIRECTED + 1)),
         (SENDING, PERMITTED, SENDING, UNEXPECTED, "decided once"),
         (SENDING, REFUSED, SENDING, UNEXPECTED, "decided once"),
         (SENDING, OPENED, SENDING, UNEXPECTED, "decided once"),
@@ -110,10 +106,12 @@ MESSAGE_TABLE: Final = Table(
         (SENDING, TIME_OVER, CLOSING, CLOSE, "contract §4: message_timeout_s"),
         (SENDING, CLOSED, SENDING, UNEXPECTED, _EARLY),
         (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
+        (SENDING, REDIRECTED, OPENING, OPEN_AGAIN, _DURABLE),
         *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
+        (CLOSING, REDIRECTED, CLOSING, NOTHING, _ONCE),
         (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
         (CLOSING, CLOSE_FAILED, ENDED, ANSWER_UNRECORDED, "contract §6: INTERNAL leaves at once, the spool holds it"),
-        *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, CLOSE_FAILED + 1)),
+        *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, REDIRECTED + 1)),
     ),
 )
 
@@ -128,7 +126,7 @@ _INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER
 class MessageAttempt(AttemptBase):
     """One message, from its MESSAGE to its final answer."""
 
-    __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "state")
+    __slots__ = ("_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "_tries", "state")
 
     def __init__(self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, now: float) -> None:
         super().__init__(context, transaction, peer, "message", context.tokens.tag(), now)
@@ -139,6 +137,7 @@ class MessageAttempt(AttemptBase):
         self._body = b""
         self._content_type = ""
         self._delivered_status = 200
+        self._deadline = 0.0  # monotonic seconds
         self._tries = 0
         self._tried: MessageTry | None = None
         self._timer: Timer | None = None
@@ -195,15 +194,19 @@ class MessageAttempt(AttemptBase):
                 self._stop()
             self.step(OPENED if durable else STORE_FAILED, now)
 
-    def answered(self, tried: MessageTry, status: int, now: float) -> None:
+    def answered(self, tried: MessageTry, response: Message, now: float) -> None:
         """The callee's final answer."""
         if tried is not self._tried or self.state != SENDING:
             return
+        status = response.status
         tried.ended(status, now)
         if status < 300:
             self._delivered_status = 202 if status == 202 else 200
             self.record.answer_time = self.context.wall(now)
             self.step(DELIVERED, now)
+        elif status < 400:
+            self.refusal = follow(self, tried.peer, response)
+            self.step(REDIRECTED if self.refusal is None and self._next_try() else FAILED, now)
         elif status == 503:
             self._try_next(now)
         else:
@@ -246,12 +249,19 @@ class MessageAttempt(AttemptBase):
         """Records the attempt before anything of it leaves."""
         self.commit(Step.OPEN)  # its time runs since the lookup
 
+    def do_open_again(self, event: int, now: float) -> None:
+        """Records whom it goes to now, before that callee hears of it."""
+        write_callee(self)
+        self.commit(Step.OPEN)
+        self.wait_for_store(now)
+
     def do_send(self, event: int, now: float) -> None:
         """The prepared MESSAGE leaves; the time for its delivery runs once, over all targets."""
         assert self._tried is not None
         if self.record.call_out_time is None:
             self.record.call_out_time = self.context.wall(now)
-            self._set(_DELIVERY_TIMER, self.context.settings.policy.message_timeout_s, now)
+            self._deadline = now + self.context.settings.policy.message_timeout_s
+        self._set(_DELIVERY_TIMER, max(0.0, self._deadline - now), now)
         self._tried.start(now)
 
     def do_close(self, event: int, now: float) -> None:
@@ -262,6 +272,8 @@ class MessageAttempt(AttemptBase):
             self.refusal = Refusal(ReleaseCause.UNREACHABLE, "message_timer")
             assert self._tried is not None
             self._tried.take_back(now)
+        if self.left_callees and self._tried is not None and not self._tried.sent_at:
+            take_back(self)
         record = self.record
         record.release_time = self.context.wall(now)
         if self.refusal is None:
@@ -312,6 +324,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
     MessageAttempt.do_send,
     MessageAttempt.do_answer,
     MessageAttempt.do_answer_unrecorded,
+    MessageAttempt.do_open_again,
 )
 
 
@@ -319,7 +332,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
 class MessageTry(RequestOwner):
     """A MESSAGE to one target."""
 
-    __slots__ = ("attempt", "record", "sent_at", "transaction")
+    __slots__ = ("attempt", "peer", "record", "sent_at", "transaction")
 
     def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, body: bytes, content_type: str) -> None:
         """Builds it. Raises LeakStopped and RemoteSipError."""
@@ -330,7 +343,7 @@ class MessageTry(RequestOwner):
         remote = to_value_for(binding.callee, hop.peer, hop.target)
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", remote, seq, -1)
         dialog.remote_target = request_uri_for(binding.callee, hop.peer, hop.target)
-        party = Party(CALLEE, hop.peer, binding.caller, "")
+        party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
         draft.icid = attempt.icid_towards(hop.peer)
@@ -339,6 +352,7 @@ class MessageTry(RequestOwner):
             draft.party = Party(CALLEE, hop.peer, "", "")
         draft.body, draft.content_type = body, content_type
         self.attempt = attempt
+        self.peer = hop.peer
         self.sent_at = 0.0
         self.transaction = ClientTransaction("MESSAGE", draft.branch, build(MESSAGE, draft), hop.flow, self)
         self.record: Attempt = attempt.new_try(hop, call_id)
@@ -361,7 +375,7 @@ class MessageTry(RequestOwner):
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
         if response.is_final:
-            self.attempt.answered(self, response.status, now)
+            self.attempt.answered(self, response, now)
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""

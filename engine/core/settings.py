@@ -76,6 +76,8 @@ class PeerSettings:
     uniform_refusals: bool = False
     pass_headers: tuple[str, ...] = ()
     profile: Profile = Profile.TRUNK
+    follow_redirect: bool = False  # of a 3xx from this peer the number is used
+    allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
 
 
 @final

@@ -57,8 +57,8 @@ serves_700 = ["70012345678"]
 uniform_refusals = true
 pass_headers = ["X-Order"]
 profile = "isc"
-follow_redirect = false
-allow_transfer = false
+follow_redirect = true
+allow_transfer = true
 max_calls = 0
 max_rate = 0
 options_interval_s = 0
@@ -122,6 +122,8 @@ def test_every_key_arrives(file: Path) -> None:
                 uniform_refusals=True,
                 pass_headers=("X-Order",),
                 profile=Profile.ISC,
+                follow_redirect=True,
+                allow_transfer=True,
             ),
             PeerSettings(
                 name="edge",
