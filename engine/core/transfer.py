@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.core.bodies import is_encoded, media_type
 from engine.core.identity import number_of, presented_uri, referred_uri
 from engine.core.numbers import PRIVACY, REAL
 from engine.core.settings import PeerSettings
@@ -24,6 +23,7 @@ from engine.core.spelling import LONG_FROM
 from sipstack.errors import RemoteSipError
 from sipstack.fields import SEQUENCE_LIMIT, parse_number, split_list
 from sipstack.message import Message
+from sipstack.multipart import body_of
 from sipstack.response import REASON_PHRASES, reason_phrase
 from sipstack.uri import SipUri, parse_name_addr, parse_params, parse_uri
 
@@ -134,7 +134,8 @@ def crossing_report(request: Message) -> tuple[bytes, str]:
     version, _, rest = request.body.partition(b"\n")[0].rstrip(b"\r").partition(b" ")
     code = rest[:3]
     is_status_line = version.upper() == b"SIP/2.0" and code.isdigit() and len(code) == 3 and rest[3:4] in (b"", b" ")
-    if media_type(request) != _REPORT_TYPE or is_encoded(request) or not is_status_line:
+    body = body_of(request)
+    if body.media_type != _REPORT_TYPE or body.is_encoded or not is_status_line:
         raise RemoteSipError("report holds no status line", 415)
     status = int(code)
     if not 100 <= status < 700:
