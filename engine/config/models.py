@@ -134,10 +134,12 @@ class Peer(Table):
     """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
     fresh one. `isc`: the S-CSCF of the same IMS; the icid-value stays as it came, so that both sides can be charged
     together. It changes nothing else."""
-    follow_redirect: Annotated[bool, AfterValidator(values.only(False))] = False
-    """false: a 3xx from this peer is a refusal; true: its number is decided and routed anew. Not yet: `true`."""
-    allow_transfer: Annotated[bool, AfterValidator(values.only(False))] = False
-    """REFER and NOTIFY are let through in a dialog. Not yet: `true`."""
+    follow_redirect: bool = False
+    """false: a 3xx from this peer ends the attempt as FORWARDING_REFUSED; true: the number in the Contact of its 300,
+    301 or 302 is decided and routed anew, 5 times in an attempt at most. Its host never counts."""
+    allow_transfer: bool = False
+    """REFER and NOTIFY are let through in an answered call when the peers of both its sides allow it. Of Refer-To a
+    700 number or a service number crosses, of a report its status code."""
     max_calls: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
     """Calls at the same time; 0 is no limit. Not yet: a limit."""
     max_rate: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
@@ -159,6 +161,8 @@ class Peer(Table):
             pass_headers=tuple(self.pass_headers),
             sms_centres=tuple(self.sms_centres),
             profile=Profile(self.profile),
+            follow_redirect=self.follow_redirect,
+            allow_transfer=self.allow_transfer,
         )
 
 

@@ -25,13 +25,14 @@ _BLOCK: Final = re.compile(r"700[0-9]{8}")
 
 # Fields that the node writes itself, and those that would tie the two dialogs together or carry credentials.
 OWN_HEADERS: Final = frozenset((
-    "accept-contact", "allow", "authentication-info", "authorization", "call-id", "contact", "content-disposition",
-    "content-encoding", "content-language", "content-length", "content-type", "cseq", "expires", "from", "in-reply-to",
-    "join", "max-breadth", "max-forwards", "mime-version", "min-se", "p-asserted-identity", "p-charging-vector",
-    "p-early-media", "path", "privacy", "proxy-authenticate", "proxy-authorization", "proxy-require", "rack",
-    "reason", "record-route", "refer-to", "replaces", "require", "retry-after", "route", "rseq", "service-route",
-    "session-expires", "supported", "target-dialog", "timestamp", "to", "unsupported", "via", "www-authenticate",
-    "a", "c", "e", "f", "i", "k", "l", "m", "r", "t", "v", "x",  # their compact forms
+    "accept-contact", "allow", "allow-events", "authentication-info", "authorization", "call-id", "contact",
+    "content-disposition", "content-encoding", "content-language", "content-length", "content-type", "cseq", "event",
+    "expires", "from", "in-reply-to", "join", "max-breadth", "max-forwards", "mime-version", "min-se",
+    "p-asserted-identity", "p-charging-vector", "p-early-media", "path", "privacy", "proxy-authenticate",
+    "proxy-authorization", "proxy-require", "rack", "reason", "record-route", "refer-sub", "refer-to", "referred-by",
+    "replaces", "require", "retry-after", "route", "rseq", "service-route", "session-expires", "subscription-state",
+    "supported", "target-dialog", "timestamp", "to", "unsupported", "via", "www-authenticate",
+    "a", "b", "c", "e", "f", "i", "k", "l", "m", "o", "r", "t", "u", "v", "x",  # their compact forms
 ))  # fmt: skip
 
 

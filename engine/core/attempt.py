@@ -64,6 +64,7 @@ class AttemptBase(TimerOwner):
         "context",
         "facts",
         "hops",
+        "left_callees",
         "local_tag",
         "party",
         "peer",
@@ -94,6 +95,7 @@ class AttemptBase(TimerOwner):
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.hops: list[Hop] = []
+        self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
         wall_s = context.wall(now)
         request = transaction.request
@@ -174,6 +176,8 @@ class AttemptBase(TimerOwner):
         if record.call_out_time is None:  # a try that was prepared and never left is none
             record.attempts.clear()
             record.egress_peer = record.callee_call_id = record.icid_out = ""
+        else:
+            record.icid_out = record.attempts[-1].icid  # not one that was drawn for a try that never left
         status, q850 = self.seen_by_caller(refusal)
         record.release_cause = refusal.cause.value
         record.sip_status = status
@@ -209,7 +213,7 @@ class AttemptBase(TimerOwner):
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""
-        tried = Attempt(hop.peer.name, hop.target.uri)
+        tried = Attempt(hop.peer.name, hop.target.uri, callee_call_id, self.record.icid_out)
         self.record.attempts.append(tried)
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id

@@ -21,6 +21,7 @@ from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair
 from engine.core.policy import Refusal
 from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
+from engine.core.redirect import follow, open_row_again
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
 from sipstack import headers as h
@@ -197,6 +198,9 @@ class Call(AttemptBase):
         if tried is not self.current:
             return
         status = response.status
+        if status < 400:
+            self._redirected(tried, response, now)
+            return
         refusal = callee_refusal(status) or refusal_of(response, self.context.settings.policy.min_se_s)
         if status == 408 and self.state == t.RINGING:
             refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
@@ -205,6 +209,18 @@ class Call(AttemptBase):
         else:
             self.refusal = refusal
             self.step(t.CALLEE_FAILED, Given(now))
+
+    def _redirected(self, tried: CalleeTry, response: Message, now: float) -> None:
+        """A 3xx: the call goes to another number, or ends here."""
+        self.refusal = follow(self, tried.hop.peer, response)
+        if self.refusal is None:
+            found = self.facts.found
+            assert isinstance(found, Binding)
+            self.party.also_hidden = (*self.party.also_hidden, found.callee)
+            if self.try_next(now):
+                self.step(t.REDIRECTED, Given(now, tried))
+                return
+        self.step(t.CALLEE_FAILED, Given(now))
 
     def try_lost(self, tried: CalleeTry, now: float) -> None:
         """A target has failed: the next one, unless this one had already rung."""
@@ -326,4 +342,5 @@ _ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
     end.send_held_bye,
     end.send_final,
     end.send_unrecorded,
+    open_row_again,
 )

@@ -13,6 +13,7 @@ from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
 from engine.core.policy import Refusal
 from engine.core.records import LEAK_STOPPED_ANSWERED, RELEASE, ReleaseCause
+from engine.core.redirect import take_back
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -78,6 +79,8 @@ def refuse(call: Call, given: Given) -> None:
     call.refusal = refusal
     for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER):
         call.stop(code)
+    if call.left_callees and call.current is not None and not call.current.sent_at:
+        take_back(call)
     direction = refusal.decided_by if refusal.decided_by in _SIDES_THAT_DECIDE else "platform"
     _write_times(call, given.now)
     call.write_end(refusal, direction)

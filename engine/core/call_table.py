@@ -12,7 +12,7 @@ from sipstack.table import Row, Table
 
 # States
 LOOKING_UP: Final = 0  # the store is asked for the binding
-OPENING: Final = 1  # the open row is being committed; nothing has left towards the callee
+OPENING: Final = 1  # the open row is being committed; nothing has left towards this callee
 CALLING: Final = 2  # an INVITE is out; nothing above 100 has come back from this target
 RINGING: Final = 3  # a provisional above 100 has come
 ANSWERING: Final = 4  # the callee's 2xx is being committed; the caller does not know of it
@@ -61,6 +61,7 @@ CLOSE_FAILED: Final = 18
 BYE_DUE: Final = 19  # 500 ms after a BYE its 200 leaves, recorded or not
 LEAKED: Final = 20  # a message within the dialogs would have shown a number, and has not left
 SESSION_OVER: Final = 21  # no refresh for a whole session interval (RFC 4028)
+REDIRECTED: Final = 22  # a 3xx that is followed to another callee
 INPUTS: Final = (
     "permitted",
     "refused",
@@ -84,6 +85,7 @@ INPUTS: Final = (
     "BYE due",
     "leaked",
     "session over",
+    "redirected",
 )
 
 # Actions
@@ -113,6 +115,7 @@ REJECT_BYE: Final = 22
 SEND_HELD_BYE: Final = 23
 SEND_FINAL: Final = 24
 SEND_UNRECORDED: Final = 25
+OPEN_AGAIN: Final = 26
 ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -140,6 +143,7 @@ ACTIONS: Final = (
     "send a BYE that was held",
     "send the final response",
     "send the final response that needs no record",
+    "commit the open row for another callee",
 )
 
 # Timer codes
@@ -179,7 +183,7 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     (LOOKING_UP, REFUSED, REFUSING, REFUSE, "contract §5: refusals"),
     (LOOKING_UP, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
     (LOOKING_UP, STORE_FAILED, REFUSING, REFUSE, "decision 7: fail closed"),
-    *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED),
+    *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, REDIRECTED),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE, LEAKED),
@@ -192,7 +196,7 @@ _OPENING: Final[tuple[Row, ...]] = (
     *_same(OPENING, UNEXPECTED, "decided once", PERMITTED, REFUSED),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, RING_TIMEOUT),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
-    *_same(OPENING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
+    *_same(OPENING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER, REDIRECTED),
     *_same(OPENING, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE, LEAKED),
 )
 
@@ -201,6 +205,7 @@ _CALLING: Final[tuple[Row, ...]] = (
     (CALLING, CALLEE_ANSWERED, ANSWERING, STORE_ANSWER, _DURABLE),
     (CALLING, TRY_FAILED, CALLING, SEND_INVITE, "contract §5: next target"),
     (CALLING, CALLEE_FAILED, REFUSING, REFUSE, "contract §5: from the callee"),
+    (CALLING, REDIRECTED, OPENING, OPEN_AGAIN, _DURABLE),
     (CALLING, RING_TIMEOUT, REFUSING, CANCEL_AND_REFUSE, "contract §4: ring_timeout_s"),
     (CALLING, CALLER_CANCELLED, REFUSING, CANCEL_AND_REFUSE, _RFC_CANCEL),
     *_same(CALLING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
@@ -215,6 +220,7 @@ _RINGING: Final[tuple[Row, ...]] = (
     (RINGING, RANG, RINGING, RELAY_PROVISIONAL, "RFC 3261 §16.7"),
     (RINGING, CALLEE_ANSWERED, ANSWERING, STORE_ANSWER, _DURABLE),
     (RINGING, CALLEE_FAILED, REFUSING, REFUSE, "contract §5: from the callee"),
+    (RINGING, REDIRECTED, OPENING, OPEN_AGAIN, _DURABLE),
     (RINGING, RING_TIMEOUT, REFUSING, CANCEL_AND_REFUSE, "contract §4: ring_timeout_s"),
     (RINGING, CALLER_CANCELLED, REFUSING, CANCEL_AND_REFUSE, _RFC_CANCEL),
     (RINGING, CALLER_BYE, REFUSING, CANCEL_AND_REFUSE, "RFC 3261 §15: a caller may BYE an early dialog; §15.1.2: 487"),
@@ -234,7 +240,7 @@ _ANSWERING: Final[tuple[Row, ...]] = (
     (ANSWERING, CALLEE_BYE, ANSWERING_BYE, HOLD_BYE, _FIRST_WINS),
     *_same(ANSWERING, NOTHING, _FIRST_WINS, CALLER_CANCELLED, RING_TIMEOUT, LEAKED),
     *_same(ANSWERING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
-    *_same(ANSWERING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(ANSWERING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(ANSWERING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
     *_same(ANSWERING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
@@ -248,7 +254,7 @@ _ANSWERING_BYE: Final[tuple[Row, ...]] = (
     *_same(ANSWERING_BYE, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
     *_same(ANSWERING_BYE, NOTHING, _FIRST_WINS, CALLER_CANCELLED, RING_TIMEOUT, LEAKED),
     *_same(ANSWERING_BYE, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
-    *_same(ANSWERING_BYE, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(ANSWERING_BYE, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(ANSWERING_BYE, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
     *_same(ANSWERING_BYE, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
@@ -265,7 +271,7 @@ _ANSWERED: Final[tuple[Row, ...]] = (
     (ANSWERED, SESSION_OVER, RELEASING, END_BOTH, _NO_REFRESH),
     *_same(ANSWERED, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(ANSWERED, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
-    *_same(ANSWERED, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(ANSWERED, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(ANSWERED, NOTHING, _STOPPED, RING_TIMEOUT, STORE_FAILED),
     *_same(ANSWERED, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
     *_same(ANSWERED, UNEXPECTED, _TOO_EARLY, BYE_ANSWERED, CLOSED, CLOSE_FAILED, BYE_DUE),
@@ -280,7 +286,7 @@ _TALKING: Final[tuple[Row, ...]] = (
     (TALKING, CALLER_ACKED, TALKING, REPEAT_ACK, "RFC 3261 §13.2.2.4: each copy of the 2xx is acknowledged"),
     *_same(TALKING, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(TALKING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
-    *_same(TALKING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(TALKING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(TALKING, NOTHING, _STOPPED, RING_TIMEOUT, STORE_FAILED, ACK_MISSED),
     *_same(TALKING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
     *_same(TALKING, UNEXPECTED, _TOO_EARLY, BYE_ANSWERED, CLOSED, CLOSE_FAILED, BYE_DUE),
@@ -295,7 +301,7 @@ _RELEASING: Final[tuple[Row, ...]] = (
     *_same(RELEASING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(RELEASING, NOTHING, _FIRST_WINS, TIME_OVER, SESSION_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED),
     *_same(RELEASING, NOTHING, _FIRST_WINS, LEAKED),
-    *_same(RELEASING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(RELEASING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(RELEASING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
     *_same(RELEASING, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED),
 )
@@ -310,7 +316,7 @@ _CLOSING: Final[tuple[Row, ...]] = (
     *_same(CLOSING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, TIME_OVER, SESSION_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, BYE_ANSWERED),
-    *_same(CLOSING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED),
+    *_same(CLOSING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, LEAKED),
     *_same(CLOSING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
 )
@@ -322,7 +328,7 @@ _REFUSING: Final[tuple[Row, ...]] = (
     *_same(REFUSING, JOIN_BYE, "RFC 3261 §15: a caller may BYE an early dialog", CALLER_BYE),
     *_same(REFUSING, REJECT_BYE, "RFC 3261 §15: the callee must not BYE an early dialog", CALLEE_BYE),
     *_same(REFUSING, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
-    *_same(REFUSING, NOTHING, _FIRST_WINS, PERMITTED, REFUSED, OPENED, STORE_FAILED, ANSWER_STORED),
+    *_same(REFUSING, NOTHING, _FIRST_WINS, PERMITTED, REFUSED, OPENED, STORE_FAILED, ANSWER_STORED, REDIRECTED),
     *_same(REFUSING, NOTHING, _FIRST_WINS, RANG, TRY_FAILED, CALLEE_FAILED, RING_TIMEOUT, CALLER_CANCELLED),
     *_same(REFUSING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(REFUSING, NOTHING, _FIRST_WINS, LEAKED),
@@ -339,7 +345,7 @@ _ENDED: Final[tuple[Row, ...]] = (
     *_same(ENDED, NOTHING, _FIRST_WINS, RING_TIMEOUT, CALLER_CANCELLED, ANSWER_STORED, BYE_ANSWERED, TIME_OVER),
     *_same(ENDED, NOTHING, _FIRST_WINS, SESSION_OVER),
     *_same(ENDED, NOTHING, "recorded once", CLOSED, CLOSE_FAILED),
-    *_same(ENDED, NOTHING, _FIRST_WINS, LEAKED),
+    *_same(ENDED, NOTHING, _FIRST_WINS, LEAKED, REDIRECTED),
 )
 
 CALL_TABLE: Final = Table(

@@ -61,7 +61,8 @@ class CalleeTry(RequestOwner):
         self.local_tag = tokens.tag()
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
-        self.party = Party(CALLEE, hop.peer, binding.caller, context.contact(binding.presented))
+        self.party = Party(CALLEE, hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
+        self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
         self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
 from engine.core.spelling import LONG_FROM
+from engine.core.transfer import refer_sub
 from sipstack import headers as h
 from sipstack.fields import option_tags, parse_number, split_list
 from sipstack.grammar import TOKEN
@@ -19,6 +20,7 @@ from sipstack.message import Message
 from sipstack.uri import parse_params
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
+ALLOW_WITH_TRANSFER: Final = f"{ALLOW}, REFER, NOTIFY"
 MAX_FORWARDS: Final = 70
 _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
 
@@ -120,6 +122,19 @@ def _rack(draft: RequestDraft) -> str:
     return f"RAck: {draft.rack}"
 
 
+def _refer_to(draft: RequestDraft) -> str:
+    return f"Refer-To: {draft.refer_to}" if draft.refer_to else ""
+
+
+def _event(draft: RequestDraft) -> str:
+    """What the receiver itself has numbered: its guess in it must not be told from a hit."""
+    return f"Event: refer;id={draft.event_id}" if draft.event_id else ""
+
+
+def _subscription_state(draft: RequestDraft) -> str:
+    return f"Subscription-State: {draft.subscription_state}" if draft.subscription_state else ""
+
+
 # -- rows of responses -------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +174,13 @@ def _contact(draft: Draft) -> str:
 
 
 def _allow(draft: Draft) -> str:
-    return ALLOW
+    return ALLOW_WITH_TRANSFER if draft.party.may_transfer else ALLOW
+
+
+def _refer_sub(draft: Draft) -> str:
+    assert draft.message is not None
+    value = refer_sub(draft.message)
+    return f"Refer-Sub: {value}" if value else ""
 
 
 def _reason(draft: Draft) -> str:
@@ -260,9 +281,8 @@ def _charging_vector(draft: RequestDraft) -> str:
     icid = draft.icid
     if not icid:
         return ""
-    return (
-        f"P-Charging-Vector: icid-value={icid}" if TOKEN.fullmatch(icid) else f'P-Charging-Vector: icid-value="{icid}"'
-    )
+    quote = "" if TOKEN.fullmatch(icid) else '"'
+    return f"P-Charging-Vector: icid-value={quote}{icid}{quote}"
 
 
 def _max_breadth(draft: Draft) -> str:
@@ -306,6 +326,7 @@ _LEAST_INTERVAL: Final = Row("Min-SE", TRANSLATED, _min_se, h.MIN_SE)
 _RSEQ: Final = Row("RSeq", TRANSLATED, _rseq, h.RSEQ)
 _RACK: Final = Row("RAck", TRANSLATED, _rack, h.RACK)
 _LATER: Final = Row("Retry-After", TRANSLATED, _asked_retry_after, h.RETRY_AFTER)
+_REFER_SUB: Final = Row("Refer-Sub", TRANSLATED, _refer_sub, VARIOUS)
 _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
 _EARLY: Final = Row("P-Early-Media", TRANSLATED, _early_media, h.P_EARLY_MEDIA)
 _BREADTH: Final = Row("Max-Breadth", TRANSLATED, _max_breadth, h.MAX_BREADTH)
@@ -325,15 +346,30 @@ _WITHIN: Final = {
     "UPDATE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
     "PRACK": (*_REQUEST, _RACK, _PASSED, _BODY),
     "INFO": (*_REQUEST, _PASSED, _BODY),
+    "REFER": (
+        *_REQUEST,
+        _CONTACT,
+        _ALLOW,
+        Row("Refer-To", TRANSLATED, _refer_to, VARIOUS),
+        _REFER_SUB,
+        _PASSED,
+    ),
+    "NOTIFY": (
+        *_REQUEST,
+        _CONTACT,
+        _ALLOW,
+        Row("Event", OWN, _event),
+        Row("Subscription-State", TRANSLATED, _subscription_state, VARIOUS),
+        _PASSED,
+        _BODY,
+    ),
     "ACK": (*_REQUEST, _BODY),
     "BYE": (*_REQUEST, _REASON),
 }
 
-# The first INVITE of a call and a MESSAGE: they go to the callee.
+# The first INVITE of a call and a MESSAGE go to the callee, a report to whoever has sent its short message.
 INVITE: Final = Rows[RequestDraft](*_REQUEST, _CONTACT, *_FIRST, _ALLOW, *_NEGOTIATION, _PASSED, _BODY)
 MESSAGE: Final = Rows[RequestDraft](*_REQUEST, *_FIRST, _PASSED, _BODY)
-
-# A report on a short message, back to whoever sent that.
 REPORT: Final = Rows[RequestDraft](*_REQUEST, _ASSERTED, Row("In-Reply-To", OWN, _in_reply_to), _BODY)
 
 # Within a dialog: by the receiving side (`engine.core.pair`) and the method.
@@ -348,13 +384,17 @@ _UPDATED: Final = (*_RESPONSE, _CONTACT, _ALLOW, *_OPTIONS, _INTERVAL, _EARLY, _
 _ACKNOWLEDGED: Final = (*_RESPONSE, *_OPTIONS, _EARLY, _PASSED, _BODY)
 _TAKEN: Final = (*_RESPONSE, *_OPTIONS, _PASSED)
 _FAILED: Final = (*_RESPONSE, _LEAST_INTERVAL, _LATER, _PASSED)
+_DECLINED: Final = (*_RESPONSE, _LATER, _PASSED)
 _ANSWERS: Final = {
     ("INVITE", 1): _RINGING,
     ("INVITE", 2): _ANSWERED,
     ("UPDATE", 2): _UPDATED,
     ("PRACK", 2): _ACKNOWLEDGED,
     ("INFO", 2): _TAKEN,
+    ("REFER", 2): (*_RESPONSE, _CONTACT, _ALLOW, _REFER_SUB, _PASSED),
+    ("NOTIFY", 2): (*_RESPONSE, _CONTACT, _ALLOW, _PASSED),
     **{(method, status): _FAILED for method in ("INVITE", "UPDATE", "PRACK", "INFO") for status in (4, 5, 6)},
+    **{(method, status): _DECLINED for method in ("REFER", "NOTIFY") for status in (4, 5, 6)},
 }
 
 # What carries a response of the other side: by the receiving side, then by the method and the class of the status.

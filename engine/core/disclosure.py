@@ -48,13 +48,17 @@ class LeakStopped(Exception):
 class Party:
     """One side of a call or message as the gate sees it: its trunk, and what must never reach it."""
 
-    __slots__ = ("contact", "hidden", "peer", "side")
+    __slots__ = ("also_hidden", "contact", "hidden", "may_transfer", "peer", "side")
 
-    def __init__(self, side: int, peer: PeerSettings, hidden: str, contact: str) -> None:
+    def __init__(
+        self, side: int, peer: PeerSettings, hidden: str, contact: str, also_hidden: tuple[str, ...] = ()
+    ) -> None:
         self.side = side  # CALLER or CALLEE of `engine.core.pair`
         self.peer = peer
         self.hidden = hidden  # the other party's real number in canonical form, "" while unknown
+        self.also_hidden = also_hidden  # numbers of callees that a redirect led to, or away from
         self.contact = contact  # our Contact row towards this side
+        self.may_transfer = False  # the peers of both sides have `allow_transfer`
 
 
 class Draft:
@@ -74,7 +78,20 @@ class Draft:
 class RequestDraft(Draft):
     """A request of ours in `dialog`, or the one that is to make it."""
 
-    __slots__ = ("branch", "context", "dialog", "icid", "identity", "in_reply_to", "method", "rack", "seq")
+    __slots__ = (
+        "branch",
+        "context",
+        "dialog",
+        "event_id",
+        "icid",
+        "identity",
+        "in_reply_to",
+        "method",
+        "rack",
+        "refer_to",
+        "seq",
+        "subscription_state",
+    )
 
     def __init__(
         self,
@@ -99,6 +116,9 @@ class RequestDraft(Draft):
         self.identity = ""  # the address that is asserted: the 700 number's, or a service centre's
         self.in_reply_to = ""  # Call-ID of the receiver's own request, where this one answers it
         self.rack = ""  # RAck in the numbers of this dialog
+        self.refer_to = ""  # whom the receiver is asked to call, as an address
+        self.subscription_state = ""  # of a NOTIFY, in our words
+        self.event_id = 0  # the receiver's own number of the REFER that a NOTIFY reports on
 
 
 @final
@@ -188,6 +208,8 @@ def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
 
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
+    for number in party.also_hidden:
+        _check(Party(party.side, party.peer, number, ""), rows, body, content_type)
     hidden = party.hidden
     if not hidden:
         return

@@ -70,11 +70,10 @@ def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str
     return f"<sip:{render_user(number, peer.number_format)}@{host}>"
 
 
-def service_uri(number: str, peer: PeerSettings, domain: str) -> str:
-    """The address of a service centre as this node presents it: its number, never its host."""
-    if peer.number_format is TEL:
-        return f"<tel:{render_user(number, peer.number_format)}>"
-    return f"<sip:{render_user(number, peer.number_format)}@{domain}>"
+def real_uri(number: str, peer: PeerSettings, domain: str) -> str:
+    """The address of a real number at our domain, whoever's it is: that of a service centre, or to be called."""
+    user = render_user(number, peer.number_format)
+    return f"<tel:{user}>" if peer.number_format is TEL else f"<sip:{user}@{domain}>"
 
 
 def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:

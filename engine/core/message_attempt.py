@@ -29,6 +29,7 @@ from engine.core.message_table import (
     OPENED,
     OPENING,
     PERMITTED,
+    REDIRECTED,
     REFUSED,
     SENDING,
     STATES,
@@ -40,6 +41,7 @@ from engine.core.numbers import Dialled
 from engine.core.pair import CALLEE
 from engine.core.policy import Refusal
 from engine.core.records import Attempt, ReleaseCause, Step
+from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
@@ -74,7 +76,10 @@ class Outgoing:
 class MessageAttempt(AttemptBase):
     """One message, from its MESSAGE to its final answer. `SmsAttempt` is the one with an RP-DATA in it."""
 
-    __slots__ = ("_body", "_content_type", "_delivered_status", "_timer", "_tried", "_tries", "awaits_report", "state")
+    __slots__ = (
+        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "_tries", "awaits_report",
+        "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class MessageAttempt(AttemptBase):
         self._content_type = ""
         self._delivered_status = 200
         self.awaits_report = False  # True: the callee's side reports in a MESSAGE of its own
+        self._deadline = 0.0  # monotonic seconds
         self._tries = 0
         self._tried: MessageTry | None = None
         self._timer: Timer | None = None
@@ -175,15 +181,19 @@ class MessageAttempt(AttemptBase):
                 self._stop()
             self.step(OPENED if durable else STORE_FAILED, now)
 
-    def answered(self, tried: MessageTry, status: int, now: float) -> None:
+    def answered(self, tried: MessageTry, response: Message, now: float) -> None:
         """The callee's final answer."""
         if tried is not self._tried or self.state != SENDING:
             return
+        status = response.status
         tried.ended(status, now)
         if status < 300:
             self._delivered_status = 202 if status == 202 or self.awaits_report else 200
             self.record.answer_time = self.context.wall(now)
             self.step(ACCEPTED if self.awaits_report else DELIVERED, now)
+        elif status < 400 and not self.awaits_report:
+            self.refusal = follow(self, tried.peer, response)
+            self.step(REDIRECTED if self.refusal is None and self._next_try() else FAILED, now)
         elif status == 503:
             self._try_next(now)
         else:
@@ -226,12 +236,19 @@ class MessageAttempt(AttemptBase):
         """Records the attempt before anything of it leaves."""
         self.commit(Step.OPEN)  # its time runs since the lookup
 
+    def do_open_again(self, event: int, now: float) -> None:
+        """Records whom it goes to now, before that callee hears of it."""
+        write_callee(self)
+        self.commit(Step.OPEN)
+        self.wait_for_store(now)
+
     def do_send(self, event: int, now: float) -> None:
         """The prepared MESSAGE leaves; the time for its delivery runs once, over all targets."""
         assert self._tried is not None
         if self.record.call_out_time is None:
             self.record.call_out_time = self.context.wall(now)
-            self._set(_DELIVERY_TIMER, self.context.settings.policy.message_timeout_s, now)
+            self._deadline = now + self.context.settings.policy.message_timeout_s
+        self._set(_DELIVERY_TIMER, max(0.0, self._deadline - now), now)
         self.tried(now)
         self._tried.start(now)
 
@@ -243,6 +260,8 @@ class MessageAttempt(AttemptBase):
             self.refusal = Refusal(ReleaseCause.UNREACHABLE, "message_timer")
             assert self._tried is not None
             self._tried.take_back(now)
+        if self.left_callees and self._tried is not None and not self._tried.sent_at:
+            take_back(self)
         record = self.record
         record.release_time = self.context.wall(now)
         if self.refusal is None:
@@ -307,6 +326,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
     MessageAttempt.do_send,
     MessageAttempt.do_answer,
     MessageAttempt.do_answer_unrecorded,
+    MessageAttempt.do_open_again,
     MessageAttempt.do_keep,
     MessageAttempt.do_hand_over,
 )
@@ -316,7 +336,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
 class MessageTry(RequestOwner):
     """A MESSAGE to one target."""
 
-    __slots__ = ("attempt", "record", "sent_at", "transaction")
+    __slots__ = ("attempt", "peer", "record", "sent_at", "transaction")
 
     def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: Outgoing) -> None:
         """Builds it. Raises LeakStopped and RemoteSipError."""
@@ -326,7 +346,7 @@ class MessageTry(RequestOwner):
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
-        party = Party(CALLEE, hop.peer, binding.caller, "")
+        party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
         draft.icid = attempt.icid_towards(hop.peer)
@@ -335,6 +355,7 @@ class MessageTry(RequestOwner):
             draft.party = Party(CALLEE, hop.peer, "", "")
         draft.body, draft.content_type = outgoing.body, outgoing.content_type
         self.attempt = attempt
+        self.peer = hop.peer
         self.sent_at = 0.0
         self.transaction = ClientTransaction("MESSAGE", draft.branch, build(MESSAGE, draft), hop.flow, self)
         self.record: Attempt = attempt.new_try(hop, call_id)
@@ -357,7 +378,7 @@ class MessageTry(RequestOwner):
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
         if response.is_final:
-            self.attempt.answered(self, response.status, now)
+            self.attempt.answered(self, response, now)
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""

@@ -30,8 +30,9 @@ FAILED: Final = 6
 TIME_OVER: Final = 7
 CLOSED: Final = 8
 CLOSE_FAILED: Final = 9
-ACCEPTED: Final = 10  # delivered, with a report to come
-KEPT: Final = 11
+REDIRECTED: Final = 10  # a 3xx that is followed to another callee
+ACCEPTED: Final = 11  # delivered, with a report to come
+KEPT: Final = 12
 INPUTS: Final = (
     "permitted",
     "refused",
@@ -43,6 +44,7 @@ INPUTS: Final = (
     "time over",
     "closed",
     "close failed",
+    "redirected",
     "accepted",
     "kept",
 )
@@ -55,8 +57,9 @@ CLOSE: Final = 3
 SEND: Final = 4
 ANSWER: Final = 5
 ANSWER_UNRECORDED: Final = 6
-KEEP: Final = 7
-HAND_OVER: Final = 8
+OPEN_AGAIN: Final = 7
+KEEP: Final = 8
+HAND_OVER: Final = 9
 ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -65,6 +68,7 @@ ACTIONS: Final = (
     "send the MESSAGE to the next target",
     "send the final response",
     "send the final response that needs no record",
+    "commit the open row for another callee",
     "commit what its report will need",
     "send the final response, await the report",
 )
@@ -99,6 +103,7 @@ MESSAGE_TABLE: Final = Table(
         (SENDING, TIME_OVER, CLOSING, CLOSE, "contract §4: message_timeout_s"),
         (SENDING, CLOSED, SENDING, UNEXPECTED, _EARLY),
         (SENDING, CLOSE_FAILED, SENDING, UNEXPECTED, _EARLY),
+        (SENDING, REDIRECTED, OPENING, OPEN_AGAIN, _DURABLE),
         (SENDING, ACCEPTED, KEEPING, KEEP, "contract §6: nothing is confirmed before it is recorded"),
         (SENDING, KEPT, SENDING, UNEXPECTED, _EARLY),
         *((KEEPING, event, KEEPING, UNEXPECTED, "decided once") for event in (PERMITTED, REFUSED, OPENED)),
@@ -108,7 +113,7 @@ MESSAGE_TABLE: Final = Table(
         *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in range(PERMITTED, CLOSED)),
         (CLOSING, CLOSED, ENDED, ANSWER, _DURABLE),
         (CLOSING, CLOSE_FAILED, ENDED, ANSWER_UNRECORDED, "contract §6: INTERNAL leaves at once, the spool holds it"),
-        (CLOSING, ACCEPTED, CLOSING, NOTHING, _ONCE),
+        *((CLOSING, event, CLOSING, NOTHING, _ONCE) for event in (REDIRECTED, ACCEPTED)),
         (CLOSING, KEPT, CLOSING, NOTHING, "the step came through after all"),
         *((ENDED, event, ENDED, NOTHING, _ONCE) for event in range(PERMITTED, KEPT + 1)),
     ),

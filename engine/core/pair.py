@@ -38,10 +38,21 @@ class PairSide:
     """One of the two dialogs, with the party behind it.
 
     `seqs` maps the numbers of this party's requests to those of ours that carry them on the other dialog. `origin`
-    writes the descriptions that reach this party. `flow` is where its messages came from or were first sent to.
+    writes the descriptions that reach this party. `references` maps our numbers of the REFERs of this party to its own
+    (`engine.core.transfer`). `flow` is where its messages came from or were first sent to.
     """
 
-    __slots__ = ("_hop", "_hop_flow", "dialog", "flow", "origin", "party", "pending_update", "seqs")
+    __slots__ = (
+        "_hop",
+        "_hop_flow",
+        "dialog",
+        "flow",
+        "origin",
+        "party",
+        "pending_update",
+        "references",
+        "seqs",
+    )
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
         self.dialog = dialog
@@ -49,6 +60,7 @@ class PairSide:
         self.flow = flow
         self.origin = origin
         self.seqs: dict[int, int] = {}
+        self.references: dict[int, int] = {}
         self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow

@@ -167,10 +167,12 @@ RECORD_COLUMNS: Final[tuple[str, ...]] = (
 class Attempt:
     """One try at one target of one peer; a JSON object of the record's `attempts`."""
 
-    __slots__ = ("bye", "ms", "peer", "status", "target")
+    __slots__ = ("bye", "call_id", "icid", "ms", "peer", "status", "target")
 
-    def __init__(self, peer: str, target: str) -> None:
+    def __init__(self, peer: str, target: str, call_id: str = "", icid: str = "") -> None:
         self.peer: str = peer
+        self.call_id: str = call_id  # ours towards it; of the last one it is `callee_call_id`
+        self.icid: str = icid  # of the last one it is `icid_out`
         self.target: str = target  # as configured: "sip:127.0.0.13:5060", never with a number
         self.status: int = 0  # final SIP status; 0: none came
         self.ms: int = 0  # from sending to the final status or to giving up

@@ -1,4 +1,4 @@
-"""A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO.
+"""A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO; REFER and NOTIFY.
 
 Each is answered as the far end answers it. The node has no opinion of its own about offers; it keeps order: one INVITE
 at a time in a pair (RFC 3261 §14), numbers rising, and nothing crossing that the gate does not let.
@@ -16,6 +16,17 @@ from engine.core.crossing import REQUESTS, RESPONSES, privacy_unmet, unsupported
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import CALLER, DialogPair, PairSide
 from engine.core.session_timer import REFRESHING, TOO_SMALL, is_too_small, min_se_line, refreshed
+from engine.core.transfer import (
+    ALLOW_EVENTS,
+    TRANSFER,
+    crossing_report,
+    crossing_state,
+    is_report,
+    refer_to,
+    reference_of,
+    remember,
+    settle,
+)
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.dialog import contact_uri
@@ -30,9 +41,11 @@ from sipstack.timers import SECONDS, Timer, TimerOwner
 if TYPE_CHECKING:
     from engine.core.call import Call
 
-# Methods whose request and 2xx may move a remote target (RFC 3261 §12.2, RFC 3311 §5.1).
-TARGET_REFRESH: Final = ("INVITE", "UPDATE")
+# Methods whose request and 2xx may move a remote target (RFC 3261 §12.2, RFC 3311 §5.1, RFC 5057 §5.4).
+TARGET_REFRESH: Final = ("INVITE", "UPDATE", *TRANSFER)
 RELAYED: Final = ("INVITE", "UPDATE", "PRACK", "INFO")
+
+_WITH_DESCRIPTION: Final = ("INVITE", "UPDATE", "PRACK")  # their 2xx may hold one
 
 # A far end's own challenge or redirect means nothing to the other side; what is not listed crosses as its number.
 _IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 603: 603, 606: 488}
@@ -74,6 +87,12 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
     if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
         return
     if request.method == "UPDATE" and not _may_update(call, pair, side, transaction, now):
+        return
+    if request.method == "REFER" and call.awaits_answer:
+        refuse(call, transaction, 403, now)  # there is no conversation yet that could be handed over
+        return
+    if request.method == "NOTIFY" and not is_report(request):
+        refuse(call, transaction, 489, now, ALLOW_EVENTS)
         return
     try:
         started = Relay(call, pair, side, transaction)
@@ -120,6 +139,7 @@ class Relay(RequestOwner, TimerOwner):
         "_ack",
         "_cancel_wanted",
         "_limit",
+        "_reference",
         "_seq",
         "_target",
         "call",
@@ -144,6 +164,7 @@ class Relay(RequestOwner, TimerOwner):
         self._ack = b""
         self._cancel_wanted = False
         self._limit: Timer | None = None
+        self._reference = 0  # of a NOTIFY: our number of the REFER that it reports on
         request = server.request
         moves = server.method in TARGET_REFRESH and h.CONTACT in request.ids
         self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
@@ -153,6 +174,8 @@ class Relay(RequestOwner, TimerOwner):
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
+        elif server.method == "REFER":
+            remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
         self.transaction = ClientTransaction(server.method, draft.branch, data, self.far.next_flow(), self)
 
     def _draft(self, request: Message) -> RequestDraft:
@@ -161,12 +184,21 @@ class Relay(RequestOwner, TimerOwner):
         draft.from_trusted = self.near.party.peer.trusted
         if method == "PRACK":
             draft.rack = self._rack(request)
+        elif method == "REFER":
+            domain = self.call.context.settings.domain
+            draft.refer_to = refer_to(request, self.near.party.peer, far.party, domain)
+        elif method == "NOTIFY":
+            self._reference = reference_of(request, far.references)
+            draft.event_id = far.references[self._reference]
+            draft.subscription_state = crossing_state(request)
         draft.body, draft.content_type = self._crossing_body(request)
         return draft
 
     def _crossing_body(self, request: Message) -> tuple[bytes, str]:
         if request.method == "INFO":
             return crossing_keys(request)
+        if request.method == "NOTIFY":
+            return crossing_report(request)
         return crossing_sdp(request, self.far.origin), CONTENT_TYPE
 
     def _rack(self, request: Message) -> str:
@@ -196,6 +228,8 @@ class Relay(RequestOwner, TimerOwner):
         """The far end's answer."""
         if response.is_final:
             self._stop_limit()
+            if self.server.method in TRANSFER:
+                self._settle(response)
         if response.status == 100:
             self._provisional_came(now)
             return
@@ -267,10 +301,17 @@ class Relay(RequestOwner, TimerOwner):
         near, method = self.near, self.server.method
         draft = ResponseDraft(near.party, self.server.head, status, "", response)
         draft.from_trusted = self.far.party.peer.trusted
-        if status < 300 and method != "INFO":
+        if status < 300 and method in _WITH_DESCRIPTION:
             draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build(RESPONSES[self.side][method, status // 100], draft)
         self.call.context.respond(self.server, status, data, now)
+
+    def _settle(self, response: Message) -> None:
+        """A REFER has been answered, or a report on one."""
+        if self.server.method == "REFER":
+            settle(self.near.references, self._seq, self.server.request, response)
+        else:
+            settle(self.far.references, self._reference, self.server.request, response)
 
     def _refresh_targets(self, response: Message) -> None:
         """Both ends have agreed, so both are now where they say (§12.2.1.2, §12.2.2)."""

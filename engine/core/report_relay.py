@@ -8,7 +8,7 @@ from engine.core.attempt import RequestOwner
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, REPORT
 from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
-from engine.core.identity import presented_uri, request_uri_for, service_uri, to_value_for
+from engine.core.identity import presented_uri, real_uri, request_uri_for, to_value_for
 from engine.core.pair import CALLEE, CALLER
 from engine.core.records import CallRecord
 from engine.core.routing import Hop
@@ -139,7 +139,7 @@ class ReportRelay(RequestOwner):
         if entry.from_mobile:  # back to the phone, from the centre that it has addressed
             uri = request_uri_for(record.caller, hop.peer, hop.target)
             to = to_value_for(record.caller, hop.peer, hop.target)
-            identity = service_uri(entry.centre, hop.peer, domain)
+            identity = real_uri(entry.centre, hop.peer, domain)
         else:
             uri, to = entry.gateway, f"<{entry.gateway}>"
             identity = presented_uri(record.tel_x, hop.peer, domain)

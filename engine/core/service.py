@@ -12,7 +12,7 @@ from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.crossing import ALLOW, privacy_unmet, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, privacy_unmet, reason_line, unsupported_options
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
@@ -28,6 +28,7 @@ from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import ACCEPTED_STATUS, AWAITING, REPORT_WAIT_S, PendingReport
 from engine.core.tokens import TokenSource
+from engine.core.transfer import TRANSFER, may_transfer
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import (
@@ -319,12 +320,14 @@ class CallService:
             end.call.bye_received(transaction, end.side, now)
         elif not end.call.takes_requests:
             refuse(end.call, transaction, 481, now)
-        elif method == "OPTIONS":
-            self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
-        elif method not in RELAYED:
-            self._answer(transaction, 405, now, ALLOW)
-        else:
+        elif method in RELAYED or (method in TRANSFER and may_transfer(end.pair)):
             relay(end.call, end.pair, end.side, transaction, now)
+        else:
+            allow = ALLOW_WITH_TRANSFER if may_transfer(end.pair) else ALLOW
+            if method == "OPTIONS":
+                self._answer(transaction, 200, now, allow, ACCEPT, SUPPORTED)
+            else:
+                self._answer(transaction, 405, now, allow)
 
     def _ack(self, request: Message, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: of the first INVITE, or of a later one that was relayed. Never answered."""

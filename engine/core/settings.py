@@ -77,6 +77,8 @@ class PeerSettings:
     pass_headers: tuple[str, ...] = ()
     sms_centres: tuple[str, ...] = ()  # canonical national numbers of service centres behind this peer
     profile: Profile = Profile.TRUNK
+    follow_redirect: bool = False  # of a 3xx from this peer the number is used
+    allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
 
 
 @final

@@ -20,7 +20,7 @@ _Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
 
 
 class Unfit(ValueError):
-    """A step that does not fit what is open: opened twice, or answered without being open."""
+    """A step that does not fit what is open: answered twice or without being open, opened when it is answered."""
 
 
 @final
@@ -77,15 +77,20 @@ class Ledger:
         self._is_stale = False
 
     def _begin(self, opens: Sequence[Row], counts: _Counts) -> None:
+        """A row that is there already is written anew: a redirect has taken the attempt to another callee."""
         for row in opens:
+            if row[0] in self._answered.taken:
+                raise Unfit("opened when it is answered")
+        for row in self._open.write(self._connection, opens):
             _count(counts, row[OPEN_CALL_TIME])[0] += 1
-        self._open.insert(self._connection, opens)
 
     def _answer(self, answers: Sequence[Row]) -> None:
         for row in answers:
             if row[0] not in self._open.taken:
                 raise Unfit("answered without being open")
-        self._answered.insert(self._connection, answers)
+            if row[0] in self._answered.taken:
+                raise Unfit("answered twice")
+        self._answered.write(self._connection, answers)
 
     def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
         seq, prev_hash = self._seq, self._hash
@@ -140,17 +145,20 @@ class _Slots:
         if slot is not None:
             self._vacated.append(slot)
 
-    def insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Rows begin with record_id; `slot` is put before it. Unfit when a record has a row already."""
+    def write(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
+        """Rows begin with record_id; `slot` is put before it. Returns those whose record had no row yet."""
         if not rows:
-            return
+            return []
         with_slots = []
+        new = []
         for row in rows:
-            if row[0] in self.taken:
-                raise Unfit("opened or answered twice")
-            self.taken[row[0]] = slot = self._take()
+            slot = self.taken.get(row[0])
+            if slot is None:
+                self.taken[row[0]] = slot = self._take()
+                new.append(row)
             with_slots.append((slot, *row))
         connection.executemany(self._insert, with_slots)
+        return new
 
     def clear(self, connection: sqlite3.Connection) -> None:
         """Delete the rows that were vacated and not overwritten."""

@@ -20,14 +20,15 @@ from sipstack.scenario.report import Exchanged, Report
 
 
 class PlayerRun:
-    """One player. It ends by itself after one call."""
+    """One player. It ends by itself after `calls` calls."""
 
     def __init__(
-        self, file: Path, host: str, *, port: int = PORT, target: str = "", rows: Iterable[Sequence[str]] = ()
-    ) -> None:
+        self, file: Path, host: str, *, port: int = PORT, target: str = "", rows: Iterable[Sequence[str]] = (),
+        calls: int = 1,
+    ) -> None:  # fmt: skip
         """`target` is where a caller calls; `rows` are the fields for injection. Raises RigError."""
         settings = PlayerSettings(
-            local_ip=host, local_port=port, remote_ip=target, rows=tuple(tuple(row) for row in rows), max_calls=1,
+            local_ip=host, local_port=port, remote_ip=target, rows=tuple(tuple(row) for row in rows), max_calls=calls,
             timeout_s=ENDS_S, pause_ms=TALK_MS,
         )  # fmt: skip
         try:

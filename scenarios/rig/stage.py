@@ -40,13 +40,13 @@ def play(
         if story.uas is None:
             unheard = [_bystander(stack, place.callee), _bystander(stack, place.callee, INBOX_PORT)]
         else:
-            answering = _start(uas, folder, story.uas, place.host_of(story.call.callee))
+            answering = _start(uas, folder, story.uas, place.host_of(story.call.callee), calls=story.call.dialogs)
             stack.callback(answering.close)
         calling = _start(uac, folder, story.uac, place.host_of(story.call.caller), place.node, row)
         stack.callback(calling.close)
         faults = _ended("caller", uac, calling)
         if answering is not None:
-            faults += _ended("callee", uas, answering)
+            faults += _ended("callee", uas, answering, story.call.dialogs)
         faults += _settled(node)
         return Told(
             calling.messages,
@@ -61,16 +61,18 @@ def _bystander(stack: ExitStack, host: str, port: int = PORT) -> Bystander:
     return bystander
 
 
-def _start(engine: EngineName, folder: Path, file: Path, host: str, target: str = "", *rows: tuple[str, ...]) -> Run:
+def _start(
+    engine: EngineName, folder: Path, file: Path, host: str, target: str = "", *rows: tuple[str, ...], calls: int = 1
+) -> Run:
     if engine == "sipp":
-        return Sipp(folder, file, host, target=target, rows=rows).start()
-    return PlayerRun(file, host, target=target, rows=rows).start()
+        return Sipp(folder, file, host, target=target, rows=rows, calls=calls).start()
+    return PlayerRun(file, host, target=target, rows=rows, calls=calls).start()
 
 
-def _ended(side: str, engine: EngineName, run: Run) -> list[str]:
+def _ended(side: str, engine: EngineName, run: Run, calls: int = 1) -> list[str]:
     """Waits for an engine, and says what it found wrong."""
     counted = run.wait()
-    if counted.is_clean:
+    if counted.is_clean(calls):
         return []
     reasons = [line for line in counted.errors.splitlines() if "nexpected" in line or "timed out" in line]
     figures = f"{counted.successful} calls well, {counted.failed} failed, {counted.unexpected} unexpected messages"

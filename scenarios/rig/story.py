@@ -30,7 +30,8 @@ class Placed:
 
     caller: str
     dialled: str
-    callee: str = ""  # "": nobody may hear of it
+    callee: str = ""  # "": nobody may hear of it; after a redirect whom it led to
+    dialogs: int = 1  # how often the callee is called: a redirect leads back to its host
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Story:
     @property
     def hidden(self) -> set[str]:
         """Numbers that the caller must not learn."""
-        return {number for binding in self.binding for number in (binding.a, binding.b)} - {self.call.caller}
+        known = {number for binding in self.binding for number in (binding.a, binding.b)}
+        return (known | {self.call.callee}) - {self.call.caller, ""}
 
 
 _READER: Final = TypeAdapter(Story)

@@ -36,5 +36,5 @@ class Told:
 
     @property
     def callee_call_id(self) -> str:
-        """The Call-ID of the callee's dialog; "" when there was none."""
-        return self.callee[0].call_id if self.callee else ""
+        """The Call-ID of the callee's last dialog; "" when there was none."""
+        return self.callee[-1].call_id if self.callee else ""

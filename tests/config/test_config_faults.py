@@ -176,8 +176,6 @@ NOT_YET: Final = [
     (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;weight=2"), "weight= is not supported yet"),
     (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;priority=2"), "priority= is not supported yet"),
     (PEER + "caller = 'digest'", 'peer.caller: "digest" is not supported yet'),
-    (PEER + "follow_redirect = true", "peer.follow_redirect: true is not supported yet, only false"),
-    (PEER + "allow_transfer = true", "peer.allow_transfer: true is not supported yet, only false"),
     (PEER + "max_calls = 5", "peer.max_calls: 5 is not supported yet, only 0"),
     (PEER + "max_rate = 5", "peer.max_rate: 5 is not supported yet, only 0"),
     (PEER + "options_interval_s = 5", "peer.options_interval_s: 5 is not supported yet, only 0"),

@@ -58,8 +58,8 @@ uniform_refusals = true
 pass_headers = ["X-Order"]
 sms_centres = ["+86 138-0010-0500", "1065500"]
 profile = "isc"
-follow_redirect = false
-allow_transfer = false
+follow_redirect = true
+allow_transfer = true
 max_calls = 0
 max_rate = 0
 options_interval_s = 0
@@ -124,6 +124,8 @@ def test_every_key_arrives(file: Path) -> None:
                 pass_headers=("X-Order",),
                 sms_centres=("13800100500", "1065500"),
                 profile=Profile.ISC,
+                follow_redirect=True,
+                allow_transfer=True,
             ),
             PeerSettings(
                 name="edge",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from engine.core.crossing import INVITE, MESSAGE, MESSAGE_DELIVERED, REFUSED, REPORT, REQUESTS, RESPONSES
@@ -45,8 +46,10 @@ PLACES = (
     "Allow: INVITE, {}", "Supported: timer, {}", "Session-Expires: 1800;refresher=uac;x={}", "Min-SE: 90;{}",
     "Retry-After: 5 ({})", "Reason: SIP;cause=200;text=\"{}\"", "P-Early-Media: supported, {}", "Max-Breadth: 0042",
     "Accept-Contact: *;+g.3gpp.smsip;require, *;+g.3gpp.smsip;{}", "Require: 100REL", "Record-Route: <sip:{};lr>",
-    "P-Charging-Vector: icid-value={};icid-generated-at={};orig-ioi={};term-ioi={}",
+    "P-Charging-Vector: icid-value={};icid-generated-at={};orig-ioi={};term-ioi={}", "Refer-Sub: true;{}",
 )  # fmt: skip
+# Where a message has one of these, it has the canary as a parameter.
+WITH_PARAMETER = ("Refer-To", "Event", "Subscription-State")
 BODY_TYPE = len(PLACES)  # the place of the canary in Content-Type
 CALLERS, CALLEES = "a", "b"
 
@@ -64,6 +67,9 @@ def filled(data: bytes, side: str) -> bytes:
     head, _, body = data.decode(ENCODING, ERRORS).partition("\r\n\r\n")
     head = head.replace("Max-Forwards: 70", "Max-Forwards: 63")
     head = re.sub(r"(Content-Type: [^\r\n]*)", rf"\1;x={word(side, BODY_TYPE)}", head)
+    for number, place in enumerate(PLACES):
+        if (name := place.partition(":")[0]) in WITH_PARAMETER:
+            head = re.sub(rf"\r\n({name}: [^\r\n]*)", rf"\r\n\1;x={word(side, number)}", head)
     present = {line.partition(":")[0] for line in head.split("\r\n")}
     rows = [place.replace("{}", word(side, number)) for number, place in enumerate(PLACES)]
     if data.startswith((b"ACK ", b"CANCEL ")):
@@ -72,10 +78,14 @@ def filled(data: bytes, side: str) -> bytes:
     return "\r\n".join([head, *rows, "", body]).encode(ENCODING, ERRORS)
 
 
+# Trunks between which all crosses that may.
+OPEN_TRUNKS = replace(SETTINGS, peers=tuple(replace(peer, allow_transfer=True) for peer in SETTINGS.peers))
+
+
 class CanaryNode(CoreNode):
     """A node between two parties that say everything. `came` is the last message of each side."""
 
-    def __init__(self, settings: CoreSettings = SETTINGS) -> None:
+    def __init__(self, settings: CoreSettings = OPEN_TRUNKS) -> None:
         super().__init__(settings)
         CoreNode.made.remove(self)  # a gate that has been broken on purpose need not come to rest
         self.came: dict[int, Message] = {}
@@ -113,6 +123,7 @@ def assert_private(node: CoreNode) -> None:
 # -- the conversations -------------------------------------------------------------------------------------------------
 
 RING = "RSeq: 0077"
+A_CONTACT, B_CONTACT = f"<sip:{A}@127.0.0.12:5060>", f"<sip:{B}@127.0.0.13:5060>"
 
 
 def called(node: CoreNode) -> Talk:
@@ -141,7 +152,7 @@ def refused(node: CoreNode) -> None:
     node.book.wire_in(of_invite("ACK", "tag"), CALLER)
 
 
-def texted(node: CoreNode) -> None:
+def texted(node: CoreNode, status: int = 200) -> None:
     node.book.wire_in(
         wire(
             f"""MESSAGE sip:{X}@veil.example SIP/2.0
@@ -158,7 +169,7 @@ def texted(node: CoreNode) -> None:
         ),
         CALLER,
     )
-    node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLEE), 200), CALLEE)
+    node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLEE), status), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
 
 
@@ -173,7 +184,11 @@ def reported(node: CoreNode) -> None:
     node.book.wire_out("MESSAGE ", CALLER)
 
 
-EXTRAS = {"INFO": "Content-Type: application/dtmf-relay\n\nSignal=5\nDuration=160"}
+EXTRAS = {
+    "INFO": "Content-Type: application/dtmf-relay\n\nSignal=5\nDuration=160",
+    "REFER": f"Refer-To: <sip:{X}@core.example>",
+}
+WITHOUT_DESCRIPTION = ("INFO", "REFER", "NOTIFY")
 
 
 def asked(node: CoreNode, method: str, to_callee: bool, status: int) -> None:
@@ -181,16 +196,23 @@ def asked(node: CoreNode, method: str, to_callee: bool, status: int) -> None:
     talk = called(node)
     say, asker, asked_one = (talk.from_caller, CALLER, CALLEE) if to_callee else (talk.from_callee, CALLEE, CALLER)
     offer, reply = (SDP, B_SDP) if to_callee else (B_SDP, SDP)
-    who, contact = (B, "") if to_callee else (A, f"<sip:{A}@127.0.0.12:5060>")
+    who, contact = (B, "") if to_callee else (A, A_CONTACT)
     extra = EXTRAS.get(method, "")
     if method == "PRACK":
         extra = f"RAck: 77 {1 if to_callee else ringing_invite(node, talk)} INVITE"
-    say(method, extra, sdp="" if method == "INFO" else offer)
+    elif method == "NOTIFY":
+        extra = (
+            f"Event: refer;id={referred(node, talk, not to_callee)}\nSubscription-State: terminated;reason=noresource"
+        )
+        extra += "\nContent-Type: message/sipfrag\n\nSIP/2.0 200 Hello"
+    if method in ("REFER", "NOTIFY"):
+        extra = f"Contact: {A_CONTACT if to_callee else B_CONTACT}\n{extra}"
+    say(method, extra, sdp="" if method in WITHOUT_DESCRIPTION else offer)
     request = next_request(node, method, asked_one)
     if method == "INVITE" and status < 300:
         node.book.wire_in(answer(request, 183, extra=RING, sdp=reply, who=who, contact=contact), asked_one)
         node.book.wire_out("SIP/2.0 183", asker)
-    body = "" if method == "INFO" or status >= 300 else reply
+    body = "" if method in WITHOUT_DESCRIPTION or status >= 300 else reply
     node.book.wire_in(answer(request, status, sdp=body, who=who, contact=contact), asked_one)
     if method == "INVITE" and status < 300:
         node.book.wire_out("SIP/2.0 200", asker)
@@ -203,6 +225,16 @@ def next_request(node: CoreNode, method: str, to: str) -> Message:
     while not node.book.sent[0].data.startswith(f"{method} ".encode()):
         node.book.sent.popleft()
     return node.book.wire_out(f"{method} ", to)
+
+
+def referred(node: CoreNode, talk: Talk, to_callee: bool) -> int:
+    """One side has asked the other to call somebody; our number of its REFER."""
+    say, asked_one = (talk.from_caller, CALLEE) if to_callee else (talk.from_callee, CALLER)
+    say("REFER", EXTRAS["REFER"])
+    request = next_request(node, "REFER", asked_one)
+    who, contact = (B, B_CONTACT) if to_callee else (A, A_CONTACT)
+    node.book.wire_in(answer(request, 202, who=who, contact=contact), asked_one)
+    return request.cseq
 
 
 def ringing_invite(node: CoreNode, talk: Talk) -> int:

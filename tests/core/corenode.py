@@ -146,7 +146,7 @@ class CoreNode:
         return []
 
     def _committed(self, output: CommitRecord, durable: bool) -> list[Output]:
-        self.decided[(output.attempt, output.step)] = len(self.book.log)
+        self.decided.setdefault((output.attempt, output.step), len(self.book.log))  # opened again by a redirect
         return self.service.record_committed(output.attempt, output.step, durable, self.book.now)
 
     def _find(self, query: LookUpBinding) -> Binding | Miss | None:

@@ -30,6 +30,7 @@ Calling: rang -> Ringing: relay the provisional
 Calling: callee answered -> Answering: commit the answer
 Calling: try failed -> Calling: send the INVITE to the next target
 Calling: callee failed -> Refusing: commit the refusal
+Calling: redirected -> Opening: commit the open row for another callee
 Calling: ring timeout -> Refusing: CANCEL the callee, commit the refusal
 Calling: caller cancelled -> Refusing: CANCEL the callee, commit the refusal
 Calling: caller's BYE -> Calling: 481 to the BYE
@@ -38,6 +39,7 @@ Calling: callee's BYE -> Calling: 481 to the BYE
 Ringing: rang -> Ringing: relay the provisional
 Ringing: callee answered -> Answering: commit the answer
 Ringing: callee failed -> Refusing: commit the refusal
+Ringing: redirected -> Opening: commit the open row for another callee
 Ringing: ring timeout -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller cancelled -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller's BYE -> Refusing: CANCEL the callee, commit the refusal
@@ -115,6 +117,7 @@ Opening: store failed -> Closing: commit the end
 Sending: delivered -> Closing: commit the end
 Sending: try failed -> Sending: send the MESSAGE to the next target
 Sending: failed -> Closing: commit the end
+Sending: redirected -> Opening: commit the open row for another callee
 Sending: time over -> Closing: commit the end
 Sending: accepted -> Keeping: commit what its report will need
 Keeping: kept -> Ended: send the final response, await the report

@@ -11,6 +11,7 @@ import pytest
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
+from engine.core.settings import CoreSettings
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.testing.link import LossyLink
 from sipstack.testing.playbook import flow_of
@@ -40,8 +41,10 @@ class LinkedBook:
 class LinkedNode(CoreNode):
     """A node on a link, with a store that takes its time and may fail."""
 
-    def __init__(self, link: LossyLink, seed: int, store_s: float, failing: float) -> None:
-        super().__init__(SHORT_CALLS)
+    def __init__(
+        self, link: LossyLink, seed: int, store_s: float, failing: float, settings: CoreSettings = SHORT_CALLS
+    ) -> None:
+        super().__init__(settings)
         self.link = link
         self.book = LinkedBook(link)  # type: ignore[assignment]
         self._random = Random(f"store {seed}")

@@ -249,6 +249,7 @@ def test_sdp_and_numbers_cross_where_the_table_says() -> None:
         ("PRACK", 2): ["Supported: timer"],
         ("INFO", 2): ["Supported: timer"],
         **{(method, status): failure for method in ("INVITE", "UPDATE", "PRACK", "INFO") for status in (4, 5, 6)},
+        **{(method, status): ["Retry-After: 2"] for method in ("REFER", "NOTIFY") for status in (4, 5, 6)},
     }
     for (_, *kind), rows in TABLES.items():
         assert crossing_lines(sent, rows, PEER) == expected.get((*kind,), []), kind

@@ -16,8 +16,8 @@ from engine.core import crossing
 from engine.core.disclosure import CHECKED, OURS, Draft, Row, Rows
 from sipstack.headers import OTHER
 from sipstack.message import Message
-from tests.core.canaries import CanaryNode, assert_private, conversations
-from tests.core.corenode import SETTINGS, A, B, CoreNode
+from tests.core.canaries import OPEN_TRUNKS, CanaryNode, assert_private, conversations
+from tests.core.corenode import A, B, CoreNode
 
 CONVERSATIONS = conversations()
 
@@ -106,7 +106,7 @@ def assert_passed_rows_are_searched(
     rows: Rows, conversation: Callable[[CoreNode], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number in what `pass_headers` lets through is stopped; with the row as one of ours, it would cross."""
-    passing = replace(SETTINGS, peers=tuple(replace(peer, pass_headers=("X-Number",)) for peer in SETTINGS.peers))
+    passing = replace(OPEN_TRUNKS, peers=tuple(replace(p, pass_headers=("X-Number",)) for p in OPEN_TRUNKS.peers))
     searched = [with_number(row) if row.name == "pass_headers" else row for row in rows.table]
     patch(monkeypatch, rows, *searched)
     node = CanaryNode(passing)

@@ -256,12 +256,24 @@ def test_next_target_has_another_reference_and_call_id() -> None:
     node.book.wire_out("SIP/2.0 202", CALLER)
 
 
-@pytest.mark.parametrize(("status", "told", "q850", "cause"), [(404, 404, 1, "UNALLOCATED"), (486, 486, 17, "BUSY")])
+@pytest.mark.parametrize(
+    ("status", "told", "q850", "cause"),
+    [(404, 404, 1, "UNALLOCATED"), (486, 486, 17, "BUSY")],
+)
 def test_what_the_other_side_refuses_has_no_report(status: int, told: int, q850: int, cause: str) -> None:
     node = CoreNode()
     node.book.wire_in(answer(send(node, submitted()), status), CALLEE)
     refused(node, told, q850)
     node.assert_recorded(release_cause=cause, decided_by="callee")
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """A short message goes to the centre, or to the callee, of its route; where else it may go is for its network."""
+    node = CoreNode(with_trunk("callee-side", follow_redirect=True))
+    sent = send(node, submitted())
+    node.book.wire_in(answer(sent, 302, contact="<sip:13900139001@b.example>"), CALLEE)
+    refused(node, 480, 31)
+    node.assert_recorded(release_cause="FORWARDING_REFUSED", decided_by="callee")
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -175,7 +175,6 @@ def test_records_cannot_be_changed(book: Book, sql: str) -> None:
     ("steps", "error"),
     [
         ([(Step.OPEN, "answered")], Unfit),
-        ([(Step.OPEN, "new"), (Step.OPEN, "new")], Unfit),
         ([(Step.ANSWER, "unknown")], Unfit),
         ([(Step.ANSWER, "answered")], Unfit),
         ([(Step.CLOSE, "ended")], sqlite3.IntegrityError),
@@ -192,6 +191,20 @@ def test_a_step_that_does_not_fit_changes_nothing(book: Book, steps: Steps, erro
     book.write([(Step.OPEN, "good"), (Step.CLOSE, "open")])
     assert (opened(book), ended(book)) == (["answered", "good"], ["ended", "open"])
     assert verify(book.path).is_clean
+
+
+def test_an_attempt_that_is_opened_again_has_its_row_written_anew(book: Book) -> None:
+    """A redirect takes it to another callee before it is answered; it stays one attempt."""
+    book.write([(Step.OPEN, "a"), (Step.OPEN, "b")], egress_peer="first")
+    book.write([(Step.OPEN, "a")], egress_peer="second")
+    assert book.connection.execute("SELECT record_id, egress_peer FROM call_open ORDER BY 1").fetchall() == [
+        ("a", "second"),
+        ("b", "first"),
+    ]
+    assert counters(book) == [("veil-1", "2026-11-24", 2, 0)]
+    book.write([(Step.OPEN, "c"), (Step.OPEN, "c"), (Step.ANSWER, "a"), (Step.CLOSE, "b")])
+    assert (opened(book), answered(book)) == (["a", "c"], ["a"])
+    assert counters(book) == [("veil-1", "2026-11-24", 3, 1)]
 
 
 def test_rows_of_ended_calls_are_used_again(book: Book) -> None:
