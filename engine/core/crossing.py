@@ -276,9 +276,8 @@ def _charging_vector(draft: RequestDraft) -> str:
     icid = draft.icid
     if not icid:
         return ""
-    return (
-        f"P-Charging-Vector: icid-value={icid}" if TOKEN.fullmatch(icid) else f'P-Charging-Vector: icid-value="{icid}"'
-    )
+    quote = "" if TOKEN.fullmatch(icid) else '"'
+    return f"P-Charging-Vector: icid-value={quote}{icid}{quote}"
 
 
 def _max_breadth(draft: Draft) -> str:

@@ -148,7 +148,7 @@ def refused(node: CoreNode) -> None:
     node.book.wire_in(of_invite("ACK", "tag"), CALLER)
 
 
-def texted(node: CoreNode) -> None:
+def texted(node: CoreNode, status: int = 200) -> None:
     node.book.wire_in(
         wire(
             f"""MESSAGE sip:{X}@veil.example SIP/2.0
@@ -165,7 +165,7 @@ def texted(node: CoreNode) -> None:
         ),
         CALLER,
     )
-    node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLEE), 200), CALLEE)
+    node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLEE), status), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
 
 

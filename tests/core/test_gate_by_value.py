@@ -112,6 +112,11 @@ def test_feature_tags_of_our_list_stand_in_our_contact(params: str, expected: st
         assert got == f"<sip:{X}@127.0.0.11:5060>{expected}"
 
 
+def test_a_parameter_of_the_uri_is_no_feature_tag() -> None:
+    got = after_answer("", 200, contact=f"<sip:{B}@127.0.0.13:5060;{SMSIP};x=1>").value(h.CONTACT)
+    assert got == f"<sip:{X}@127.0.0.11:5060>"
+
+
 def test_feature_tags_cross_in_requests_both_ways() -> None:
     node = CoreNode()
     own = f"Contact: <sip:{A}@127.0.0.12:5060>"
@@ -197,6 +202,14 @@ def test_the_vector_of_a_response_does_not_cross() -> None:
 def test_a_refused_call_has_no_icid_of_ours() -> None:
     node = CoreNode(bindings=())
     node.book.wire_in(invite(extra=VECTOR), CALLER)
+    assert (node.record["icid_in"], node.record["icid_out"]) == ("AyretyU0dm", "")
+
+
+def test_a_call_that_the_gate_has_stopped_has_no_icid_of_ours() -> None:
+    """Its INVITE had been drafted, and never left."""
+    node = CoreNode(with_trunk("callee-side", pass_headers=("X-Order",)))
+    node.book.wire_in(invite(extra=VECTOR), CALLER)
+    assert node.record["release_cause"] == "LEAK_STOPPED"
     assert (node.record["icid_in"], node.record["icid_out"]) == ("AyretyU0dm", "")
 
 
