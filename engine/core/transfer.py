@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from engine.core.body_parts import taken_parts
 from engine.core.identity import number_of, presented_uri, real_uri
 from engine.core.numbers import PRIVACY, REAL
 from engine.core.settings import PeerSettings
@@ -23,7 +24,6 @@ from engine.core.spelling import LONG_FROM
 from sipstack.errors import RemoteSipError
 from sipstack.fields import SEQUENCE_LIMIT, parse_number, split_list
 from sipstack.message import Message
-from sipstack.multipart import body_of
 from sipstack.response import REASON_PHRASES, reason_phrase
 from sipstack.uri import SipUri, parse_name_addr, parse_params, parse_uri
 
@@ -57,7 +57,7 @@ def refer_to(request: Message, sender: PeerSettings, receiver: Party, domain: st
     All that is refused for its number is refused alike, so that nobody can find out whose number it is.
     """
     if request.body:
-        raise RemoteSipError("REFER has a body", 415)
+        taken_parts(request, ())  # a body of REFER means nothing (RFC 3515 §2.3), unless it must be read
     value = _only(request, "Refer-To")
     if len(split_list(value)) > 1:
         raise RemoteSipError("more than one Refer-To")  # RFC 3515 §2.4.2
@@ -127,15 +127,18 @@ def crossing_state(request: Message) -> str:
 def crossing_report(request: Message) -> tuple[bytes, str]:
     """The report as its status line with our phrase, and its media type; (b"", "") without a body.
 
-    A code that has no phrase of ours crosses as the x00 of its class. Raises RemoteSipError (415) for anything else.
+    A code that has no phrase of ours crosses as the x00 of its class. Raises RemoteSipError (415) for anything else
+    that must be read.
     """
     if not request.body:
         return b"", ""
-    version, _, rest = request.body.partition(b"\n")[0].rstrip(b"\r").partition(b" ")
+    parts = taken_parts(request, (_REPORT_TYPE,))
+    if not parts:
+        return b"", ""
+    version, _, rest = parts[0].content.partition(b"\n")[0].rstrip(b"\r").partition(b" ")
     code = rest[:3]
     is_status_line = version.upper() == b"SIP/2.0" and code.isdigit() and len(code) == 3 and rest[3:4] in (b"", b" ")
-    body = body_of(request)
-    if body.media_type != _REPORT_TYPE or body.is_encoded or not is_status_line:
+    if len(parts) > 1 or not is_status_line:
         raise RemoteSipError("report holds no status line", 415)
     status = int(code)
     if not 100 <= status < 700:

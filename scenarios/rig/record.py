@@ -56,7 +56,7 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         "parts": 1 if is_message else 0,
         "octets": len(told.caller[0].body) if is_message else 0,
         "icid_in": _icid(told.caller).replace(call.caller, f"{call.caller[:3]}****{call.caller[-4:]}"),
-        "icid_out": _icid(told.callee),
+        "icid_out": _icid([seen for seen in told.callee if seen.call_id == told.callee_call_id]),
     }
 
 

@@ -152,6 +152,7 @@ def test_the_state_is_written_anew(state: str, crosses: str) -> None:
         ("SIP/2.0 302 Canary\nContact: <sip:canary@10.66.77.88>", "SIP/2.0 300 Redirect"),
         ("SIP/2.0 699 Canary", "SIP/2.0 600 Global Failure"),
         ("", ""),
+        ("MULTIPART", "SIP/2.0 183 Session Progress"),
     ],
 )
 def test_a_report_crosses_as_its_status(body: str, crosses: str) -> None:
@@ -159,7 +160,14 @@ def test_a_report_crosses_as_its_status(body: str, crosses: str) -> None:
     refer = end.refers()
     end.other.answers(refer, 202)
     end.hears("SIP/2.0 202")
-    end.other.send("NOTIFY", report(refer.cseq, body))
+    rows = report(refer.cseq, body)
+    if body == "MULTIPART":
+        rows = report(refer.cseq, "") + (
+            "Content-Type: multipart/mixed;boundary=cut\n\n--cut\nContent-Type: text/plain\n"
+            "Content-Disposition: render;handling=optional\n\ncanary\n--cut\nContent-Type: message/sipfrag\n\n"
+            "SIP/2.0 183 Canary\n--cut--"
+        )
+    end.other.send("NOTIFY", rows)
     notify = end.hears("NOTIFY ")
     assert notify.body == (f"{crosses}\r\n".encode() if crosses else b"")
     end.answers(notify, 200)
