@@ -13,6 +13,8 @@ from sipstack.message import Message, render
 from sipstack.parser import parse
 from tests.core.corenode import NODE, X
 
+FORWARDED: Final = "13700137000"  # where a party's redirects lead to
+
 SDP_LINES: Final = (
     "v=0", "o={word}{number} 2890844526 2890844526 IN IP4 {host}", "s={word}", "i={word}", "u=http://{word}.example",
     "e={word}@{host}", "p=+86 {number}", "c=IN IP4 10.1.2.3", "b=AS:64", "t=2873397496 2873404696", "k=clear:{number}",
@@ -128,7 +130,8 @@ class Party:
         rows += [f"From: {request.value(h.FROM)}", f"To: {to}", f"Call-ID: {request.call_id}"]
         rows += [f"CSeq: {request.cseq} {request.method}"]
         rows += [f"Record-Route: {value}" for value in request.values(h.RECORD_ROUTE)]
-        rows.append(f'Contact: "{self.word}" <sip:{self.number}@{self.host}:5060>;expires=3600')
+        number = FORWARDED if 300 <= status < 400 and choice % 2 else self.number
+        rows.append(f'Contact: "{self.word}" <sip:{number}@{self.host}:5060>;expires=3600')
         if request.method == "INVITE" and 100 < status < 300:
             target = (request.value(h.CONTACT) or "").strip("<>")
             view = View(request.call_id, to, request.value(h.FROM) or "", target, request.cseq)
@@ -156,8 +159,10 @@ class Party:
         if method == "PRACK":
             rows.append(f"RAck: {choice % 5} {view.invite_seq} INVITE")
         if method in ("REFER", "NOTIFY"):
-            rows += [f"Refer-To: <sip:{self.number}@{self.host}?Replaces={self.word}>", "Event: refer"]
-            rows.append("Subscription-State: active;expires=60")
+            refer_to = (
+                f"<sip:{X}@{self.host}>" if choice % 2 else f"<sip:{self.number}@{self.host}?Replaces={self.word}>"
+            )
+            rows += [f"Refer-To: {refer_to}", "Event: refer", "Subscription-State: active;expires=60"]
         return self._sent(f"{method} {view.target} SIP/2.0", rows + self.free_rows(choice), kind)
 
     def cancel(self, invite: bytes) -> bytes:

@@ -7,6 +7,7 @@ at once, late, or not at all. After every step all that has just left is searche
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -22,7 +23,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, SETTINGS, TWO_TARGETS, A, B, CoreNode, with_policy, with_trunk
-from tests.core.hostile import BODIES, Party
+from tests.core.hostile import BODIES, FORWARDED, Party
 
 Some = TypeVar("Some")
 
@@ -34,6 +35,7 @@ VARIANTS: tuple[CoreSettings, ...] = (
     with_trunk("callee-side", trusted=False, caller=CallerSource.FROM, uniform_refusals=True),
     with_trunk("caller-side", trusted=False, caller=CallerSource.FROM, number_format=NumberFormat.PREFIX86),
     with_policy(SETTINGS, message_text=MessageText.RELAY),
+    replace(SETTINGS, peers=tuple(replace(p, allow_transfer=True, follow_redirect=True) for p in SETTINGS.peers)),
 )
 
 CHOICE = st.integers(0, 999)
@@ -232,6 +234,8 @@ class Conversations(RuleBasedStateMachine):
         assert other.host.encode() not in data, data
         if not (self.text_crosses and data.startswith(b"MESSAGE ")):
             assert not holds_number(data, other.number), data
+        if other is self.b:  # whoever it forwards to is as unknown to the caller as itself
+            assert not holds_number(data, FORWARDED), data
 
     def _shares_nothing(self, message: Message, other: Party) -> None:
         """No identifier of ours, or number of a request, is known on both sides."""
@@ -298,7 +302,7 @@ COMMON = {
 
 
 class TestConversations(Conversations.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=60, stateful_step_count=40, derandomize=True, phases=NO_SHRINK, **COMMON)
+    settings = settings(max_examples=200, stateful_step_count=50, derandomize=True, phases=NO_SHRINK, **COMMON)
 
 
 @pytest.mark.long
