@@ -27,9 +27,6 @@ _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4
 # Option tags that mean the same to both ends when they cross (contract §5).
 CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
 
-# What RFC 3323 §4.2, RFC 3325 §9.3 and RFC 7044 §10.1 ask for and every call is given.
-_PRIVACY_GIVEN: Final = frozenset(("critical", "header", "history", "id", "user", ""))
-
 # Feature tags of a phone that both ends understand alike: MMTel (TS 24.173) and short messages over IP (TS 24.341).
 FEATURE_TAGS: Final = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "+g.3gpp.smsip")
 _FEATURES: Final = tuple((tag, tag.lower()) for tag in FEATURE_TAGS)
@@ -52,27 +49,6 @@ MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 _UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def unsupported_options(message: Message) -> list[str]:
-    """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
-    if message.first[h.REQUIRE] is None and message.first[h.PROXY_REQUIRE] is None:
-        return []
-    tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
-    return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
-
-
-def privacy_unmet(message: Message) -> bool:
-    """True when privacy that this node cannot give is `critical`: 500 (RFC 3323 §4.2 and §5).
-
-    Identities and headers are hidden from the other party always, whoever asks; the addresses of media are not.
-    """
-    if message.first[h.PRIVACY] is None:
-        return False
-    asked = {
-        word.strip(" \t") for row in message.values(h.PRIVACY) for word in row.lower().replace(",", ";").split(";")
-    }
-    return "critical" in asked and not asked <= _PRIVACY_GIVEN
 
 
 def icid_value(message: Message) -> str:

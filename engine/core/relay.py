@@ -1,7 +1,7 @@
 """A request within the conversation, carried to the other side: re-INVITE, UPDATE, PRACK, INFO; REFER and NOTIFY.
 
-Each is answered as the far end answers it. The node has no opinion of its own about offers; it keeps order: one INVITE
-at a time in a pair (RFC 3261 §14), numbers rising, and nothing crossing that the gate does not let.
+Each is answered as the far end answers it. The node has no opinion of its own about offers; numbers rise, and nothing
+crosses that the gate does not let. Which requests get so far, and when, says `engine.core.admission`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,11 @@ from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.context import CoreContext
-from engine.core.crossing import REQUESTS, RESPONSES, privacy_unmet, unsupported_options
+from engine.core.crossing import REQUESTS, RESPONSES
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
-from engine.core.pair import CALLER, DialogPair, PairSide
-from engine.core.session_timer import REFRESHING, TOO_SMALL, is_too_small, min_se_line, refreshed
-from engine.core.transfer import (
-    ALLOW_EVENTS,
-    TRANSFER,
-    crossing_report,
-    crossing_state,
-    is_report,
-    refer_to,
-    reference_of,
-    remember,
-    settle,
-)
+from engine.core.pair import DialogPair, PairSide
+from engine.core.session_timer import refreshed
+from engine.core.transfer import TRANSFER, crossing_report, crossing_state, refer_to, reference_of, remember, settle
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.dialog import contact_uri
@@ -48,10 +38,8 @@ RELAYED: Final = ("INVITE", "UPDATE", "PRACK", "INFO")
 _WITH_DESCRIPTION: Final = ("INVITE", "UPDATE", "PRACK")  # their 2xx may hold one
 
 # A far end's own challenge or redirect means nothing to the other side; what is not listed crosses as its number.
-_IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 603: 603, 606: 488}
+_IN_DIALOG_STATUS: Final = {401: 403, 407: 403, 503: 500, 600: 486, 606: 488}
 _DIALOG_IS_GONE: Final = 481
-_GLARE_RETRY_AFTER: Final = 5  # seconds; RFC 3261 §14.2 asks for 0 to 10
-
 
 # How long a far end may let an INVITE ring: Timer C, which must be longer than three minutes (§16.6 item 11).
 FAR_END_WAIT_S: Final = 185 * SECONDS
@@ -65,70 +53,6 @@ def refuse(call: Call, transaction: ServerTransaction, status: int, now: float, 
     """Answers an in-dialog request without troubling the other side."""
     call.context.count(f"in_dialog_{status}")
     call.context.respond(transaction, status, transaction.head.build(status, "", list(lines)), now)
-
-
-def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> None:
-    """Carries a request of one side to the other, or says why not."""
-    request = transaction.request
-    unsupported = unsupported_options(request)
-    if unsupported:
-        refuse(call, transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
-        return
-    if privacy_unmet(request):
-        refuse(call, transaction, 500, now)
-        return
-    if request.max_forwards() == 0:
-        refuse(call, transaction, 483, now)
-        return
-    min_se_s = call.context.settings.policy.min_se_s
-    if request.method in REFRESHING and is_too_small(request, min_se_s):
-        refuse(call, transaction, TOO_SMALL, now, min_se_line(min_se_s))
-        return
-    if request.method == "INVITE" and not _may_invite(call, pair, side, transaction, now):
-        return
-    if request.method == "UPDATE" and not _may_update(call, pair, side, transaction, now):
-        return
-    if request.method == "REFER" and call.awaits_answer:
-        refuse(call, transaction, 403, now)  # there is no conversation yet that could be handed over
-        return
-    if request.method == "NOTIFY" and not is_report(request):
-        refuse(call, transaction, 489, now, ALLOW_EVENTS)
-        return
-    try:
-        started = Relay(call, pair, side, transaction)
-    except LeakStopped:
-        call.context.count("leak_stopped_in_dialog")
-        refuse(call, transaction, 403, now)
-        call.leaked(request.method, pair.sides[1 - side].party.peer, now)
-    except RemoteSipError as error:
-        refuse(call, transaction, error.status_hint, now)
-    else:
-        started.start(now)
-
-
-def _may_invite(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
-    """One INVITE at a time: 500 to the side whose own one has no answer yet, 491 to all others (§14.2)."""
-    pending = pair.pending_invite
-    if call.is_talking and (pending is None or not pending.is_pending):
-        return True
-    awaits_own = call.awaits_answer if pending is None else pending.awaits_answer
-    if awaits_own and side == (CALLER if pending is None else pending.side):
-        refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
-    else:
-        refuse(call, transaction, 491, now)
-    return False
-
-
-def _may_update(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
-    """One UPDATE of a side at a time, and no two offers that cross (RFC 3311 §5.2)."""
-    own, other = pair.sides[side].pending_update, pair.sides[1 - side].pending_update
-    if own is not None and own.awaits_answer:
-        refuse(call, transaction, 500, now, f"Retry-After: {_GLARE_RETRY_AFTER}")
-    elif other is not None and other.awaits_answer and other.has_body and transaction.request.body:
-        refuse(call, transaction, 491, now)
-    else:
-        return True
-    return False
 
 
 @final

@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
+from engine.core.admission import objection, relay
 from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.context import CoreContext
-from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, privacy_unmet, reason_line, unsupported_options
+from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, reason_line
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
-from engine.core.relay import RELAYED, Relay, refuse, relay
+from engine.core.relay import RELAYED, Relay, refuse
 from engine.core.report_relay import ReportEntry
 from engine.core.rp_message import CONTENT_TYPE as SMS_TYPE
-from engine.core.session_timer import TOO_SMALL, is_too_small, min_se_line
+from engine.core.session_timer import TOO_SMALL, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
@@ -232,16 +233,10 @@ class CallService:
             self._answer(transaction, 405, now, ALLOW)
         elif request.uri is None or isinstance(request.uri, OtherUri):
             self._answer(transaction, 416, now)
-        elif unsupported := unsupported_options(request):
-            self._answer(transaction, 420, now, f"Unsupported: {', '.join(unsupported)}")
-        elif privacy_unmet(request):
-            self._answer(transaction, 500, now)
-        elif request.max_forwards() == 0:
-            self._answer(transaction, 483, now)
+        elif found := objection(request, self._context.settings.policy.min_se_s):
+            self._answer(transaction, found[0], now, *found[1])
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
-        elif method == "INVITE" and is_too_small(request, self._context.settings.policy.min_se_s):
-            self._answer(transaction, TOO_SMALL, now, min_se_line(self._context.settings.policy.min_se_s))
         else:
             return self._is_repeat(transaction, request, now)
         return True

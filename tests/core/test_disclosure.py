@@ -6,8 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from engine.core.admission import unsupported_options
 from engine.core.context import CoreContext
-from engine.core.crossing import INVITE, MESSAGE, REQUESTS, RESPONSES, reason_line, unsupported_options
+from engine.core.crossing import INVITE, MESSAGE, REQUESTS, RESPONSES, reason_line
 from engine.core.disclosure import (
     CHECKED,
     NEW,
