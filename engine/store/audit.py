@@ -10,13 +10,12 @@ from typing import Final, final
 from engine.core.numbers import masked_runs
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
-from engine.store.rows import utc_text
+from engine.store.rows import utc_period, utc_text
 
 INSERT_AUDIT: Final = "INSERT INTO audit (at, actor, action, detail, reason) VALUES (?, ?, ?, ?, ?)"
 MAX_REASON: Final = 500  # characters
 
 _LIST: Final = "SELECT at, actor, action, reason, detail FROM audit WHERE at >= ? AND at < ? ORDER BY id"
-_NEVER: Final = "9999"  # sorts behind every time
 
 
 @final
@@ -60,12 +59,10 @@ def read_audit(path: Path, since_s: float | None = None, until_s: float | None =
 
     Needs no key: nothing in them is encrypted, since no real number stands in them. StoreError.
     """
-    since = utc_text(since_s) if since_s is not None else ""
-    until = utc_text(until_s) if until_s is not None else _NEVER
     connection = open_read_only(path, None)
     try:
         with store_errors(path):
-            for row in connection.execute(_LIST, (since, until)):
+            for row in connection.execute(_LIST, utc_period(since_s, until_s)):
                 yield AuditRow(*row)
     finally:
         connection.close()

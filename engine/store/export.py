@@ -21,7 +21,7 @@ from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
-from engine.store.rows import NUMBER_COLUMNS, utc_text
+from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
 
 PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
 REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
@@ -36,7 +36,6 @@ _SPAN_QUERY: Final = (
     " WHERE call_time >= ? AND call_time < ?)"
     " SELECT n, z, (SELECT record_id FROM cdr WHERE rowid = a), (SELECT record_id FROM cdr WHERE rowid = z) FROM span"
 )
-_NEVER: Final = "9999"  # sorts behind every time
 _ALL_ROWS: Final = 2**63 - 1
 
 
@@ -79,8 +78,7 @@ class RecordReader:
         `call_time`. Real numbers are shown to an `asker`: an audit row that says who, why and which records is durable
         before the first line, and records that end later are not among them. StoreError as it comes.
         """
-        since = utc_text(since_s) if since_s is not None else ""
-        until = utc_text(until_s) if until_s is not None else _NEVER
+        since, until = utc_period(since_s, until_s)
         last = _ALL_ROWS if asker is None else await self._audited(asker, since, until)
         if form is ExportFormat.CSV:
             yield csv_line(FIELDS)
@@ -98,7 +96,7 @@ class RecordReader:
             found = await self._connection.execute_fetchall(_SPAN_QUERY, (since, until))
         ((count, last_row, first_id, last_id),) = found
         span = f" from {first_id} to {last_id}" if count else ""
-        period = f"since={since or '-'} until={'-' if until == _NEVER else until}"
+        period = f"since={since or '-'} until={'-' if until == NEVER else until}"
         row = audit_row(self._clock(), asker, "cdr.export", f"reveal {count} records{span}, {period}")
         await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
         return int(last_row or 0)

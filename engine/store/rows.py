@@ -47,6 +47,8 @@ INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "ke
 INSERT_ANSWER: Final = _insert("call_answer", ("slot", "record_id", *ANSWER_COLUMNS, "dialogs", "key_id"))
 INSERT_CDR: Final = _insert("cdr", CDR_COLUMNS, _NULL_IN_CDR)
 
+NEVER: Final = "9999"  # sorts behind every time
+
 Row = tuple[object, ...]
 OPEN_CALL_TIME: Final = OPEN_COLUMNS.index("call_time")
 
@@ -215,6 +217,11 @@ def _remember(memo: dict[Any, str], key: object, text: str) -> None:
 def utc_text(seconds: float) -> str:
     """RFC 3339 UTC with milliseconds, for single use."""
     return UtcText().text(seconds)
+
+
+def utc_period(since_s: float | None, until_s: float | None) -> tuple[str, str]:
+    """A period, its end exclusive, as stored times compare with it; None is open, an open end is NEVER."""
+    return "" if since_s is None else utc_text(since_s), NEVER if until_s is None else utc_text(until_s)
 
 
 def utc_seconds(text: str) -> float:
