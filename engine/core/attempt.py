@@ -125,7 +125,7 @@ class AttemptBase(TimerOwner):
             self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
 
     def looked_up(self, found: Binding | Miss | None, now: float) -> None:
-        """The store's answer; None when it could not answer: refused, never passed through (decision 7)."""
+        """The store's answer; None when it could not answer: refused, never passed through."""
         if self.record.release_cause:
             return  # taken back, or given up, while the store was asked
         if found is None:

@@ -17,7 +17,7 @@ class Miss(Enum):
 @final
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One row of table `target`: at most one per (tel_x, caller), by primary key (architecture, decision 5)."""
+    """One row of table `target`: at most one per (tel_x, caller), by primary key (decision 5)."""
 
     subs_id: str
     version: int

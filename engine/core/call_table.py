@@ -168,7 +168,7 @@ _FORK: Final = "RFC 3261 §13.2.2.4: a further 2xx is acknowledged and ended"
 _STOPPED: Final = "its timer is stopped, or its step is over"
 _TOO_EARLY: Final = "cannot happen yet"
 _NO_2XX: Final = "RFC 3261 §17.1.1.3: the caller has no 2xx, so this acknowledges nothing"
-_NO_LEAK: Final = "decision 3: what shows a number is not sent, and the call is ended on both sides"
+_NO_LEAK: Final = "decision 7: what shows a number is not sent, and the call is ended on both sides"
 _NO_REFRESH: Final = "RFC 4028 §10: nobody has refreshed the session"
 _NO_DIALOG: Final = "no dialog exists that it could come in"
 
@@ -182,7 +182,7 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
     (LOOKING_UP, REFUSED, REFUSING, REFUSE, "contract §5: refusals"),
     (LOOKING_UP, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
-    (LOOKING_UP, STORE_FAILED, REFUSING, REFUSE, "decision 7: fail closed"),
+    (LOOKING_UP, STORE_FAILED, REFUSING, REFUSE, "architecture, idea 6: fail closed"),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, REDIRECTED),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE, SESSION_OVER),

@@ -86,7 +86,7 @@ MESSAGE_TABLE: Final = Table(
         (LOOKING_UP, PERMITTED, OPENING, OPEN, _DURABLE),
         (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
         (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
-        (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "decision 7: fail closed"),
+        (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "architecture, idea 6: fail closed"),
         *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
         (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),

@@ -132,7 +132,7 @@ CALLEE_FINAL: Final[dict[int, tuple[ReleaseCause, int, int]]] = {
 
 
 class Step(IntEnum):
-    """The durable steps of an attempt (architecture, decision 4), in the order in which it takes them."""
+    """The durable steps of an attempt (decision 4), in the order in which it takes them."""
 
     OPEN = 0  # before anything leaves towards the other party
     ANSWER = 1  # before the 2xx to an INVITE leaves

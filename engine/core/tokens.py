@@ -1,7 +1,7 @@
 """Identifiers of ours: unguessable, alike for nobody, and without a digit.
 
 A token of letters can never hold a number, so that no identifier needs a look by the number check
-(architecture, decision 3). Randomness comes in as a function: the core asks no operating system.
+(decision 7). Randomness comes in as a function: the core asks no operating system.
 """
 
 from __future__ import annotations
