@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
-from engine.core.spelling import LONG_FROM
+from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
 from sipstack.fields import option_tags, parse_number, split_list
@@ -45,7 +45,7 @@ _MOST_ICID_CHARS: Final = 128
 
 # Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
 # spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
-MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1
+MOST_SECONDS: Final = MOST_COUNT
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 _UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")

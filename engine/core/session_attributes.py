@@ -10,9 +10,7 @@ import re
 from typing import Final, final
 
 from engine.core.encodings import holds_long_encoded
-from engine.core.spelling import LONG_FROM, holds_long_number
-
-LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
+from engine.core.spelling import LONG_FROM, LONG_RUN, MOST_COUNT, holds_long_number
 
 # About the sender, its program, its clock or the call elsewhere, of no use to the media (RFC 4566 §6, 7195 §5.2.3,
 # 7273 §4, 8827 §5); key-mgmt holds MIKEY, in which the sender names itself in base64 (RFC 4567 §3.1, 3830 §6.7).
@@ -86,7 +84,6 @@ _EXTENSIONS: Final = re.compile(rb"\b(?:tcptype (?:active|passive|so)|generation
 
 # More names or keys than this in one call are no phone's; what holds further ones stays behind.
 _MAX_KEPT: Final = 256
-_MOST_OCTETS: Final = 10 ** (LONG_FROM - 1) - 1
 
 
 @final
@@ -250,7 +247,7 @@ def _stream(line: bytes, exchange: Exchange) -> bytes:
 
 def _size(line: bytes, exchange: Exchange) -> bytes:
     match = _SIZE.fullmatch(line)
-    return b"" if match is None else b"a=max-message-size:%d" % min(int(match.group(1)), _MOST_OCTETS)
+    return b"" if match is None else b"a=max-message-size:%d" % min(int(match.group(1)), MOST_COUNT)
 
 
 _RULES: Final = {

@@ -8,7 +8,6 @@ from typing import Final, final
 from engine.core.session_attributes import (
     FORMATS,
     HARMLESS,
-    LONG_RUN,
     MAX_HARMLESS,
     NO_HOSTS,
     TABLES,
@@ -16,7 +15,7 @@ from engine.core.session_attributes import (
     crossing_attribute,
     without_address,
 )
-from engine.core.spelling import LONG_FROM, holds_number
+from engine.core.spelling import LONG_FROM, LONG_RUN, holds_number
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list

@@ -25,6 +25,10 @@ from engine.core.numbers import COUNTRY_CODE
 # Shorter numbers are searched as whole words; every mobile and landline number has ten digits or more.
 LONG_FROM: Final = 9
 
+# So many digits in a row may be anybody's number; the highest count that is none.
+LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
+MOST_COUNT: Final = 10 ** (LONG_FROM - 1) - 1
+
 # Taken out before the search, so that 138-0013-8000, 138 0013 8000 and UTF-16 are found like 13800138000.
 BETWEEN_DIGITS: Final = b"-.() \t/\\\0"
 
@@ -88,10 +92,7 @@ def holds_long_number(data: bytes) -> bool:
     """
     if _PERCENT in data or not data.isascii():
         data = b"\n".join(_readings(data))
-    return _LONG_RUN.search(data.translate(None, BETWEEN_DIGITS)) is not None or holds_long_encoded(data)
-
-
-_LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
+    return LONG_RUN.search(data.translate(None, BETWEEN_DIGITS)) is not None or holds_long_encoded(data)
 
 
 def _readings(data: bytes) -> list[bytes]:

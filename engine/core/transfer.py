@@ -20,7 +20,7 @@ from engine.core.body_parts import taken_parts
 from engine.core.identity import number_of, presented_uri, real_uri
 from engine.core.numbers import PRIVACY, REAL
 from engine.core.settings import PeerSettings
-from engine.core.spelling import LONG_FROM
+from engine.core.spelling import LONG_FROM, MOST_COUNT
 from sipstack.errors import RemoteSipError
 from sipstack.fields import SEQUENCE_LIMIT, parse_number, split_list
 from sipstack.message import Message
@@ -37,7 +37,6 @@ ALLOW_EVENTS: Final = "Allow-Events: refer"  # in a 489 (RFC 6665 §4.1.3)
 _REPORT_TYPE: Final = "message/sipfrag"
 _STATES: Final = ("active", "pending", "terminated")
 _REASONS: Final = ("deactivated", "probation", "rejected", "timeout", "giveup", "noresource", "invariant")
-_MOST_SECONDS: Final = 10 ** (LONG_FROM - 1) - 1  # as in the gate: seconds must not be able to spell a number
 
 # Of one side, whose reports are still to come. The oldest is forgotten when one more is asked for.
 _MOST_REFERENCES: Final = 8
@@ -121,7 +120,7 @@ def crossing_state(request: Message) -> str:
     expires = found.get("expires")
     if expires is None:
         return state
-    return f"{state};expires={min(parse_number(expires, 2**32, 'Subscription-State'), _MOST_SECONDS)}"
+    return f"{state};expires={min(parse_number(expires, 2**32, 'Subscription-State'), MOST_COUNT)}"
 
 
 def crossing_report(request: Message) -> tuple[bytes, str]:
