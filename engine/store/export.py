@@ -26,7 +26,7 @@ from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
 PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
 REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
 
-_TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in")
+_TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in", "icid_out")
 _PAGE_QUERY: Final = (
     f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND rowid <= ? AND call_time >= ?"
     " AND call_time < ? ORDER BY rowid LIMIT ?"
