@@ -123,8 +123,7 @@ class Peer(Table):
     An untrusted peer has true as its default."""
     pass_headers: list[Annotated[str, AfterValidator(values.passed_header)]] = []
     """Names of further header fields that are let through to this peer. Those that the node writes itself, and those
-    that hold the identifiers of a dialog, are refused. What crosses is searched for the number as it stands, not
-    decoded."""
+    that hold the identifiers of a dialog, are refused. What crosses is searched for the number, in encodings too."""
     sms_centres: list[Annotated[str, AfterValidator(values.real_number)]] = []
     """Numbers of the short message service centres behind this peer, in any spelling. A short message of 3GPP
     (`application/vnd.3gpp.sms`) that one of its phones submits is addressed to one of them; one that the node sends
