@@ -19,7 +19,7 @@ A = "13800138000"
 PEER = PeerSettings("b", ("127.0.0.13",), ())
 CONTEXT = CoreContext(SETTINGS, Transactions(Timing()), TokenSource(seeded("gate")))
 
-# Every table that lets something cross, by what it is for: (receiving side, method, class of the status; 0 for a request).
+# Every table by which something crosses: (receiving side, method, class of the status; 0 for a request).
 TABLES = {
     (CALLEE, "first INVITE", 0): INVITE,
     (CALLEE, "MESSAGE", 0): MESSAGE,

@@ -6,17 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.core.disclosure import (
-    CHECKED,
-    NEW,
-    VARIOUS,
-    LeakStopped,
-    Party,
-    ResponseDraft,
-    Row,
-    Rows,
-    build,
-)
+from engine.core.disclosure import CHECKED, NEW, VARIOUS, LeakStopped, Party, ResponseDraft, Row, Rows, build
 from engine.core.pair import CALLEE, CALLER
 from sipstack.response import ResponseHead
 from sipstack.sdp import CONTENT_TYPE as SDP
