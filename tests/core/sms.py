@@ -5,9 +5,11 @@ Nothing here uses the codec of the product: numbers, septets and elements are wr
 
 from __future__ import annotations
 
+from sipstack import headers as h
 from sipstack.message import Message, render
 from sipstack.testing.playbook import wire
-from tests.core.corenode import CALLEE, CALLER, CENTRE_A, A, B, X
+from tests.core.corenode import CALLEE, CALLER, CENTRE_A, A, B, CoreNode, X
+from tests.core.parties import answer
 
 TYPE = "application/vnd.3gpp.sms"
 GATEWAY_A = "sip:ipsmgw.a.example"
@@ -143,3 +145,41 @@ def tpdu_of(sent: Message) -> bytes:
         place += 1 + sent.body[place]
     assert len(sent.body) == place + 1 + sent.body[place]
     return sent.body[place + 1 :]
+
+
+# -- conversations -----------------------------------------------------------------------------------------------------
+
+
+def send(node: CoreNode, data: bytes = b"") -> Message:
+    """An RP-DATA goes through and is accepted; returns what the other side has got."""
+    node.book.wire_in(data or submitted(), CALLER)
+    sent = node.book.wire_out("MESSAGE ", CALLEE)
+    node.book.wire_in(answer(sent, 202), CALLEE)
+    node.book.wire_out("SIP/2.0 202", CALLER)
+    node.book.silence()
+    return sent
+
+
+def passed(node: CoreNode, rp: bytes, sent: Message, status: int = 200) -> Message:
+    """The report comes in and is passed on; returns what the first sender has got."""
+    node.book.wire_in(report(rp, sent), CALLEE)
+    ok = node.book.wire_out("SIP/2.0 202", CALLEE)
+    assert not ok.body and h.REASON not in ok.ids
+    relayed = node.book.wire_out("MESSAGE ", CALLER)
+    node.book.silence()
+    node.book.wire_in(answer(relayed, status, "a-tag", who=A), CALLER)
+    return relayed
+
+
+def turned_away(node: CoreNode, data: bytes, source: str = CALLEE, status: int = 488) -> None:
+    """A report that is refused, or answered, and goes nowhere."""
+    node.book.wire_in(data, source)
+    node.book.wire_out(f"SIP/2.0 {status}", source)
+    node.book.silence()
+
+
+def ended(node: CoreNode) -> None:
+    """The time for a report is over."""
+    node.wait(46)
+    node.book.silence()
+    node.assert_recorded(release_cause="UNREACHABLE", decided_by="report_timer", sip_status=202, q850=20)

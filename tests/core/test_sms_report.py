@@ -5,16 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.core.records import Step
-from engine.core.report_relay import read_entry
 from engine.core.settings import CoreSettings, MessageText, NumberFormat
 from sipstack import headers as h
-from sipstack.message import Message
-from sipstack.testing.playbook import Playbook
 from tests.core.corenode import (
     CALLEE,
     CALLER,
     CENTRE_A,
-    SETTINGS,
     WALL_AT_START,
     A,
     B,
@@ -31,50 +27,20 @@ from tests.core.sms import (
     TYPE,
     deliver,
     delivered,
+    ended,
     gsm7,
+    passed,
     reference_of,
     report,
     rp_ack,
     rp_error,
+    send,
     status_report,
     submitted,
+    turned_away,
 )
 
 CALL_ID = "1-4711@127.0.0.12"
-
-
-def send(node: CoreNode, data: bytes = b"") -> Message:
-    """An RP-DATA goes through and is accepted; returns what the other side has got."""
-    node.book.wire_in(data or submitted(), CALLER)
-    sent = node.book.wire_out("MESSAGE ", CALLEE)
-    node.book.wire_in(answer(sent, 202), CALLEE)
-    node.book.wire_out("SIP/2.0 202", CALLER)
-    node.book.silence()
-    return sent
-
-
-def passed(node: CoreNode, rp: bytes, sent: Message, status: int = 200) -> Message:
-    """The report comes in and is passed on; returns what the first sender has got."""
-    node.book.wire_in(report(rp, sent), CALLEE)
-    ok = node.book.wire_out("SIP/2.0 202", CALLEE)
-    assert not ok.body and h.REASON not in ok.ids
-    relayed = node.book.wire_out("MESSAGE ", CALLER)
-    node.book.silence()
-    node.book.wire_in(answer(relayed, status, "a-tag", who=A), CALLER)
-    return relayed
-
-
-def turned_away(node: CoreNode, data: bytes, source: str = CALLEE, status: int = 488) -> None:
-    node.book.wire_in(data, source)
-    node.book.wire_out(f"SIP/2.0 {status}", source)
-    node.book.silence()
-
-
-def ended(node: CoreNode) -> None:
-    """The time for a report is over."""
-    node.wait(46)
-    node.book.silence()
-    node.assert_recorded(release_cause="UNREACHABLE", decided_by="report_timer", sip_status=202, q850=20)
 
 
 def test_submit_report_line_by_line() -> None:
@@ -401,75 +367,3 @@ def test_what_is_awaited_is_seen_as_in_progress() -> None:
     node = CoreNode()
     send(node)
     assert [attempt.state_name for attempt in node.service.attempts] == ["Awaiting report"]
-
-
-# -- after a restart ---------------------------------------------------------------------------------------------------
-
-
-def restarted(after_s: float, settings: CoreSettings = SETTINGS, data: bytes = b"") -> tuple[CoreNode, Message]:
-    """A node that has adopted what another one has left, so long after the 202; and what that one had sent."""
-    first = CoreNode()
-    sent = send(first, data)
-    (pending,) = first.context.reports.values()
-    record, entry = pending.record, read_entry(list(pending.entry.stored()))
-    CoreNode.made.remove(first)  # it is dead
-    second = CoreNode(settings)
-    second.is_adopted = True
-    second.service.set_wall_clock(WALL_AT_START - Playbook.START_S + after_s)
-    second.service.adopt_reports([(record, entry)], set(), second.book.now)
-    return second, sent
-
-
-@pytest.mark.parametrize("from_mobile", [True, False])
-def test_report_after_a_restart_is_matched_and_passed_on(from_mobile: bool) -> None:
-    node, sent = restarted(20, data=submitted() if from_mobile else delivered())
-    relayed = passed(node, rp_ack(reference_of(sent), not from_mobile), sent)
-    assert relayed.body == rp_ack(9, not from_mobile)
-    assert relayed.named("In-Reply-To") == [CALL_ID]
-    node.assert_recorded(release_cause="NORMAL", caller=A, callee=B, callee_call_id=sent.call_id)
-
-
-@pytest.mark.parametrize(("after_s", "left_s"), [(20.0, 25.0), (300.0, 0.0), (-3600.0, 45.0)])
-def test_what_is_left_of_its_time(after_s: float, left_s: float) -> None:
-    """Past its time at once; a clock that has gone back gives no more than the whole of it."""
-    node, _ = restarted(after_s)
-    if left_s:
-        node.wait(left_s - 0.5)
-        assert node.records == []
-    node.wait(1)
-    node.assert_recorded(release_cause="UNREACHABLE", decided_by="report_timer")
-
-
-def test_repeat_of_the_rp_data_after_a_restart_gets_its_202_again() -> None:
-    node, sent = restarted(2)
-    node.book.wire_in(submitted(), CALLER)
-    node.book.wire_out("SIP/2.0 202", CALLER)
-    node.book.silence()
-    passed(node, rp_ack(reference_of(sent), False), sent)
-
-
-def test_report_whose_peer_is_gone_is_stopped() -> None:
-    node, sent = restarted(2, with_trunk("caller-side", targets=()))
-    turned_away(node, report(rp_ack(reference_of(sent), False), sent), status=403)
-    ended(node)
-
-
-def test_repeat_of_a_report_after_a_restart_is_answered_and_not_passed_on() -> None:
-    node = CoreNode()
-    sent = send(node)
-    passed(node, rp_ack(reference_of(sent), False), sent)
-    second = CoreNode()
-    second.service.adopt_reports([], {sent.call_id}, second.book.now)
-    turned_away(second, report(rp_ack(reference_of(sent), False), sent), status=202)
-    second.service.forget_last_run()
-    turned_away(second, report(rp_ack(reference_of(sent), False), sent, branch="z9hG4bK-br2"))
-
-
-def test_a_stop_does_not_wait_for_reports() -> None:
-    node = CoreNode()
-    node.book.wire_in(submitted(), CALLER)
-    sent = node.book.wire_out("MESSAGE ", CALLEE)
-    assert node.service.unfinished == 1
-    node.book.wire_in(answer(sent, 202), CALLEE)
-    node.book.wire_out("SIP/2.0 202", CALLER)
-    assert (node.service.unfinished, len(node.service.attempts)) == (0, 1)
