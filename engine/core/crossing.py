@@ -307,7 +307,7 @@ _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
 _EARLY: Final = Row("P-Early-Media", TRANSLATED, _early_media, h.P_EARLY_MEDIA)
 _BREADTH: Final = Row("Max-Breadth", TRANSLATED, _max_breadth, h.MAX_BREADTH)
 _ACCEPT: Final = Row("Accept-Contact", TRANSLATED, _accept_contact, h.ACCEPT_CONTACT)
-_CHARGING: Final = Row("P-Charging-Vector", NEW, _charging_vector, h.P_CHARGING_VECTOR)
+_CHARGING: Final = Row("P-Charging-Vector", TRANSLATED, _charging_vector, h.P_CHARGING_VECTOR)
 _PASSED: Final = Row("pass_headers", CHECKED, _passed, VARIOUS)
 
 _NEGOTIATION: Final = (

@@ -29,7 +29,7 @@ from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
 # Rows that hold a number of the other side's and nothing else of it.
 _COUNTS: Final = tuple(f"{h.CANONICAL[header]}: " for header in (h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER))
 
-# How a row is produced.
+# How a row is produced. What is NEW or OWN is not searched: its source is OURS.
 NEW: Final = "new"  # by this node, whatever either party wrote
 OWN: Final = "own"  # what the receiver itself has written, back to it
 TRANSLATED: Final = "translated"  # read as what it is, and written anew in our words

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.crossing import INVITE, reason_line
-from engine.core.disclosure import Party, Rows, build, crossing_rows
+from engine.core.crossing import INVITE, MESSAGE_DELIVERED, REFUSED, reason_line
+from engine.core.disclosure import CHECKED, NEW, OURS, OWN, TRANSLATED, Party, Rows, build, crossing_rows
 from engine.core.pair import CALLEE
 from engine.core.settings import PeerSettings
 from sipstack.errors import RemoteSipError
@@ -82,6 +82,14 @@ def passing(*names: str) -> PeerSettings:
 
 
 # -- what crosses ------------------------------------------------------------------------------------------------------
+
+
+def test_how_a_row_is_made_says_whether_it_is_searched() -> None:
+    """Decision 7: not what is ours or the receiver's own, but all that is copied."""
+    rows = [row for table in (*TABLES.values(), REFUSED, MESSAGE_DELIVERED) for row in table.table]
+    assert {row.how for row in rows} == {NEW, OWN, TRANSLATED, CHECKED}
+    assert {row.source for row in rows if row.how in (NEW, OWN)} == {OURS}
+    assert OURS not in {row.source for row in rows if row.how == CHECKED}
 
 
 @pytest.mark.parametrize("row", HOSTILE_ROWS)
