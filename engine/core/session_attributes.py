@@ -171,7 +171,12 @@ def _format_parameters(line: bytes, exchange: Exchange) -> bytes:
         return line
     head, _, parameters = line.partition(b" ")
     kept = [parameter for parameter in parameters.split(b";") if _parameter_crosses(parameter, exchange)]
-    return head + b" " + b";".join(kept) if kept and LONG_RUN.search(head) is None else b""
+    if not kept or _holds_long_row(head):
+        return b""
+    joined = head + b" " + kept[0]  # an encoding goes on behind a space
+    if _holds_long_row(joined) and not _holds_long_row(kept[0]):
+        return b""
+    return head + b" " + b";".join(kept)
 
 
 def _parameter_crosses(parameter: bytes, exchange: Exchange) -> bool:
