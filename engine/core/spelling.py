@@ -48,10 +48,16 @@ class _Folding(dict[int, str]):
 _FOLDING: Final = _Folding()
 
 
+# Letters that nobody sees: the fillers of Hangul (default ignorable in Unicode).
+_BLANK_LETTERS: Final = "\u115f\u1160\u3164\uffa0"
+
+
 def _folded_char(char: str) -> str:
     """An ASCII digit for a digit of any script, a space for what is neither letter nor digit, else the character."""
     if char.isascii():
         return char
+    if char in _BLANK_LETTERS:
+        return " "
     value = unicodedata.numeric(char, -1.0)
     if 0 <= value <= 9 and value.is_integer():
         return str(int(value))

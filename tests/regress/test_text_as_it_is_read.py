@@ -1,0 +1,38 @@
+"""Digits that are some in the charset a text names, or stand between letters that nobody sees, were not masked."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.core.spelling import holds_number
+from engine.core.text_bodies import masked_text
+
+NUMBER = "13800138000"
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "charset"),
+    [
+        ("一3800138000", "gbk", "gbk"),  # the octets of 一 are a letter of UTF-8
+        ("一3800138000", "gbk", "gb2312"),
+        ("一380013800 0", "gb18030", "gb18030"),
+        ("¹³800138000", "latin-1", "iso-8859-1"),  # the octets of ¹³ are a character of GBK
+    ],
+)
+def test_masked_in_the_charset_that_it_names(text: str, codec: str, charset: str) -> None:
+    masked = masked_text(text.encode(codec), NUMBER, charset).decode(codec)
+    assert masked == text[:3] + "****" + text[7:]
+
+
+def test_a_text_that_is_not_in_the_charset_it_names() -> None:
+    """Digits of ASCII are masked all the same; others are found by the check of what leaves."""
+    assert masked_text("妈妈 13800138000".encode(), NUMBER, "gbk").decode() == "妈妈 138****8000"
+    assert masked_text("¹³800138000".encode(), NUMBER, "us-ascii").decode() == "¹³8****8000"
+    assert holds_number(masked_text("¹³800138000".encode(), NUMBER, "gbk"), NUMBER)
+
+
+@pytest.mark.parametrize("filler", ["\u115f", "\u1160", "\u3164", "\uffa0"])
+def test_letters_that_nobody_sees(filler: str) -> None:
+    text = filler.join(("138", "0013", "8000")).encode()
+    assert masked_text(text, NUMBER).decode() == filler.join(("138", "****", "8000"))
+    assert holds_number(text, NUMBER)
