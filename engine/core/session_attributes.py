@@ -63,6 +63,9 @@ HARMLESS: Final = {
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
 
+# A host by its name, or an address of IPv6: of whose network, the sender's own fields do not say.
+_SOME_HOST: Final = re.compile(rb"[A-Za-z]\.[A-Za-z]|(?:[0-9A-Fa-f]{0,4}:){3}")
+
 # A short number counts as the user of an address only.
 _URI_SCHEME: Final = re.compile(rb"(?:sips?|tel):", re.IGNORECASE)
 _FINGERPRINT: Final = re.compile(
@@ -145,12 +148,13 @@ def _is_odd(line: bytes) -> bool:
 
 
 def _may_hide(line: bytes, name: bytes) -> bool:
-    """True for an attribute that nobody here knows, with room for a name or a number: long, in a URI, or encoded."""
+    """True for an attribute that nobody here knows, with room for a host or a number: long, in a URI, or encoded."""
     rest = line[2 + len(name) :] if name in _LONG_NAMES else line[2:]
     return (
         not line.isascii()
         or _LONG_WORD.search(rest) is not None
         or b"@" in line
+        or _SOME_HOST.search(line) is not None
         or _URI_SCHEME.search(line) is not None
         or holds_long_number(line)
     )

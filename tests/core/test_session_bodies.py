@@ -288,11 +288,15 @@ def test_hosts_of_the_sender_cross_in_no_attribute(line: str) -> None:
 
 def test_host_of_a_response() -> None:
     response = sender(200)
-    assert "a=x:callee.customer.example" not in crossed(MINIMAL + b"a=x:callee.customer.example\r\n", response)
-    assert "a=x:pbx.customer.example" in crossed(MINIMAL + b"a=x:pbx.customer.example\r\n", response)  # our own Via
+    own, ours = "a=extmap:1 http://callee.customer.example", "a=extmap:1 http://pbx.customer.example"  # of our own Via
+    assert own not in crossed(MINIMAL + f"{own}\r\n".encode(), response)
+    assert ours in crossed(MINIMAL + f"{ours}\r\n".encode(), response)
 
 
-@pytest.mark.parametrize("line", ["a=x-v:1.0", "a=x:mypbx.customer.example", "a=x:pbx.customer.example.org-1"])
+@pytest.mark.parametrize(
+    "line",
+    ["a=x-v:1.0", "a=extmap:1 http://mypbx.customer.example", "a=extmap:1 http://pbx.customer.example.org-1"],
+)
 def test_other_names_are_no_hosts_of_the_sender(line: str) -> None:
     assert crosses(line) is ("example.org" not in line)
 
