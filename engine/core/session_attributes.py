@@ -46,9 +46,8 @@ _LONG_NAMES: Final = frozenset((
     b"T38MaxBitRate", b"T38ModemType", b"T38VendorInfo", b"silenceSupp",
 ))  # fmt: skip
 
-# Lines that hold nothing of anybody, known or seen before ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
-MAX_HARMLESS: Final = 1024
-HARMLESS: Final = {
+# Lines that hold nothing of anybody.
+_KNOWN_HARMLESS: Final = frozenset((
     b"t=0 0",
     b"a=sendrecv",
     b"a=sendonly",
@@ -58,7 +57,11 @@ HARMLESS: Final = {
     b"a=fmtp:101 0-15",
     b"a=T38FaxRateManagement:transferredTCF",
     b"a=T38FaxUdpEC:t38UDPRedundancy",
-}
+))  # fmt: skip
+
+# These, and what was seen before ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
+MAX_HARMLESS: Final = 1024
+HARMLESS: Final = set(_KNOWN_HARMLESS)
 
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
@@ -140,6 +143,13 @@ def crossing_attribute(line: bytes, exchange: Exchange) -> bytes:
     if rule is not None:
         return rule(line, exchange)
     return b"" if _may_hide(line, name) else line
+
+
+def remember_harmless(line: bytes) -> None:
+    """Adds to HARMLESS; when it is full it starts anew, so that one party's lines cannot be in the way for good."""
+    if len(HARMLESS) >= MAX_HARMLESS:
+        HARMLESS.intersection_update(_KNOWN_HARMLESS)
+    HARMLESS.add(line)
 
 
 def _is_odd(line: bytes) -> bool:

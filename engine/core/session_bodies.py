@@ -9,11 +9,11 @@ from engine.core.session_attributes import (
     FORMATS,
     HARMLESS,
     LONG_RUN,
-    MAX_HARMLESS,
     NO_HOSTS,
     TABLES,
     Exchange,
     crossing_attribute,
+    remember_harmless,
     without_address,
 )
 from engine.core.spelling import LONG_FROM, holds_number
@@ -97,8 +97,8 @@ def _crossing_lines(description: SessionDescription, sender: Message | None, exc
             if name not in NO_HOSTS and _may_name_host(crossed):
                 hosts = _hosts(description, sender) if hosts is None else hosts
                 crossed = _without_host(crossed, hosts)
-            elif name in FORMATS and len(HARMLESS) < MAX_HARMLESS:
-                HARMLESS.add(crossed)
+            elif name in FORMATS:
+                remember_harmless(crossed)
             if crossed:
                 kept.append(crossed)
         elif kind == b"m=":

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.core import session_attributes, session_bodies
+from engine.core import session_attributes
 from engine.core.numbers import canonical_real
 from engine.core.session_bodies import OriginRewriter, description_holds_number
 from engine.core.spelling import BETWEEN_DIGITS, holds_number
@@ -110,11 +110,11 @@ def test_connection_is_three_words() -> None:
 
 def test_what_is_judged_once_is_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines are remembered up to a bound; with and without it the same crosses."""
-    monkeypatch.setattr(session_bodies, "MAX_HARMLESS", len(session_attributes.HARMLESS) + 2)
+    monkeypatch.setattr(session_attributes, "MAX_HARMLESS", len(session_attributes.HARMLESS) + 2)
     body = MINIMAL + b"".join(f"a=rtpmap:{n} CODEC{n}/8000\r\na=mid:139001390{n}\r\n".encode() for n in range(90, 99))
     first = crossed(body)
     assert first == crossed(body) and len(first) == 5 + 9
-    assert len(session_attributes.HARMLESS) <= session_bodies.MAX_HARMLESS
+    assert len(session_attributes.HARMLESS) <= session_attributes.MAX_HARMLESS
 
 
 def test_origin_over_ipv6() -> None:
