@@ -106,7 +106,10 @@ def _readings(data: bytes) -> list[bytes]:
     for _ in range(MAX_UNESCAPED):
         if b"%" not in found[-1]:
             break
-        found.append(unquote_to_bytes(found[-1]))
+        unescaped = unquote_to_bytes(found[-1])
+        if unescaped == found[-1]:
+            break
+        found.append(unescaped)
     return found + [folded for reading in found if not reading.isascii() for folded in _folded(reading)]
 
 
