@@ -17,6 +17,9 @@ TEXT_TYPES: Final = ("text/plain",)
 # Charsets in which an ASCII digit is its own octet.
 _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk", "gb18030")
 
+# Octets that no text in these begins with, and by which a program takes it for UTF-16 or UTF-32 whatever it says.
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
 _BETWEEN: Final = re.compile(r"[\W_]+")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 
@@ -38,6 +41,8 @@ def crossing_text(message: Message, hidden: str) -> tuple[bytes, str]:
 
 def _crossing_part(part: BodyPart, hidden: str) -> tuple[bytes, str]:
     charset = _charset(part)
+    if part.content.startswith(_UTF_16_MARKS):
+        raise RemoteSipError("text is in another charset than it says", 415)
     content = masked_text(part.content, hidden, charset) if hidden else part.content
     return content, f"text/plain;charset={charset.upper()}" if charset else "text/plain"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.core.spelling import holds_number
-from engine.core.text_bodies import masked_text
+from engine.core.text_bodies import crossing_text, masked_text
+from sipstack.errors import RemoteSipError
+from sipstack.parser import parse
 
 NUMBER = "13800138000"
 
@@ -36,3 +38,17 @@ def test_letters_that_nobody_sees(filler: str) -> None:
     text = filler.join(("138", "0013", "8000")).encode()
     assert masked_text(text, NUMBER).decode() == filler.join(("138", "****", "8000"))
     assert holds_number(text, NUMBER)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=utf-8"])
+def test_a_text_that_says_by_its_first_octets_what_it_is_in(codec: str, kind: str) -> None:
+    head = (
+        "MESSAGE sip:700123456780001@veil.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n"
+        "From: <sip:a@b>;tag=a\r\nTo: <sip:b@b>\r\nCall-ID: a\r\nCSeq: 1 MESSAGE\r\n"
+    )
+    body = ("" if codec in ("utf-16", "utf-32") else "\ufeff").encode(codec) + "１３８００１３８０００".encode(codec)
+    message = parse(f"{head}Content-Type: {kind}\r\n\r\n".encode() + body)
+    with pytest.raises(RemoteSipError) as error:
+        crossing_text(message, NUMBER)
+    assert error.value.status_hint == 415
