@@ -74,12 +74,14 @@ def relay_provisional(call: Call, given: Given) -> None:
         call.context.count("forks_refused")
         return
     try:
-        data = _response_for_caller(call, tried.pair_for(response), response)
+        pair = tried.pair_for(response)
+        data = _response_for_caller(call, pair, response)
     except (LeakStopped, RemoteSipError) as error:
         call.context.count("leak_stopped_provisional")
         if isinstance(error, LeakStopped):
             call.leak_found(f"{response.status} INVITE", call.peer)
         return
+    pair.caller.note_rseq(response)
     call.context.respond(call.transaction, response.status, data, now)
 
 

@@ -24,6 +24,15 @@ from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
 # are not searched: a guess in base64 as a=mid would come back, or not, and so tell whether it is right (decision 7).
 _REPEATED: Final = FORMATS | {b"msid-semantic", b"setup"}
 
+# Addresses, numbers and hashes, each in a grammar of its own, in which nobody reads a text: a phone that repeats lines
+# which it does not understand repeats these, too, and a guess in hex would come back in the groups of an IPv6 address
+# or the pairs of a hash. Digits as they are read are searched in them all the same (`session_bodies`).
+_NO_TEXT: Final = frozenset((
+    b"candidate", b"fingerprint", b"max-message-size", b"remote-candidates", b"ssrc-group",
+))  # fmt: skip
+
+_NOT_COPIED: Final = _REPEATED | _NO_TEXT
+
 
 def text_hides(data: bytes, number: str) -> bool:
     """True when `number` (canonical digits) stands in a copied text or header value in an encoding or escaped."""
@@ -45,7 +54,10 @@ def body_hides(body: bytes, content_type: str, number: str) -> bool:
 
 
 def _description_hides(body: bytes, number: str) -> bool:
-    """Only in attributes that no answer repeats. Escapes mean nothing there, and short numbers are users or nothing."""
+    """Only in attributes that hold a text and that no answer repeats.
+
+    Escapes mean nothing there, and short numbers are users or nothing.
+    """
     copied = body[body.find(b"\r\na=") :]  # before it stand o=, ours and all digits, and the first addresses
     if len(number) < LONG_FROM or not may_hold_run(copied):
         return False
@@ -53,4 +65,4 @@ def _description_hides(body: bytes, number: str) -> bool:
 
 
 def _is_copied(line: bytes) -> bool:
-    return line.startswith(b"a=") and line[2:].partition(b":")[0] not in _REPEATED
+    return line.startswith(b"a=") and line[2:].partition(b":")[0] not in _NOT_COPIED

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core.context import CoreContext
+from engine.core.crossing import leading_number
 from engine.core.disclosure import Party
 from engine.core.routing import flow_to, hosts_of
 from engine.core.session_bodies import OriginRewriter
+from sipstack import headers as h
 from sipstack.dialog import Dialog
 from sipstack.events import Flow
+from sipstack.message import Message
 
 if TYPE_CHECKING:
     from engine.core.call import Call
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 CALLER: Final = 0
 CALLEE: Final = 1
 SIDE_NAMES: Final = ("caller", "callee")
+
+
+# Reliable provisionals of one INVITE. Each waits for the PRACK of the one before (RFC 3262 §3), so no phone has many.
+MAX_RSEQS: Final = 64
 
 
 @final
@@ -39,7 +46,8 @@ class PairSide:
 
     `seqs` maps the numbers of this party's requests to those of ours that carry them on the other dialog. `origin`
     writes the descriptions that reach this party. `references` maps our numbers of the REFERs of this party to its own
-    (`engine.core.transfer`). `flow` is where its messages came from or were first sent to.
+    (`engine.core.transfer`), `rseqs` are the numbers of the reliable provisionals that its latest INVITE has had
+    (RFC 3262 §3). `flow` is where its messages came from or were first sent to.
     """
 
     __slots__ = (
@@ -51,6 +59,7 @@ class PairSide:
         "party",
         "pending_update",
         "references",
+        "rseqs",
         "seqs",
     )
 
@@ -61,9 +70,15 @@ class PairSide:
         self.origin = origin
         self.seqs: dict[int, int] = {}
         self.references: dict[int, int] = {}
+        self.rseqs: set[int] = set()
         self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
+
+    def note_rseq(self, response: Message) -> None:
+        """Remembers the RSeq that this party is told: its PRACKs may name no other (RFC 3262 §3)."""
+        if response.first[h.RSEQ] is not None and response.is_provisional and len(self.rseqs) < MAX_RSEQS:
+            self.rseqs.add(leading_number(response, h.RSEQ))
 
     def next_flow(self) -> Flow:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""

@@ -2,8 +2,10 @@
 
 What a peer with `follow_redirect` answers is a number and nothing else: the host of its Contact, its parameters and
 header fields never count, and neither the caller nor the new callee learns of any of it (contract §4, RFC 3261 §8.1.3.4
-as a choice of this node's own). The numbers are read in the order of their q; the first that may be called is taken,
-and no other of that answer. A 700 number is none: it would be another binding, for whoever redirects.
+as a choice of this node's own). The numbers are read in the order of their q; the first is taken or refused, and no
+other of that answer: if the caller's own number, or an earlier callee's, were passed over, whoever redirects could name
+a guess, and behind it a phone of his own that rings when the guess is right. A 700 number is none: it would be another
+binding, for whoever redirects.
 """
 
 from __future__ import annotations
@@ -48,20 +50,17 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     assert isinstance(found, Binding)
     if not peer.follow_redirect or response.status not in _FOLLOWED or len(attempt.left_callees) >= MAX_REDIRECTS:
         return _FORWARDING_REFUSED
-    called = (*attempt.left_callees, found.callee)
-    refusal: Refusal | None = None
-    for number in _numbers(response, peer.number_format):
-        if number in called:
-            continue  # it has been called already (§8.1.3.4)
-        turned = replace(found, callee=number)
-        refused = _refused(attempt, turned)
-        if refused is None:
-            attempt.facts.found = turned
-            attempt.left_callees = called
-            attempt.hops = [*attempt.hops[: len(attempt.record.attempts)], *attempt.context.routing.hops(number)]
-            return None
-        refusal = refusal or refused
-    return refusal or _FORWARDING_REFUSED
+    others = [number for number in _numbers(response, peer.number_format) if number != found.callee]
+    if not others or others[0] in attempt.left_callees:  # it has been called already (§8.1.3.4)
+        return _FORWARDING_REFUSED
+    number = others[0]
+    turned = replace(found, callee=number)
+    refused = _refused(attempt, turned)
+    if refused is None:
+        attempt.facts.found = turned
+        attempt.left_callees = (*attempt.left_callees, found.callee)
+        attempt.hops = [*attempt.hops[: len(attempt.record.attempts)], *attempt.context.routing.hops(number)]
+    return refused
 
 
 def _refused(attempt: AttemptBase, turned: Binding) -> Refusal | None:

@@ -98,6 +98,7 @@ class Relay(RequestOwner, TimerOwner):
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
+            self.near.rseqs.clear()
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
         self.transaction = ClientTransaction(server.method, draft.branch, data, self.far.next_flow(), self)
@@ -126,13 +127,16 @@ class Relay(RequestOwner, TimerOwner):
         return crossing_sdp(request, self.far.origin), CONTENT_TYPE
 
     def _rack(self, request: Message) -> str:
-        """RAck in the numbers of the other dialog (RFC 3262 §7.2). Raises RemoteSipError (481) when nothing matches."""
+        """RAck in the numbers of the other dialog (RFC 3262 §7.2). Raises RemoteSipError (481) when nothing matches.
+
+        An RSeq that has not been told to the near side is none of the far side's (§3), so it is nobody's number either.
+        """
         value = request.value(h.RACK)
         if value is None:
             raise RemoteSipError("PRACK without RAck")
         rseq, cseq, method = parse_rack(value)
         ours = self.near.seqs.get(cseq)
-        if ours is None or method != "INVITE":  # only an INVITE has reliable provisionals (§3)
+        if ours is None or method != "INVITE" or rseq not in self.near.rseqs:  # only an INVITE has any (§3)
             raise RemoteSipError("RAck matches nothing", 481)
         return f"{rseq} {ours} INVITE"
 
@@ -228,6 +232,7 @@ class Relay(RequestOwner, TimerOwner):
         if status < 300 and method in _WITH_DESCRIPTION:
             draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
         data = build(RESPONSES[self.side][method, status // 100], draft)
+        near.note_rseq(response)
         self.call.context.respond(self.server, status, data, now)
 
     def _settle(self, response: Message) -> None:

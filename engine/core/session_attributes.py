@@ -44,9 +44,8 @@ _LONG_NAMES: Final = frozenset((
     b"T38MaxBitRate", b"T38ModemType", b"T38VendorInfo", b"silenceSupp",
 ))  # fmt: skip
 
-# Lines that hold nothing of anybody, known or seen before ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
-MAX_HARMLESS: Final = 1024
-HARMLESS: Final = {
+# Lines that hold nothing of anybody.
+_KNOWN_HARMLESS: Final = frozenset((
     b"t=0 0",
     b"a=sendrecv",
     b"a=sendonly",
@@ -56,10 +55,17 @@ HARMLESS: Final = {
     b"a=fmtp:101 0-15",
     b"a=T38FaxRateManagement:transferredTCF",
     b"a=T38FaxUdpEC:t38UDPRedundancy",
-}
+))  # fmt: skip
+
+# These, and what was seen before ("a=rtpmap:8 PCMA/8000"): no call needs to judge them again.
+MAX_HARMLESS: Final = 1024
+HARMLESS: Final = set(_KNOWN_HARMLESS)
 
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
+
+# A host by its name, or an address of IPv6: of whose network, the sender's own fields do not say.
+_SOME_HOST: Final = re.compile(rb"[A-Za-z]\.[A-Za-z]|(?:[0-9A-Fa-f]{0,4}:){3}")
 
 # A short number counts as the user of an address only.
 _URI_SCHEME: Final = re.compile(rb"(?:sips?|tel):", re.IGNORECASE)
@@ -136,18 +142,26 @@ def crossing_attribute(line: bytes, exchange: Exchange) -> bytes:
     return b"" if _may_hide(line, name) else line
 
 
+def remember_harmless(line: bytes) -> None:
+    """Adds to HARMLESS; when it is full it starts anew, so that one party's lines cannot be in the way for good."""
+    if len(HARMLESS) >= MAX_HARMLESS:
+        HARMLESS.intersection_update(_KNOWN_HARMLESS)
+    HARMLESS.add(line)
+
+
 def _is_odd(line: bytes) -> bool:
     """True for a line of a known format with an address or escapes in it, which no phone writes there."""
     return not line.isascii() or b"%" in line or _URI_SCHEME.search(line) is not None
 
 
 def _may_hide(line: bytes, name: bytes) -> bool:
-    """True for an attribute that nobody here knows, with room for a name or a number: long, in a URI, or encoded."""
+    """True for an attribute that nobody here knows, with room for a host or a number: long, in a URI, or encoded."""
     rest = line[2 + len(name) :] if name in _LONG_NAMES else line[2:]
     return (
         not line.isascii()
         or _LONG_WORD.search(rest) is not None
         or b"@" in line
+        or _SOME_HOST.search(line) is not None
         or _URI_SCHEME.search(line) is not None
         or holds_long_number(line)
     )
@@ -168,7 +182,12 @@ def _format_parameters(line: bytes, exchange: Exchange) -> bytes:
         return line
     head, _, parameters = line.partition(b" ")
     kept = [parameter for parameter in parameters.split(b";") if _parameter_crosses(parameter, exchange)]
-    return head + b" " + b";".join(kept) if kept and LONG_RUN.search(head) is None else b""
+    if not kept or _holds_long_row(head):
+        return b""
+    joined = head + b" " + kept[0]  # an encoding goes on behind a space
+    if _holds_long_row(joined) and not _holds_long_row(kept[0]):
+        return b""
+    return head + b" " + b";".join(kept)
 
 
 def _parameter_crosses(parameter: bytes, exchange: Exchange) -> bool:

@@ -8,11 +8,11 @@ from typing import Final, final
 from engine.core.session_attributes import (
     FORMATS,
     HARMLESS,
-    MAX_HARMLESS,
     NO_HOSTS,
     TABLES,
     Exchange,
     crossing_attribute,
+    remember_harmless,
     without_address,
 )
 from engine.core.spelling import LONG_FROM, LONG_RUN, holds_number
@@ -36,6 +36,9 @@ _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]
 # Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
 _BANDWIDTH: Final = re.compile(rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1))
 _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
+# Addresses that one description may name: each line is searched for each of them, and no phone has so many.
+_MAX_HOSTS: Final = 64
+
 _HOST_CHARS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
@@ -93,8 +96,8 @@ def _crossing_lines(description: SessionDescription, sender: Message | None, exc
             if name not in NO_HOSTS and _may_name_host(crossed):
                 hosts = _hosts(description, sender) if hosts is None else hosts
                 crossed = _without_host(crossed, hosts)
-            elif name in FORMATS and len(HARMLESS) < MAX_HARMLESS:
-                HARMLESS.add(crossed)
+            elif name in FORMATS:
+                remember_harmless(crossed)
             if crossed:
                 kept.append(crossed)
         elif kind == b"m=":
@@ -154,12 +157,18 @@ def _names(line: bytes, host: bytes) -> bool:
 
 
 def _hosts(description: SessionDescription, sender: Message | None) -> list[bytes]:
-    """The hosts that the sender names as its own, in lower case; a name without a dot is a word like any other."""
+    """The hosts that the sender names as its own, in lower case; a name without a dot is a word like any other.
+
+    Raises RemoteSipError (488) for too many.
+    """
     found = [line.split(b" ")[-1].partition(b"/")[0] for line in description.lines if line.startswith(b"c=")]
     found.append(description.origin.split(b" ")[-1])
     if sender is not None:
         found += [host.encode(ENCODING, ERRORS) for host in _hosts_of(sender)]
-    return [host.lower() for host in found if b"." in host or b":" in host]
+    hosts = {host.lower(): None for host in found if b"." in host or b":" in host}
+    if len(hosts) > _MAX_HOSTS:
+        raise RemoteSipError("description has too many addresses", 488)
+    return list(hosts)
 
 
 def _hosts_of(message: Message) -> list[str]:

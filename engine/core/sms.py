@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from engine.core.copies import text_hides
 from engine.core.disclosure import LeakStopped
 from engine.core.identity import caller_of, number_of
 from engine.core.numbers import COUNTRY_CODE, REAL, UNKNOWN, Dialled, read_number
@@ -166,6 +167,7 @@ def rp_report(rp: RpMessage, reference: int, hidden: str, masks: bool) -> bytes:
 def veiled_text(tpdu: Tpdu, hidden: str) -> Tpdu:
     """The TPDU with its sender's own number masked in the text. Raises LeakStopped when it can be read even so."""
     masked = masked_tpdu(tpdu, hidden)
-    if holds_number(tpdu_text(masked).encode("utf-8", "replace"), hidden):
+    text = tpdu_text(masked).encode("utf-8", "replace")
+    if holds_number(text, hidden) or text_hides(text, hidden):
         raise LeakStopped
     return masked

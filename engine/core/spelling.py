@@ -52,10 +52,16 @@ class _Folding(dict[int, str]):
 _FOLDING: Final = _Folding()
 
 
+# Letters that nobody sees: the fillers of Hangul (default ignorable in Unicode).
+_BLANK_LETTERS: Final = "\u115f\u1160\u3164\uffa0"
+
+
 def _folded_char(char: str) -> str:
     """An ASCII digit for a digit of any script, a space for what is neither letter nor digit, else the character."""
     if char.isascii():
         return char
+    if char in _BLANK_LETTERS:
+        return " "
     value = unicodedata.numeric(char, -1.0)
     if 0 <= value <= 9 and value.is_integer():
         return str(int(value))
@@ -101,7 +107,10 @@ def _readings(data: bytes) -> list[bytes]:
     for _ in range(MAX_UNESCAPED):
         if b"%" not in found[-1]:
             break
-        found.append(unquote_to_bytes(found[-1]))
+        unescaped = unquote_to_bytes(found[-1])
+        if unescaped == found[-1]:
+            break
+        found.append(unescaped)
     return found + [folded for reading in found if not reading.isascii() for folded in _folded(reading)]
 
 

@@ -17,6 +17,9 @@ TEXT_TYPES: Final = ("text/plain",)
 # Charsets in which an ASCII digit is its own octet.
 _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk", "gb18030")
 
+# Octets that no text in these begins with, and by which a program takes it for UTF-16 or UTF-32 whatever it says.
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
 _BETWEEN: Final = re.compile(r"[\W_]+")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 
@@ -32,12 +35,20 @@ def crossing_text(message: Message, hidden: str) -> tuple[bytes, str]:
     parts = taken_parts(message, TEXT_TYPES)
     if not parts:
         raise RemoteSipError("message holds no text", 415)
-    texts = [(masked_text(part.content, hidden) if hidden else part.content, _text_type(part)) for part in parts]
+    texts = [_crossing_part(part, hidden) for part in parts]
     return texts[0] if len(texts) == 1 else join_parts(texts)
 
 
-def _text_type(part: BodyPart) -> str:
-    """The Content-Type of a text written anew. Raises RemoteSipError (415) when its charset cannot be looked into."""
+def _crossing_part(part: BodyPart, hidden: str) -> tuple[bytes, str]:
+    charset = _charset(part)
+    if part.content.startswith(_UTF_16_MARKS):
+        raise RemoteSipError("text is in another charset than it says", 415)
+    content = masked_text(part.content, hidden, charset) if hidden else part.content
+    return content, f"text/plain;charset={charset.upper()}" if charset else "text/plain"
+
+
+def _charset(part: BodyPart) -> str:
+    """The charset that a text says it is in, "" for none. Raises RemoteSipError (415) when it cannot be looked into."""
     params = part.content_type.lower().replace(" ", "").replace("\t", "").split(";")[1:]
     for param in params:
         name, _, value = param.partition("=")
@@ -45,32 +56,43 @@ def _text_type(part: BodyPart) -> str:
             charset = value.strip('"')
             if charset not in _READABLE_CHARSETS:
                 raise RemoteSipError("charset cannot be looked into", 415)
-            return f"text/plain;charset={charset.upper()}"
-    return "text/plain"
+            return charset
+    return ""
 
 
-def masked_text(body: bytes, number: str) -> bytes:
+def masked_text(body: bytes, number: str, charset: str = "") -> bytes:
     """A text with every spelling of `number` masked: anything but letters between the digits, digits of other scripts.
 
-    Only digits change, each into a `*`; a short number is masked where it stands as a word (`spelling`).
+    Only digits change, each into a `*`; a short number is masked where it stands as a word (`spelling`). `charset` is
+    what the text says of itself, which its receiver will believe.
     """
-    text, charset = _decoded(body)
+    text, codec = _decoded(body, charset)
     folded = fold(text)
     hidden = _short_places(folded, number) if len(number) < LONG_FROM else _long_places(folded, number)
     if not hidden:
         return body
-    return "".join("*" if place in hidden else char for place, char in enumerate(text)).encode(charset)
+    return "".join("*" if place in hidden else char for place, char in enumerate(text)).encode(codec)
 
 
-def _decoded(body: bytes) -> tuple[str, str]:
-    """The text and its charset: UTF-8, else GB 18030 if it comes out as it went in, else an octet a character."""
-    for charset in ("utf-8", "gb18030"):
+# The octets of one charset may be others in another: "\u4e00", a one, is a Cyrillic letter when GBK is read as UTF-8.
+_CODECS: Final = {
+    "iso-8859-1": ("latin-1",),
+    "gb2312": ("gb18030", "utf-8"),
+    "gbk": ("gb18030", "utf-8"),
+    "gb18030": ("gb18030", "utf-8"),
+}
+
+
+def _decoded(body: bytes, charset: str) -> tuple[str, str]:
+    """The text and the codec that writes it: as it says, if it comes out as it went in; else UTF-8, else GB 18030,
+    else an octet a character."""
+    for codec in _CODECS.get(charset, ("utf-8", "gb18030")):
         try:
-            text = body.decode(charset)
+            text = body.decode(codec)
         except UnicodeDecodeError:
             continue
-        if charset == "utf-8" or text.encode(charset) == body:
-            return text, charset
+        if codec != "gb18030" or text.encode(codec) == body:
+            return text, codec
     return body.decode("latin-1"), "latin-1"
 
 

@@ -106,7 +106,7 @@ def seen(number: str, guess: str, message: bytes) -> tuple[list[bytes], list[byt
         assert not any(number.encode() in data for data in caller)
     CoreNode.made.clear()  # the guess comes back in many places; that it does so alike is what is asserted here
     spelled = ["[-. /]?".join(digits) for digits in (number, guess)]
-    encoded = [code(n.encode()).decode() for code in (b64encode, hexlify) for n in (number, guess)]
+    encoded = ["[-: ]?".join(code(n.encode()).decode()) for code in (b64encode, hexlify) for n in (number, guess)]
     either = re.compile("|".join([*spelled, *encoded]).encode())
     sides = [[either.sub(b"N", data) for data in side] for side in (caller, callee)]
     return sides[0], sides[1], [record["release_cause"] for record in node.records]
@@ -248,6 +248,32 @@ def test_encoded_guess_in_a_line_that_the_answer_repeats(line: str, encode: Call
 )
 def test_guess_in_a_line_that_the_answer_repeats(line: str) -> None:
     sdps = [PLAIN_SDP + line.replace("139", guess[:3]).replace("9000", guess[-4:]) for guess in (B, WRONG)]
+    assert_alike(B, WRONG, [invite(guess, sdp=sdp) for guess, sdp in zip((B, WRONG), sdps, strict=True)])
+
+
+def in_groups(text: str, size: int, separator: str) -> str:
+    return separator.join(text[start : start + size] for start in range(0, len(text), size))
+
+
+RUN = "a=mid:333333"  # letters as a number has them in base64, so that the description is searched at all
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda n: f"a=fingerprint:sha-256 {in_groups(f'{n.encode().hex()}ab', 2, ':')}",
+        lambda n: f"a=candidate:1 1 udp 1 {in_groups(f'{n.encode().hex()}abcd', 4, ':')} 9 typ host",
+        lambda n: f"a=remote-candidates:1 {in_groups(f'{n.encode().hex()}abcd', 4, ':')} 9",
+        lambda n: f"a=ssrc-group:FID {in_groups(n.encode().hex(), 8, ' ')}",
+        lambda n: f"a=fmtp:{n.encode().hex()[:6]} {in_groups(n.encode().hex()[6:], 2, '-')}",
+        lambda n: f"a=fmtp:{in_groups(b64encode(n.encode()).decode(), 8, ' ')}",
+        lambda n: f"a=fmtp:{b64encode(n.encode()).decode()}",
+        lambda n: f"a=fmtp:{n.encode().hex()}",
+    ],
+)
+def test_encoded_guess_in_pieces(line: Callable[[str], str]) -> None:
+    """What stands between the pieces of an encoding is passed over by the search; in these lines it joins nothing."""
+    sdps = [f"{PLAIN_SDP}{line(guess)}\n{RUN}" for guess in (B, WRONG)]
     assert_alike(B, WRONG, [invite(guess, sdp=sdp) for guess, sdp in zip((B, WRONG), sdps, strict=True)])
 
 

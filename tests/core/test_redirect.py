@@ -178,14 +178,13 @@ def test_busy_where_it_leads_is_busy() -> None:
         f"{contact(D)};q=0.5\nContact: {contact(C)};q=0.7",
         f"<sip:{CANARY_HOST}>, <mailto:canary@{CANARY_HOST}>, <sip:700123456780009@{CANARY_HOST}>, {contact(C)};q=0.1",
         f"{contact(B)}, {contact(C)};q=0.3",
-        f"{contact(A)}, {contact(C)};q=0.3",
         f"<tel:+86{C}>;q=0.4, {contact(D)};q=0.3",
         f"{contact(D)};q=x.y, {contact(C)};q=1.0".replace(contact(D), contact("12")),
         f"<sip:+86%31{C[1:]}@{CANARY_HOST}>",
     ],
 )
-def test_first_number_by_q_that_may_be_called(contacts: str) -> None:
-    """What is no number, was called already, or is the caller is passed over (RFC 3261 §8.1.3.4, §20.10)."""
+def test_first_number_by_q(contacts: str) -> None:
+    """What is no number, or the callee itself, is passed over (RFC 3261 §8.1.3.4, §20.10)."""
     node = CoreNode(FOLLOWING)
     redirect(node, start(node), contacts)
     second = node.book.wire_out(f"INVITE sip:{C}@127.0.0.14:5060 ", CALLEE2)
@@ -200,6 +199,8 @@ def test_first_number_by_q_that_may_be_called(contacts: str) -> None:
     [
         (contact(A), (482, 25), "LOOP"),
         (f"<sip:+86{A}@{CANARY_HOST}>", (482, 25), "LOOP"),
+        (f"{contact(A)}, {contact(C)};q=0.3", (482, 25), "LOOP"),
+        (f"{contact('95588')}, {contact(C)};q=0.3", (404, 3), "NO_ROUTE"),
         (contact(B), (480, 31), "FORWARDING_REFUSED"),
         (contact("95588"), (404, 3), "NO_ROUTE"),
         (contact("700123456780002"), (480, 31), "FORWARDING_REFUSED"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.core import session_attributes, session_bodies
+from engine.core import session_attributes
 from engine.core.numbers import canonical_real
 from engine.core.session_bodies import OriginRewriter, description_holds_number
 from engine.core.spelling import BETWEEN_DIGITS, holds_number
@@ -110,11 +110,11 @@ def test_connection_is_three_words() -> None:
 
 def test_what_is_judged_once_is_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines are remembered up to a bound; with and without it the same crosses."""
-    monkeypatch.setattr(session_bodies, "MAX_HARMLESS", len(session_attributes.HARMLESS) + 2)
+    monkeypatch.setattr(session_attributes, "MAX_HARMLESS", len(session_attributes.HARMLESS) + 2)
     body = MINIMAL + b"".join(f"a=rtpmap:{n} CODEC{n}/8000\r\na=mid:139001390{n}\r\n".encode() for n in range(90, 99))
     first = crossed(body)
     assert first == crossed(body) and len(first) == 5 + 9
-    assert len(session_attributes.HARMLESS) <= session_bodies.MAX_HARMLESS
+    assert len(session_attributes.HARMLESS) <= session_attributes.MAX_HARMLESS
 
 
 def test_origin_over_ipv6() -> None:
@@ -288,11 +288,15 @@ def test_hosts_of_the_sender_cross_in_no_attribute(line: str) -> None:
 
 def test_host_of_a_response() -> None:
     response = sender(200)
-    assert "a=x:callee.customer.example" not in crossed(MINIMAL + b"a=x:callee.customer.example\r\n", response)
-    assert "a=x:pbx.customer.example" in crossed(MINIMAL + b"a=x:pbx.customer.example\r\n", response)  # our own Via
+    own, ours = "a=extmap:1 http://callee.customer.example", "a=extmap:1 http://pbx.customer.example"  # of our own Via
+    assert own not in crossed(MINIMAL + f"{own}\r\n".encode(), response)
+    assert ours in crossed(MINIMAL + f"{ours}\r\n".encode(), response)
 
 
-@pytest.mark.parametrize("line", ["a=x-v:1.0", "a=x:mypbx.customer.example", "a=x:pbx.customer.example.org-1"])
+@pytest.mark.parametrize(
+    "line",
+    ["a=x-v:1.0", "a=extmap:1 http://mypbx.customer.example", "a=extmap:1 http://pbx.customer.example.org-1"],
+)
 def test_other_names_are_no_hosts_of_the_sender(line: str) -> None:
     assert crosses(line) is ("example.org" not in line)
 
