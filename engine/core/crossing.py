@@ -14,10 +14,11 @@ from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft
 from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
+from sipstack.errors import RemoteSipError
 from sipstack.fields import option_tags, parse_number, split_list
-from sipstack.grammar import TOKEN
+from sipstack.grammar import PARAM, TOKEN
 from sipstack.message import Message
-from sipstack.uri import parse_params
+from sipstack.uri import parse_name_addr, parse_params
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
 ALLOW_WITH_TRANSFER: Final = f"{ALLOW}, REFER, NOTIFY"
@@ -30,6 +31,7 @@ CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
 # Feature tags of a phone that both ends understand alike: MMTel (TS 24.173) and short messages over IP (TS 24.341).
 FEATURE_TAGS: Final = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "+g.3gpp.smsip")
 _FEATURES: Final = tuple((tag, tag.lower()) for tag in FEATURE_TAGS)
+_FEATURE_MARK: Final = "+g.3gpp."  # a "+" alone stands in most addresses
 _PREFERENCES: Final = ("require", "explicit")  # RFC 3841 §9.2
 _ACCEPTED: Final = frozenset([lower for _, lower in _FEATURES] + list(_PREFERENCES))
 
@@ -143,10 +145,19 @@ def _contact(draft: Draft) -> str:
     """Ours, with those feature tags of the other side's that are in our list."""
     message = draft.message
     came = None if message is None else message.first[h.CONTACT]
-    if came is None or "+" not in came:
+    if came is None or "+" not in came or _FEATURE_MARK not in came.lower():
         return draft.party.contact
-    params = [param.strip(" \t") for param in came.rpartition(">")[2].lower().split(";")]
-    return draft.party.contact + "".join([f";{tag}" for tag, lower in _FEATURES if lower in params])
+    return draft.party.contact + "".join([f";{tag}" for tag in _feature_tags(came)])
+
+
+def _feature_tags(contact: str) -> list[str]:
+    """Those of our list behind the first address; what stands in quotes, like the <urn:...> of an instance, is none."""
+    try:
+        params = PARAM.findall(parse_name_addr(split_list(contact)[0]).params)
+    except RemoteSipError:
+        return []
+    written = {f"{name}={value}".lower() if value else name.lower() for name, value in params}
+    return [tag for tag, lower in _FEATURES if lower in written]
 
 
 def _allow(draft: Draft) -> str:

@@ -100,6 +100,8 @@ def test_accept_contact_crosses_where_all_of_it_is_known(value: str, expected: s
         (f";{SMSIP}", f";{SMSIP}"),
         (f" ; {MMTEL.upper()};audio;{SMSIP};video", f";{MMTEL};{SMSIP}"),
         (';+sip.instance="<urn:uuid:secret>";expires=60;q=0.5', ""),
+        (f';{MMTEL};{SMSIP};+sip.instance="<urn:gsma:imei:secret>"', f";{MMTEL};{SMSIP}"),
+        (f';+sip.instance="<urn:gsma:imei:secret>";{MMTEL};audio, <sip:x@y>;{SMSIP}', f";{MMTEL}"),
         (f';+sip.instance="<a>;{SMSIP}"', ""),
         (f";{SMSIP}=secret", ""),
         (';+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.secret"', ""),
