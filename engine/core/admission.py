@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.core.crossing import CROSSING_OPTIONS
+from engine.core.capabilities import CROSSING_OPTIONS, UNSUPPORTED_TYPE, accept_line
 from engine.core.disclosure import LeakStopped
 from engine.core.pair import CALLER, DialogPair
 from engine.core.relay import Relay, refuse
@@ -79,7 +79,8 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
         refuse(call, transaction, 403, now)
         call.leaked(request.method, pair.sides[1 - side].party.peer, now)
     except RemoteSipError as error:
-        refuse(call, transaction, error.status_hint, now)
+        lines = (accept_line(request.method),) if error.status_hint == UNSUPPORTED_TYPE else ()
+        refuse(call, transaction, error.status_hint, now, *lines)
     else:
         started.start(now)
 

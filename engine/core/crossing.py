@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from engine.core.capabilities import ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
 from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
@@ -20,13 +21,8 @@ from sipstack.grammar import PARAM, TOKEN
 from sipstack.message import Message
 from sipstack.uri import parse_name_addr, parse_params
 
-ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
-ALLOW_WITH_TRANSFER: Final = f"{ALLOW}, REFER, NOTIFY"
 MAX_FORWARDS: Final = 70
 _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
-
-# Option tags that mean the same to both ends when they cross (contract §5).
-CROSSING_OPTIONS: Final = ("100rel", "timer", "precondition")
 
 # Feature tags of a phone that both ends understand alike: MMTel (TS 24.173) and short messages over IP (TS 24.341).
 FEATURE_TAGS: Final = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "+g.3gpp.smsip")
@@ -370,8 +366,8 @@ _ANSWERED: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _INT
 _UPDATED: Final = (*_RESPONSE, _CONTACT, _ALLOW, *_OPTIONS, _INTERVAL, _EARLY, _PASSED, _BODY)
 _ACKNOWLEDGED: Final = (*_RESPONSE, *_OPTIONS, _EARLY, _PASSED, _BODY)
 _TAKEN: Final = (*_RESPONSE, *_OPTIONS, _PASSED)
-_FAILED: Final = (*_RESPONSE, _LEAST_INTERVAL, _LATER, _PASSED)
-_DECLINED: Final = (*_RESPONSE, _LATER, _PASSED)
+_FAILED: Final = (*_RESPONSE, *INSTEAD, _LEAST_INTERVAL, _LATER, _PASSED)
+_DECLINED: Final = (*_RESPONSE, *INSTEAD, _LATER, _PASSED)
 _ANSWERS: Final = {
     ("INVITE", 1): _RINGING,
     ("INVITE", 2): _ANSWERED,

@@ -6,14 +6,15 @@ Verbs return what is to be done: SendMessage, LookUpBinding, CommitRecord. `now`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import final
 
 from engine.core.admission import objection, relay
 from engine.core.attempt import AttemptBase, RequestOwner
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
+from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import CoreContext
-from engine.core.crossing import ALLOW, ALLOW_WITH_TRANSFER, reason_line
+from engine.core.crossing import reason_line
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
@@ -22,7 +23,6 @@ from engine.core.policy import Refusal
 from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse
 from engine.core.report_relay import ReportEntry
-from engine.core.rp_message import CONTENT_TYPE as SMS_TYPE
 from engine.core.session_timer import TOO_SMALL, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
@@ -48,9 +48,6 @@ from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.transactions import Transactions, answer_malformed
 from sipstack.uri import OtherUri
-
-ACCEPT: Final = f"Accept: application/sdp, text/plain, {SMS_TYPE}"
-SUPPORTED: Final = "Supported: 100rel, timer, precondition"
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:
 # kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.

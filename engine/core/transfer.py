@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TRANSFER: Final = ("REFER", "NOTIFY")
 ALLOW_EVENTS: Final = "Allow-Events: refer"  # in a 489 (RFC 6665 §4.1.3)
 
-_REPORT_TYPE: Final = "message/sipfrag"
+REPORT_TYPE: Final = "message/sipfrag"
 _STATES: Final = ("active", "pending", "terminated")
 _REASONS: Final = ("deactivated", "probation", "rejected", "timeout", "giveup", "noresource", "invariant")
 
@@ -131,7 +131,7 @@ def crossing_report(request: Message) -> tuple[bytes, str]:
     """
     if not request.body:
         return b"", ""
-    parts = taken_parts(request, (_REPORT_TYPE,))
+    parts = taken_parts(request, (REPORT_TYPE,))
     if not parts:
         return b"", ""
     version, _, rest = parts[0].content.partition(b"\n")[0].rstrip(b"\r").partition(b" ")
@@ -144,7 +144,7 @@ def crossing_report(request: Message) -> tuple[bytes, str]:
         raise RemoteSipError("report holds no status", 415)
     if status not in REASON_PHRASES:
         status = status // 100 * 100
-    return f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode(), f"{_REPORT_TYPE};version=2.0"
+    return f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode(), f"{REPORT_TYPE};version=2.0"
 
 
 # -- how they end ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ TABLES = {
     **{(side, method, 0): rows for side in (CALLER, CALLEE) for method, rows in REQUESTS[side].items()},
     **{(side, *kind): rows for side in (CALLER, CALLEE) for kind, rows in RESPONSES[side].items()},
 }
+STATUSES = {0: (0,), 1: (183,), 2: (200,), 4: (405, 420, 488), 5: (580,), 6: (603,)}  # by class; 0 for a request
 BY_NAME = {row.name: row for rows in TABLES.values() for row in rows.table}
 
 

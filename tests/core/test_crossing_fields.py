@@ -7,12 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.crossing import INVITE, MESSAGE_DELIVERED, REFUSED, reason_line
-from engine.core.disclosure import CHECKED, NEW, OURS, OWN, TRANSLATED, Party, Rows, build, crossing_rows
+from engine.core.disclosure import (
+    CHECKED,
+    NEW,
+    OURS,
+    OWN,
+    TRANSLATED,
+    Draft,
+    Party,
+    ResponseDraft,
+    Rows,
+    build,
+    crossing_rows,
+)
 from engine.core.pair import CALLEE
 from engine.core.settings import PeerSettings
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
-from tests.core.gate import BY_NAME, PEER, TABLES, A, message, request_draft
+from sipstack.response import ResponseHead
+from tests.core.gate import BY_NAME, PEER, STATUSES, TABLES, A, message, request_draft
 
 COUNTED = ("Supported", "Require", "Session-Expires", "Min-SE", "RSeq", "Retry-After")
 ALL = Rows(*(BY_NAME[name] for name in COUNTED))
@@ -71,9 +84,12 @@ HOSTILE_ROWS = (
 )
 
 
-def crossing_lines(came: Message, rows: Rows, receiver: PeerSettings) -> list[str]:
-    """The rows that hold what the other side said."""
-    draft = request_draft(Party(CALLEE, receiver, "", ""), came, "1 2 INVITE")
+def crossing_lines(came: Message, rows: Rows, receiver: PeerSettings, status: int = 0) -> list[str]:
+    """The rows that hold what the other side said, in a response where there is a status."""
+    party = Party(CALLEE, receiver, "", "")
+    draft: Draft = request_draft(party, came, "1 2 INVITE")
+    if status:
+        draft = ResponseDraft(party, ResponseHead(came, "192.0.2.12", 5060), status, "", came)
     return [line for row in crossing_rows(rows, draft) for line in row.split("\r\n")]
 
 
@@ -95,8 +111,9 @@ def test_how_a_row_is_made_says_whether_it_is_searched() -> None:
 @pytest.mark.parametrize("row", HOSTILE_ROWS)
 def test_what_is_not_listed_stays_behind(row: str) -> None:
     for spelling in (row, row.upper(), row.replace(":", " \t:", 1)):
-        for rows in TABLES.values():
-            assert crossing_lines(message(spelling), rows, PEER) == []
+        for (_, _, kind), rows in TABLES.items():
+            for status in STATUSES[kind]:
+                assert crossing_lines(message(spelling), rows, PEER, status) == []
 
 
 def test_all_at_once_and_all_allowed_fields_hold_no_text_of_the_sender() -> None:
@@ -205,8 +222,9 @@ def test_sdp_and_numbers_cross_where_the_table_says() -> None:
         **{(method, status): failure for method in ("INVITE", "UPDATE", "PRACK", "INFO") for status in (4, 5, 6)},
         **{(method, status): ["Retry-After: 2"] for method in ("REFER", "NOTIFY") for status in (4, 5, 6)},
     }
-    for (_, *kind), rows in TABLES.items():
-        assert crossing_lines(sent, rows, PEER) == expected.get((*kind,), []), kind
+    for (_, method, kind), rows in TABLES.items():
+        for status in STATUSES[kind]:
+            assert crossing_lines(sent, rows, PEER, status) == expected.get((method, kind), []), (method, status)
 
 
 # -- pass_headers ------------------------------------------------------------------------------------------------------
