@@ -37,8 +37,9 @@ _CODED_PARAMETERS: Final = frozenset((
     b"sprop-level-parameter-sets", b"sprop-parameter-sets", b"sprop-pps", b"sprop-sps", b"sprop-vps",
 ))  # fmt: skip
 
-# Names longer than a word may be elsewhere in an attribute that nobody here knows (ITU-T T.38 §D.2.3, RFC 3108).
+# Names longer than a word may be elsewhere in an attribute that nobody here knows (T.38 §D.2.3, RFC 3108, TS 26.114).
 _LONG_NAMES: Final = frozenset((
+    b"3gpp_sync_info",
     b"T38FaxFillBitRemoval", b"T38FaxMaxBuffer", b"T38FaxMaxDatagram", b"T38FaxMaxIFP", b"T38FaxRateManagement",
     b"T38FaxTranscodingJBIG", b"T38FaxTranscodingMMR", b"T38FaxUdpEC", b"T38FaxUdpFECMaxSpan", b"T38FaxVersion",
     b"T38MaxBitRate", b"T38ModemType", b"T38VendorInfo", b"silenceSupp",
@@ -63,6 +64,13 @@ HARMLESS: Final = set(_KNOWN_HARMLESS)
 
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
+
+# Such words that are known: transports in a=tcap (RFC 5939 §3.4.1), an option of ICE, a report in a=rtcp-xr (RFC 3611).
+_KNOWN_WORD: Final = re.compile(
+    rb"(?<![A-Za-z0-9+/=_])"
+    rb"(?:(?:UDP/TLS|TCP/TLS|TCP/DTLS)/RTP/SAVPF?|renomination|summary=(?:loss|dup|jitt|TTL|HL))"
+    rb"(?![A-Za-z0-9+/=_])"
+)
 
 # A host by its name, or an address of IPv6: of whose network, the sender's own fields do not say.
 _SOME_HOST: Final = re.compile(rb"[A-Za-z]\.[A-Za-z]|(?:[0-9A-Fa-f]{0,4}:){3}")
@@ -159,7 +167,7 @@ def _may_hide(line: bytes, name: bytes) -> bool:
     rest = line[2 + len(name) :] if name in _LONG_NAMES else line[2:]
     return (
         not line.isascii()
-        or _LONG_WORD.search(rest) is not None
+        or (_LONG_WORD.search(rest) is not None and _LONG_WORD.search(_KNOWN_WORD.sub(b" ", rest)) is not None)
         or b"@" in line
         or _SOME_HOST.search(line) is not None
         or _URI_SCHEME.search(line) is not None

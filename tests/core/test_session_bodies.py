@@ -202,6 +202,12 @@ def test_identity_lines_stay_behind(line: str) -> None:
         "a=x-vendor:short words of any kind",
         "a=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
         "a=setup:actpass",
+        "a=end-of-candidates",
+        "a=ice-options:trickle renomination",
+        "a=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics",
+        "a=tcap:1 UDP/TLS/RTP/SAVPF UDP/TLS/RTP/SAVP RTP/SAVPF RTP/SAVP RTP/AVPF",
+        "a=pcfg:1 t=1|2 a=1,[2]",
+        "a=3gpp_sync_info:No Sync",
     ],
 )
 def test_media_lines_cross_as_they_are(line: str) -> None:
@@ -260,6 +266,9 @@ def test_media_lines_cross_as_they_are(line: str) -> None:
         "a=rtpmap:96 13900139000/8000",
         "a=extmap:1 urn:x:13900139000",
         "a=mid:１３９",
+        "a=x:MTM4MDAx/UDP/TLS/RTP/SAVP/MzgwMDA=",
+        "a=x:MTM4MDArenominationzgwMDA=",
+        "a=x:renominations",
     ],
 )
 def test_a_long_number_does_not_cross_in_an_attribute(line: str) -> None:
