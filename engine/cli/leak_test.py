@@ -142,6 +142,8 @@ def _details(row: Row) -> list[str]:
     if row.verdict is Verdict.NOT_DRIVEN:
         points = [point for point, outcomes in row.outcomes.items() if Outcome.NOT_DRIVEN in outcomes]
         return [f"not driven in {', '.join(points)}: {row.why}"]
+    if row.place.startswith("message/"):
+        return [f"from {', '.join(dict.fromkeys(leak.place for leak in row.leaks))}"] if row.leaks else []
     lines = []
     for leak in row.leaks:
         source = f"put into {leak.point}, " if leak.point else ""

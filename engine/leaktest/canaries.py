@@ -40,13 +40,13 @@ class Canaries:
         self._avoid = tuple(avoid)
         self._drawn: set[str] = set()
 
-    def number(self) -> str:
-        """A mobile number of eleven digits."""
+    def number(self, prefix: str = PREFIX) -> str:
+        """A real number: eight digits behind `prefix`."""
         while True:
             tail = str(self._random.randrange(_FIRST, _END))
             if tail not in self._drawn and not any(tail in number for number in self._avoid):
                 self._drawn.add(tail)
-                return PREFIX + tail
+                return prefix + tail
 
     def count(self) -> int:
         """A number of nine digits that may stand where SIP has a count: a CSeq, a session id."""

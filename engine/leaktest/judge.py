@@ -132,7 +132,7 @@ class Judge:
             if canary.place:
                 yield Leak(canary.place, canary.point, other, seen_in, spelling)
             else:
-                for place, point in _own_places(talk, other, field):
+                for place, point in _own_places(talk, event, other, field):
                     yield Leak(place, point, other, seen_in, spelling)
 
     def _field(self, data: bytes, value: str) -> str:
@@ -147,9 +147,10 @@ class Judge:
         return "body"
 
 
-def _own_places(talk: Talk, by: str, field: str) -> list[tuple[str, str]]:
-    """Which places the sender's own number can have come from that stands in `field`: those written in this talk."""
-    candidates = [planted for planted in talk.planted if planted.own and planted.by == by]
+def _own_places(talk: Talk, event: Event, by: str, field: str) -> list[tuple[str, str]]:
+    """Which places the sender's own number can have come from that stands in `field`: those written before `event`."""
+    at = next(index for index, each in enumerate(talk.events) if each is event)
+    candidates = [planted for planted in talk.planted if planted.own and planted.by == by and planted.at < at]
     alike = [planted for planted in candidates if planted.place.header.lower() == field.lower()]
     usual = _USUAL.get(field.lower())
     if not alike and usual is not None:

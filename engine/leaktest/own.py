@@ -16,7 +16,8 @@ from engine.config import load
 from engine.config.models import Config
 from engine.config.written import toml_text
 from engine.leaktest.bound import bound
-from engine.leaktest.chosen import combinations, drawn_number, trunk
+from engine.leaktest.canaries import Canaries
+from engine.leaktest.chosen import combinations, trunk
 from engine.leaktest.errors import RigError
 from engine.leaktest.pair import Address, Pair
 from engine.store.bindings import open_bindings
@@ -65,19 +66,17 @@ async def own_node(config: Config, random: Random) -> AsyncIterator[list[Pair]]:
 
 def _pairs(config: Config, random: Random) -> list[Pair]:
     """Each peer gets two addresses of one free network: one calls, one is called."""
-    chosen = combinations(config)
+    chosen = [alike[0] for alike in combinations(config)]
+    canaries = Canaries(random)
     prefix = _free_network(random)
     names = list(dict.fromkeys(peer.name for pair in chosen for peer in pair))
     hosts = {name: 10 + 2 * index for index, name in enumerate(names)}
     pairs: list[Pair] = []
-    used: list[str] = []
     for index, (caller, callee) in enumerate(chosen):
-        numbers = [drawn_number(random, used), drawn_number(random, used)]
-        used += numbers
         pairs.append(Pair(
             (f"{prefix}.1", PORT),
-            trunk(caller, (f"{prefix}.{hosts[caller.name]}", PORT), numbers[0]),
-            trunk(callee, (f"{prefix}.{hosts[callee.name] + 1}", PORT), numbers[1]),
+            trunk(caller, (f"{prefix}.{hosts[caller.name]}", PORT), canaries.number()),
+            trunk(callee, (f"{prefix}.{hosts[callee.name] + 1}", PORT), canaries.number()),
             f"{_BLOCK}{index:04d}",
             config.policy.message_text == "relay",
         ))  # fmt: skip

@@ -6,20 +6,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network, IPv6Network
 from random import Random
-from typing import Final
+from typing import Final, final
 
 from engine.config import values
 from engine.config.models import Config, Peer
 from engine.control.client import ControlError, ask
 from engine.core.routing import Routing
 from engine.leaktest.bound import bound, free_x
-from engine.leaktest.canaries import Canaries
+from engine.leaktest.canaries import PREFIX, Canaries
 from engine.leaktest.chosen import combinations, trunk
 from engine.leaktest.errors import RigError
 from engine.leaktest.own import is_free
 from engine.leaktest.pair import Address, Pair, shown
 
-_DRAWS: Final = 200  # numbers drawn until one takes the wanted route
+_DRAWS: Final = 3  # numbers with each prefix, until one takes the wanted route
+_MOBILE: Final = tuple(f"1{second}{third}" for second in range(3, 10) for third in range(10))
+_LANDLINE: Final = ("10", "20", "21", "755", "571")
+_PORT: Final = 5070  # of the caller, where its trunk names none
 _HOSTS: Final = 30  # addresses tried in a network
 _LOOPBACK: Final = IPv4Network("127.0.0.0/8")
 
@@ -44,59 +47,75 @@ async def running_node(config: Config, random: Random) -> AsyncIterator[list[Pai
 
 
 def _pairs(config: Config, random: Random) -> list[Pair]:
-    routing = Routing(config.core_settings())
-    listen = config.listen_address
-    canaries = Canaries(random)
-    found: list[Pair] = []
-    why = "no route leads to a peer whose requests are taken too"
+    """One pair for each combination of trunks of which both ends can be had."""
+    seats = _Seats(config, random)
     chosen = combinations(config)
     numbers = free_x(config.data_dir, random, len(chosen))
-    for (caller, callee), x in zip(chosen, numbers, strict=True):
+    found: list[Pair] = []
+    for alike, x in zip(chosen, numbers, strict=True):
+        for caller, callee in alike:
+            pair = seats.pair(caller, callee, x)
+            if pair is not None:
+                found.append(pair)
+                break
+    if not found:
+        raise RigError(seats.why)
+    return found
+
+
+@final
+class _Seats:
+    """Finds addresses of this machine for both parties; `why` says what was in the way last."""
+
+    def __init__(self, config: Config, random: Random) -> None:
+        self._routing = Routing(config.core_settings())
+        self._element = _element(config.listen_address)
+        self._relays_text = config.policy.message_text == "relay"
+        self._random = random
+        self._canaries = Canaries(random)
+        self.why = "no peer with sources can reach one with targets"
+
+    def pair(self, caller: Peer, callee: Peer, x: str) -> Pair | None:
         target = values.target(callee.targets[0])
         seat = (str(target.address), target.port)
-        called = _routed(routing, callee, canaries)
+        number = self._routed(callee)
         if not is_free(seat):
-            why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"
-        elif not called:
-            why = f"no mobile number of those tried takes a route to {callee.name}"
-        elif (address := _caller_seat(routing, caller, seat, random)) is None:
-            why = f"no source of {caller.name} is a free address of this machine"
+            self.why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"
+        elif not number:
+            self.why = f"no number of those tried is routed to {callee.name}"
+        elif (address := self._caller_seat(caller, seat)) is None:
+            self.why = f"no source of {caller.name} is a free address of this machine"
         else:
-            found.append(Pair(
-                _element(listen), trunk(caller, address, canaries.number()), trunk(callee, seat, called), x,
-                config.policy.message_text == "relay",
-            ))  # fmt: skip
-    if not found:
-        raise RigError(why)
-    return found
+            calling = trunk(caller, address, self._canaries.number())
+            return Pair(self._element, calling, trunk(callee, seat, number), x, self._relays_text)
+        return None
+
+    def _routed(self, callee: Peer) -> str:
+        """A number that is first tried at this peer, "" when none of those drawn is."""
+        for prefix in (PREFIX, *_MOBILE, *_LANDLINE):
+            for _ in range(_DRAWS):
+                number = self._canaries.number(prefix)
+                hops = self._routing.hops(number)
+                if hops and hops[0].peer.name == callee.name:
+                    return number
+        return ""
+
+    def _caller_seat(self, caller: Peer, taken: Address) -> Address | None:
+        """A free address of this machine from which the node takes requests as this peer's."""
+        for entry in caller.match:
+            match = values.match_entry(entry)
+            for host in _hosts(match.network, self._random):
+                address = (host, match.port or _PORT)
+                peer = self._routing.peer_of(*address)
+                is_its = peer is not None and peer.name == caller.name
+                if host not in (taken[0], self._element[0]) and is_its and is_free(address):
+                    return address
+        return None
 
 
 def _element(listen: Address) -> Address:
     """Where the node is reached from this machine."""
     return {"0.0.0.0": ("127.0.0.1", listen[1]), "::": ("::1", listen[1])}.get(listen[0], listen)  # noqa: S104
-
-
-def _routed(routing: Routing, callee: Peer, canaries: Canaries) -> str:
-    """A number that is first tried at this peer, "" when none of those drawn is."""
-    for _ in range(_DRAWS):
-        number = canaries.number()
-        hops = routing.hops(number)
-        if hops and hops[0].peer.name == callee.name:
-            return number
-    return ""
-
-
-def _caller_seat(routing: Routing, caller: Peer, taken: Address, random: Random) -> Address | None:
-    """A free address of this machine from which the node takes requests as this peer's."""
-    for entry in caller.match:
-        match = values.match_entry(entry)
-        for host in _hosts(match.network, random):
-            address = (host, match.port or 5070)
-            peer = routing.peer_of(*address)
-            is_its = peer is not None and peer.name == caller.name
-            if host != taken[0] and is_its and is_free(address):
-                return address
-    return None
 
 
 def _hosts(network: IPv4Network | IPv6Network, random: Random) -> Iterator[str]:
