@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from engine.cli.common import (
     DONE,
     FAILED,
+    INTERRUPTED,
     JSON,
     USAGE,
     UsageFault,
@@ -32,8 +34,11 @@ from engine.leaktest.errors import RigError
 from engine.leaktest.judge import Outcome
 from engine.leaktest.own import own_node
 from engine.leaktest.pair import Pair
-from engine.leaktest.rig import Rig, Row, Table, Verdict
+from engine.leaktest.rig import Rig, Row, Table, Verdict, check_places
 from engine.leaktest.running import running_node, why_not
+
+_T = TypeVar("_T")
+_MOST_TOLD: Final = 8  # lines below a row
 
 _COLUMNS: Final = {"place": 36, "direction": 15, "messages": 8, "verdict": 10}
 
@@ -70,9 +75,16 @@ def leak_test(
     if running and own:
         raise UsageFault("--running and --own exclude one another")
     config = configuration(context)
-    drawn = secrets.randbelow(2**32) if seed is None else seed
     try:
-        table, header = asyncio.run(_drive(config, places, "running" if running else "own" if own else "", drawn))
+        check_places(places)
+    except RigError as error:
+        raise UsageFault(f"--places: {error}") from None
+    drawn = secrets.randbelow(2**32) if seed is None else seed
+    forced = "running" if running else "own" if own else ""
+    try:
+        table, header = asyncio.run(_until_stopped(_drive(config, places, forced, drawn)))
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except (RigError, ControlError) as error:
         tell(f"veil700: leak-test: {error}")
         return USAGE
@@ -81,6 +93,13 @@ def leak_test(
     else:
         _say_table(table, header, drawn)
     return DONE if table.is_clean else FAILED
+
+
+async def _until_stopped(work: Coroutine[Any, Any, _T]) -> _T:
+    """The same, cancelled by SIGTERM as by Ctrl-C: what was bound is unbound."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _drive(config: Config, places: str, forced: str, seed: int) -> tuple[Table, str]:
@@ -149,7 +168,8 @@ def _details(row: Row) -> list[str]:
         source = f"put into {leak.point}, " if leak.point else ""
         how = f", let through by {leak.passed_by}" if leak.passed_by else ""
         lines.append(f"{source}seen in {leak.seen_in} ({leak.spelling}){how}")
-    return lines
+    told = list(dict.fromkeys(lines))
+    return told if len(told) <= _MOST_TOLD else [*told[:_MOST_TOLD], f"and {len(told) - _MOST_TOLD} more: see --json"]
 
 
 def _document(table: Table, header: str, seed: int) -> dict[str, object]:

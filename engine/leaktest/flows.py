@@ -198,7 +198,6 @@ def failed(status: int) -> Play:
     async def play(talk: Talk) -> None:
         dialog, asked = await _invite(talk)
         talk.send(CALLEE, answer(talk, CALLEE, asked, status), f"{status} to INVITE")
-        await talk.wait(_asks(CALLEE, "ACK"), within_s=SHORT_S)
         found = await talk.wait(_says(CALLER, "INVITE"))
         if found is not None:
             ack(talk, dialog, found[1], "ACK of a refusal")

@@ -31,9 +31,12 @@ MADE: Final = "topology/identifiers made by the element"
 
 # Where a number stands that nobody has planted there: the fields that the parties' own messages have it in.
 _USUAL: Final = {
-    "from": "identity/From user", "p-asserted-identity": "identity/P-Asserted-Identity user",
-    "contact": "identity/Contact user",
+    "from": "identity/From user", "to": "identity/From user", "contact": "identity/Contact user",
+    "p-asserted-identity": "identity/P-Asserted-Identity user",
 }  # fmt: skip
+
+
+_BODIES: Final = ("body", "text", "SDP", "Content-Type")
 
 
 class Outcome(StrEnum):
@@ -122,41 +125,58 @@ class Judge:
 
     def _values(self, talk: Talk, event: Event, other: str, texts: list[Reading]) -> Iterator[Leak]:
         assert event.arrival is not None
-        data = event.arrival.data
-        for value, spelling in self._scanner.find_in(texts).items():
+        found = {
+            value: spelling
+            for value, spelling in self._scanner.find_in(texts).items()
+            if self._canaries[value].by == other
+        }
+        fields = self._fields(event.arrival.data) if found else {}
+        for value, spelling in found.items():
             canary = self._canaries[value]
-            if canary.by != other:
-                continue
-            field = self._field(data, value)
-            seen_in = f"{_name(event)}: {field}"
-            if canary.place:
-                yield Leak(canary.place, canary.point, other, seen_in, spelling)
-            else:
-                for place, point in _own_places(talk, event, other, field):
+            for field in fields.get(value, ["body"]):
+                seen_in = f"{_name(event)}: {field}"
+                from_where = [(canary.place, canary.point)] if canary.place else _own_places(talk, event, other, field)
+                for place, point in from_where:
                     yield Leak(place, point, other, seen_in, spelling)
 
-    def _field(self, data: bytes, value: str) -> str:
-        """The field in which a value stands, "body" for the rest."""
+    def _fields(self, data: bytes) -> dict[str, list[str]]:
+        """The fields in which each value stands; one that stands in no field alone is missing."""
         head, _, body = data.partition(b"\r\n\r\n")
-        for index, row in enumerate(head.split(b"\r\n")):
-            if value in self._scanner.find(row):
-                return row.partition(b":")[0].decode("latin-1") if index else "start line"
-        for line in body.split(b"\r\n"):
-            if value in self._scanner.find(line):
-                return f"body {line[:2].decode()}" if line[1:2] == b"=" and line[:1].isalpha() else "body"
-        return "body"
+        parts = [(_field(row), row) for row in head.split(b"\r\n")]
+        parts += [(_line(line), line) for line in body.split(b"\r\n")]
+        found: dict[str, list[str]] = {}
+        for name, part in parts:
+            for value in self._scanner.find(part):
+                if name not in (names := found.setdefault(value, [])):
+                    names.append(name)
+        return found
+
+
+def _field(row: bytes) -> str:
+    """The name of a header row, or "start line"."""
+    name, colon, _ = row.partition(b":")
+    return name.decode("latin-1") if colon and b" " not in name else "start line"
+
+
+def _line(line: bytes) -> str:
+    """A line of a body, by its letter where it is one of SDP."""
+    return f"body {line[:2].decode()}" if line[1:2] == b"=" and line[:1].isalpha() else "body"
 
 
 def _own_places(talk: Talk, event: Event, by: str, field: str) -> list[tuple[str, str]]:
     """Which places the sender's own number can have come from that stands in `field`: those written before `event`."""
     at = next(index for index, each in enumerate(talk.events) if each is event)
     candidates = [planted for planted in talk.planted if planted.own and planted.by == by and planted.at < at]
-    alike = [planted for planted in candidates if planted.place.header.lower() == field.lower()]
-    usual = _USUAL.get(field.lower())
-    if not alike and usual is not None:
-        return [(usual, "")]
-    chosen = alike or candidates
-    return [(planted.place.name, planted.point) for planted in chosen] or [("identity/number elsewhere", "")]
+    written = [planted for planted in candidates if _is_in(planted.place.header, field)]
+    usual = _USUAL.get(field.lower(), "identity/number elsewhere")
+    return [(planted.place.name, planted.point) for planted in written] or [(usual, "")]
+
+
+def _is_in(header: str, field: str) -> bool:
+    """True when what was written into `header` may have been read in `field`."""
+    if field.startswith("body"):
+        return header in _BODIES
+    return header == "Request-URI" if field == "start line" else header.lower() == field.lower()
 
 
 def _name(event: Event) -> str:
@@ -170,15 +190,15 @@ def _hosts(pair: Pair, event: Event, other: str, texts: list[Reading]) -> Iterat
     """The other party's address anywhere but where media goes."""
     assert event.arrival is not None
     pattern = _host_pattern(pair.side(other).address, pair)
-    if not any(pattern.search(text) for _, text, _ in texts):
+    if event.arrival.is_at_target or not any(pattern.search(text) for _, text, _ in texts):
         return
-    lines = [line for line in event.arrival.data.split(b"\r\n") if not line.startswith(_MEDIA_LINES)]
-    for line in lines:
-        for spelling, text, _ in readings(line):
-            if pattern.search(text):
-                field = line.partition(b":")[0].decode("latin-1")[:40]
-                yield Leak(HOST, "", other, f"{_name(event)}: {field}", spelling)
-                break
+    head, _, body = event.arrival.data.partition(b"\r\n\r\n")
+    lines = [(_field(row), row) for row in head.split(b"\r\n")]
+    lines += [(_line(line), line) for line in body.split(b"\r\n") if not line.startswith(_MEDIA_LINES)]
+    for field, line in lines:
+        spelling = next((spelling for spelling, text, _ in readings(line) if pattern.search(text)), "")
+        if spelling:
+            yield Leak(HOST, "", other, f"{_name(event)}: {field}", spelling)
 
 
 def _host_pattern(address: Address, pair: Pair) -> re.Pattern[str]:

@@ -99,10 +99,16 @@ def _moved(config: Config, pairs: list[Pair]) -> dict[str, Any]:
         peer | _seat(seats[peer["name"]], pairs, peer["name"]) for peer in tables["peer"] if peer["name"] in seats
     ]
     tables["route"] = [
-        {"name": f"leak-test-{index}", "called": f"^{pair.callee.number}$", "peers": [pair.callee.name]}
+        {"name": f"leak-test-{index}", "called": _routed(pair), "peers": [pair.callee.name]}
         for index, pair in enumerate(pairs)
     ]
     return tables
+
+
+def _routed(pair: Pair) -> str:
+    """The numbers that live on the callee's trunk."""
+    both = pair.caller.name == pair.callee.name
+    return f"^({pair.callee.number}|{pair.caller.number})$" if both else f"^{pair.callee.number}$"
 
 
 def _seat(addresses: set[Address], pairs: list[Pair], name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from engine.leaktest.canaries import Canaries, Canary
 from engine.leaktest.draft import Draft, Mark
 from engine.leaktest.pair import Pair, Trunk, shown
 from engine.leaktest.places import Place
-from engine.leaktest.wires import Arrival, Wires
+from engine.leaktest.wires import CALLEE, CALLER, Arrival, Wires
 from sipstack import headers as h
 from sipstack.message import Message
 
@@ -146,7 +146,7 @@ class Talk:
         deadline = asyncio.get_running_loop().time() + within_s
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             try:
-                arrival = await asyncio.wait_for(self.wires.arrivals.get(), left)
+                arrival = self._addressed(await asyncio.wait_for(self.wires.arrivals.get(), left))
             except TimeoutError:
                 return None
             if not self._is_new(arrival) or arrival.message is None:
@@ -159,7 +159,15 @@ class Talk:
     def drain(self) -> None:
         """Notes what has come and nobody has waited for."""
         while not self.wires.arrivals.empty():
-            self._is_new(self.wires.arrivals.get_nowait())
+            self._is_new(self._addressed(self.wires.arrivals.get_nowait()))
+
+    def _addressed(self, arrival: Arrival) -> Arrival:
+        """Where both parties have one trunk, its target takes requests for either: whom this one is for."""
+        message, caller = arrival.message, self.pair.caller
+        shares = arrival.party == CALLEE and caller.name == self.pair.callee.name
+        if shares and message is not None and message.status == 0 and caller.number in message.uri_text:
+            return Arrival(CALLER, arrival.data, message, is_at_target=True)
+        return arrival
 
     def _is_new(self, arrival: Arrival) -> bool:
         """Notes an arrival; False for repeats and for what belongs to an earlier conversation."""

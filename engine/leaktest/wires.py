@@ -24,6 +24,7 @@ class Arrival:
     party: str
     data: bytes
     message: Message | None
+    is_at_target: bool = False  # it came to the target of a trunk that both parties share: that is the receiver's too
 
 
 @final
