@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.leaktest import tpdu
 from engine.leaktest.draft import SDP, Draft, Mark
-from engine.leaktest.places import Place
+from engine.leaktest.places import REPORT, Place
 
 WITH_SDP: Final = frozenset(("INVITE", "183", "200 to INVITE", "re-INVITE", "200 to re-INVITE", "UPDATE",
                              "200 to UPDATE"))  # fmt: skip
@@ -92,7 +92,14 @@ def _body(name: str, content_type: str, make: Callable[[Mark], bytes], on: froze
     return Place(f"body/{name}", lambda draft, mark: draft.carry(content_type, make(mark)), on, "body", alone=True)
 
 
-def _part(name: str, content_type: str, make: Callable[[Mark], bytes]) -> Place:
+def _part(
+    name: str,
+    content_type: str,
+    make: Callable[[Mark], bytes],
+    on: frozenset[str] = _WITH_PARTS,
+    *,
+    foreign: bool = True,
+) -> Place:
     """Beside the description, where there is one, in multipart/mixed."""
 
     def put(draft: Draft, mark: Mark) -> None:
@@ -100,7 +107,7 @@ def _part(name: str, content_type: str, make: Callable[[Mark], bytes]) -> Place:
         parts.append((content_type, make(mark)))
         draft.carry(f"multipart/mixed;boundary={_BOUNDARY}", multipart(parts, mark.filled("<{w}{n}@{h}>")))
 
-    return Place(f"body/{name} in multipart", put, _WITH_PARTS, "body", alone=True)
+    return Place(f"body/{name} in multipart", put, on, "body", alone=True, foreign=foreign)
 
 
 def multipart(parts: list[tuple[str, bytes]], content_id: str) -> bytes:
@@ -147,7 +154,8 @@ _KINDS: Final[tuple[tuple[str, str, Callable[[Mark], bytes]], ...]] = (
 BODIES: Final = (
     *(_body(*kind) for kind in _KINDS),
     *(_part(*kind) for kind in _KINDS),
-    _part("text", "text/plain", _text("{w} {n}")),
+    _part("text", "text/plain", _text("{w} {n}"), _WITH_PARTS - _MESSAGE),
+    _part("own number as text", "text/plain", _text("call {n}"), _MESSAGE, foreign=False),
     Place("body/Content-Type parameter", lambda draft, mark: draft.carry(
         mark.filled('text/plain;name="{w} {n}"'), b"hello"), frozenset(("MESSAGE",)), "Content-Type", alone=True),
     Place("body/DTMF relay with more lines", lambda draft, mark: draft.carry(
@@ -202,31 +210,58 @@ TEXTS: Final = (
 # -- short messages ----------------------------------------------------------------------------------------------------
 
 
-def _short_message(name: str, make: Callable[[Mark, str], bytes], *, on: frozenset[str] = _MESSAGE) -> Place:
-    """`make` gets the 700 number that the message is for."""
+def _to_centre(name: str, make: Callable[[Mark, str], bytes]) -> Place:
+    """From a mobile: for the service centre, where the trunk has one. `make` gets the 700 number that it is for."""
 
     def put(draft: Draft, mark: Mark) -> None:
-        x = draft.start.split(" ")[1].partition(":")[2].partition("@")[0]
-        draft.carry(tpdu.SMS, make(mark, x))
+        body = make(mark, _called(draft))
+        if draft.centre:
+            draft.start = f"MESSAGE {draft.centre} SIP/2.0"
+        draft.carry(tpdu.SMS, body)
+
+    return Place(f"sms/{name}", put, _MESSAGE, "body", alone=True, foreign=False)
+
+
+def _from_centre(name: str, make: Callable[[Mark, str], bytes], on: frozenset[str] = _MESSAGE) -> Place:
+    """To a mobile, or a report on what came to one."""
+
+    def put(draft: Draft, mark: Mark) -> None:
+        draft.carry(tpdu.SMS, make(mark, _called(draft)))
 
     return Place(f"sms/{name}", put, on, "body", alone=True, foreign=False)
 
 
+def _called(draft: Draft) -> str:
+    """The user of the Request-URI."""
+    return draft.start.split(" ")[1].partition(":")[2].partition("@")[0]
+
+
+def _report(name: str, make: Callable[[int, bytes], bytes]) -> Place:
+    """A report whose user data holds the number; its reference stays that of the RP-DATA."""
+
+    def put(draft: Draft, mark: Mark) -> None:
+        draft.carry(tpdu.SMS, make(draft.body[1], tpdu.status_report(mark.number)))
+
+    return Place(f"sms/{name}", put, frozenset((REPORT,)), "body", alone=True, foreign=False)
+
+
 SHORT_MESSAGES: Final = (
-    _short_message("TP-UD in GSM-7", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, f"call {m.number} now"))),
-    _short_message("TP-UD in UCS2", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, f"电话 {m.number}", ucs2=True))),
-    _short_message("RP-OA", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, "hello"), originator=f"86{m.number}")),
-    _short_message("RP-DA", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, "hello"), centre=f"86{m.number}")),
-    _short_message("TP-DA", lambda m, x: tpdu.rp_data_up(tpdu.submit(m.number, "hello"))),
-    _short_message("TP-OA", lambda m, x: tpdu.rp_data_down(tpdu.deliver(m.number, "hello"), destination=x)),
-    _short_message("TP-OA international", lambda m, x: tpdu.rp_data_down(
-        tpdu.deliver(f"86{m.number}", "hello", kind=0x91), destination=x)),
-    _short_message("TP-UD of a DELIVER", lambda m, x: tpdu.rp_data_down(
-        tpdu.deliver(m.number, f"call {m.number}", ucs2=True), destination=x)),
-    _short_message("RP-OA of a DELIVER", lambda m, x: tpdu.rp_data_down(
-        tpdu.deliver(m.number, "hello"), centre=f"86{m.number}", destination=x)),
-    _short_message("TP-RA", lambda m, x: tpdu.rp_data_down(tpdu.status_report(m.number), destination=x)),
-    _short_message("RP-ACK", lambda m, x: tpdu.rp_ack(tpdu.status_report(m.number))),
-    _short_message("RP-ERROR", lambda m, x: tpdu.rp_error(tpdu.status_report(m.number))),
-    _short_message("no TPDU", lambda m, x: tpdu.rp_data_up(tpdu.semi_octets(m.number) * 3)),
+    _to_centre("TP-UD in GSM-7", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, f"call {m.number} now"))),
+    _to_centre("TP-UD in UCS2", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, f"电话 {m.number}", ucs2=True))),
+    _to_centre("RP-OA", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, "hello"), originator=f"86{m.number}")),
+    _to_centre("RP-DA", lambda m, x: tpdu.rp_data_up(tpdu.submit(x, "hello"), centre=f"86{m.number}")),
+    _to_centre("TP-DA", lambda m, x: tpdu.rp_data_up(tpdu.submit(m.number, "hello"))),
+    _from_centre("TP-OA", lambda m, x: tpdu.rp_data_down(tpdu.deliver(m.number, "hello"), destination=x)),
+    _from_centre("TP-OA international", lambda m, x: tpdu.rp_data_down(
+        tpdu.deliver(f"86{m.number}", "hello", kind=0x91))),
+    _from_centre("TP-UD of a DELIVER", lambda m, x: tpdu.rp_data_down(
+        tpdu.deliver(m.number, f"call {m.number}", ucs2=True))),
+    _from_centre("RP-OA of a DELIVER", lambda m, x: tpdu.rp_data_down(
+        tpdu.deliver(m.number, "hello"), centre=f"86{m.number}")),
+    _from_centre("TP-RA", lambda m, x: tpdu.rp_data_down(tpdu.status_report(m.number))),
+    _from_centre("RP-ACK of nothing", lambda m, x: tpdu.rp_ack(tpdu.status_report(m.number))),
+    _from_centre("RP-ERROR of nothing", lambda m, x: tpdu.rp_error(tpdu.status_report(m.number))),
+    _from_centre("no TPDU", lambda m, x: tpdu.rp_data_up(tpdu.semi_octets(m.number) * 3)),
+    _report("RP-ERROR that reports", tpdu.rp_error_down),
+    _report("RP-ACK that reports", tpdu.rp_ack_down),
 )  # fmt: skip

@@ -38,6 +38,7 @@ class Draft:
     sender: str
     body: bytes = b""
     content_type: str = ""
+    centre: str = ""  # the URI of the sender's service centre, "" when its trunk has none
 
     @property
     def is_request(self) -> bool:

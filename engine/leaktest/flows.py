@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, final
 
+from engine.leaktest import tpdu
 from engine.leaktest.draft import Draft
 from engine.leaktest.phone import (
     ack,
@@ -14,10 +15,11 @@ from engine.leaktest.phone import (
     cancel,
     confirm,
     first_request,
+    report,
     request,
     with_sdp,
 )
-from engine.leaktest.places import INITIAL, REQUEST, RESPONSE
+from engine.leaktest.places import INITIAL, REPORT, REQUEST, RESPONSE
 from engine.leaktest.talk import ANSWER_S, Dialog, Talk, Wanted
 from engine.leaktest.wires import CALLEE, CALLER
 from sipstack.message import Message
@@ -280,6 +282,26 @@ def message(status: int) -> Play:
     return play
 
 
+async def reported(talk: Talk) -> None:
+    """A short message, and the report that the callee's phone sends about it."""
+    draft, _ = first_request(talk, "MESSAGE")
+    if draft.centre:
+        draft.start = f"MESSAGE {draft.centre} SIP/2.0"
+    draft.carry(tpdu.SMS, tpdu.rp_data_up(tpdu.submit(talk.pair.x, "hello")))
+    talk.send(CALLER, draft, "MESSAGE with a short message")
+    found = await talk.wait(_asks(CALLEE, "MESSAGE"), _says(CALLER, "MESSAGE"))
+    if found is None or found[0] == CALLER:
+        return
+    talk.send(CALLEE, answer(talk, CALLEE, found[1], 202), "202 to a short message")
+    await talk.wait(_says(CALLER, "MESSAGE"))
+    said = report(talk, found[1], tpdu.rp_ack_down(found[1].body[1]))
+    talk.send(CALLEE, said, "report")
+    found = await talk.wait(_asks(CALLER, "MESSAGE"), _says(CALLEE, "MESSAGE"))
+    if found is not None and found[0] == CALLER:
+        talk.send(CALLER, answer(talk, CALLER, found[1], 200), "200 to a report")
+        await talk.wait(_says(CALLEE, "MESSAGE"))
+
+
 def outside(method: str) -> Play:
     """A request outside a dialog of which nothing may reach the callee."""
 
@@ -333,6 +355,9 @@ FLOWS: Final = (
     Flow("message", message(200), (("MESSAGE", CALLER, INITIAL),)),
     *(Flow(f"message {status}", message(status), ((f"{status} to MESSAGE", CALLEE, RESPONSE),))
       for status in _MESSAGE_ANSWERS),
+    Flow("short message", reported, (
+        ("202 to a short message", CALLEE, RESPONSE), ("report", CALLEE, REPORT),
+        ("200 to a report", CALLER, RESPONSE))),
     *(Flow(f"{method} outside", outside(method), ((f"{method} outside a dialog", CALLER, REQUEST),))
       for method in _OUTSIDE),
 )  # fmt: skip

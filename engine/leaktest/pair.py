@@ -23,7 +23,7 @@ class Trunk:
     number_format: NumberFormat = NumberFormat.NATIONAL
     trusted: bool = True
     pass_headers: tuple[str, ...] = ()
-    sms_centre: str = ""  # the user part under which this trunk reaches the node with short messages
+    sms_centre: str = ""  # the number of the service centre that this trunk has, canonical
 
     def uri(self, number: str, host: str) -> str:
         """The address of a number as this trunk writes it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.leaktest import tpdu
 from engine.leaktest.draft import SDP, Draft
 from engine.leaktest.pair import shown
 from engine.leaktest.talk import Dialog, Talk, response
@@ -49,6 +50,7 @@ def first_request(talk: Talk, method: str, *, about: str = "") -> tuple[Draft, D
     )
     draft = _request(talk, dialog, method)
     draft.add("P-Asserted-Identity", f"<{number}>")
+    draft.centre = trunk.uri(trunk.sms_centre, element) if trunk.sms_centre else ""
     return draft, dialog
 
 
@@ -70,6 +72,28 @@ def _request(talk: Talk, dialog: Dialog, method: str, cseq: int = 0) -> Draft:
         rows.append(("Contact", talk.contact(party)))
     rows.append(("User-Agent", talk.given(party, "topology/User-Agent")))
     return Draft(f"{method} {dialog.target} SIP/2.0", rows, sender)
+
+
+def report(talk: Talk, sent: Message, body: bytes) -> Draft:
+    """The callee's report about a short message (3GPP TS 24.341 §5.3.2.4): a MESSAGE of its own, to who had sent it."""
+    trunk = talk.pair.callee
+    tag = talk.given(CALLEE, "topology/tag", "report")
+    number = trunk.uri(trunk.number, trunk.address[0])
+    sender = parse_name_addr(sent.value(h.P_ASSERTED_IDENTITY) or sent.value(h.FROM) or "").uri
+    dialog = Dialog(
+        CALLEE,
+        talk.given(CALLEE, "topology/Call-ID", "report"),
+        f"<{number}>;tag={tag}",
+        f"<{sender}>",
+        sender,
+        [],
+        int(talk.given(CALLEE, "topology/CSeq", "report")),
+    )
+    draft = _request(talk, dialog, "MESSAGE")
+    draft.add("P-Asserted-Identity", f"<{number}>")
+    draft.add("In-Reply-To", sent.call_id)
+    draft.carry(tpdu.SMS, body)
+    return draft
 
 
 def with_sdp(talk: Talk, party: str, draft: Draft) -> Draft:

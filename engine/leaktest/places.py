@@ -21,8 +21,9 @@ Put = Callable[[Draft, Mark], None]
 INITIAL: Final = "initial"  # INVITE and MESSAGE outside a dialog
 REQUEST: Final = "request"  # every other request, ACK and CANCEL too
 RESPONSE: Final = "response"
-ANY: Final = frozenset((INITIAL, REQUEST, RESPONSE))
-REQUESTS: Final = frozenset((INITIAL, REQUEST))
+REPORT: Final = "report"  # the MESSAGE that reports on a short message
+ANY: Final = frozenset((INITIAL, REQUEST, REPORT, RESPONSE))
+REQUESTS: Final = frozenset((INITIAL, REQUEST, REPORT))
 
 
 @final

@@ -16,7 +16,7 @@ from engine.leaktest.flows import FLOWS, Flow, Stuck
 from engine.leaktest.judge import HOST, MADE, Judge, Leak, Outcome, known, outcome
 from engine.leaktest.pair import Pair
 from engine.leaktest.phone import first_request
-from engine.leaktest.places import GIVEN, HEADERS, RESPONSE, Place
+from engine.leaktest.places import GIVEN, HEADERS, REPORT, RESPONSE, Place
 from engine.leaktest.talk import Talk, Work
 from engine.leaktest.wires import CALLEE, CALLER, Wires
 
@@ -206,7 +206,7 @@ class Rig:
         for point, by, kind in _flow(talk.work.flow).points:
             at = talk.points.get((point, by))
             became = Outcome.NOT_DRIVEN if at is None else outcome(talk, at)
-            if at is None and kind == RESPONSE and not why:
+            if at is None and kind in (RESPONSE, REPORT) and not why:
                 became = Outcome.NOT_ASKED
                 self.table.row(pair.name, f"message/{point}", by).outcomes.setdefault(point, []).append(became)
             self._plain[talk.work.flow, point, by] = became

@@ -21,6 +21,8 @@ _RP_DATA_UP: Final = 0x00  # RP-DATA, mobile to network
 _RP_DATA_DOWN: Final = 0x01
 _RP_ACK_UP: Final = 0x02
 _RP_ERROR_UP: Final = 0x04
+_RP_ACK_DOWN: Final = 0x03
+_RP_ERROR_DOWN: Final = 0x05
 
 
 def semi_octets(digits: str) -> bytes:
@@ -87,6 +89,17 @@ def rp_data_down(tpdu: bytes, *, centre: str = "8613800100500", destination: str
 def rp_ack(tpdu: bytes, reference: int = 42) -> bytes:
     """RP-ACK from a mobile with user data (TS 24.011 §7.3.3)."""
     return bytes((_RP_ACK_UP, reference, 0x41, len(tpdu))) + tpdu
+
+
+def rp_ack_down(reference: int, tpdu: bytes = b"") -> bytes:
+    """RP-ACK to a mobile; `reference` is that of the RP-DATA."""
+    user_data = bytes((0x41, len(tpdu))) + tpdu if tpdu else b""
+    return bytes((_RP_ACK_DOWN, reference)) + user_data
+
+
+def rp_error_down(reference: int, tpdu: bytes) -> bytes:
+    """RP-ERROR to a mobile, cause 38, with user data (TS 24.011 §7.3.4)."""
+    return bytes((_RP_ERROR_DOWN, reference, 1, 38, 0x41, len(tpdu))) + tpdu
 
 
 def rp_error(tpdu: bytes, reference: int = 42) -> bytes:
