@@ -79,7 +79,9 @@ class _Seats:
         target = values.target(callee.targets[0])
         seat = (str(target.address), target.port)
         number = self._routed(callee)
-        if not is_free(seat):
+        if len(callee.targets) > 1:
+            self.why = f"{callee.name} has several targets: what one refuses would be tried at another"
+        elif not is_free(seat):
             self.why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"
         elif not number:
             self.why = f"no number of those tried is routed to {callee.name}"

@@ -68,8 +68,16 @@ class Scanner:
         for run in _DIGITS.findall(_BETWEEN_DIGITS.sub("", text)):
             for start in range(len(run) - TAIL + 1):
                 number = self._by_tail.get(run[start : start + TAIL])
-                if number is not None and (is_clear or (len(number) >= _LONG and number in run)):
+                if number is None:
+                    continue
+                if (is_clear and _begins_as(number, run[:start])) or (len(number) >= _LONG and number in run):
                     yield number
+
+
+def _begins_as(number: str, before: str) -> bool:
+    """True unless the digits before its last eight are others than its own: two counts in a row are no number."""
+    head = number[:-TAIL]
+    return head.endswith(before[-len(head) :])
 
 
 def readings(data: bytes) -> list[Reading]:

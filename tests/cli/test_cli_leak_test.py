@@ -70,7 +70,7 @@ def test_the_node_that_runs(make_node: Any, place: Place, capsys: pytest.Capture
     node.start()
     done = leak_test(node, capsys, "--running", "--places", "history/Diversion")
     assert done.out.startswith("driven: the node that runs; --seed ")
-    assert done.status == 0, done.out
+    assert done.status == 0, "\n".join(line for line in done.out.splitlines() if line[-2:] not in ("ok", "ed"))
     assert "\ncaller-side > callee-side\n" in done.out
     listed = node.command("bindings", "list").stdout
     assert "leak-test" in listed and " active " not in listed

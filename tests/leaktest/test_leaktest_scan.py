@@ -99,6 +99,13 @@ def test_what_is_nearly_a_canary_is_none(falsified: str) -> None:
     assert scanner().find(capture(WORD[:-1].encode())) == {}
 
 
+def test_the_end_of_one_count_and_the_beginning_of_the_next_are_no_canary() -> None:
+    """81936275 is the last eight digits of the number."""
+    assert scanner().find(b"o=- 204718193 62750000 IN IP4 198.51.100.4") == {}
+    assert scanner().find(b"o=- 81936275 204719999 IN IP4 198.51.100.4") == {NUMBER: "plain"}
+    assert scanner().find(b"x=99154819362759") == {NUMBER: "plain"}
+
+
 def test_a_short_count_is_not_looked_for_in_what_any_text_reads_as() -> None:
     """CSeq 135373639 in BCD is the text "57691"."""
     count = Scanner()
