@@ -88,7 +88,7 @@ class _Seats:
         elif (address := self._caller_seat(caller, seat)) is None:
             self.why = f"no source of {caller.name} is a free address of this machine"
         else:
-            calling = trunk(caller, address, self._canaries.number())
+            calling = trunk(caller, address, self._at_home())
             return Pair(self._element, calling, trunk(callee, seat, number), x, self._relays_text)
         return None
 
@@ -101,6 +101,14 @@ class _Seats:
                 if hops and hops[0].peer.name == callee.name:
                     return number
         return ""
+
+    def _at_home(self) -> str:
+        """A number for the caller: one that no route takes, so that nothing sent to it goes to others."""
+        for prefix in (PREFIX, *_MOBILE, *_LANDLINE):
+            number = self._canaries.number(prefix)
+            if not self._routing.hops(number):
+                return number
+        return self._canaries.number()
 
     def _caller_seat(self, caller: Peer, taken: Address) -> Address | None:
         """A free address of this machine from which the node takes requests as this peer's."""
