@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
-from engine.config import Config
+from engine.config.written import toml_text
 from engine.control.client import ask
 from engine.store.crypto import open_key
 from engine.store.inventory import InventoryError, apply_inventory, read_inventory
@@ -80,7 +79,7 @@ def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None
     if as_json:
         say_json(config.model_dump())
     else:
-        say(f"# {config.path}\n# data in {config.data_dir}\n\n{_toml(config)}")
+        say(f"# {config.path}\n# data in {config.data_dir}\n\n{toml_text(config.model_dump(exclude_none=True))}")
 
 
 def apply(
@@ -135,27 +134,3 @@ def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     say(row_text(_CALL_COLUMNS, widths))
     for call in found if isinstance(found, list) else []:
         say(row_text((call.get(name, "") for name in _CALL_COLUMNS), widths))
-
-
-def _toml(config: Config) -> str:
-    """The configuration as a file that would have the same effect; keys without a value are left out."""
-    parts: list[str] = []
-    for table, content in config.model_dump(exclude_none=True).items():
-        if isinstance(content, list):
-            parts += [_toml_table(f"[[{table}]]", entry) for entry in content]
-        elif content:
-            parts.append(_toml_table(f"[{table}]", content))
-    return "\n\n".join(parts)
-
-
-def _toml_table(header: str, content: dict[str, object]) -> str:
-    return "\n".join([header, *(f"{key} = {_toml_value(value)}" for key, value in content.items())])
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    # A JSON text is a TOML text but for DEL, which TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,13 +8,14 @@ import re
 import sqlite3
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final, final
 
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, open_database, store_errors
+from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
 from engine.store.errors import StoreError
 
 # States of reference/domain.md §5; what each allows belongs to the rules that ask for it.
@@ -152,6 +153,15 @@ def read_inventory(file: Path) -> Inventory:
     if faults:
         raise InventoryError("\n".join(faults))
     return Inventory(file, tables)
+
+
+def numbers_to_bind(path: Path, cipher: NumberCipher) -> list[tuple[str, str, str]]:
+    """(11 digits of an assigned block, its business user, a scenario that allows AXB or "") for each block."""
+    with store_errors(path), closing(open_read_only(path, cipher)) as connection:
+        scenarios = connection.execute("SELECT code, modes FROM scenario ORDER BY code").fetchall()
+        code = next((code for code, modes in scenarios if "AXB" in json.loads(modes)), "")
+        query = "SELECT prefix, business_user FROM number_block WHERE state = 'assigned' ORDER BY prefix"
+        return [(prefix, user, code) for prefix, user in connection.execute(query)]
 
 
 def apply_inventory(path: Path, cipher: NumberCipher, inventory: Inventory) -> dict[str, int]:

@@ -89,7 +89,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 def test_the_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert {verb.split()[0] for verb in VERBS} <= set(re.findall(r"^  (\w+)  ", shown, re.MULTILINE))
+    assert {verb.split()[0] for verb in VERBS} <= set(re.findall(r"^  ([\w-]+)  ", shown, re.MULTILINE))
     assert "--config FILE" in shown
 
 

@@ -1,0 +1,59 @@
+"""Numbers for the test: canaries bound as `veil700 bind` binds, and unbound whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from engine.leaktest.errors import RigError
+from engine.leaktest.pair import Pair
+from engine.store.binding_rules import BindRequest
+from engine.store.bindings import BindingStore, open_bindings
+from engine.store.crypto import open_key
+from engine.store.errors import BindRefused
+from engine.store.inventory import numbers_to_bind
+
+BINDINGS: Final = "bindings.db"
+ORDER: Final = "leak-test"
+LIFE_S: Final = 3600.0  # what is left behind by a kill ends by itself
+
+
+def free_x(data_dir: Path, random: Random, count: int) -> list[str]:
+    """700 numbers out of the blocks that are assigned. RigError when there is none."""
+    blocks = numbers_to_bind(data_dir / BINDINGS, open_key(data_dir))
+    if not blocks:
+        raise RigError("no number block of the inventory is assigned: nothing can be bound")
+    return [f"{random.choice(blocks)[0]}{random.randrange(10_000):04d}" for _ in range(count)]
+
+
+@asynccontextmanager
+async def bound(data_dir: Path, pairs: Sequence[Pair]) -> AsyncIterator[None]:
+    """The pairs' numbers are bound inside."""
+    cipher = open_key(data_dir)
+    path = data_dir / BINDINGS
+    owners = {prefix: (user, scenario) for prefix, user, scenario in numbers_to_bind(path, cipher)}
+    made: list[str] = []
+    async with open_bindings(path, cipher) as store:
+        try:
+            for pair in pairs:
+                made.append(await _bind(store, pair, *owners[pair.x[:11]]))
+            yield
+        finally:
+            for subs_id in made:
+                with suppress(BindRefused):  # somebody has ended it before us
+                    await store.unbind(subs_id)
+
+
+async def _bind(store: BindingStore, pair: Pair, user: str, scenario: str) -> str:
+    until = datetime.fromtimestamp(time.time() + LIFE_S, UTC).isoformat(timespec="seconds")
+    try:
+        return await store.bind(BindRequest(
+            "AXB", pair.x, "", pair.caller.number, pair.callee.number, "", user, ORDER, scenario or ORDER, until
+        ))  # fmt: skip
+    except BindRefused as error:
+        raise RigError(f"{pair.name}: the canaries cannot be bound: {error}") from None

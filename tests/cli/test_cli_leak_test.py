@@ -1,0 +1,97 @@
+"""leak-test as a command: what it refuses, whose node it drives, and what it says."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli import run_cli
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place
+from tests.cli.commands import Done, Run, ended, process
+from tests.e2e.conftest import make_node, place, places
+
+__all__ = ["make_node", "place", "places"]
+
+PEER = """
+[[peer]]
+name = "core"
+match = ["10.0.0.0/8"]
+targets = ["sip:10.0.0.1:5080"]
+{extra}
+
+[[route]]
+name = "all"
+called = "."
+peers = ["core"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--own", "--running"], "veil700: --running and --own exclude one another"),
+        (["--places", "sdb/*"], "veil700: --places: no place has a name like 'sdb/*'"),
+        (["--seed", "-1"], "veil700 leak-test: Invalid value for '--seed': "),
+        (["--own"], "veil700: leak-test: {file}: no peer has both match and targets to call through"),
+        (["--running"], "veil700: leak-test: {folder}/data/control-0.sock: no node runs here"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_status_2(run: Run, file: Path, words: list[str], line: str) -> None:
+    done = run("leak-test", *words)
+    assert done.status == 2 and done.out == ""
+    [said] = done.told
+    assert said.startswith(line.format(file=file, folder=file.parent))
+
+
+def test_a_node_of_its_own_on_the_same_configuration(run: Run, file: Path) -> None:
+    """Its targets are elsewhere; nothing of it is written or sent to. What the operator passes is said."""
+    file.write_text(file.read_text() + PEER.format(extra='pass_headers = ["Subject"]'))
+    done = run("leak-test", "--places", "about/S[eu][sb][sj]*", "--seed", "7", "--json")
+    assert done.json["seed"] == 7
+    assert done.json["driven"].startswith("a node of the test's own on the same configuration, moved onto loopback (")
+    subjects = [row for row in done.json["rows"] if row["place"] == "about/Subject"]
+    assert {(row["pair"], row["direction"], row["verdict"]) for row in subjects} == {
+        ("core > core", "caller > callee", "passed"), ("core > core", "callee > caller", "passed"),
+    }  # fmt: skip
+    assert {leak["passed_by"] for row in subjects for leak in row["leaks"]} == {"pass_headers"}
+    assert {row["verdict"] for row in done.json["rows"] if row["place"] == "about/Session-ID"} == {"ok"}
+    assert done.status == 0 and done.json["clean"] is True
+    assert not (file.parent / "data").exists()
+
+
+def test_the_node_that_runs(make_node: Any, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is driven, its numbers are unbound at the end, and the calls stand in its records."""
+    node: Node = make_node()
+    node.bind()
+    node.start()
+    done = leak_test(node, capsys, "--running", "--places", "history/Diversion", "--json")
+    assert done.json["driven"] == "the node that runs"
+    rows = [row for row in done.json["rows"] if row["pair"] == "caller-side > callee-side"]
+    assert {row["verdict"] for row in rows} <= {"ok", "refused", "not asked"} and len(rows) > 100
+    listed = node.command("bindings", "list").stdout
+    assert "leak-test" in listed and " active " not in listed
+    assert node.records()
+
+
+def test_what_was_bound_is_unbound_when_it_is_interrupted(make_node: Any) -> None:
+    node: Node = make_node()
+    node.bind()
+    node.start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        started = process("leak-test", "--config", node.config, "--running")
+        while " active " not in node.command("bindings", "list").stdout:
+            assert started.poll() is None
+        started.send_signal(number)
+        done = ended(started)
+        assert (done.status, done.out, done.err) == (130, "", "")
+        assert " active " not in node.command("bindings", "list").stdout
+
+
+def leak_test(node: Node, capsys: pytest.CaptureFixture[str], *words: str) -> Done:
+    capsys.readouterr()
+    status = run_cli(["leak-test", "--config", str(node.config), *words])
+    return Done(status, *capsys.readouterr())
