@@ -15,6 +15,7 @@ WORD_LETTERS: Final = 10
 # of one of them begin with 30 or more.
 _FIRST: Final = 30_000_000
 _END: Final = 100_000_000
+_FOLLOWING: Final = 100
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -49,8 +50,16 @@ class Canaries:
                 return prefix + tail
 
     def count(self) -> int:
-        """A number of nine digits that may stand where SIP has a count: a CSeq, a session id."""
-        return 100_000_000 + int(self.number()[-8:])
+        """A number of nine digits that may stand where SIP has a count: a CSeq, a session id.
+
+        A hundred are free behind it, for those that follow on it in a dialog; and none begins as a canary number does,
+        whose first nine digits could else be taken for it.
+        """
+        while True:
+            tail = str(self._random.randrange(_FIRST, _END, _FOLLOWING))
+            if tail not in self._drawn and not f"1{tail}".startswith(PREFIX):
+                self._drawn.add(tail)
+                return int(f"1{tail}")
 
     def word(self) -> str:
         """Random letters that begin with zq: a name, a host, a tag."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.leaktest import tpdu
-from engine.leaktest.canaries import Canaries
+from engine.leaktest.canaries import PREFIX, Canaries
 from engine.leaktest.scan import Scanner
 
 NUMBER = "15481936275"
@@ -127,5 +127,8 @@ def test_canaries_are_alike_for_nobody_and_no_part_of_a_known_number() -> None:
     numbers = [canaries.number() for _ in range(500)]
     assert len({number[-8:] for number in numbers}) == 500
     assert all(len(number) == 11 and number[-8:] not in x and number[3] >= "3" for number in numbers)
-    assert all(99_999_999 < canaries.count() < 200_000_000 for _ in range(50))
+    counts = [canaries.count() for _ in range(20_000)]
+    assert len({count // 100 for count in counts}) == 20_000  # those that follow on one are nobody else's
+    assert all(130_000_000 <= count < 200_000_000 for count in counts)
+    assert not [count for count in counts if str(count).startswith(PREFIX)]
     assert [Canaries(Random(3), [x]).number() for _ in range(1)] == numbers[:1]
