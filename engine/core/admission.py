@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # What RFC 3323 §4.2, RFC 3325 §9.3 and RFC 7044 §10.1 ask for and every call is given.
 _PRIVACY_GIVEN: Final = frozenset(("critical", "header", "history", "id", "user", ""))
 
+# In Proxy-Require: who stands in the way must know what Privacy means (RFC 3323 §4.3). This node does.
+_PRIVACY_OPTION: Final = "privacy"
+
 _GLARE_RETRY_AFTER_S: Final = 5  # RFC 3261 §14.2 asks for 0 to 10
 
 
@@ -47,7 +50,8 @@ def objection(request: Message, min_se_s: int) -> tuple[int, tuple[str, ...]] | 
 
 def unsupported_options(message: Message) -> list[str]:
     """Option tags required and not crossing: 420 (contract §5). What is no token is not repeated."""
-    tags = option_tags(message.values(h.REQUIRE) + message.values(h.PROXY_REQUIRE))
+    tags = option_tags(message.values(h.REQUIRE))
+    tags += [tag for tag in option_tags(message.values(h.PROXY_REQUIRE)) if tag != _PRIVACY_OPTION]
     return [tag if TOKEN.fullmatch(tag) else "malformed" for tag in tags if tag not in CROSSING_OPTIONS]
 
 

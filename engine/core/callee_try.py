@@ -146,7 +146,7 @@ class CalleeTry(RequestOwner):
     def _new_pair(self, response: Message) -> DialogPair:
         call = self.call
         tokens = call.context.tokens
-        callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin)
+        callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin.in_early_dialog())
         dialog = call.caller_dialog()
         origin = self.origin.opposite(tokens.session_id())
         caller = PairSide(dialog, call.party, call.transaction.source, origin)

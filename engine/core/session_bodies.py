@@ -63,6 +63,12 @@ class OriginRewriter:
         """The descriptions that go the other way."""
         return OriginRewriter(session_id, self._address, Exchange(self._exchange.heard, self._exchange.told))
 
+    def in_early_dialog(self) -> OriginRewriter:
+        """For one of the dialogs that answer an INVITE: it has seen this offer, and what follows counts by itself."""
+        own = OriginRewriter(self._session_id, self._address, self._exchange)
+        own._version, own._last = self._version, self._last
+        return own
+
     def rewrite(self, body: bytes, sender: Message | None = None) -> bytes:
         """The description without what names its sender: `sender` is the message that carried it.
 
