@@ -35,6 +35,7 @@ from engine.store.restart import close_left_open
 from sipstack.aio.udp import bind_udp, serve_udp
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
+from sipstack.uri import uri_host
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -231,7 +232,7 @@ async def _start_control(control: ControlServer) -> None:
 
 def _shown(listen: tuple[str, int]) -> str:
     host, port = listen
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{uri_host(host)}:{port}"
 
 
 if __name__ == "__main__":

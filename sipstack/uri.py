@@ -91,6 +91,11 @@ def is_ipv6_reference(host: str) -> bool:
     return True
 
 
+def uri_host(address: str) -> str:
+    """A host or address as it stands in a URI: IPv6 in brackets (RFC 3261 §25.1)."""
+    return f"[{address}]" if ":" in address else address
+
+
 def check_host_port(host: str, port: str | None) -> int:
     """Returns the port as a number, 0 for none. Raises RemoteSipError for a bad reference or a port out of range."""
     if host.startswith("[") and not is_ipv6_reference(host):

@@ -141,6 +141,12 @@ def test_rule_holds(rule: Rule, product: Tree) -> None:
     assert rule(product) == []
 
 
+def test_files_of_tests_are_short_too() -> None:
+    files = [path for folder in ("tests", "bench", "scenarios") for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 100
+    assert [path.name for path in files if len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES] == []
+
+
 def test_the_product_was_read(product: Tree) -> None:
     assert {"engine.core", "engine.core.binding", "sipstack.parser"} <= product.keys()
     assert any(found.target == "sipstack.errors" for found in product["sipstack.parser"].imports)

@@ -99,7 +99,7 @@ def cancel_and_refuse(call: Call, given: Given) -> None:
 
 
 def release_and_refuse(call: Call, given: Given) -> None:
-    """The answer could not be recorded, so it did not happen: the callee is released, the caller refused."""
+    """The answer may not reach the caller, so it did not happen: the callee is released, the caller refused."""
     _end_side(call, CALLEE, given.now, None)
     call.record.answer_time = None
     call.answered_at = None

@@ -9,7 +9,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
 from sipstack.grammar import USUAL_CONTACT
 from sipstack.message import Message
-from sipstack.uri import PORT_LIMIT, SipUri, TelUri, Uri, parse_name_addr, parse_uri
+from sipstack.uri import PORT_LIMIT, SipUri, TelUri, Uri, parse_name_addr, parse_uri, uri_host
 
 
 def number_of(uri: Uri | None, number_format: NumberFormat) -> Dialled:
@@ -58,16 +58,14 @@ def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> 
     """The Request-URI for a real number at a target of a peer."""
     if peer.number_format is TEL:
         return f"tel:{render_user(number, peer.number_format)}"
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"sip:{render_user(number, peer.number_format)}@{host}:{target.port}"
+    return f"sip:{render_user(number, peer.number_format)}@{uri_host(target.host)}:{target.port}"
 
 
 def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
     """The To value for a real number: its address without a port."""
     if peer.number_format is TEL:
         return f"<tel:{render_user(number, peer.number_format)}>"
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"<sip:{render_user(number, peer.number_format)}@{host}>"
+    return f"<sip:{render_user(number, peer.number_format)}@{uri_host(target.host)}>"
 
 
 def real_uri(number: str, peer: PeerSettings, domain: str) -> str:

@@ -45,7 +45,7 @@ def tpdu_text(tpdu: Tpdu) -> str:
 
 
 def masked_tpdu(tpdu: Tpdu, number: str) -> Tpdu:
-    """The TPDU with `number` masked in its text as `bodies.masked_text` does it; the same object when it is not there.
+    """The TPDU with `number` masked in its text as in `text_bodies`; the same object when it is not there.
 
     A number of which the parts of a long message hold a piece each is not seen.
     """

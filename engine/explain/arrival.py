@@ -20,7 +20,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.limits import MAX_HEAD_BYTES
 from sipstack.message import render
-from sipstack.uri import parse_name_addr
+from sipstack.uri import parse_name_addr, uri_host
 
 METHODS: Final = ("INVITE", "MESSAGE")
 TEXT: Final = "test"  # of a message, when the question has none
@@ -171,7 +171,7 @@ def _sources_in(entry: str) -> Iterator[tuple[str, int]]:
 def _request(question: Question, peer: PeerSettings, flow: Flow, domain: str) -> bytes:
     """A plain INVITE with an offer, or a MESSAGE with a text, as RFC 3261 and RFC 3428 ask for it."""
     tokens = TokenSource(secrets.token_bytes)
-    host = f"[{flow.host}]" if ":" in flow.host else flow.host
+    host = uri_host(flow.host)
     uri = _request_uri(question.called, peer, domain)
     caller = _caller_address(question.caller, peer, flow, host)
     is_call = question.method == "INVITE"

@@ -19,6 +19,7 @@ from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.scenario.received import Received
 from sipstack.scenario.report import Exchanged, Report, Tally
 from sipstack.scenario.udp import Address, DatagramEnd
+from sipstack.uri import uri_host
 
 # A peer that invents Call-IDs gets no more of our memory than this.
 MAX_OPEN_CALLS: Final = 20_000
@@ -108,8 +109,8 @@ class Player:
         keys = {name: _as_bytes(value) for name, value in settings.keys.items()}
         self._set_once = keys | {
             "service": _as_bytes(settings.service),
-            "remote_ip": _host(settings.remote_ip),
-            "local_ip": _host(settings.local_ip),
+            "remote_ip": uri_host(settings.remote_ip),
+            "local_ip": uri_host(settings.local_ip),
             "local_ip_type": "6" if is_ipv6 else "4",
             "media_ip": settings.local_ip,
             "media_ip_type": "6" if is_ipv6 else "4",
@@ -190,7 +191,7 @@ class Player:
             if self._was_full:
                 self._next_call_at, self._was_full = max(self._next_call_at, now), False
             self._next_call_at += 1.0 / self._settings.rate
-            call_id = f"{self._created + 1}-{self._settings.pid}@{_host(self._settings.local_ip)}"
+            call_id = f"{self._created + 1}-{self._settings.pid}@{uri_host(self._settings.local_ip)}"
             call = self._create(call_id, (self._settings.remote_ip, self._settings.remote_port))
             call.start(now)
             await self._after(call)
@@ -308,8 +309,3 @@ def _version(address: str) -> int:
 def _as_bytes(text: str) -> str:
     """Text from outside as one character a byte."""
     return text.encode(errors="surrogateescape").decode("latin-1")
-
-
-def _host(address: str) -> str:
-    """As it stands in a URI."""
-    return f"[{address}]" if ":" in address else address

@@ -17,9 +17,8 @@ from engine.core.settings import CoreSettings
 from sipstack import headers as h
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.parser import parse
-from sipstack.testing.playbook import wire
 from tests.core.corenode import CALLEE, CALLER, NUMBERS_OF_OURS, SETTINGS, A, B, CoreNode, X, assert_nothing_crossed
-from tests.core.parties import B_SDP, SDP, Talk, answer, of_invite, start
+from tests.core.parties import B_SDP, SDP, Talk, answer, message, of_invite, start
 from tests.core.sms import delivered, reference_of, report, rp_ack
 
 # Every place of domain.md §6 and conformance 46 that may stand in a header section; {} is the canary of the sender.
@@ -153,22 +152,7 @@ def refused(node: CoreNode) -> None:
 
 
 def texted(node: CoreNode, status: int = 200) -> None:
-    node.book.wire_in(
-        wire(
-            f"""MESSAGE sip:{X}@veil.example SIP/2.0
-            Via: SIP/2.0/UDP 127.0.0.12:5060;branch=z9hG4bK-am1
-            Max-Forwards: 70
-            From: "Zhang San" <sip:{A}@core.example>;tag=a-tag
-            To: <sip:{X}@veil.example>
-            Call-ID: 1-4711@127.0.0.12
-            CSeq: 7 MESSAGE
-            P-Asserted-Identity: <sip:{A}@core.example>
-            Content-Type: text/plain
-
-            Parcel."""
-        ),
-        CALLER,
-    )
+    node.book.wire_in(message(), CALLER)
     node.book.wire_in(answer(node.book.wire_out("MESSAGE ", CALLEE), status), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
 

@@ -18,6 +18,7 @@ t=0 0
 m=audio 40000 RTP/AVP 8 101
 a=rtpmap:8 PCMA/8000
 """
+TEXT = "快递到了,请开门"
 B_SDP = SDP.replace(A, B).replace("127.0.0.12", "127.0.0.13").replace("Zhang San", "Li Si").replace("10.1", "10.9")
 
 
@@ -211,3 +212,30 @@ def talking(node: CoreNode, message: bytes = b"") -> Talk:
     node.book.wire_out("ACK ", CALLEE)
     node.book.silence()
     return talk
+
+
+def message(
+    text: str = TEXT, kind: str = "text/plain;charset=UTF-8", branch: str = "z9hG4bK-am1", rows: str = ""
+) -> bytes:
+    """The MESSAGE of reference example-call.md."""
+    return wire(
+        f"""MESSAGE sip:{X}@veil.example SIP/2.0
+        Via: SIP/2.0/UDP 127.0.0.12:5060;branch={branch}
+        Max-Forwards: 70
+        From: "Zhang San" <sip:{A}@core.example>;tag=a-tag
+        To: <sip:{X}@veil.example>
+        Call-ID: 1-4711@127.0.0.12
+        CSeq: 7 MESSAGE
+        P-Asserted-Identity: <sip:{A}@core.example>
+        User-Agent: ExamplePhone/1.0 {A}
+        {rows}
+        Content-Type: {kind}
+
+        {text}""".replace("        \n", "")
+    )
+
+
+def send(node: CoreNode, data: bytes = b"", to: str = CALLEE) -> Message:
+    """A MESSAGE goes through to the callee; what that has got."""
+    node.book.wire_in(data or message(), CALLER)
+    return node.book.wire_out("MESSAGE ", to)

@@ -14,8 +14,20 @@ from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode
-from tests.core.parties import B_SDP, SDP, Talk, answer, answered, invite, refused, sdp_of, start, talking
-from tests.core.test_message_delivery import message, send
+from tests.core.parties import (
+    B_SDP,
+    SDP,
+    Talk,
+    answer,
+    answered,
+    invite,
+    message,
+    refused,
+    sdp_of,
+    send,
+    start,
+    talking,
+)
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 HOSTS = {A: "127.0.0.12", B: "127.0.0.13"}

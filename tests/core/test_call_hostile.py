@@ -11,8 +11,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.core.corenode import CALLER, TWO_TARGETS, A, B, CoreNode, X, with_policy
-from tests.core.parties import B_SDP, SDP, Talk, answer, invite
-from tests.core.test_message_delivery import message
+from tests.core.parties import B_SDP, SDP, Talk, answer, invite, message
 
 SHORT_CALLS = with_policy(TWO_TARGETS, max_call_s=60, ring_timeout_s=20)
 ALL_ALLOWED = replace(

@@ -48,6 +48,7 @@ Ringing: leaked -> Refusing: CANCEL the callee, commit the refusal
 
 Answering: answer stored -> Answered: send the 2xx
 Answering: store failed -> Refusing: ACK and BYE the callee, commit the refusal
+Answering: leaked -> Refusing: ACK and BYE the callee, commit the refusal
 Answering: caller's BYE -> Answering, BYE held: hold the BYE
 Answering: callee's BYE -> Answering, BYE held: hold the BYE
 Answering: callee answered -> Answering: ACK and BYE this answer
@@ -144,7 +145,7 @@ Closing: report close failed -> Ended: 500 to the report
 # impossible.
 ABSORBED = {
     "Ringing": ("caller acked",),
-    "Answering": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout", "leaked"),
+    "Answering": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout"),
     "Answering, BYE held": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout", "leaked"),
     "Answered": ("caller cancelled", "rang", "callee failed"),
     "Talking": ("caller cancelled", "rang", "callee failed"),

@@ -7,9 +7,8 @@ import pytest
 from engine.core.settings import CoreSettings, Profile
 from sipstack import headers as h
 from sipstack.message import Message
-from sipstack.testing.playbook import wire
 from tests.core.corenode import CALLEE, CALLER, SETTINGS, A, B, CoreNode, X, with_trunk
-from tests.core.parties import B_SDP, Talk, answer, invite, start, talking
+from tests.core.parties import B_SDP, Talk, answer, invite, message, start, talking
 
 MMTEL = '+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"'
 SMSIP = "+g.3gpp.smsip"
@@ -215,26 +214,9 @@ def test_a_call_that_the_gate_has_stopped_has_no_icid_of_ours() -> None:
     assert (node.record["icid_in"], node.record["icid_out"]) == ("AyretyU0dm", "")
 
 
-def text_message(extra: str) -> bytes:
-    return wire(
-        f"""MESSAGE sip:{X}@veil.example SIP/2.0
-        Via: SIP/2.0/UDP 127.0.0.12:5060;branch=z9hG4bK-am1
-        Max-Forwards: 70
-        From: <sip:{A}@core.example>;tag=a-tag
-        To: <sip:{X}@veil.example>
-        Call-ID: 1-4711@127.0.0.12
-        CSeq: 7 MESSAGE
-        P-Asserted-Identity: <sip:{A}@core.example>
-        {extra}
-        Content-Type: text/plain
-
-        Parcel."""
-    )
-
-
 def test_a_message_has_its_icid_and_what_it_asks_of_the_phone() -> None:
     node = CoreNode()
-    node.book.wire_in(text_message(f"{VECTOR}\nAccept-Contact: *;{SMSIP};require;explicit\nMax-Breadth: 30"), CALLER)
+    node.book.wire_in(message(rows=f"{VECTOR}\nAccept-Contact: *;{SMSIP};require;explicit\nMax-Breadth: 30"), CALLER)
     sent = node.book.wire_out("MESSAGE ", CALLEE)
     node.book.wire_in(answer(sent, 200), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
@@ -276,7 +258,7 @@ def test_privacy_that_is_given_or_not_insisted_on(value: str) -> None:
 def test_privacy_that_cannot_be_given_is_500(method: str, value: str) -> None:
     node = CoreNode()
     row = f"Privacy: {value}"
-    node.book.wire_in(invite(extra=row) if method == "INVITE" else text_message(row), CALLER)
+    node.book.wire_in(invite(extra=row) if method == "INVITE" else message(rows=row), CALLER)
     node.book.wire_out("SIP/2.0 500", CALLER)
     node.book.silence()
     assert node.sent_to(CALLEE) == [] and node.records == []

@@ -6,40 +6,11 @@ import pytest
 
 from engine.core.records import Step
 from sipstack import headers as h
-from sipstack.message import Message
-from sipstack.testing.playbook import wire
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, TWO_TARGETS, WALL_AT_START, A, B, CoreNode, X, with_policy
-from tests.core.parties import answer, refused, talking
+from tests.core.parties import TEXT, answer, message, refused, send, talking
 
-TEXT = "快递到了,请开门"
 FIRST = "sip:127.0.0.13:5060"
 SECOND = "sip:127.0.0.14:5060"
-
-
-def message(
-    text: str = TEXT, kind: str = "text/plain;charset=UTF-8", branch: str = "z9hG4bK-am1", rows: str = ""
-) -> bytes:
-    """The MESSAGE of reference example-call.md."""
-    return wire(
-        f"""MESSAGE sip:{X}@veil.example SIP/2.0
-        Via: SIP/2.0/UDP 127.0.0.12:5060;branch={branch}
-        Max-Forwards: 70
-        From: "Zhang San" <sip:{A}@core.example>;tag=a-tag
-        To: <sip:{X}@veil.example>
-        Call-ID: 1-4711@127.0.0.12
-        CSeq: 7 MESSAGE
-        P-Asserted-Identity: <sip:{A}@core.example>
-        User-Agent: ExamplePhone/1.0 {A}
-        {rows}
-        Content-Type: {kind}
-
-        {text}""".replace("        \n", "")
-    )
-
-
-def send(node: CoreNode, data: bytes = b"", to: str = CALLEE) -> Message:
-    node.book.wire_in(data or message(), CALLER)
-    return node.book.wire_out("MESSAGE ", to)
 
 
 def test_delivered_line_by_line() -> None:

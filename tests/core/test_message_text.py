@@ -7,8 +7,7 @@ import pytest
 from engine.core.settings import MessageText
 from sipstack import headers as h
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode, with_policy, with_trunk
-from tests.core.parties import answer, refused
-from tests.core.test_message_delivery import message, send
+from tests.core.parties import answer, message, refused, send
 
 
 def delivered(node: CoreNode, text: str, kind: str = "text/plain;charset=UTF-8") -> str:

@@ -9,8 +9,7 @@ from engine.core.settings import MessageText
 from sipstack import headers as h
 from sipstack.message import Message
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, A, B, CoreNode, X, with_policy
-from tests.core.parties import answer, refused
-from tests.core.test_message_delivery import TEXT, message, send
+from tests.core.parties import TEXT, answer, message, refused, send
 from tests.core.test_redirect import CANARY_HOST, FOLLOWING, FROM_C, C, D, contact, nothing_of_it_crosses
 
 

@@ -1,92 +1,17 @@
-"""Session descriptions: what crosses, how it is written, and where a number is found in them."""
+"""Session descriptions: which lines cross, and how they are written."""
 
 from __future__ import annotations
 
-import base64
 import re
-from binascii import hexlify
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.core import session_attributes
-from engine.core.numbers import canonical_real
-from engine.core.session_bodies import OriginRewriter, description_holds_number
-from engine.core.spelling import BETWEEN_DIGITS, holds_number
+from engine.core.session_bodies import OriginRewriter
 from sipstack.errors import RemoteSipError
-from sipstack.message import Message, render
-from sipstack.parser import parse
-
-A = "13800138000"
-LANDLINE = "2088888888"
-HOST = "192.0.2.12"  # of the sender
-OURS = "203.0.113.7"
-
-MINIMAL = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
-AUDIO = b"m=audio 40000 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\n"
-
-# What a browser offers: every kind of line that is a table of numbers, and two random source identifiers.
-BROWSER = b"""v=0
-o=- 4611731400430051336 2 IN IP4 127.0.0.1
-s=-
-t=0 0
-a=group:BUNDLE 0 1 2
-a=msid-semantic: WMS stream
-m=audio 54400 UDP/TLS/RTP/SAVPF 111 63 103 104 9 0 8 106 105 13 110 112 113 126
-c=IN IP4 138.101.138.102
-a=rtcp:9 IN IP4 0.0.0.0
-a=candidate:1467250027 1 udp 2122260223 192.168.0.196 46243 typ host generation 0
-a=candidate:1467250027 2 udp 2122260222 192.168.0.196 56280 typ host generation 0
-a=candidate:435653019 1 tcp 1845501695 192.168.0.196 0 typ host tcptype active generation 0
-a=candidate:1853887674 1 udp 1518280447 47.61.61.61 36768 typ srflx raddr 192.168.0.196 rport 36768 generation 0
-a=candidate:1 1 UDP 2130706431 10.0.1.1 8998 typ host
-a=ice-ufrag:8hhY
-a=ice-pwd:asd88fgpdd777uzjYhagZg
-a=fingerprint:sha-256 D2:B9:31:8F:DF:24:D8:0E:ED:D2:EF:25:9E:AF:6F:B8:34:AE:53:9C:E6:F3:8F:F2:64:15:FA:E8:7F:53:2D:38
-a=setup:actpass
-a=mid:0
-a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
-a=sendrecv
-a=rtcp-mux
-a=rtpmap:111 opus/48000/2
-a=fmtp:111 minptime=10;useinbandfec=1
-a=rtpmap:110 telephone-event/48000
-a=ssrc:3570614608 cname:4TOk42mSjXCkVIa6
-m=video 60372 UDP/TLS/RTP/SAVPF 96 97 98 99 100 101 102 121 127 120 125 107 108 109 124 119 123 118 114 115 116
-c=IN IP4 217.130.243.155
-a=mid:1
-a=rtcp-fb:96 goog-remb
-a=fmtp:98 profile-id=0
-a=ssrc-group:FID 2231627014 632943048
-a=ssrc:2231627014 cname:4TOk42mSjXCkVIa6
-a=ssrc:2231627014 msid:lgsCFqt9kN2fVKw5wg3NKqGdATQoltEwOdMS daed9400-d0dd-4db3-b949-422499e96e2d
-"""
-
-
-def sender(status: int = 0) -> Message:
-    """The message that carries a description; with a status the response of the other side."""
-    start = f"SIP/2.0 {status} OK" if status else "INVITE sip:700@veil.example SIP/2.0"
-    rows = [
-        "Via: SIP/2.0/UDP pbx.customer.example:5060;branch=z9hG4bKx",
-        "From: <sip:+8613800138000@core.customer.example>;tag=1",
-        "To: <sip:700123456780001@callee.customer.example>",
-        "Call-ID: 1",
-        "CSeq: 1 INVITE",
-        "Contact: <sip:13800138000@phone.customer.example:5062>",
-    ]
-    return parse(render(start, rows))
-
-
-def crossed(body: bytes, carrier: Message | None = None) -> list[str]:
-    """The lines that come out of a description."""
-    return OriginRewriter(200000001, OURS).rewrite(body, carrier).decode().removesuffix("\r\n").split("\r\n")
-
-
-def crosses(line: str) -> bool:
-    """True when one more line of the description comes out as it went in."""
-    return line in crossed(MINIMAL + AUDIO + line.encode() + b"\r\n", sender())
-
+from tests.core.descriptions import AUDIO, HOST, MINIMAL, OURS, crossed, crosses, sender
 
 # -- lines -------------------------------------------------------------------------------------------------------------
 
@@ -353,115 +278,6 @@ def test_the_same_name_stays_the_same() -> None:
     assert rewriter.rewrite(MINIMAL + AUDIO + many).count(b"a=msid") < 256
 
 
-ENCODED = [code(before + number + b"!") for number in (A.encode(), A.encode("utf-16-le"), A.encode("utf-16-be"))
-           for code in (base64.b64encode, hexlify) for before in (b"", b"x", b"xy")]  # fmt: skip
-ENCODED += [hexlify(A.encode(), between) for between in ":- ,"] + [
-    b" ".join(ENCODED[0][n : n + 4] for n in range(0, 16, 4))
-]
-
-
-@pytest.mark.parametrize("encoded", ENCODED)
-@pytest.mark.parametrize("line", ["a=x:{}", "a={}", "a=fmtp:96 {}", "a=fmtp:96 y={}", "a=fmtp:96 {}=1", "a=msid:{} {}"])
-def test_an_encoded_number_does_not_cross(line: str, encoded: bytes) -> None:
-    assert encoded not in OriginRewriter(1, OURS).rewrite(
-        MINIMAL + AUDIO + line.replace("{}", encoded.decode()).encode() + b"\r\n"
-    )
-
-
-@pytest.mark.parametrize("encoded", ENCODED[:18])
-@pytest.mark.parametrize("line", ["a=fmtp:96 config={}", "a=fmtp:96 x=1;sprop-parameter-sets={}", "a=ice-pwd:{}"])
-def test_an_encoded_number_does_not_come_back(line: str, encoded: bytes) -> None:
-    body = MINIMAL + AUDIO + line.replace("{}", encoded.decode()).encode() + b"\r\n"
-    there = OriginRewriter(1, OURS)
-    assert encoded in there.rewrite(body)
-    assert encoded not in there.opposite(2).rewrite(body)
-
-
-def test_a_configuration_that_both_phones_have_comes_back() -> None:
-    """Two phones of one make: nothing in it can be a number."""
-    line = b"a=fmtp:97 profile-level-id=42e01f;sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg==\r\n"
-    there = OriginRewriter(1, OURS)
-    assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
-    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
-
-
-LONG_LINES = [
-    "a=ice-pwd:13800138000abcdefghijkl",
-    "a=ice-ufrag:138/0013/8000",
-    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:13800138000",
-    "a=tls-id:13800138000",
-    "a=fmtp:96 config=13800138000",
-    "a=ssrc:1380013800 cname:x",
-    "a=ssrc-group:FID 1380013800 2",
-]
-
-
-@pytest.mark.parametrize("line", LONG_LINES)
-def test_a_long_row_does_not_come_back_to_who_wrote_it(line: str) -> None:
-    """Over all dialogs of a fork, for the whole call, and from either side; others see their own kept."""
-    for turned in (False, True):
-        there = OriginRewriter(1, OURS)
-        back, fork = there.opposite(2), there.opposite(3)
-        if turned:
-            there, back = back, there
-        body = MINIMAL + AUDIO + line.encode() + b"\r\n"
-        kept = there.rewrite(body)
-        assert kept.count(b"\r\n") == body.count(b"\r\n")
-        there.rewrite(MINIMAL + AUDIO)
-        for rewriter in (back,) if turned else (back, fork):
-            assert rewriter.rewrite(body).count(b"\r\n") == body.count(b"\r\n") - 1
-            other = body.replace(b"138", b"188")
-            assert rewriter.rewrite(other).count(b"\r\n") == other.count(b"\r\n")
-        assert there.rewrite(body).count(b"\r\n") == body.count(b"\r\n")
-
-
-def test_what_both_sides_may_have_in_common_comes_back() -> None:
-    """One switch on both sides of a call has one certificate, and offers one format."""
-    there = OriginRewriter(1, OURS)
-    line = b"a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\na=fmtp:96 x=1\r\n"
-    assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
-    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
-
-
-def test_rows_that_a_call_remembers_are_bounded() -> None:
-    there = OriginRewriter(1, OURS)
-    many = b"".join(b"a=tls-id:1380013%04d\r\n" % n for n in range(400))
-    assert there.rewrite(MINIMAL + many).count(b"a=tls-id") == 256
-    assert there.rewrite(MINIMAL + many).count(b"a=tls-id") == 256
-    assert there.rewrite(MINIMAL + b"a=tls-id:13900139000\r\n").count(b"a=tls-id") == 0
-
-
-ATTRIBUTE_NAMES = sorted(
-    session_attributes.TABLES
-    | session_attributes._RANDOM
-    | session_attributes._NEVER_CROSS
-    | session_attributes._RULES.keys()
-    | {b"x", b"setup", b"T38FaxUdpEC"}
-)
-
-
-@given(
-    st.sampled_from(ATTRIBUTE_NAMES),
-    st.sampled_from([b"", b"96 ", b"1 1 udp 1 192.0.2.1 9 typ host ", b"96 config=", b"1 cname:", b"FID "]),
-    st.text(".-/ :;=%3@abIN １", max_size=6).map(str.encode),
-    st.sampled_from([b"13800138000", b"138-0013-8000", b"2088888888", b"%31%33800138000", "１３800138000".encode()]),
-    st.text(".-/ :;=a@", max_size=4).map(str.encode),
-)
-def test_what_is_found_is_not_there_when_it_comes_back(
-    name: bytes, head: bytes, before: bytes, number: bytes, after: bytes
-) -> None:
-    """The oracle: a phone repeats a line of the offer, and its answer is stopped when the guess is right.
-
-    Whatever the line is, either nothing of it is found, or it does not go back.
-    """
-    line = b"a=" + name + b":" + head + before + number + after
-    there = OriginRewriter(1, OURS)
-    offer = there.rewrite(MINIMAL + AUDIO + line + b"\r\n")
-    echo = there.opposite(2).rewrite(offer)
-    for canonical in (A, LANDLINE):
-        assert not description_holds_number(echo, canonical)
-
-
 def test_rtcp_keeps_its_port_only() -> None:
     """RFC 3605 §2.1: without an address it is the one of the c= line."""
     for address in ("IN IP4 192.0.2.12", "IN IP6 2001:db8::1", "IN IP4 rtp.customer.example"):
@@ -566,54 +382,3 @@ def test_origin_of_the_sender_is_nowhere() -> None:
     out = OriginRewriter(200000001, OURS).rewrite(body)
     for secret in (b"zhang", b"8675309", b"8675310", b"192.0.2.99"):
         assert secret not in out
-
-
-# -- the number check on descriptions ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "a=fmtp:96 config=13800138000",
-        "a=fmtp:96 profile-level-id=1;sprop-parameter-sets=ab13800138000,cd",
-        "a=fmtp:96 x=13800138000;config=13800138000",
-        "a=ssrc:1380013800 cname:a",
-        "a=ice-ufrag:13800138000",
-        "a=ice-pwd:138/0013/8000abcdefghijk",
-        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:13800138000",
-        "a=tls-id:x13800138000",
-    ],
-)
-def test_number_in_a_description_is_found(line: str) -> None:
-    out = OriginRewriter(1, OURS).rewrite(MINIMAL + AUDIO + line.encode() + b"\r\n")
-    number = "1380013800" if "ssrc" in line else A
-    assert description_holds_number(out, number)
-    assert not description_holds_number(out, "13900139000")
-
-
-def test_neighbours_are_not_one_number() -> None:
-    """Real numbers that a plain search over the browser's offer would find: nobody is refused for them."""
-    out = OriginRewriter(200000001, OURS).rewrite(BROWSER.replace(b"\n", b"\r\n"))
-    joined = out.translate(None, BETWEEN_DIGITS).decode()
-    runs = {joined[at : at + size] for size in range(9, 21) for at in range(len(joined))}
-    alike = {number for number in runs if number.isdigit() and canonical_real(number) == number}
-    assert {"18114115116", "13810113810", "2130706431", "2122260223"} <= alike
-    assert all(holds_number(out, number) for number in alike)
-    found = {number for number in alike if description_holds_number(out, number)}
-    assert found == {"3570614608", "2231627014"}  # sources of 32 random bits: for a given number 2 in 10^10
-
-
-@pytest.mark.parametrize("number", ["110", "120", "121", "10086", "12306", "95588", "96979899", "118114"])
-def test_short_number_in_tables(number: str) -> None:
-    body = BROWSER + b"m=audio 10086 RTP/AVP 110 120 121\na=rtcp:12306\nm=audio 12306 RTP/AVP 0\na=ptime:120\n"
-    out = OriginRewriter(1, OURS).rewrite(body)
-    assert not description_holds_number(out, number)
-
-
-@pytest.mark.parametrize(
-    "line", ["a=x:sip:95588 a", "a=x:TEL:+8695588", "a=x-uri:<sip:95588>", "b=X-sip:95588", "c=IN IP4 95588@gw"]
-)
-def test_short_number_as_a_user(line: str) -> None:
-    body = b"v=0\r\n" + line.encode() + b"\r\n"
-    assert description_holds_number(body, "95588")
-    assert not description_holds_number(body, "9558")

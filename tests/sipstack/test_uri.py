@@ -18,6 +18,7 @@ from sipstack.uri import (
     parse_params,
     parse_uri,
     token_param,
+    uri_host,
 )
 
 
@@ -336,3 +337,11 @@ def test_long_addresses_that_are_right() -> None:
     assert parse_name_addr("sip:a@h" + spaced).param("c") is None
     with pytest.raises(RemoteSipError, match="twice"):
         token_param(params, "tag")
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [("192.0.2.1", "192.0.2.1"), ("a.example", "a.example"), ("2001:db8::1", "[2001:db8::1]")],
+)
+def test_host_as_it_stands_in_a_uri(address: str, written: str) -> None:
+    assert uri_host(address) == written and sip(f"sip:a@{uri_host(address)}:5060").port == 5060
