@@ -99,6 +99,10 @@ _EXTENSIONS: Final = re.compile(rb"\b(?:tcptype (?:active|passive|so)|generation
 # More names or keys than this in one call are no phone's; what holds further ones stays behind.
 _MAX_KEPT: Final = 256
 
+# Octets of one of them: a name (RFC 8830 §2: 64), a key or a configuration. Longer ones stay behind.
+_MAX_NAME: Final = 64
+_MAX_ROW: Final = 1024
+
 
 @final
 class Exchange:
@@ -121,15 +125,15 @@ class Exchange:
         """True for what is too short to be a number, or not its receiver's own; from now on it is told."""
         if len(row) < LONG_FROM:
             return True
-        if row in self.heard or (len(self.told) >= _MAX_KEPT and row not in self.told):
+        if len(row) > _MAX_ROW or row in self.heard or (len(self.told) >= _MAX_KEPT and row not in self.told):
             return False
         self.told.add(row)
         return True
 
     def name(self, word: bytes) -> bytes:
-        """The same short word of ours for the same word of the sender; b"" when there are too many."""
+        """The same short word of ours for the same word of the sender; b"" when there are too many, or it is long."""
         known = self.names.get(word, b"")
-        if not known and len(self.names) < _MAX_KEPT:
+        if not known and len(self.names) < _MAX_KEPT and len(word) <= _MAX_NAME:
             known = self.names[word] = b"id%d" % (len(self.names) + 1)
         return known
 

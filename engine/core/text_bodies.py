@@ -66,34 +66,42 @@ def masked_text(body: bytes, number: str, charset: str = "") -> bytes:
     Only digits change, each into a `*`; a short number is masked where it stands as a word (`spelling`). `charset` is
     what the text says of itself, which its receiver will believe.
     """
-    text, codec = _decoded(body, charset)
+    for codec, errors in _readings(body, charset):
+        body = _masked(body, number, codec, errors)
+    return body
+
+
+def _masked(body: bytes, number: str, codec: str, errors: str) -> bytes:
+    text = body.decode(codec, errors)
     folded = fold(text)
     hidden = _short_places(folded, number) if len(number) < LONG_FROM else _long_places(folded, number)
     if not hidden:
         return body
-    return "".join("*" if place in hidden else char for place, char in enumerate(text)).encode(codec)
+    return "".join("*" if place in hidden else char for place, char in enumerate(text)).encode(codec, errors)
 
 
-# The octets of one charset may be others in another: "\u4e00", a one, is a Cyrillic letter when GBK is read as UTF-8.
-_CODECS: Final = {
-    "iso-8859-1": ("latin-1",),
-    "gb2312": ("gb18030", "utf-8"),
-    "gbk": ("gb18030", "utf-8"),
-    "gb18030": ("gb18030", "utf-8"),
-}
+# What a text is read as first, by the charset that it names; UTF-8 for all others.
+_CODECS: Final = {"iso-8859-1": "latin-1", "gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030"}
+
+# A text that is not in its charset is masked in each of these: whoever shows it shows something for what is no
+# character, and the digits around it. Octets of one charset may be others in another: "\u4e00", a one, is a Cyrillic
+# letter when GBK is read as UTF-8.
+_WHATEVER: Final = (("utf-8", "surrogateescape"), ("gb18030", "surrogateescape"), ("latin-1", "strict"))
 
 
-def _decoded(body: bytes, charset: str) -> tuple[str, str]:
-    """The text and the codec that writes it: as it says, if it comes out as it went in; else UTF-8, else GB 18030,
-    else an octet a character."""
-    for codec in _CODECS.get(charset, ("utf-8", "gb18030")):
-        try:
-            text = body.decode(codec)
-        except UnicodeDecodeError:
-            continue
-        if codec != "gb18030" or text.encode(codec) == body:
-            return text, codec
-    return body.decode("latin-1"), "latin-1"
+def _readings(body: bytes, charset: str) -> tuple[tuple[str, str], ...]:
+    """How a text is read, as codecs and what they do about errors: those by which it comes out as it went in."""
+    usual = (_CODECS.get(charset, "utf-8"), "strict")
+    if _is_whole(body, *usual):
+        return (usual,)
+    return tuple([reading for reading in _WHATEVER if _is_whole(body, *reading)])
+
+
+def _is_whole(body: bytes, codec: str, errors: str) -> bool:
+    try:
+        return body.decode(codec, errors).encode(codec, errors) == body
+    except UnicodeError:
+        return False
 
 
 def _shown(number: str) -> tuple[int, int]:

@@ -380,6 +380,8 @@ def _check_user_data(tpdu: Tpdu) -> None:
     if tpdu.alphabet is Alphabet.UCS2:
         if (len(tpdu.user_data) - tpdu.header_length) % 2:
             raise malformed("text has half a character")
+        if tpdu.user_data[tpdu.header_length :].startswith(b"\xff\xfe"):
+            raise malformed("text is in the other order of octets")  # U+FFFE is no character: a program turns the rest
     elif tpdu.user_data and tpdu.user_data_length % 8 == 7 and tpdu.user_data[-1] >> 1 not in _FILLING:
         raise malformed("a character stands behind the text")  # a program that does not count shows it
 

@@ -25,6 +25,16 @@ def test_an_encoded_number_is_stopped(text: str, alphabet: str) -> None:
     assert node.sent_to(CALLEE) == [] and len(node.leaks) == 1
 
 
+def test_a_text_in_the_other_order_of_octets_is_refused() -> None:
+    """UCS2 has its high octet first; phones turn what begins with a mark of the other order, and read digits in it."""
+    node = CoreNode()
+    text = "\ufeff１３８００１３８０００".encode("utf-16-le")
+    tpdu = submit(text="").removesuffix(b"\0\0") + b"\x08" + bytes((len(text),)) + text
+    node.book.wire_in(submitted(tpdu), CALLER)
+    node.book.wire_out("SIP/2.0 403", CALLER)
+    assert node.sent_to(CALLEE) == []
+
+
 def test_another_one_crosses() -> None:
     node = CoreNode()
     node.book.wire_in(submitted(submit(text=b64encode(b"nobody's number").decode())), CALLER)

@@ -33,6 +33,22 @@ def test_a_text_that_is_not_in_the_charset_it_names() -> None:
     assert holds_number(masked_text("¹³800138000".encode(), NUMBER, "gbk"), NUMBER)
 
 
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (b"138_0013\xd0_8000", ""),
+        (b"138*0013*\xe98000 ok", "utf-8"),
+        ("１３８_００１３_".encode() + b"\xff_" + "８０００".encode(), "utf-8"),
+        (b"1_380\xfa0_13_8_000_ ok", "gbk"),
+        ("１３８_００１３_".encode("gbk") + b"\xff_" + "８０００".encode("gbk"), "gbk"),
+    ],
+)
+def test_one_octet_that_is_no_character_hides_nothing(body: bytes, charset: str) -> None:
+    masked = masked_text(body, NUMBER, charset)
+    assert masked.count(b"*") - body.count(b"*") == 4
+    assert masked_text(masked, NUMBER, charset) == masked
+
+
 @pytest.mark.parametrize("filler", ["\u115f", "\u1160", "\u3164", "\uffa0"])
 def test_letters_that_nobody_sees(filler: str) -> None:
     text = filler.join(("138", "0013", "8000")).encode()
