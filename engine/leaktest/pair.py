@@ -7,6 +7,7 @@ from typing import Final, final
 
 from engine.core.numbers import render_user
 from engine.core.settings import NumberFormat
+from sipstack.uri import uri_host
 
 Address = tuple[str, int]
 _TEL: Final = NumberFormat.TEL
@@ -54,4 +55,4 @@ class Pair:
 def shown(address: Address) -> str:
     """host:port as SIP writes it."""
     host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{uri_host(host)}:{port}"
