@@ -20,7 +20,7 @@ from sipstack import headers as h
 from sipstack.message import Message
 
 # Media goes from one end to the other until it is anchored: these lines say where.
-_MEDIA_LINES: Final = (b"c=", b"a=candidate:", b"a=remote-candidates:", b"a=rtcp:")
+_MEDIA_LINES: Final = (b"c=", b"a=candidate:", b"a=remote-candidates:")
 _SHORTEST: Final = 8  # an identifier that is shorter may be equal by chance
 _BRANCH: Final = re.compile(r";\s*branch=([^;\s,]+)")
 _SESSION: Final = re.compile(rb"^o=\S+ (\d+) ", re.MULTILINE)
