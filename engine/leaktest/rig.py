@@ -32,6 +32,7 @@ OWN_IN_RESPONSES: Final = frozenset(("180", "183", "181 to INVITE", "200 to INVI
 
 _TOGETHER: Final = 90  # places in one message: some 10 KiB of head
 _PROBE_S: Final = 1.0
+_LATE_S: Final = 1.5  # a repeat of what was not answered comes 500 ms behind it, and 1000 ms behind that
 _PLAIN_TRIES: Final = 3  # the store may be busy with the binding that has just been made
 _DIRECTIONS: Final = {CALLER: "caller > callee", CALLEE: "callee > caller"}
 
@@ -124,8 +125,9 @@ class Rig:
         """All conversations between all pairs. RigError when a plain call does not get through."""
         works = list(self._works())
         total = len(works) * len(self._pairs)
+        before: frozenset[int] = frozenset()
         for pair in self._pairs:
-            wires = Wires(pair.element)
+            wires = Wires(pair.element, before)
             try:
                 for party in (CALLER, CALLEE):
                     await wires.open(party, pair.side(party).address)
@@ -134,8 +136,10 @@ class Rig:
                     await self._drive(pair, wires, work)
                     self.talks += 1
                     progress(self.talks, total)
+                await self._wait_for_late_ones(pair, wires)
             finally:
                 await wires.close()
+            before |= wires.received
         return self.table
 
     def _works(self) -> Iterable[Work]:
@@ -152,6 +156,13 @@ class Rig:
                     for place in fitting:
                         if place.alone and (place.own if own else place.foreign) and _is_worth(place, point, own):
                             yield Work(flow.name, point, by, (place,), own)
+
+    async def _wait_for_late_ones(self, pair: Pair, wires: Wires) -> None:
+        """What comes behind the last conversation belongs to this pair; the next one may have the same addresses."""
+        talk = Talk(pair, wires, self._canaries, Work(FLOWS[0].name), self._known)
+        await talk.wait((CALLER, lambda _: False), within_s=_LATE_S)
+        talk.drain()
+        self._note_leaks(pair, talk)
 
     async def _check_plain(self, pair: Pair, wires: Wires) -> None:
         """A call with nothing hidden in it must get through: else every place would be called refused."""

@@ -112,15 +112,23 @@ class _Seats:
 
     def _caller_seat(self, caller: Peer, taken: Address) -> Address | None:
         """A free address of this machine from which the node takes requests as this peer's."""
-        for entry in caller.match:
-            match = values.match_entry(entry)
-            for host in _hosts(match.network, self._random):
-                address = (host, match.port or _PORT)
-                peer = self._routing.peer_of(*address)
-                is_its = peer is not None and peer.name == caller.name
-                if host not in (taken[0], self._element[0]) and is_its and is_free(address):
-                    return address
+        for address in _sources(caller, self._random):
+            peer = self._routing.peer_of(*address)
+            is_its = peer is not None and peer.name == caller.name
+            if address[0] not in (taken[0], self._element[0]) and is_its and is_free(address):
+                return address
         return None
+
+
+def _sources(caller: Peer, random: Random) -> Iterator[Address]:
+    """Where its requests may come from: first where it takes those of the node, such as reports on short messages."""
+    for text in caller.targets:
+        target = values.target(text)
+        yield str(target.address), target.port
+    for entry in caller.match:
+        match = values.match_entry(entry)
+        for host in _hosts(match.network, random):
+            yield host, match.port or _PORT
 
 
 def _element(listen: Address) -> Address:

@@ -29,24 +29,32 @@ class Arrival:
 
 @final
 class _Protocol(asyncio.DatagramProtocol):
-    def __init__(self, party: str, queue: asyncio.Queue[Arrival]) -> None:
+    def __init__(self, party: str, wires: Wires) -> None:
         self._party = party
-        self._queue = queue
+        self._wires = wires
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self._wires.is_repeat(data):
+            return
         try:
             message = parse(data)
         except RemoteSipError:
             message = None
-        self._queue.put_nowait(Arrival(self._party, data, message))
+        self._wires.arrivals.put_nowait(Arrival(self._party, data, message))
 
 
 @final
 class Wires:
-    """Both parties' sockets. `send` goes to the element under test, wherever the message is addressed to."""
+    """Both parties' sockets. `send` goes to the element under test, wherever the message is addressed to.
 
-    def __init__(self, element: tuple[str, int]) -> None:
+    `before` are the datagrams of pairs that had these addresses before, by their hash: copies of them are for others,
+    and have been looked at.
+    """
+
+    def __init__(self, element: tuple[str, int], before: frozenset[int] = frozenset()) -> None:
         self.element = element
+        self.received: set[int] = set()
+        self._before = before
         self.arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
         self._transports: dict[str, asyncio.DatagramTransport] = {}
 
@@ -56,11 +64,16 @@ class Wires:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         try:
             transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Protocol(party, self.arrivals), local_addr=address, family=family
+                lambda: _Protocol(party, self), local_addr=address, family=family
             )
         except OSError as error:
             raise RigError(f"the {party} cannot take {address[0]}:{address[1]}: {error.strerror or error}") from None
         self._transports[party] = transport
+
+    def is_repeat(self, data: bytes) -> bool:
+        """True for a copy of what an earlier pair has received."""
+        self.received.add(hash(data))
+        return hash(data) in self._before
 
     def send(self, party: str, data: bytes) -> None:
         self._transports[party].sendto(data, self.element)
