@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar, final
 
+from engine.core.bodies import INFO_TYPES
 from engine.core.context import CoreContext
 from engine.core.copies import body_hides, text_hides
 from engine.core.session_bodies import description_holds_number
@@ -26,8 +27,12 @@ from sipstack.message import ENCODING, ERRORS, Message, render_rows
 from sipstack.response import ResponseHead
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
 
-# Rows that hold a number of the other side's and nothing else of it.
-_COUNTS: Final = tuple(f"{h.CANONICAL[header]}: " for header in (h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER))
+# Rows that hold a count of the other side's and nothing else of it: whose number has three to eight digits must be
+# reachable in spite of a count that is the same by chance.
+_COUNTS: Final = (
+    *(f"{h.CANONICAL[header]}: " for header in (h.SESSION_EXPIRES, h.MIN_SE, h.RSEQ, h.RETRY_AFTER)),
+    "Subscription-State: ",
+)
 
 # How a row is produced. What is NEW or OWN is not searched: its source is OURS.
 NEW: Final = "new"  # by this node, whatever either party wrote
@@ -220,6 +225,7 @@ def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> Non
         return  # nearly always; now the parts one by one, each as what it is
     if len(hidden) < LONG_FROM:
         head = "\n".join(row for row in rows if not row.startswith(_COUNTS)).encode(ENCODING, ERRORS)
+        body = b"" if content_type in INFO_TYPES else body  # a key and for how long, in our words
     holds = description_holds_number if content_type == SDP_TYPE else holds_number
     if holds_number(head, hidden) or holds(body, hidden):
         raise LeakStopped
