@@ -15,6 +15,7 @@ from engine.cli import audit, bindings, cdr, explain, leak_test, node, scenario
 from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, printable, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
+from engine.core.numbers import masked_runs
 from engine.store.errors import BindRefused, StoreError
 from sipstack.scenario.model import ScenarioError
 
@@ -91,7 +92,7 @@ def _report(error: BaseException) -> int:
         tell("\n".join(map(printable, str(error).splitlines())))
         return USAGE
     if isinstance(error, UsageFault):
-        tell(f"{PROGRAM}: {error}")
+        tell(f"{PROGRAM}: {masked_runs(str(error))}")
         return USAGE
     if isinstance(error, typer.TyperException):
         return _report_usage(error)
@@ -112,7 +113,7 @@ def _report_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
-    tell(f"{path}: {message}; see {path} --help")
+    tell(f"{path}: {masked_runs(message)}; see {path} --help")
     return USAGE
 
 

@@ -51,7 +51,10 @@ def add_to(app: typer.Typer) -> None:
 def leak_test(
     context: typer.Context,
     places: Annotated[
-        str, typer.Option("--places", metavar="GLOB", help="Only the places with such names: 'sdp/*'.")
+        str,
+        typer.Option(
+            "--places", metavar="GLOB", help="Only the places with such names: 'sdp/*'; a wrong one tells the groups."
+        ),
     ] = "*",
     running: Annotated[bool, typer.Option("--running", help="Only through the node that runs.")] = False,
     own: Annotated[
@@ -65,7 +68,8 @@ def leak_test(
     """Hide canaries wherever a number can stand in a message, send them through the node, and look for them behind it.
 
     Drives the running node where its trunks lead to this machine, else a node of its own on the same configuration,
-    moved onto loopback. Status 0 when every place was driven and nothing crossed, 1 otherwise.
+    moved onto loopback. Status 0 when every place was driven and nothing crossed that the
+    configuration does not let through, 1 when something did or a place was not driven, 2 when the test cannot run.
 
     \b
     Example:

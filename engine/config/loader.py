@@ -24,6 +24,13 @@ MAX_BYTES: Final = 4 * 1024 * 1024  # ten thousand peers fit; a file of this siz
 
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_TYPES: Final = {  # pydantic's names of wrong types, in the words of docs/configuration.md
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list in square brackets",
+    "string_type": "a text in quotes",
+}
 
 
 class ConfigError(Exception):
@@ -131,7 +138,8 @@ def _reason(detail: Mapping[str, Any]) -> str:
     if kind in ("model_type", "list_type") and (len(key) == 1 or isinstance(key[-1], int)):
         brackets = ("[[", "]]") if kind == "list_type" or isinstance(key[-1], int) else ("[", "]")
         return f"must be a table, written as {brackets[0]}{key[0]}{brackets[1]}"
-    reason = _one_line(detail["msg"]).replace("Input should be", "must be").replace("should have", "must have")
+    reason = f"must be {_TYPES[kind]}" if kind in _TYPES else _one_line(detail["msg"])
+    reason = reason.replace("Input should be", "must be").replace("should have", "must have")
     return reason if isinstance(value, list | dict) else f"{reason}, not {shown(value)}"
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeVar, final
 
-from engine.core.numbers import canonical_real
+from engine.core.numbers import canonical_real, mask
 
 DEFAULT_SIP_PORT: Final = 5060  # RFC 3261 §19.1.2
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
@@ -180,10 +180,10 @@ def target_text(value: str) -> str:
 
 
 def real_number(value: str) -> str:
-    """The canonical form of a real number; the value itself is not quoted."""
+    """The canonical form of a real number; the value is quoted masked."""
     number = canonical_real(value)
     if number is None:
-        raise ValueError("no number of country code 86")
+        raise ValueError(f"{shown(mask(value))} is no real number of country code 86")
     return number
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random, SystemRandom
 from tempfile import TemporaryDirectory
@@ -170,14 +170,12 @@ async def _running(folder: Path) -> AsyncIterator[None]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Two signals: what is still open in it need not be waited for."""
-    process.terminate()
+    """Two signals: what is still open in it need not be waited for. A Ctrl-C meanwhile does not leave it behind."""
     try:
-        process.wait(_FIRST_SIGNAL_S)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
+        for within_s in (_FIRST_SIGNAL_S, STOP_S):
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(within_s)
+    finally:
         process.kill()
         process.wait()

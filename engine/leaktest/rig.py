@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -204,7 +206,7 @@ class Rig:
         talk = Talk(pair, wires, self._canaries, work, self._known)
         why = ""
         try:
-            await flow.play(talk)
+            await _to_its_end(flow.play(talk))
         except Stuck as stuck:
             why = str(stuck)
         await _probe(talk)
@@ -244,8 +246,10 @@ class Rig:
 
 def check_places(wanted: str) -> None:
     """RigError when no place has a name like `wanted`, a pattern of the shell."""
-    if not any(fnmatchcase(name, wanted) for name in (*(place.name for place in PLACES), *ALWAYS)):
-        raise RigError(f"no place has a name like {wanted!r}")
+    names = (*(place.name for place in PLACES), *ALWAYS)
+    if not any(fnmatchcase(name, wanted) for name in names):
+        groups = sorted({name.partition("/")[0] for name in names})
+        raise RigError(f"no place has a name like {wanted!r}; their groups: {', '.join(groups)}")
 
 
 def _is_worth(place: Place, point: str, own: bool) -> bool:
@@ -255,6 +259,17 @@ def _is_worth(place: Place, point: str, own: bool) -> bool:
 
 def _flow(name: str) -> Flow:
     return next(flow for flow in FLOWS if flow.name == name)
+
+
+async def _to_its_end(conversation: Awaitable[None]) -> None:
+    """Awaits it, and plays it to its end when cancelled meanwhile: a call left standing would talk on in the node."""
+    playing = asyncio.ensure_future(conversation)
+    try:
+        await asyncio.shield(playing)
+    except asyncio.CancelledError:
+        with suppress(Stuck):
+            await playing
+        raise
 
 
 async def _probe(talk: Talk) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,7 +39,7 @@ peers = ["core"]
     ("words", "line"),
     [
         (["--own", "--running"], "veil700: --running and --own exclude one another"),
-        (["--places", "sdb/*"], "veil700: --places: no place has a name like 'sdb/*'"),
+        (["--places", "sdb/*"], "veil700: --places: no place has a name like 'sdb/*'; their groups: about, body, "),
         (["--seed", "-1"], "veil700 leak-test: Invalid value for '--seed': "),
         (["--own"], "veil700: leak-test: {file}: no peer has both match and targets to call through"),
         (["--running"], "veil700: leak-test: {folder}/data/control-0.sock: no node runs here"),
@@ -99,6 +104,46 @@ def test_what_was_bound_is_unbound_when_it_is_interrupted(make_node: Any) -> Non
         done = ended(started)
         assert (done.status, done.out, done.err) == (130, "", "")
         assert " active " not in node.command("bindings", "list").stdout
+
+
+def test_a_call_that_stands_when_it_is_interrupted_is_hung_up(make_node: Any) -> None:
+    """Else it would talk on in the node until `max_call_s`, between two phones that are gone."""
+    node: Node = make_node()
+    node.bind()
+    node.start()
+    started = process("leak-test", "--config", node.config, "--running")
+    while '"Talking"' not in node.command("calls", "--json").stdout:
+        assert started.poll() is None
+    started.send_signal(signal.SIGINT)
+    assert ended(started).status == 130
+    assert json.loads(node.command("calls", "--json").stdout) == {"calls": []}
+
+
+def test_its_own_node_is_not_left_behind_by_several_interrupts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One comes while a node that hangs is waited for."""
+    file.write_text(file.read_text() + PEER.format(extra=""))
+    with TemporaryDirectory() as folder:  # the path of pytest is too long for a socket's name
+        monkeypatch.setenv("TMPDIR", folder)
+        started = process("leak-test", "--config", file, "--own")
+        while not list(Path(folder).glob("*/var/control-0.sock")):
+            assert started.poll() is None
+        (node,) = processes(folder)
+        os.kill(node, signal.SIGSTOP)
+        while started.poll() is None:
+            started.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                started.wait(0.2)
+        ended(started)
+        left = processes(folder)
+        for process_id in left:
+            os.kill(process_id, signal.SIGKILL)
+    assert not left
+
+
+def processes(folder: str) -> list[int]:
+    """The ids of those that have a file of this folder on their command line."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if folder in line]
 
 
 def leak_test(node: Node, capsys: pytest.CaptureFixture[str], *words: str) -> Done:

@@ -35,6 +35,8 @@ from tests.cli.commands import (
         (["bind", "--tel-x", X], "veil700 bind: Missing option"),
         (["cdr", "export", "--format", "xml"], "veil700 cdr export: Invalid value for '--format': 'xml' is not one of"),
         (["cdr", "export", "--json", "--format", "csv"], "veil700: --json and --format csv exclude each other"),
+        (["leak-test", "13800138000"], "veil700 leak-test: Got unexpected extra argument(s) (138****8000); see"),
+        (["cdr", "export", "--since", "13800138000"], "veil700: --since: '138****8000' is not an RFC 3339 time"),
         (["cdr", "export", "--since", "today"], "veil700: --since: 'today' is not an RFC 3339 time such as"),
         (["cdr", "export", "--until", "2026-11-24T00:00:00"],
          "veil700: --until: '2026-11-24T00:00:00' does not say its offset from UTC"),
