@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from engine.core.numbers import masked_runs
+from engine.core.numbers import mask, masked_runs
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
 from engine.store.rows import utc_period, utc_text
@@ -15,6 +16,8 @@ from engine.store.rows import utc_period, utc_text
 INSERT_AUDIT: Final = "INSERT INTO audit (at, actor, action, detail, reason) VALUES (?, ?, ?, ?, ?)"
 MAX_REASON: Final = 500  # characters
 
+_SEPARATORS: Final = re.compile(r"[-. ()]")
+_GROUPED_MOBILE: Final = re.compile(r"(?<![0-9])1[-. ()]{0,2}[3-9](?:[-. ()]{0,2}[0-9]){9}(?![0-9])")
 _LIST: Final = "SELECT at, actor, action, reason, detail FROM audit WHERE at >= ? AND at < ? ORDER BY id"
 
 
@@ -40,8 +43,9 @@ class AuditRow:
 
 
 def audit_row(wall_s: float, asker: Asker, action: str, detail: str) -> tuple[str, str, str, str, str]:
-    """Parameters of INSERT_AUDIT. A real number that stands in the reason is masked there as everywhere."""
-    return (utc_text(wall_s), asker.actor, action, detail, masked_runs(asker.reason))
+    """Parameters of INSERT_AUDIT. A real number in the reason is masked: digits in a row, or a mobile's in groups."""
+    reason = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), asker.reason))
+    return (utc_text(wall_s), asker.actor, action, detail, reason)
 
 
 def write_audit(path: Path, cipher: NumberCipher, row: tuple[str, str, str, str, str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
+from engine.core.numbers import masked_identifier
 from scenarios.rig.place import Place
 from scenarios.rig.seen import Seen
 from scenarios.rig.story import Story, Time
@@ -32,6 +33,8 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         {name: place.filled(value) if isinstance(value, str) else value for name, value in attempt.items()}
         for attempt in ending.attempts
     ]
+    reached = [seen for seen in told.callee if seen.call_id == told.callee_call_id]
+    icid_out = _icid(reached)  # none where a trunk is outside of the trust domain: then none has been read, either
     return {
         "node": "veil-test",
         "kind": "message" if is_message else "voice",
@@ -55,8 +58,8 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         "decided_by": ending.decided_by,
         "parts": 1 if is_message else 0,
         "octets": len(told.caller[0].body) if is_message else 0,
-        "icid_in": _icid(told.caller).replace(call.caller, f"{call.caller[:3]}****{call.caller[-4:]}"),
-        "icid_out": _icid([seen for seen in told.callee if seen.call_id == told.callee_call_id]),
+        "icid_in": masked_identifier(_icid(told.caller)) if icid_out or not reached else "",
+        "icid_out": icid_out,
     }
 
 
