@@ -100,9 +100,15 @@ def leak_test(
 
 
 async def _until_stopped(work: Coroutine[Any, Any, _T]) -> _T:
-    """The same, cancelled by SIGTERM as by Ctrl-C: what was bound is unbound."""
+    """The same, cancelled by SIGTERM or Ctrl-C: what was bound is unbound. A second one does not disturb that."""
     task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def stop() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     return await task
 
 
