@@ -67,7 +67,10 @@ async def own_node(config: Config, random: Random) -> AsyncIterator[list[Pair]]:
 
 
 def _pairs(config: Config, random: Random) -> list[Pair]:
-    """Each peer gets two addresses of one free network: one calls, one is called."""
+    """Each peer gets two addresses of one free network: where it is called, and another one to call itself from.
+
+    A caller sits where the node's requests to it go, reports on short messages among them.
+    """
     chosen = [alike[0] for alike in combinations(config)]
     canaries = Canaries(random)
     prefix = _free_network()
@@ -75,9 +78,10 @@ def _pairs(config: Config, random: Random) -> list[Pair]:
     hosts = {name: 10 + 2 * index for index, name in enumerate(names)}
     pairs: list[Pair] = []
     for index, (caller, callee) in enumerate(chosen):
+        seat = hosts[caller.name] + (caller.name != callee.name)
         pairs.append(Pair(
             (f"{prefix}.1", PORT),
-            trunk(caller, (f"{prefix}.{hosts[caller.name]}", PORT), canaries.number()),
+            trunk(caller, (f"{prefix}.{seat}", PORT), canaries.number()),
             trunk(callee, (f"{prefix}.{hosts[callee.name] + 1}", PORT), canaries.number()),
             f"{_BLOCK}{index:04d}",
             config.policy.message_text == "relay",

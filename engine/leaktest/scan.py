@@ -35,19 +35,21 @@ Reading = tuple[str, str, bool]  # spelling, text, True when digits stand in it 
 class Scanner:
     """What was planted, and the search for it. Values are digits or words of `canaries.Canaries`."""
 
-    __slots__ = ("_by_tail", "_numbers", "_words")
+    __slots__ = ("_by_tail", "_counts", "_words")
 
     def __init__(self) -> None:
         self._by_tail: dict[str, str] = {}
-        self._numbers: set[str] = set()
+        self._counts: set[str] = set()
         self._words: set[str] = set()
 
     def add(self, value: str) -> None:
-        if value.isdigit():
-            self._by_tail[value[-TAIL:]] = value
-            self._numbers.add(value)
-        else:
+        """A count (`Canaries.count`) is looked for as digits that stand alone: two others in a row may spell it."""
+        if not value.isdigit():
             self._words.add(value)
+        elif len(value) < _LONG:
+            self._counts.add(value)
+        else:
+            self._by_tail[value[-TAIL:]] = value
 
     def find(self, data: bytes) -> dict[str, str]:
         """Each planted value that stands in `data` -> the spelling in which it was seen first."""
@@ -65,12 +67,13 @@ class Scanner:
         for word in _WORD.findall(text.lower()):
             if word in self._words:
                 yield word
+        yield from self._counts.intersection(_DIGITS.findall(text)) if is_clear else ()
         for run in _DIGITS.findall(_BETWEEN_DIGITS.sub("", text)):
             for start in range(len(run) - TAIL + 1):
                 number = self._by_tail.get(run[start : start + TAIL])
                 if number is None:
                     continue
-                if (is_clear and _begins_as(number, run[:start])) or (len(number) >= _LONG and number in run):
+                if (is_clear and _begins_as(number, run[:start])) or number in run:
                     yield number
 
 

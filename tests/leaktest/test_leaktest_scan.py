@@ -112,6 +112,7 @@ def test_a_short_count_is_not_looked_for_in_what_any_text_reads_as() -> None:
     count.add("135373639")
     assert count.find(b"CSeq: x\x13\x53\x73\x63\x09") == {}
     assert count.find(b"CSeq: 135373639") == {"135373639": "plain"}
+    assert count.find(b"o=- 204713537 363900000 IN IP4 198.51.100.4") == {}
 
 
 @given(st.binary(max_size=400))
