@@ -74,8 +74,8 @@ class Party:
 
     @property
     def word(self) -> str:
-        """Stands in each identifier and text of this party, and nowhere else."""
-        return f"zq{self.side}"
+        """Stands in all that this party makes, and nowhere else; no spoilt octet turns it into the other one's."""
+        return {"a": "zqalfa", "b": "zqbravo"}[self.side]
 
     def filled(self, text: str) -> str:
         return text.format(word=self.word, number=self.number, host=self.host)
