@@ -86,6 +86,12 @@ class TimerWheel:
             heappush(self.order, slot)
         return timer
 
+    def replace(self, old: Timer | None, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
+        """Sets a timer for who has one at a time: the old one, if any, never fires."""
+        if old is not None:
+            old.owner = None
+        return self.set(now, delay_s, owner, code)
+
     def next_deadline(self) -> float | None:
         """When the next slot ends that holds a timer, cancelled ones included; None when nothing waits."""
         return self.order[0] * self.tick_s if self.order else None

@@ -260,11 +260,9 @@ class PendingReport(TimerOwner):
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
 
     def _set(self, code: int, delay_s: float, now: float) -> None:
-        self._stop()
-        self._timer = self.context.wheel.set(now, delay_s, self, code)
+        self._timer = self.context.wheel.replace(self._timer, now, delay_s, self, code)
 
 
 _DO: Final[tuple[Callable[[PendingReport, int, float], None], ...]] = (
