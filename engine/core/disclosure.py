@@ -213,13 +213,15 @@ def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
 
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
+    if party.hidden:
+        _check_number(party.hidden, party.peer, rows, body, content_type)
     for number in party.also_hidden:
-        _check(Party(party.side, party.peer, number, ""), rows, body, content_type)
-    hidden = party.hidden
-    if not hidden:
-        return
+        _check_number(number, party.peer, rows, body, content_type)
+
+
+def _check_number(hidden: str, peer: PeerSettings, rows: list[str], body: bytes, content_type: str) -> None:
     head = "\n".join(rows).encode(ENCODING, ERRORS)
-    if (party.peer.pass_headers and text_hides(head, hidden)) or (body and body_hides(body, content_type, hidden)):
+    if (peer.pass_headers and text_hides(head, hidden)) or (body and body_hides(body, content_type, hidden)):
         raise LeakStopped
     if not holds_number(head + b"\n" + body, hidden):
         return  # nearly always; now the parts one by one, each as what it is
