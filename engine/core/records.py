@@ -132,17 +132,19 @@ CALLEE_FINAL: Final[dict[int, tuple[ReleaseCause, int, int]]] = {
 
 
 class Step(IntEnum):
-    """The durable steps of an attempt (decision 4), in the order in which it takes them."""
+    """The durable steps of an attempt (decision 4)."""
 
     OPEN = 0  # before anything leaves towards the other party
     ANSWER = 1  # before the 2xx to an INVITE leaves
     CLOSE = 2  # the end; alone when policy refuses
+    CHANGE = 3  # between the two: before the 2xx leaves that moves an end, or its session interval
 
 
 # Names for the call path: looking a member up in its class costs more than comparing it.
 OPEN: Final = Step.OPEN
 ANSWER: Final = Step.ANSWER
 CLOSE: Final = Step.CLOSE
+CHANGE: Final = Step.CHANGE
 
 # Fields of a record in the order of contract §6: columns of `cdr`, keys of exports, order under the hash.
 FIELDS: Final[tuple[str, ...]] = (

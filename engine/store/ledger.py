@@ -20,7 +20,7 @@ _Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
 
 
 class Unfit(ValueError):
-    """A step that does not fit what is open: answered twice or without being open, opened when it is answered."""
+    """A step that does not fit what is open: answered without being open, opened when it is answered."""
 
 
 @final
@@ -85,11 +85,10 @@ class Ledger:
             _count(counts, row[OPEN_CALL_TIME])[0] += 1
 
     def _answer(self, answers: Sequence[Row]) -> None:
+        """A row that is there already is written anew: the call has changed."""
         for row in answers:
             if row[0] not in self._open.taken:
                 raise Unfit("answered without being open")
-            if row[0] in self._answered.taken:
-                raise Unfit("answered twice")
         self._answered.write(self._connection, answers)
 
     def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, final
 
-from engine.core.records import ANSWER, CLOSE, OPEN, Step
+from engine.core.records import ANSWER, CHANGE, CLOSE, OPEN, Step
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason
 from engine.store.ledger import Ledger
@@ -83,7 +83,7 @@ class RecordWriter(threading.Thread):
     def submit(self, step: Step, values: Row, extra: object, token: object) -> bool:
         """Queue one step; never blocks. False: not taken, `on_done` will not speak of it.
 
-        `values` is `CallRecord.snapshot()`; `extra` (ANSWER only) what `RowMaker.answer_row` takes.
+        `values` is `CallRecord.snapshot()`; `extra` (ANSWER and CHANGE only) what `RowMaker.answer_row` takes.
         """
         limit = QUEUE_LIMIT + CLOSE_RESERVE if step is CLOSE else QUEUE_LIMIT
         if self._is_stopping or self._queue.qsize() >= limit:
@@ -208,7 +208,8 @@ class RecordWriter(threading.Thread):
         try:
             rows.expect(opens, ends)
             open_rows = [rows.open_row(values) for values in opens]
-            answer_rows = [rows.answer_row(values, extra) for step, values, extra, _ in jobs if step is ANSWER]
+            answers = [(values, extra) for step, values, extra, _ in jobs if step in (ANSWER, CHANGE)]
+            answer_rows = [rows.answer_row(values, extra) for values, extra in answers]
             closings = [rows.closing(values) for values in ends]
         finally:
             rows.forget()
