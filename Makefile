@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run check test interop long bench baseline docs system
+.PHONY: help demo scenarios run check test interop long bench bench-durable baseline docs system
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,6 +25,7 @@ help:
 	@echo "make interop    calls through a Kamailio on the files of docs/peers"
 	@echo "make docs       writes what of docs/ comes from the code"
 	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
+	@echo "make bench-durable  CPU and delay of the durable steps of a call; takes BENCH, too"
 	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
 	@echo "make long       the tests that are too long for every run"
 
@@ -68,6 +69,10 @@ baseline: system $(VENV)/.ok-dev
 bench: $(VENV)/.ok
 	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)
 	@$(BIN)/python -m bench.live compare $(BENCH)
+
+bench-durable: $(VENV)/.ok
+	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)
+	@$(BIN)/python -m bench.durable compare $(BENCH)
 
 system:
 	@$(call INSTALL,for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done,the tests)

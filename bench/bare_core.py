@@ -53,6 +53,10 @@ class BareCore:
         self._perform(self._service.receive(data, flow, now), now, sent)
         return sent
 
+    def note_commit(self, output: CommitRecord) -> None:
+        """A step is to be made durable: it is counted, and believed."""
+        self.commits += 1
+
     def rest(self) -> None:
         """Lets time pass until no timer waits: what has ended is forgotten."""
         self._keep_time(float("inf"), [])
@@ -69,5 +73,5 @@ class BareCore:
                 found = self._binding if (output.x, output.caller) == (X, A) else Miss.UNBOUND
                 self._perform(self._service.binding_looked_up(output, found, now), now, sent)
             elif isinstance(output, CommitRecord):
-                self.commits += 1
+                self.note_commit(output)
                 self._perform(self._service.record_committed(output.attempt, output.step, True, now), now, sent)

@@ -31,15 +31,15 @@ def main() -> int:
     # When the collector runs depends on all that was allocated before: one line more elsewhere would show as a step.
     gc.disable()
     works = {NOTHING: _nothing, **{name: recording.replay for name, recording in recordings.items()}}
-    return 0 if all(_in_child(name, work) for name, work in works.items()) else 1
+    return 0 if all(in_child(name, work) for name, work in works.items()) else 1
 
 
 def _nothing() -> None:
     """What a process costs by itself."""
 
 
-def _in_child(name: str, work: Callable[[], None]) -> bool:
-    """Runs `work` in a child; True when it ended well."""
+def in_child(name: str, work: Callable[[], None]) -> bool:
+    """Runs `work` in a child, and prints its name and the child's process id; True when it ended well."""
     child = os.fork()
     if child == 0:
         status = 1

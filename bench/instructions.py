@@ -41,19 +41,28 @@ def interpreter() -> str:
 
 def count(conversations: Sequence[str]) -> dict[str, int]:
     """Instructions per call of each conversation. Raises CountError."""
+    return per_call("bench.counted", CALLS, conversations)
+
+
+def per_call(program: str, calls: int, works: Sequence[str]) -> dict[str, int]:
+    """Instructions per call of each of a program's works, beyond those of its process that does nothing.
+
+    `program` takes `--calls` and the names of works, does each in a process of its own, one that does nothing besides,
+    and prints name and process id of each, as `bench.counted` does. Raises CountError.
+    """
     if shutil.which("valgrind") is None:
         raise CountError("valgrind is missing: apt-get install -y valgrind")
-    _run("--calls", "1", *conversations, under=())  # says what is wrong in one second, and leaves the bytecode
+    _run(program, 1, works, under=())  # says what is wrong in one second, and leaves the bytecode
     with tempfile.TemporaryDirectory(prefix="veil700-count-") as folder:
         under = ("valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder}/%p")
-        printed = _run("--calls", str(CALLS), *conversations, under=under)
+        printed = _run(program, calls, works, under=under)
         totals = {name: _total(Path(folder, process)) for name, process in map(str.split, printed.splitlines())}
-    return {name: round((totals[name] - totals[NOTHING]) / CALLS) for name in conversations}
+    return {name: round((totals[name] - totals[NOTHING]) / calls) for name in works}
 
 
-def _run(*arguments: str, under: Sequence[str]) -> str:
-    """What `bench.counted` prints. No variable of the caller's may change how the interpreter works."""
-    command = [*under, sys.executable, "-m", "bench.counted", *arguments]
+def _run(program: str, calls: int, works: Sequence[str], under: Sequence[str]) -> str:
+    """What the program prints. No variable of the caller's may change how the interpreter works."""
+    command = [*under, sys.executable, "-m", program, "--calls", str(calls), *works]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["PYTHONHASHSEED"] = "0"
     try:

@@ -16,18 +16,11 @@ program is missing.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import signal
 import sqlite3
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Final
 
+from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
 from bench.rig.data import MAX_BINDINGS, ready_data
 from bench.rig.highest import highest_rate
 from bench.rig.load import JOBS, capture
@@ -36,29 +29,25 @@ from bench.rig.systems import SYSTEMS, RigError, running
 from bench.rig.table import as_object, faults, print_table
 from bench.rig.tools import missing_packages
 
-LOCK: Final = Path(tempfile.gettempdir()) / "bench.lock"
-SECONDS: Final = 3  # of calls in one round, where --calls does not say
-
 
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     options = _options(argv)
     if missing := missing_packages():
-        _tell(f"not installed: apt-get install -y {' '.join(missing)}")
+        tell(f"not installed: apt-get install -y {' '.join(missing)}")
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+    end_cleanly()
     try:
-        with _alone():
+        with alone():
             return int(options.work(options))
     except (RigError, OSError, sqlite3.Error) as error:
-        _tell(str(error))
+        tell(str(error))
         return 1
 
 
 def _compare(options: argparse.Namespace) -> int:
     plan = Plan(options.job, options.rate, options.calls or options.rate * SECONDS, options.rounds)
-    turns = measure(list(SYSTEMS.values()), ready_data(options.bindings, _tell), plan, _tell)
+    turns = measure(list(SYSTEMS.values()), ready_data(options.bindings, tell), plan, tell)
     if options.json:
         print(json.dumps({"bindings": options.bindings, **as_object(turns, plan)}))
     else:
@@ -67,15 +56,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _capture(options: argparse.Namespace) -> int:
-    data = ready_data(options.bindings, _tell)
+    data = ready_data(options.bindings, tell)
     with running(SYSTEMS[options.system], data, options.job):
         print(capture(data, options.job))
     return 0
 
 
 def _max(options: argparse.Namespace) -> int:
-    system, data = SYSTEMS[options.system], ready_data(options.bindings, _tell)
-    rate = highest_rate(system, data, options.job, options.lowest, options.highest, options.seconds, _tell)
+    system, data = SYSTEMS[options.system], ready_data(options.bindings, tell)
+    rate = highest_rate(system, data, options.job, options.lowest, options.highest, options.seconds, tell)
     print(json.dumps({"system": system.name, "job": options.job, "rate": rate}) if options.json else f"{rate} calls/s")
     return 0 if rate else 1
 
@@ -87,55 +76,24 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     compare = verbs.add_parser("compare", help="all systems in turn, one table")
     compare.set_defaults(work=_compare)
-    compare.add_argument("--rounds", type=_positive, default=5, help="default: %(default)s")
-    compare.add_argument("--rate", type=_positive, default=1000, help="calls a second (default: %(default)s)")
-    compare.add_argument("--calls", type=_positive, help=f"in one round (default: {SECONDS} seconds of them)")
+    compare.add_argument("--rounds", type=positive, default=5, help="default: %(default)s")
+    compare.add_argument("--rate", type=positive, default=1000, help="calls a second (default: %(default)s)")
+    compare.add_argument("--calls", type=positive, help=f"in one round (default: {SECONDS} seconds of them)")
     one_call = verbs.add_parser("capture", help="one call, and the messages of both sides")
     one_call.set_defaults(work=_capture)
     highest = verbs.add_parser("max", help="the highest rate without a failed call")
     highest.set_defaults(work=_max)
-    highest.add_argument("--lowest", type=_positive, default=50, help="calls a second (default: %(default)s)")
-    highest.add_argument("--highest", type=_positive, default=4000, help="calls a second (default: %(default)s)")
-    highest.add_argument("--seconds", type=_positive, default=5, help="of calls at each rate (default: %(default)s)")
+    highest.add_argument("--lowest", type=positive, default=50, help="calls a second (default: %(default)s)")
+    highest.add_argument("--highest", type=positive, default=4000, help="calls a second (default: %(default)s)")
+    highest.add_argument("--seconds", type=positive, default=5, help="of calls at each rate (default: %(default)s)")
     for verb in (one_call, highest):
         verb.add_argument("system", choices=SYSTEMS)
     for verb in (compare, one_call, highest):
         verb.add_argument("--job", choices=JOBS, default="call", help="default: %(default)s")
-        verb.add_argument("--bindings", type=_positive, default=MAX_BINDINGS, help="default: %(default)s")
+        verb.add_argument("--bindings", type=positive, default=MAX_BINDINGS, help="default: %(default)s")
     for verb in (compare, highest):
         verb.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One measurement at a time on this machine."""
-    with LOCK.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _tell(f"another measurement runs ({LOCK}): waiting for its end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _interrupted(number: int, _frame: FrameType | None) -> None:
-    """Leaves through every `finally`, which end what was started; a second signal must not interrupt those."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
-    _tell("interrupted")
-    sys.exit(128 + number)
-
-
-def _tell(line: str) -> None:
-    print(f"bench: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ READY_S: Final = 60.0
 STOP_S: Final = 10.0
 RECORDS_S: Final = 3.0  # how long records may come after the last call
 
+_LAUNCHER: Final = Path(__file__).with_name("null_writer.py")
+
 Tell = Callable[[str], None]  # takes one line about the progress
 
 _KAMAILIO_TABLES: Final = """
@@ -158,6 +160,15 @@ VEIL700: Final = System(
     _veil700,
     _empty_veil700,
     lambda _job: ("var/records.db", "cdr"),
+    settle_s=2.0,
+    says_ready="veil700 ready",
+)
+NULL_WRITER: Final = System(
+    "null-writer",
+    "this project, records confirmed and not written",
+    lambda data, _job: [sys.executable, str(_LAUNCHER), "--config", str(data / "veil700.toml"), "run"],
+    _empty_veil700,
+    None,
     settle_s=2.0,
     says_ready="veil700 ready",
 )

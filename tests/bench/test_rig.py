@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.live import _alone, main
+from bench.live import main
 from bench.rig import data as rig_data
+from bench.rig.command import alone
 from bench.rig.load import Load, place
 from bench.rig.processes import cpu_s, memory_mb, started, tree
 from bench.rig.rounds import Plan, Turn
@@ -147,7 +148,7 @@ def test_veil700_carries_the_load_of_the_rig(tmp_path: Path, monkeypatch: pytest
     """All of it but what needs a compiler: the clock that is preloaded into SIPp only makes it finer."""
     monkeypatch.setattr(rig_data, "_compile", lambda _folder: None)
     told: list[str] = []
-    with _alone():
+    with alone():
         data = rig_data.ready_data(200, told.append, tmp_path / "data")
         assert told
         with running(VEIL700, data, "call") as process:

@@ -1,0 +1,69 @@
+"""Starts a node that confirms every record at once and writes none: what is left of a call without its durable steps.
+
+Takes the arguments of `veil700`. Only the benchmark has this: the product cannot be told to do so. What passes between
+the loop and the writer's thread is a part of what the steps cost, so this writer has no thread and answers in the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import final
+from unittest.mock import patch
+
+import engine.main
+from engine.core.records import CLOSE, Step
+from engine.runner import Runner
+from engine.store.crypto import NumberCipher
+from engine.store.records import Done
+
+
+@final
+class NullWriter:
+    """To the node it is a `RecordWriter` whose store is never down."""
+
+    spooled = 0
+    lost = 0
+    fault = ""
+
+    def __init__(
+        self, _path: Path, _cipher: NumberCipher, _node: str, _boot_id: str, _commit_window_ms: float,
+        on_done: Callable[[Done], None],
+    ) -> None:  # fmt: skip
+        self._on_done = on_done
+        self._loop = asyncio.get_running_loop()
+        self._done: Done = []
+        self.written = 0
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def submit(self, step: Step, _values: object, _extra: object, token: object) -> bool:
+        """Durable on the next turn of the loop; steps of one turn are told together."""
+        if not self._done:
+            self._loop.call_soon(self._tell)
+        self._done.append((token, True))
+        self.written += step is CLOSE
+        return True
+
+    def _tell(self) -> None:
+        done, self._done = self._done, []
+        self._on_done(done)
+
+    def stop(self) -> None:
+        """There is nothing to write."""
+
+
+def main() -> int:
+    """`veil700`, but for its writer. The answers come in the loop, where nothing has to be handed over."""
+    with (
+        patch.object(engine.main, "RecordWriter", NullWriter),
+        patch.object(Runner, "records_done", Runner._committed),
+    ):
+        return engine.main.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
