@@ -225,7 +225,9 @@ class CoreNode:
     def _assert_durable_order(self) -> None:
         """Nothing to the other side before the open row, no 2xx before the answered one, no refusal before the end."""
         for attempt in {attempt for attempt, _ in self.decided if isinstance(attempt, AttemptBase)}:
-            opened, answered, closed = (self.decided.get((attempt, step), len(self.book.log)) for step in Step)
+            opened, answered, closed = (
+                self.decided.get((attempt, step), len(self.book.log)) for step in (Step.OPEN, Step.ANSWER, Step.CLOSE)
+            )
             for place, sent in enumerate(self.book.log):
                 if sent.data in self.echoes:
                     continue
