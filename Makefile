@@ -11,9 +11,10 @@ BIN := $(VENV)/bin
 CANDIDATES := /usr/bin/python3 python3.11 python3.12 python3.13 python3.14 python3
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-# What the tests need: SIPp, the caller and callee that we did not write, and valgrind, which counts what a call executes.
-# Program:package.
-TEST_TOOLS := sipp:sip-tester valgrind:valgrind
+# What the tests need: SIPp, the caller and callee that we did not write, valgrind, which counts what a call executes, and
+# a C compiler with its headers, for the disk that misbehaves. Program:package.
+TEST_TOOLS := sipp:sip-tester valgrind:valgrind cc:gcc
+C_HEADERS := /usr/include/stdio.h
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
@@ -75,7 +76,8 @@ bench-durable: $(VENV)/.ok
 	@$(BIN)/python -m bench.durable compare $(BENCH)
 
 system:
-	@$(call INSTALL,for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done,the tests)
+	@$(call INSTALL,for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done; \
+	  [ -e $(C_HEADERS) ] || echo libc6-dev,the tests)
 
 # $(1): a command that prints the packages that are missing, $(2): what needs them.
 # A fresh machine may be refreshing its package lists by itself, and apt does not wait for that lock.

@@ -45,6 +45,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._faults = 0
+        self._not_durable = 0  # steps in a row; each is counted, the log has one line at either end
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
@@ -115,12 +116,22 @@ class Runner:
         assert isinstance(token, tuple)
         attempt, step = token
         if not durable:
-            self._log("record not durable", step=step.name, record_id=attempt.record.record_id)
+            self._missed(attempt, step)
+        elif self._not_durable:
+            self._log("records are durable again", missed_steps=self._not_durable)
+            self._not_durable = 0
         try:
             return self._service.record_committed(attempt, step, durable, self._loop.time())
         except Exception as fault:
             self._fault(fault)
             return []
+
+    def _missed(self, attempt: InProgress, step: Step) -> None:
+        """A store that is down fails every step of every call: a line for each would fill the log, and the loop."""
+        if not self._not_durable:
+            reason = self._writer.fault if self._writer is not None else ""
+            self._log("record not durable", step=step.name, record_id=attempt.record.record_id, reason=reason)
+        self._not_durable += 1
 
     def _looked_up(self, query: LookUpBinding, found: Binding | Miss | None) -> list[Output]:
         try:

@@ -46,6 +46,7 @@ class Node:
         self.config.write_text(f"{place.filled((HERE / 'node.toml').read_text())}\n{extra}")
         self.inventory = folder / "inventory.toml"
         self.inventory.write_text((HERE / "inventory.toml").read_text())
+        self.environment: dict[str, str] = {}  # what its process is given besides the rig's own
         self.starts = 0
         self.stdout = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -75,7 +76,8 @@ class Node:
         with (self.folder / f"stderr.{self.starts}").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "engine.main", "--config", self.config, "run"],
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                cwd=ROOT, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=stdout,
+                stderr=stderr,
             )  # fmt: skip
 
     def _read_stdout(self, wait_s: float) -> bool:

@@ -12,10 +12,9 @@ import pytest
 from scenarios.rig.binding import Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import INBOX_PORT
-from scenarios.rig.privacy import holds_number
 from scenarios.rig.seen import Seen, by_call_id
-from scenarios.rig.sipp import Sipp
-from tests.e2e.stories import many, x_in
+from tests.e2e.accounts import REASON_TO_BE_THERE, check_numbers
+from tests.e2e.stories import many
 
 SEED = 700
 KILLS = 20
@@ -25,7 +24,6 @@ MESSAGE_RATE = 20
 LAST_KILL_S = 44.0  # what is in progress then has time to end
 
 FREE_BLOCK = "70012345679"
-REASON_TO_BE_THERE = "a run in which nothing was interrupted proves nothing"
 
 
 def traffic(count: int, first: int, callees: str) -> tuple[list[Bound], list[tuple[str, str]]]:
@@ -116,19 +114,3 @@ def final_status(messages: list[Seen]) -> int:
     """The final response that the caller had to its INVITE or MESSAGE; 0 when it had none."""
     method = messages[0].method
     return next((m.status for m in messages if not m.is_sent and m.status >= 200 and m.method == method), 0)
-
-
-def check_numbers(calling: Sipp, answering: Sipp, bound: list[Bound]) -> None:
-    """No real number crossed in any byte, whatever was interrupted."""
-    a_of, b_of = {b.x: b.a for b in bound}, {b.x: b.b for b in bound}
-    checked = 0
-    for run, numbers in ((calling, b_of), (answering, a_of)):
-        for messages in by_call_id(run.messages).values():
-            number = numbers.get(x_in(messages))
-            if number is None:
-                continue  # the X that was dialled is nobody's
-            for message in messages:
-                if not message.is_sent:
-                    checked += 1
-                    assert not holds_number(message.data, number), message.data
-    assert checked > len(bound), REASON_TO_BE_THERE
