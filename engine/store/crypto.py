@@ -97,18 +97,18 @@ def open_key(data_dir: Path) -> NumberCipher:
             for name in DATABASES:
                 if (data_dir / name).exists():
                     raise StoreError(f"{path}: missing, but {name} was written with it: restore the key file")
-            _make_key(path)
-        return NumberCipher(_read_key(path))
+            make_secret(path, KEY_BYTES)
+        return NumberCipher(read_secret(path, KEY_BYTES))
     except OSError as error:
         raise StoreError(f"{error.filename or path}: {error.strerror or error}") from None
 
 
-def _make_key(path: Path) -> None:
-    """Write a new key so that it is there whole or not at all, also when two processes start at once."""
+def make_secret(path: Path, size: int) -> None:
+    """Write `size` octets of chance: there whole or not at all, also when two processes start at once. OSError."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, os.urandom(KEY_BYTES))
+        os.write(descriptor, os.urandom(size))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -118,20 +118,26 @@ def _make_key(path: Path) -> None:
         pass
     finally:
         os.unlink(draft)
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was named or renamed in a folder durable; OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
-def _read_key(path: Path) -> bytes:
+def read_secret(path: Path, size: int) -> bytes:
+    """What `make_secret` wrote; StoreError when others may read it or it has another size. OSError."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_IMODE(status.st_mode) & 0o077:
             mode = stat.S_IMODE(status.st_mode)
             raise StoreError(f"{path}: mode is {mode:04o}, must be 0600: others could read the key")
-        key = file.read(KEY_BYTES + 1)
-    if len(key) != KEY_BYTES:
-        raise StoreError(f"{path}: not a key: {status.st_size} bytes instead of {KEY_BYTES}")
+        key = file.read(size + 1)
+    if len(key) != size:
+        raise StoreError(f"{path}: not a key: {status.st_size} bytes instead of {size}")
     return key

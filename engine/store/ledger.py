@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import Final, final
 
 from engine.core.records import GENESIS_HASH, chain_hash
+from engine.store.anchors import Anchors
 from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
+from engine.store.signing import Signer
 
 _TAIL: Final = "SELECT seq, hash FROM cdr WHERE node = ? ORDER BY seq DESC LIMIT 1"
 _COUNT: Final = (
@@ -27,13 +31,16 @@ class Unfit(ValueError):
 class Ledger:
     """Writes groups for one node; `seq` and the chain continue where the table ends. For one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, node: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, node: str, signer: Signer, clock: Callable[[], float] = time.time
+    ) -> None:
         self._connection = connection
         self._node = node
         self._seq = 0
         self._hash = GENESIS_HASH
         self._open = _Slots("call_open", INSERT_OPEN)
         self._answered = _Slots("call_answer", INSERT_ANSWER)
+        self._anchors = Anchors(connection, node, signer, clock)
         self._is_stale = True  # what is kept in memory of the tables must be read again
 
     def write(self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing]) -> None:
@@ -46,6 +53,7 @@ class Ledger:
         try:
             if self._is_stale:
                 self._read_tables()
+            self._anchors.due(self._seq, self._hash)
             ended = {closing.record_id for closing in closings}
             counts: _Counts = {}
             # Ends first, so that new rows take their places. What begins and ends here needs no row at all.
@@ -70,8 +78,10 @@ class Ledger:
         return {one for one in record_ids if self._connection.execute(query, (one,)).fetchone() is None}
 
     def _read_tables(self) -> None:
-        tail = self._connection.execute(_TAIL, (self._node,)).fetchone()
-        self._seq, self._hash = tail or (0, GENESIS_HASH)
+        anchored = self._anchors.read()
+        tail = self._connection.execute(_TAIL, (self._node,)).fetchone() or (0, GENESIS_HASH)
+        # Behind the last anchor when all was purged; and no number is given twice where somebody has cut off the end.
+        self._seq, self._hash = max(tail, anchored, key=itemgetter(0))
         self._open.read(self._connection)
         self._answered.read(self._connection)
         self._is_stale = False

@@ -19,6 +19,7 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason
 from engine.store.ledger import Ledger
 from engine.store.rows import Row, RowMaker
+from engine.store.signing import open_signing_key
 
 QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; slower is as good as down
 CLOSE_RESERVE: Final = 10_000  # beyond it only ends are taken: calls let in before must get their records
@@ -62,11 +63,12 @@ class RecordWriter(threading.Thread):
         super().__init__(name="records", daemon=True)
         self._lock = lock_records(path)
         try:
+            signer = open_signing_key(path.parent)
             self._connection = open_database(path, RECORDS, cipher, busy_ms=BUSY_MS, any_thread=True)
         except BaseException:
             os.close(self._lock)
             raise
-        self._ledger = Ledger(self._connection, node)
+        self._ledger = Ledger(self._connection, node, signer)
         self._rows = RowMaker(cipher, boot_id)
         self._window_s = commit_window_ms / 1000.0
         self._last_group = 0  # steps in it

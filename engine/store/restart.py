@@ -23,6 +23,7 @@ from engine.store.database import RECORDS, lock_records, open_database, store_er
 from engine.store.ledger import Ledger
 from engine.store.pending import AWAITS_REPORT
 from engine.store.rows import ANSWER_COLUMNS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
+from engine.store.signing import open_signing_key
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
@@ -86,7 +87,8 @@ def _close_rows(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> l
     connection = open_database(path, RECORDS, cipher)
     try:
         with store_errors(path):
-            ledger = Ledger(connection, node)
+            ledger = Ledger(connection, node, open_signing_key(path.parent))
+            ledger.write([], [], [])  # the anchors of days without a node
             while rows := connection.execute(_LEFT_OPEN, (node, ROWS_AT_ONCE)).fetchall():
                 ledger.write([], [], [_closing(_as_left(row), cipher, wall_s) for row in rows])
             return _recent(connection, node, wall_s)

@@ -11,6 +11,7 @@ from engine.store.database import RECORDS, open_database
 from engine.store.export import ExportFormat, open_records
 from engine.store.ledger import Ledger
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 
 
 async def test_a_kept_icid_is_masked_on_both_sides(tmp_path: Path) -> None:
@@ -19,7 +20,9 @@ async def test_a_kept_icid_is_masked_on_both_sides(tmp_path: Path) -> None:
     record.caller, record.callee, record.call_time = "13800138000", "13900139000", 1_795_500_000.0
     record.icid_in = record.icid_out = "138-0013-8000"
     connection = open_database(tmp_path / "records.db", RECORDS, cipher)
-    Ledger(connection, "veil-1").write([], [], [RowMaker(cipher, "boot").closing(record.snapshot())])
+    Ledger(connection, "veil-1", open_signing_key(tmp_path)).write(
+        [], [], [RowMaker(cipher, "boot").closing(record.snapshot())]
+    )
     connection.close()
     async with open_records(tmp_path, cipher) as records:
         (exported,) = [json.loads(line) async for line in records.export(ExportFormat.JSONL)]

@@ -26,10 +26,10 @@ TABLES = {
         "scenario",
         "target",
     },
-    RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta"},
+    RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"},
 }
 
-VERSIONS = {BINDINGS: 2, RECORDS: 1}
+VERSIONS = {BINDINGS: 2, RECORDS: 2}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])

@@ -18,6 +18,7 @@ from engine.store.errors import StoreError
 from engine.store.export import ExportFormat, open_records
 from engine.store.ledger import Ledger
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
@@ -33,7 +34,9 @@ def book(records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: f
         make_record("r2", call_time=now + 60, callee="", release_cause="NO_BINDING", sip_status=404, q850=1),
         make_record("r3", call_time=now + 120, caller_call_id="x+8613800138000-1@host", group_member="95588"),
     ]
-    Ledger(connection, "veil-1").write([], [], [maker.closing(one.snapshot()) for one in ends])
+    Ledger(connection, "veil-1", open_signing_key(records_db.parent)).write(
+        [], [], [maker.closing(one.snapshot()) for one in ends]
+    )
     connection.close()
     return records_db
 
@@ -99,7 +102,7 @@ async def test_a_revealed_export_shows_what_its_audit_row_names(
     """A record that ends while the export runs was not asked for, and is not shown."""
     monkeypatch.setattr("engine.store.export.PAGE", 2)
     connection = open_database(book, RECORDS, cipher)
-    ledger, maker = Ledger(connection, "veil-1"), RowMaker(cipher, "boot")
+    ledger, maker = Ledger(connection, "veil-1", open_signing_key(book.parent)), RowMaker(cipher, "boot")
     found = []
     async with open_records(book.parent, cipher) as records:
         async for line in records.export(JSONL, asker=Asker("ops")):
@@ -121,7 +124,7 @@ async def test_a_call_id_that_spells_a_party_is_masked(
     """Whole, where the digits do not stand together: nothing tells which of its letters belong to the number."""
     connection = open_database(book, RECORDS, cipher)
     row = RowMaker(cipher, "boot").closing(make_record("spelt", caller_call_id="138-0013-8000@host").snapshot())
-    Ledger(connection, "veil-1").write([], [], [row])
+    Ledger(connection, "veil-1", open_signing_key(book.parent)).write([], [], [row])
     connection.close()
     found = [json.loads(line) for line in await lines(book, cipher)]
     assert found[-1]["caller_call_id"] == "****"
@@ -161,7 +164,7 @@ async def test_pages_lose_and_double_nothing(
     """Records that are written while an export runs come at its end."""
     monkeypatch.setattr("engine.store.export.PAGE", 2)
     connection = open_database(book, RECORDS, cipher)
-    ledger, maker = Ledger(connection, "veil-1"), RowMaker(cipher, "boot")
+    ledger, maker = Ledger(connection, "veil-1", open_signing_key(book.parent)), RowMaker(cipher, "boot")
     found = []
     async with open_records(book.parent, cipher) as records:
         async for line in records.export(JSONL):

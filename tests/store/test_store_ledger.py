@@ -16,6 +16,7 @@ from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.ledger import Ledger, Unfit
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
@@ -29,7 +30,7 @@ class Book:
         self.path = path
         self.node = node
         self.connection = open_database(path, RECORDS, cipher)
-        self.ledger = Ledger(self.connection, node)
+        self.ledger = Ledger(self.connection, node, open_signing_key(path.parent))
         self.maker = RowMaker(cipher, "boot")
         self.make = make
 

@@ -16,6 +16,7 @@ from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
 from engine.store.restart import close_left_open
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
@@ -30,7 +31,7 @@ def leave(
     connection = open_database(path, RECORDS, cipher)
     maker = RowMaker(cipher, "last boot")
     for node in sorted({record.node for record in (*opens, *ends)}):
-        Ledger(connection, node).write(
+        Ledger(connection, node, open_signing_key(path.parent)).write(
             [maker.open_row(one.snapshot()) for one in opens if one.node == node],
             [maker.answer_row(one.snapshot(), ("dialogs",)) for one in answers if one.node == node],
             [maker.closing(one.snapshot()) for one in ends if one.node == node],

@@ -14,6 +14,7 @@ from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
@@ -26,7 +27,7 @@ def book(records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: f
     connection = open_database(records_db, RECORDS, cipher)
     maker = RowMaker(cipher, "boot")
     ends = [make_record(f"r{seq}", call_time=now + (86_400 if seq > 5 else 0)) for seq in range(1, 10)]
-    Ledger(connection, NODE).write(
+    Ledger(connection, NODE, open_signing_key(records_db.parent)).write(
         [maker.open_row(make_record(name).snapshot()) for name in ("open1", "open2")],
         [],
         [maker.closing(one.snapshot()) for one in ends],
@@ -167,7 +168,9 @@ def test_a_running_writer_does_not_disturb(
     def verify_with_traffic(connection: sqlite3.Connection) -> object:
         assert connection.execute("SELECT count(*) FROM cdr").fetchone() == (9,)
         writer = open_database(book, RECORDS, cipher)
-        Ledger(writer, NODE).write([], [], [RowMaker(cipher, "b").closing(make_record("new").snapshot())])
+        Ledger(writer, NODE, open_signing_key(book.parent)).write(
+            [], [], [RowMaker(cipher, "b").closing(make_record("new").snapshot())]
+        )
         writer.close()
         return real(connection)
 

@@ -19,6 +19,7 @@ from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
 from engine.store.records import Done, RecordWriter, window_s
 from engine.store.rows import RowMaker
+from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
@@ -319,7 +320,9 @@ def test_a_record_that_was_written_after_all_is_not_written_twice(
     desk.writer._retry_at_s = time.monotonic() + 3600  # not before the row is there
     intruder.execute("ROLLBACK")
     connection = open_database(desk.path, RECORDS, cipher)
-    Ledger(connection, "veil-1").write([], [], [RowMaker(cipher, "boot").closing(desk.make("b").snapshot())])
+    Ledger(connection, "veil-1", open_signing_key(desk.path.parent)).write(
+        [], [], [RowMaker(cipher, "boot").closing(desk.make("b").snapshot())]
+    )
     connection.close()
     desk.writer._retry_at_s = 0.0
     desk.close_many("d")
