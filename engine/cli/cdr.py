@@ -1,4 +1,4 @@
-"""Verbs about records: cdr export, cdr verify."""
+"""Verbs about records: cdr export, cdr verify, cdr settlement."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ from engine.cli.common import (
     existing,
     guarded_csv,
     instant,
+    midnight,
     say,
     say_json,
+    tell,
 )
+from engine.store.binding_import import csv_line
 from engine.store.crypto import open_key
-from engine.store.export import ExportFormat, open_records
+from engine.store.export import open_records
+from engine.store.record_forms import ExportFormat
+from engine.store.settlement import COLUMNS, Settlement
 from engine.store.verify import NodeReport, verify
 
 
@@ -32,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="The records of calls and messages.", rich_markup_mode=None)
     group.command("export")(export)
     group.command("verify")(verify_)
+    group.command("settlement")(settlement)
     app.add_typer(group, name="cdr")
 
 
@@ -55,8 +61,8 @@ def export(
       veil700 cdr export --format csv --since 2026-11-24T00:00:00+08:00 > records.csv
       veil700 cdr export --reveal --reason "complaint 4711"
     """
-    if as_json and form is ExportFormat.CSV:
-        raise UsageFault("--json and --format csv exclude each other")
+    if as_json and form not in (None, ExportFormat.JSONL):
+        raise UsageFault(f"--json and --format {form} exclude each other")
     since_s, until_s = instant("--since", since), instant("--until", until)
     if since_s is not None and until_s is not None and since_s >= until_s:
         raise UsageFault("--since must lie before --until")
@@ -66,7 +72,8 @@ def export(
 
     async def work() -> None:
         async with open_records(config.data_dir, open_key(config.data_dir)) as reader:
-            async for line in reader.export(form or ExportFormat.JSONL, since_s, until_s, who):
+            lines = reader.export(form or ExportFormat.JSONL, since_s, until_s, who, config.cdr.utc_offset_s)
+            async for line in lines:
                 say(guarded_csv(line) if form is ExportFormat.CSV else line)
 
     asyncio.run(work())
@@ -88,6 +95,41 @@ def verify_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> i
             _say_node(node)
         say(f"{report.records} records, {'clean' if report.is_clean else 'NOT CLEAN'}")
     return DONE if report.is_clean else FAILED
+
+
+def settlement(
+    context: typer.Context,
+    from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day: 2026-11-01.", show_default=False)],
+    until: Annotated[str, typer.Option(metavar="DAY", help="The day behind the last one.", show_default=False)],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Add up calls, minutes and messages per day, peer, direction and service, as CSV.
+
+    \b
+    Example:
+      veil700 cdr settlement --from 2026-11-01 --until 2026-12-01 > november.csv
+    """
+    config = configuration(context)
+    offset = config.cdr.utc_offset
+    since_s, until_s = midnight("--from", from_, offset), midnight("--until", until, offset)
+    if since_s >= until_s:
+        raise UsageFault("--from must lie before --until")
+    existing(config.data_dir / "records.db")
+    sums = Settlement(config.cdr.settlement_rounding, offset, config.cdr.utc_offset_s)
+
+    async def work() -> int:
+        async with open_records(config.data_dir, open_key(config.data_dir)) as reader:
+            return await reader.settle(sums, since_s, until_s)
+
+    still_open = asyncio.run(work())
+    lines = [asdict(line) for line in sums.lines()]
+    if as_json:
+        say_json(lines)
+    else:
+        for values in (COLUMNS, *(line.values() for line in lines)):
+            say(csv_line(values))
+    if still_open:
+        tell(f"veil700: {still_open} attempts of these days are still in progress and not counted")
 
 
 def _say_node(node: NodeReport) -> None:

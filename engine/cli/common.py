@@ -19,6 +19,7 @@ from engine.config import Config, load
 from engine.store.audit import MAX_REASON, Asker
 from engine.store.binding_import import csv_line
 from engine.store.errors import StoreError
+from engine.store.record_forms import without_formula
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -27,10 +28,8 @@ INTERRUPTED: Final = 130
 
 JSON: Final = typer.Option("--json", help="Print JSON.")
 
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?(?P<offset>[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER: Final = re.compile(r"-?[0-9]+")
-
 
 REASON: Final = typer.Option(
     "--reason", metavar="TEXT", help="Why the numbers are shown; goes into the audit.", show_default=False
@@ -90,6 +89,16 @@ def instant(option: str, text: str | None) -> float | None:
         raise UsageFault(f"{option}: {text!r}: {error}") from None
 
 
+def midnight(option: str, text: str, utc_offset: str) -> float:
+    """Seconds since the epoch at which a day begins, at `+08:00` from UTC; UsageFault for what is no day."""
+    if _DAY.fullmatch(text) is None:
+        raise UsageFault(f"{option}: {text!r} is not a day such as 2026-11-24")
+    try:
+        return datetime.fromisoformat(f"{text}T00:00:00{utc_offset}").timestamp()
+    except (ValueError, OverflowError) as error:
+        raise UsageFault(f"{option}: {text!r}: {error}") from None
+
+
 def say(text: str) -> None:
     """One line of the answer, on stdout."""
     sys.stdout.write(f"{text}\n")
@@ -141,9 +150,4 @@ def printable(text: str) -> str:
 
 def guarded_csv(line: str) -> str:
     """A line of CSV in which no cell is a formula to a spreadsheet: such a cell begins with an apostrophe."""
-    cells = next(csv.reader([line]))
-    return csv_line([f"'{cell}" if _is_formula(cell) else cell for cell in cells])
-
-
-def _is_formula(cell: str) -> bool:
-    return cell.startswith(_FORMULA) and _NUMBER.fullmatch(cell) is None
+    return csv_line(map(without_formula, next(csv.reader([line]))))

@@ -231,6 +231,16 @@ class Cdr(Table):
     """How long records are kept; less than two years is an error. Not yet: a record is never deleted."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
     """How long the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""
+    utc_offset: Annotated[str, AfterValidator(values.utc_offset)] = "+08:00"
+    """Where a day of the [settlement](exports.md#settlement) begins, and the times of `asterisk-csv`: hours and minutes
+    from UTC, whatever the clock of the machine is set to. Stored times are UTC."""
+    settlement_rounding: Literal["second", "6s", "minute"] = "minute"
+    """To what each answered call is rounded up, by itself, before the settlement adds them up."""
+
+    @property
+    def utc_offset_s(self) -> int:
+        """`utc_offset` in seconds."""
+        return values.offset_s(self.utc_offset)
 
 
 class Api(Table):

@@ -22,6 +22,7 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\.?")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261 §25.1
 _BLOCK: Final = re.compile(r"700[0-9]{8}")
+_OFFSET: Final = re.compile(r"[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00")
 
 # Fields that the node writes itself, and those that would tie the two dialogs together or carry credentials.
 OWN_HEADERS: Final = frozenset((
@@ -250,6 +251,19 @@ def retention(value: int) -> int:
     if value < 730:
         raise ValueError(f"{value} is less than two years (730 days), which the law asks for")
     return value
+
+
+def utc_offset(value: str) -> str:
+    """An offset from UTC, as a time of RFC 3339 ends with it: `+08:00`."""
+    if _OFFSET.fullmatch(value) is None:
+        raise ValueError(f"{shown(value)} is not an offset from UTC such as +08:00")
+    return value
+
+
+def offset_s(value: str) -> int:
+    """Seconds east of UTC of an offset."""
+    seconds = int(value[1:3]) * 3600 + int(value[4:6]) * 60
+    return -seconds if value[0] == "-" else seconds
 
 
 def _is_host(value: str) -> bool:

@@ -1,13 +1,11 @@
-"""`cdr export`: records as lines of JSON or CSV, oldest first; revealing real numbers leaves an audit row."""
+"""`cdr export`: records as lines, oldest first; revealing real numbers leaves an audit row."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -21,29 +19,21 @@ from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
+from engine.store.record_forms import ExportFormat, line_maker
 from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
+from engine.store.settlement import NEEDED, Settlement
 
 PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
 REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
 
 _TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in", "icid_out")
-_PAGE_QUERY: Final = (
-    f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND rowid <= ? AND call_time >= ?"
-    " AND call_time < ? ORDER BY rowid LIMIT ?"
-)
+_OPEN_QUERY: Final = "SELECT count(*) FROM call_open WHERE call_time >= ? AND call_time < ?"
 _SPAN_QUERY: Final = (
     "WITH span AS (SELECT count(*) AS n, min(rowid) AS a, max(rowid) AS z FROM cdr"
     " WHERE call_time >= ? AND call_time < ?)"
     " SELECT n, z, (SELECT record_id FROM cdr WHERE rowid = a), (SELECT record_id FROM cdr WHERE rowid = z) FROM span"
 )
 _ALL_ROWS: Final = 2**63 - 1
-
-
-class ExportFormat(StrEnum):
-    """Form of the lines."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
 
 
 @asynccontextmanager
@@ -70,25 +60,25 @@ class RecordReader:
 
     async def export(
         self, form: ExportFormat, since_s: float | None = None, until_s: float | None = None,
-        asker: Asker | None = None,
+        asker: Asker | None = None, utc_offset_s: int = 0,
     ) -> AsyncIterator[str]:  # fmt: skip
         """Lines without line ends, in the order in which the attempts ended; CSV begins with a header.
 
         `since_s` (inclusive) and `until_s` (exclusive) are seconds since the epoch and compared with
         `call_time`. Real numbers are shown to an `asker`: an audit row that says who, why and which records is durable
-        before the first line, and records that end later are not among them. StoreError as it comes.
+        before the first line, and records that end later are not among them. asterisk-csv knows only calls, its times
+        are `utc_offset_s` from UTC. StoreError as it comes.
         """
         since, until = utc_period(since_s, until_s)
         last = _ALL_ROWS if asker is None else await self._audited(asker, since, until)
         if form is ExportFormat.CSV:
             yield csv_line(FIELDS)
-        async for record in self._records(last, since, until):
+        line_of = line_maker(form, utc_offset_s)
+        async for record in self._records(FIELDS, last, since, until):
+            if form is ExportFormat.ASTERISK_CSV and record["kind"] != "voice":
+                continue
             self._show_numbers(record, asker is not None)
-            if form is ExportFormat.CSV:
-                yield csv_line(record.values())
-            else:
-                record["attempts"] = json.loads(record["attempts"])
-                yield json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+            yield line_of(record)
 
     async def _audited(self, asker: Asker, since: str, until: str) -> int:
         """Writes down who is about to see which records; the row of the last one."""
@@ -101,15 +91,30 @@ class RecordReader:
         await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
         return int(last_row or 0)
 
-    async def _records(self, last_row: int, since: str, until: str) -> AsyncIterator[dict[str, Any]]:
+    async def settle(self, settlement: Settlement, since_s: float, until_s: float) -> int:
+        """Add up the records of a time, as `export` takes it; how many attempts of it are still open."""
+        period = utc_period(since_s, until_s)
+        async for record in self._records(NEEDED, _ALL_ROWS, *period):
+            settlement.add(record)
+        with store_errors(self._path):
+            ((still_open,),) = await self._connection.execute_fetchall(_OPEN_QUERY, period)
+        return int(still_open)
+
+    async def _records(
+        self, columns: tuple[str, ...], last_row: int, since: str, until: str
+    ) -> AsyncIterator[dict[str, Any]]:
         """The records up to a row. No read transaction stays open meanwhile: a consumer may take its time."""
+        query = (
+            f"SELECT rowid, {', '.join(columns)} FROM cdr WHERE rowid > ? AND rowid <= ? AND call_time >= ?"
+            " AND call_time < ? ORDER BY rowid LIMIT ?"
+        )
         last = 0
         while True:
             with store_errors(self._path):
                 page = (last, last_row, since, until, PAGE)
-                rows = list(await self._connection.execute_fetchall(_PAGE_QUERY, page))
+                rows = list(await self._connection.execute_fetchall(query, page))
             for row in rows:
-                yield dict(zip(FIELDS, row[1:], strict=True))
+                yield dict(zip(columns, row[1:], strict=True))
             if len(rows) < PAGE:
                 return
             last = rows[-1][0]

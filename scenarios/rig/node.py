@@ -19,8 +19,9 @@ from engine.control.client import ask
 from engine.store.audit import Asker
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
-from engine.store.export import ExportFormat, open_records
+from engine.store.export import open_records
 from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.record_forms import ExportFormat
 from engine.store.verify import VerifyReport, verify
 from scenarios.rig.binding import Bound
 from scenarios.rig.errors import RigError

@@ -1,4 +1,4 @@
-"""cdr export and cdr verify."""
+"""cdr export, cdr verify and cdr settlement."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recorded(run: Run, file: Path) -> Run:
     for number, call_id in enumerate(("a@h", f"=cmd|{A}", "c@h")):
         record = CallRecord(f"r{number}", "veil-1", "voice")
         record.tel_x, record.caller, record.callee, record.caller_call_id = X, A, B, call_id
-        record.call_time = NOW_S + 60 * number
+        record.ingress_peer, record.call_time = "core", NOW_S + 60 * number
         record.release_time = record.call_time + 1
         record.release_cause, record.sip_status, record.q850 = "NO_BINDING", 404, 1
         assert writer.submit(Step.CLOSE, record.snapshot(), None, number)
@@ -65,6 +65,62 @@ def test_records_as_csv_hold_no_formula(recorded: Run) -> None:
     assert records[1]["caller_call_id"] == "'=cmd|138****8000"
     assert records[0]["caller_call_id"] == "a@h"
     assert records[0]["sip_status"] == "404"
+
+
+def test_records_as_asterisk_writes_them(recorded: Run, file: Path) -> None:
+    done = recorded("cdr", "export", "--format", "asterisk-csv")
+    cells = list(csv.reader(io.StringIO(done.out)))
+    assert [(row[1], row[2], row[9], row[14], row[16]) for row in cells] == [
+        ("138****8000", X, f"2026-11-24 09:0{minute}:03", "FAILED", f"r{number}")
+        for number, minute in enumerate((2, 3, 4))
+    ]
+    file.write_text(file.read_text() + '[cdr]\nutc_offset = "-03:30"\n')
+    assert '"2026-11-23 21:32:03"' in recorded("cdr", "export", "--format", "asterisk-csv").out
+    refused = recorded("cdr", "export", "--format", "asterisk-csv", "--json")
+    assert (refused.status, refused.told) == (2, ["veil700: --json and --format asterisk-csv exclude each other"])
+
+
+SETTLEMENT: Final = """\
+day,utc_offset,node,peer,direction,kind,mode,attempts,answered,rounding,billed_seconds,minutes,messages,parts,first_seq,last_seq
+2026-11-24,+08:00,veil-1,core,in,voice,,3,0,minute,0,0,0,0,1,3
+"""
+
+
+def test_a_settlement(recorded: Run, file: Path) -> None:
+    days = ("--from", "2026-11-24", "--until", "2026-11-25")
+    assert recorded("cdr", "settlement", *days) == Done(0, SETTLEMENT, "")
+    (line,) = recorded("cdr", "settlement", *days, "--json").json
+    assert (line["attempts"], line["last_seq"], line["rounding"]) == (3, 3, "minute")
+    assert recorded("cdr", "settlement", "--from", "2026-11-25", "--until", "2026-11-26", "--json").json == []
+    file.write_text(file.read_text() + '[cdr]\nutc_offset = "-12:00"\nsettlement_rounding = "6s"\n')
+    (line,) = recorded("cdr", "settlement", "--from", "2026-11-23", "--until", "2026-11-24", "--json").json
+    assert (line["day"], line["utc_offset"], line["rounding"]) == ("2026-11-23", "-12:00", "6s")
+
+
+def test_a_settlement_tells_what_is_not_over(recorded: Run, file: Path) -> None:
+    data_dir = file.parent / "data"
+    writer = RecordWriter(data_dir / "records.db", open_key(data_dir), "veil-1", "boot", 0, lambda _: None)
+    writer.start()
+    record = CallRecord("open", "veil-1", "voice")
+    record.call_time = NOW_S
+    assert writer.submit(Step.OPEN, record.snapshot(), None, 0)
+    writer.stop()
+    done = recorded("cdr", "settlement", "--from", "2026-11-24", "--until", "2026-11-25")
+    told = ["veil700: 1 attempts of these days are still in progress and not counted"]
+    assert (done.status, done.out, done.told) == (0, SETTLEMENT, told)
+
+
+@pytest.mark.parametrize(
+    ("first", "behind", "told"),
+    [
+        ("2026-11-24", "2026-11-24", "--from must lie before --until"),
+        ("2026-11-31", "2026-12-24", "--from: '2026-11-31': day is out of range for month"),
+        ("2026-11-24", "24.11.2026", "--until: '24.11.2026' is not a day such as 2026-11-24"),
+    ],
+)
+def test_days_that_are_none(run: Run, first: str, behind: str, told: str) -> None:
+    done = run("cdr", "settlement", "--from", first, "--until", behind)
+    assert (done.status, done.told) == (2, [f"veil700: {told}"])
 
 
 def test_a_revealed_export_leaves_an_audit_row(recorded: Run, file: Path) -> None:

@@ -147,6 +147,10 @@ BAD: Final = [
     ("[policy]\nmessage_text = 'hide'", """must be 'mask' or 'relay', not "hide\""""),
     ("[cdr]\nretention_days = 729", "2: cdr.retention_days: 729 is less than two years (730 days)"),
     ("[cdr]\ncommit_window_ms = -1", "must be greater than or equal to 0"),
+    ("[cdr]\nutc_offset = '8'", '2: cdr.utc_offset: "8" is not an offset from UTC such as +08:00'),
+    ("[cdr]\nutc_offset = '+14:30'", "is not an offset from UTC"),
+    ("[cdr]\nutc_offset = '+08:60'", "is not an offset from UTC"),
+    ("[cdr]\nsettlement_rounding = '7s'", "2: cdr.settlement_rounding: must be 'second', '6s' or 'minute', not \"7s\""),
     ("[log]\nlevel = 'trace'", "2: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("[log]\nformat = 'xml'", "2: log.format: must be 'console' or 'json'"),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel
 
-from engine.config import Config, ConfigError, load
+from engine.config import Config, ConfigError, load, values
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
@@ -91,6 +91,8 @@ message_text = "relay"
 
 [cdr]
 retention_days = 1000
+utc_offset = "-03:30"
+settlement_rounding = "6s"
 commit_window_ms = 0
 
 [log]
@@ -144,6 +146,7 @@ def test_every_key_arrives(file: Path) -> None:
     assert (config.path, config.data_dir) == (file, file.parent / "data")
     assert config.inventory_file == file.parent / "inv.toml"
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
+    assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
 
 
@@ -188,6 +191,7 @@ def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
     assert config.data_dir == file.parent / "var"
     assert config.inventory_file is None
     assert (config.cdr.retention_days, config.cdr.commit_window_ms) == (730, 2)
+    assert (config.cdr.utc_offset_s, config.cdr.settlement_rounding) == (8 * 3600, "minute")
     assert (config.log.level, config.log.format) == ("info", "console")
 
 
@@ -257,3 +261,8 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_without_end_is_no_configuration() -> None:
     with pytest.raises(ConfigError, match=r"^/dev/zero: larger than 4 MiB$"):
         load(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("+08:00", 28800), ("-03:30", -12600), ("+14:00", 50400), ("+00:00", 0)])
+def test_an_offset_is_so_many_seconds(text: str, seconds: int) -> None:
+    assert values.offset_s(values.utc_offset(text)) == seconds

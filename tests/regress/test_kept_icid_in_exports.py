@@ -8,8 +8,9 @@ from pathlib import Path
 from engine.core.records import CallRecord
 from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
-from engine.store.export import ExportFormat, open_records
+from engine.store.export import open_records
 from engine.store.ledger import Ledger
+from engine.store.record_forms import ExportFormat
 from engine.store.rows import RowMaker
 from engine.store.signing import open_signing_key
 

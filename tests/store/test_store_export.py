@@ -15,8 +15,9 @@ from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
-from engine.store.export import ExportFormat, open_records
+from engine.store.export import open_records
 from engine.store.ledger import Ledger
+from engine.store.record_forms import ExportFormat
 from engine.store.rows import RowMaker
 from engine.store.signing import open_signing_key
 
@@ -183,3 +184,12 @@ async def test_without_records_there_is_one_clear_line(data_dir: Path, cipher: N
 async def test_another_key_is_one_clear_line(book: Path) -> None:
     with pytest.raises(StoreError, match=r"records\.db: written with key \w+, but the key file holds"):
         await lines(book, NumberCipher(b"k" * 64))
+
+
+async def test_messages_are_no_calls_to_asterisk(book: Path, cipher: NumberCipher, make_record: MakeRecord) -> None:
+    connection = open_database(book, RECORDS, cipher)
+    row = RowMaker(cipher, "boot").closing(make_record("text", kind="message").snapshot())
+    Ledger(connection, "veil-1", open_signing_key(book.parent)).write([], [], [row])
+    connection.close()
+    found = list(csv.reader(await lines(book, cipher, ExportFormat.ASTERISK_CSV)))
+    assert [row[16] for row in found] == ["r1", "r2", "r3"]
