@@ -22,6 +22,7 @@ from engine.store.binding_rows import (
     Row,
     make_rows,
     new_subs_id,
+    whole_ms,
 )
 from engine.store.binding_rules import BindRequest, Premises, QuickCheck, Terms, check, shown
 from engine.store.crypto import NumberCipher
@@ -70,11 +71,12 @@ def csv_line(values: Iterable[object]) -> str:
 
 
 def import_bindings(
-    path: Path, cipher: NumberCipher, file: Path, wall_s: float, skip_bad: bool = False,
+    path: Path, cipher: NumberCipher, file: Path, clock: Callable[[], float], skip_bad: bool = False,
     progress: Progress | None = None, cancelled: threading.Event | None = None,
 ) -> ImportReport:  # fmt: skip
-    """Import `file` into bindings.db at `wall_s`, in one transaction that readers do not notice.
+    """Import `file` into bindings.db, in one transaction that readers do not notice.
 
+    What it makes is valid from the moment at which that begins; `clock` tells it, in seconds since the epoch.
     With a bad line nothing is imported, unless `skip_bad`. `progress` is called in this thread after each
     batch. StoreError when a file cannot be used, when its header is wrong, or when the import was cancelled.
     """
@@ -87,7 +89,7 @@ def import_bindings(
         try:
             with store_errors(path):
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-                return _Import(connection, cipher, wall_s).run(file, source, skip_bad, progress, cancelled)
+                return _Import(connection, cipher, clock).run(file, source, skip_bad, progress, cancelled)
         finally:
             connection.close()
 
@@ -96,21 +98,22 @@ def import_bindings(
 class _Import:
     """One import, from BEGIN to COMMIT or ROLLBACK."""
 
-    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, wall_s: float) -> None:
+    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, clock: Callable[[], float]) -> None:
+        """Begins it."""
         self._connection = connection
         self._cipher = cipher
-        self._wall_s = wall_s
         self._report = ImportReport()
+        connection.execute("BEGIN IMMEDIATE")
+        self._wall_s = whole_ms(clock())  # read here, where no other writer is: see `BindingStore.bind`
         # The line number is added to it: ids are unique without drawing a million, and tell the line that
         # took a target.
-        self._first_id = int(new_subs_id(wall_s), 16) & ~0xFFFF_FFFF_FFFF
+        self._first_id = int(new_subs_id(self._wall_s), 16) & ~0xFFFF_FFFF_FFFF
 
     def run(
         self, file: Path, source: BinaryIO, skip_bad: bool, progress: Progress | None,
         cancelled: threading.Event | None,
     ) -> ImportReport:  # fmt: skip
         report = self._report
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
             premises = self._premises()
             batch: list[_Line] = []

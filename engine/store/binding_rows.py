@@ -15,8 +15,8 @@ _COLUMNS_OF_B: Final = ("binding.tel_b", "target.caller", "target.callee")
 
 INSERT_BINDING: Final = (
     "INSERT INTO binding (subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
-    " app_platform, order_id, scenario, expires_at, created_at, state, key_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?)"
+    " app_platform, order_id, scenario, expires_at, valid_from, key_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_NEW_TARGET: Final = "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # A target that has expired gives way; one in force does not, and the statement then changes no row. Last
@@ -39,12 +39,17 @@ def new_subs_id(wall_s: float) -> str:
     return f"{int(wall_s * 1000.0):012x}{secrets.token_hex(10)}"
 
 
+def whole_ms(wall_s: float) -> float:
+    """The moment as it is shown (`utc_text`): times that were read off an answer compare with what is stored."""
+    return round(wall_s * 1000.0) / 1000.0
+
+
 def make_rows(
     subs_ids: Sequence[str], terms: Sequence[Terms], cipher: NumberCipher, wall_s: float
 ) -> tuple[list[Row], list[Row]]:
     """For each binding its row, parameters of INSERT_BINDING, and its two targets, parameters of INSERT_NEW_TARGET.
 
-    The targets are those of AXB: (X, A) to B, then (X, B) to A.
+    They are in force from `wall_s` on. The targets are those of AXB: (X, A) to B, then (X, B) to A.
     """
     modes, xs, ys, tel_as, tel_bs, groups, users, platforms, orders, scenarios, ends = zip(*terms, strict=True)
     encrypt, key_id = cipher.encrypt_all, cipher.key_id

@@ -22,7 +22,7 @@ from engine.core.numbers import mask
 from engine.store.aio import connected
 from engine.store.audit import INSERT_AUDIT, Asker, audit_row
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
-from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id
+from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id, whole_ms
 from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, reason, store_errors
@@ -39,14 +39,16 @@ _FIND: Final = (
 _IN_FORCE: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
 _LIST: Final = (
     "SELECT id, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform,"
-    " order_id, scenario, expires_at, created_at, state, ended_at FROM binding WHERE id > ?"
+    " order_id, scenario, expires_at, valid_from, valid_to FROM binding WHERE id > ?"
     " ORDER BY id LIMIT ?"
 )
 _EXPORT: Final = (
     "SELECT id, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expires_at"
-    " FROM binding WHERE state = 'active' AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
+    " FROM binding WHERE valid_to IS NULL AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
 )
-_COUNT: Final = "SELECT count(*) FROM binding WHERE state = 'active' AND expires_at > ?"
+_COUNT: Final = "SELECT count(*) FROM binding WHERE valid_to IS NULL AND expires_at > ?"
+
+_NEWEST: Final = "SELECT id, tel_x, valid_from, valid_to FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -136,9 +138,10 @@ class BindingStore:
 
     async def bind(self, request: BindRequest) -> str:
         """Write one binding, both directions; its `subs_id`. BindRefused when it breaks a rule."""
-        wall_s = self._clock()
-        subs_id = new_subs_id(wall_s)
         async with self._transaction() as connection:
+            # Read here, where no other writer is: what ends before this begins has ended earlier.
+            wall_s = whole_ms(self._clock())
+            subs_id = new_subs_id(wall_s)
             terms = check(request, await self._premises(request), wall_s)
             [binding], targets = make_rows([subs_id], [terms], self._cipher, wall_s)
             for number, row in zip((terms.tel_a, terms.tel_b), targets, strict=True):
@@ -155,16 +158,15 @@ class BindingStore:
     async def unbind(self, subs_id: str) -> None:
         """End a binding: calls in progress go on, new ones find nothing. BindRefused when it is not there."""
         async with self._transaction() as connection:
-            row = await self._one("SELECT tel_x, state FROM binding WHERE subs_id = ?", (subs_id,))
+            row = await self._one(_NEWEST, (subs_id,))
             if not row:
                 raise BindRefused(f"subs_id: {_quoted(subs_id)} is no binding")
-            tel_x, state = row
-            if state != "active":
+            binding_id, tel_x, valid_from, valid_to = row
+            if valid_to is not None:
                 raise BindRefused(f"subs_id: {_quoted(subs_id)} has ended already")
-            await connection.execute(
-                "UPDATE binding SET state = 'unbound', ended_at = ? WHERE subs_id = ?",
-                (self._clock(), subs_id),
-            )
+            # A clock that was set back ends nothing before it began.
+            end = max(whole_ms(self._clock()), valid_from)
+            await connection.execute("UPDATE binding SET valid_to = ? WHERE id = ?", (end, binding_id))
             await connection.execute("DELETE FROM target WHERE x = ? AND subs_id = ?", (tel_x, subs_id))
 
     async def list(self) -> AsyncIterator[BindingRow]:
@@ -173,11 +175,10 @@ class BindingStore:
             listed = list(row[1:])  # in the order of BindingRow
             listed[5] = mask(self._real(row[6], "tel_a"))
             listed[6] = mask(self._real(row[7], "tel_b"))
-            expires_at, created_at, state, ended_at = listed[12:]
-            if state == "active" and expires_at <= self._clock():
-                state = "expired"
-            ended = utc_text(ended_at) if ended_at is not None else ""
-            listed[12:] = [utc_text(expires_at), utc_text(created_at), state, ended]
+            expires_at, valid_from, valid_to = listed[12:]
+            state = "unbound" if valid_to is not None else "expired" if expires_at <= self._clock() else "active"
+            ended = utc_text(valid_to) if valid_to is not None else ""
+            listed[12:] = [utc_text(expires_at), utc_text(valid_from), state, ended]
             yield BindingRow(*listed)
 
     async def export(self, asker: Asker | None = None) -> AsyncIterator[str]:
@@ -204,7 +205,7 @@ class BindingStore:
         # Linux has a niceness for each thread: calls go first where they share the processors with an import.
         with ThreadPoolExecutor(1, "import", os.nice, (IMPORT_NICENESS,)) as thread:
             work = asyncio.get_running_loop().run_in_executor(
-                thread, import_bindings, self._path, self._cipher, path, self._clock(), skip_bad, progress, cancelled
+                thread, import_bindings, self._path, self._cipher, path, self._clock, skip_bad, progress, cancelled
             )
             try:
                 return await asyncio.shield(work)

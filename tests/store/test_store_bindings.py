@@ -14,28 +14,14 @@ from hypothesis import strategies as st
 
 from engine.core.binding import Binding, Miss
 from engine.store.audit import Asker
-from engine.store.binding_rules import BindRequest, shown
+from engine.store.binding_rules import shown
 from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import BindRefused, StoreError
+from tests.store.bound import EXPIRES_AT, REQUEST, A, B, C, X
 
 Rows = Callable[..., list[sqlite3.Row]]
-X = "700123456780001"
-A, B, C = "13800138000", "13900139000", "13700137000"
-REQUEST = BindRequest(
-    mode="AXB",
-    tel_x=X,
-    tel_y="",
-    tel_a=A,
-    tel_b=B,
-    group_id="",
-    business_user="bu-express",
-    order_id="order-1",
-    scenario="express",
-    expiration="2026-12-01T08:00:00+08:00",
-)
 IMPORTED_ID = "01a2407b4e12527a9b73000000000002"  # the end counts lines: it looks like a long number
-EXPIRES_AT = 1_796_083_200.0
 
 
 @pytest.fixture

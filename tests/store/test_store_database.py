@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ TABLES = {
     RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"},
 }
 
-VERSIONS = {BINDINGS: 2, RECORDS: 2}
+VERSIONS = {BINDINGS: 3, RECORDS: 2}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])
@@ -43,16 +44,43 @@ def test_a_new_file_has_the_whole_schema(data_dir: Path, cipher: NumberCipher, n
     connection.close()
 
 
-def test_an_audit_from_before_has_no_reasons(data_dir: Path, cipher: NumberCipher) -> None:
-    path = data_dir / "bindings.db"
-    connection = open_database(path, BINDINGS, cipher)
-    connection.executescript(
-        "ALTER TABLE audit DROP COLUMN reason; PRAGMA user_version = 1;"
-        "INSERT INTO audit VALUES (1, '2026-11-24T01:02:03.456Z', 'ops', 'cdr.export', 'reveal')"
-    )
-    connection.close()
+@pytest.fixture
+def of_version(data_dir: Path, cipher: NumberCipher, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], Path]:
+    """A bindings.db as a program of that schema version has left it, behind a script."""
+
+    def make(version: int, script: str) -> Path:
+        path = data_dir / "bindings.db"
+        with monkeypatch.context() as before:
+            steps = database._migrations(BINDINGS)[:version]
+            before.setattr(database, "_migrations", lambda _name: steps)
+            connection = open_database(path, BINDINGS, cipher)
+        connection.executescript(script)
+        connection.close()
+        return path
+
+    return make
+
+
+def test_an_audit_from_before_has_no_reasons(of_version: Callable[[int, str], Path], cipher: NumberCipher) -> None:
+    path = of_version(1, "INSERT INTO audit VALUES (1, '2026-11-24T01:02:03.456Z', 'ops', 'cdr.export', 'reveal')")
     open_database(path, BINDINGS, cipher).close()
     assert list(read_audit(path)) == [AuditRow("2026-11-24T01:02:03.456Z", "ops", "cdr.export", "", "reveal")]
+
+
+def test_bindings_from_before_keep_their_times(of_version: Callable[[int, str], Path], cipher: NumberCipher) -> None:
+    row = "'AXB', '700123456780001', '', x'0a', x'0b', '', 'bu', 'ap', 'o', 's', 2000.0"
+    path = of_version(
+        2,
+        f"INSERT INTO binding VALUES (1, 's1', 1, {row}, 1000.4567, 'unbound', 1500.0, 'k');"
+        f"INSERT INTO binding VALUES (4, 's4', 1, {row}, 1600.0, 'active', NULL, 'k');",
+    )
+    connection = open_database(path, BINDINGS, cipher)
+    found = connection.execute("SELECT id, subs_id, tel_b, key_id, expires_at, valid_from, valid_to FROM binding")
+    assert found.fetchall() == [
+        (1, "s1", b"\x0b", "k", 2000.0, 1000.457, 1500.0),
+        (4, "s4", b"\x0b", "k", 2000.0, 1600.0, None),
+    ]
+    connection.close()
 
 
 def test_opening_again_keeps_the_data(data_dir: Path, cipher: NumberCipher) -> None:

@@ -60,7 +60,7 @@ def count(rows: Rows, path: Path) -> tuple[int, int]:
 
 
 def test_all_lines_are_bound(stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows) -> None:
-    report = import_bindings(stocked, cipher, csv_file(*[line(number) for number in range(100)]), now)
+    report = import_bindings(stocked, cipher, csv_file(*[line(number) for number in range(100)]), lambda: now)
     assert (report.imported, report.bad, report.lines) == (100, 0, [])
     assert count(rows, stocked) == (100, 200)
     reader = BindingReader(stocked, cipher)
@@ -79,7 +79,7 @@ def test_small_batches_give_the_same(
     monkeypatch.setattr(binding_import, "BATCH", 7)
     told: list[tuple[int, int]] = []
     file = csv_file(*[line(number) for number in range(30)])
-    import_bindings(stocked, cipher, file, now, progress=lambda done, read: told.append((done, read)))
+    import_bindings(stocked, cipher, file, lambda: now, progress=lambda done, read: told.append((done, read)))
     assert count(rows, stocked) == (30, 60)
     assert [done for done, _ in told] == [7, 14, 21, 28, 30]
     assert told[-1][1] == file.stat().st_size
@@ -108,7 +108,7 @@ BAD_REPORT = [
 def test_a_bad_line_stops_all_and_all_are_named(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
-    report = import_bindings(stocked, cipher, csv_file(*BAD_LINES), now)
+    report = import_bindings(stocked, cipher, csv_file(*BAD_LINES), lambda: now)
     assert (report.imported, report.bad) == (0, 6)
     assert report.lines == BAD_REPORT
     assert count(rows, stocked) == (0, 0)
@@ -117,7 +117,7 @@ def test_a_bad_line_stops_all_and_all_are_named(
 def test_bad_lines_may_be_skipped(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
-    report = import_bindings(stocked, cipher, csv_file(*BAD_LINES), now, skip_bad=True)
+    report = import_bindings(stocked, cipher, csv_file(*BAD_LINES), lambda: now, skip_bad=True)
     assert (report.imported, report.bad) == (2, 6)
     assert report.lines == BAD_REPORT
     assert count(rows, stocked) == (2, 4)
@@ -126,9 +126,9 @@ def test_bad_lines_may_be_skipped(
 def test_what_is_bound_already_is_named(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
-    import_bindings(stocked, cipher, csv_file(line(1), line(2)), now)
+    import_bindings(stocked, cipher, csv_file(line(1), line(2)), lambda: now)
     holder = rows(stocked, "SELECT subs_id FROM binding WHERE tel_x = '700123456780002'")[0][0]
-    report = import_bindings(stocked, cipher, csv_file(line(3), line(2, tel_b="13700137000")), now)
+    report = import_bindings(stocked, cipher, csv_file(line(3), line(2, tel_b="13700137000")), lambda: now)
     assert report.lines == [f"line 3: tel_x: 700123456780002 is already bound for 138****0002, by binding {holder}"]
     assert count(rows, stocked) == (2, 4)
 
@@ -140,7 +140,7 @@ def test_the_same_line_twice(
     """Within one batch and across two; with the parties the other way round too."""
     monkeypatch.setattr(binding_import, "BATCH", batch)
     turned = line(1, tel_a="13900000001", tel_b="13800000001")
-    report = import_bindings(stocked, cipher, csv_file(line(1), line(2), line(1), turned), now)
+    report = import_bindings(stocked, cipher, csv_file(line(1), line(2), line(1), turned), lambda: now)
     assert report.lines == [
         "line 4: tel_x: 700123456780001 is already bound for 138****0001, by line 2",
         "line 5: tel_x: 700123456780001 is already bound for 139****0001, by line 2",
@@ -150,8 +150,8 @@ def test_the_same_line_twice(
 def test_an_expired_target_gives_way(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
-    import_bindings(stocked, cipher, csv_file(line(1, expiration="2026-12-01T00:00:00Z")), now)
-    report = import_bindings(stocked, cipher, csv_file(line(1)), now + 30 * 86_400)
+    import_bindings(stocked, cipher, csv_file(line(1, expiration="2026-12-01T00:00:00Z")), lambda: now)
+    report = import_bindings(stocked, cipher, csv_file(line(1)), lambda: now + 30 * 86_400)
     assert (report.imported, report.bad) == (1, 0)
     assert count(rows, stocked) == (2, 2)
 
@@ -160,7 +160,7 @@ def test_many_bad_lines_are_counted(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binding_import, "MAX_REPORTED", 3)
-    report = import_bindings(stocked, cipher, csv_file(*["x"] * 10), now)
+    report = import_bindings(stocked, cipher, csv_file(*["x"] * 10), lambda: now)
     assert report.bad == 10
     assert report.lines == [*[f"line {number}: 1 values instead of 10" for number in (2, 3, 4)], "and 7 more"]
 
@@ -172,14 +172,14 @@ def test_columns_in_any_order_blank_lines_and_a_mark(
     turned = ",".join(reversed(line(1).split(",")))
     file = csv_file("", turned, "", header=header)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
-    assert import_bindings(stocked, cipher, file, now).imported == 1
+    assert import_bindings(stocked, cipher, file, lambda: now).imported == 1
     assert count(rows, stocked) == (1, 2)
 
 
 def test_a_value_over_several_lines_has_the_number_of_its_first(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float
 ) -> None:
-    report = import_bindings(stocked, cipher, csv_file(line(1, order_id='"a\n\nb"'), line(2, tel_a="x")), now)
+    report = import_bindings(stocked, cipher, csv_file(line(1, order_id='"a\n\nb"'), line(2, tel_a="x")), lambda: now)
     assert [text.split(":")[0] for text in report.lines] == ["line 2", "line 5"]
 
 
@@ -201,7 +201,7 @@ def test_a_file_of_another_kind_is_refused(
     file = tmp_path / "bindings.csv"
     file.write_bytes(content)
     with pytest.raises(StoreError) as caught:
-        import_bindings(stocked, cipher, file, now)
+        import_bindings(stocked, cipher, file, lambda: now)
     assert f"{file}: {reason}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -214,7 +214,7 @@ def test_garbage_between_good_lines(
 ) -> None:
     file = csv_file(line(1))
     file.write_bytes(file.read_bytes() + content + b"\n" + line(2).encode() + b"\n")
-    report = import_bindings(stocked, cipher, file, now)
+    report = import_bindings(stocked, cipher, file, lambda: now)
     assert report.imported == 0
     assert report.bad >= 1
     assert count(rows, stocked) == (0, 0)
@@ -226,18 +226,18 @@ def test_bytes_that_are_no_text_do_not_get_in(
 ) -> None:
     file = csv_file(line(1, order_id="order"))
     file.write_bytes(file.read_bytes().replace(b",order,", b",ord\xe9r,"))
-    report = import_bindings(stocked, cipher, file, now)
+    report = import_bindings(stocked, cipher, file, lambda: now)
     assert report.lines == ["line 2: order_id: 'ord\\udce9r' is longer than 128 characters or not printable"]
 
 
 def test_a_file_that_is_not_there(stocked: Path, cipher: NumberCipher, tmp_path: Path, now: float) -> None:
     with pytest.raises(StoreError, match=r"gone\.csv: No such file or directory"):
-        import_bindings(stocked, cipher, tmp_path / "gone.csv", now)
+        import_bindings(stocked, cipher, tmp_path / "gone.csv", lambda: now)
 
 
 def test_a_file_that_cannot_be_read_is_named(stocked: Path, cipher: NumberCipher, now: float) -> None:
     with pytest.raises(StoreError, match="/proc/self/mem: Input/output error"):
-        import_bindings(stocked, cipher, Path("/proc/self/mem"), now)
+        import_bindings(stocked, cipher, Path("/proc/self/mem"), lambda: now)
 
 
 def test_an_import_that_fails_leaves_nothing(
@@ -250,7 +250,9 @@ def test_an_import_that_fails_leaves_nothing(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_bindings(stocked, cipher, csv_file(*[line(number) for number in range(50)]), now, progress=interrupted)
+        import_bindings(
+            stocked, cipher, csv_file(*[line(number) for number in range(50)]), lambda: now, progress=interrupted
+        )
     assert count(rows, stocked) == (0, 0)
 
 
@@ -263,7 +265,7 @@ def test_readers_see_the_old_state_until_the_end(
     reader = BindingReader(stocked, cipher)
     seen: list[object] = []
     import_bindings(
-        stocked, cipher, csv_file(*[line(number) for number in range(3000)]), now,
+        stocked, cipher, csv_file(*[line(number) for number in range(3000)]), lambda: now,
         progress=lambda done, read: seen.append(reader.find("700123456780001", "13800000001", now)),
     )  # fmt: skip
     assert len(seen) == 31
@@ -324,11 +326,11 @@ def test_a_million_lines(stocked: Path, cipher: NumberCipher, tmp_path: Path, no
             out.write(line(number, tel_x=x, tel_a=a, tel_b=b) + "\n")
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.monotonic()
-    assert import_bindings(stocked, cipher, file, now).imported == 1_000_000
+    assert import_bindings(stocked, cipher, file, lambda: now).imported == 1_000_000
     assert time.monotonic() - begin < 240
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 200_000
     assert count(rows, stocked) == (1_000_000, 2_000_000)
-    again = import_bindings(stocked, cipher, file, now)
+    again = import_bindings(stocked, cipher, file, lambda: now)
     assert (again.imported, again.bad, len(again.lines)) == (0, 1_000_000, 1001)
     assert again.lines[-1] == "and 999000 more"
 
@@ -382,7 +384,8 @@ def test_columns_may_stand_in_any_order(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
     turned = [",".join(reversed(line(number).split(","))) for number in range(3)]
-    assert import_bindings(stocked, cipher, csv_file(*turned, header=",".join(reversed(COLUMNS))), now).lines == []
+    file = csv_file(*turned, header=",".join(reversed(COLUMNS)))
+    assert import_bindings(stocked, cipher, file, lambda: now).lines == []
     assert [row[0] for row in rows(stocked, "SELECT order_id FROM binding ORDER BY id")] == [
         "order-0", "order-1", "order-2",
     ]  # fmt: skip
