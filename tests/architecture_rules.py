@@ -56,6 +56,7 @@ WALL_CLOCK: Final = frozenset(("now", "today", "utcnow"))
 COMMANDS: Final = ("engine.api", "engine.cli", "engine.console")
 HEAVY: Final = {
     **dict.fromkeys(("click", "fastapi", "rich", "starlette", "typer", "uvicorn"), COMMANDS),
+    "pyarrow": ("engine.store.parquet",),
     **dict.fromkeys(("asyncio_dgram", "defusedxml"), ("engine.cli", "sipstack.scenario")),
 }
 

@@ -1,12 +1,18 @@
-"""Verbs about records: cdr export, cdr verify, cdr settlement."""
+"""Verbs about records: cdr export, cdr verify, cdr settlement, cdr archive."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
 from engine.cli.common import (
     DONE,
@@ -24,12 +30,23 @@ from engine.cli.common import (
     say_json,
     tell,
 )
+from engine.config import Config
+from engine.store.archive import Progress
+from engine.store.archive import archive as write_archive
+from engine.store.archive_reader import Archive
 from engine.store.binding_import import csv_line
 from engine.store.crypto import open_key
-from engine.store.export import open_records
+from engine.store.export import RecordReader, open_records
 from engine.store.record_forms import ExportFormat
 from engine.store.settlement import COLUMNS, Settlement
 from engine.store.verify import NodeReport, verify
+
+_FROM_ARCHIVE = typer.Option(
+    "--from-archive",
+    metavar="DIR",
+    help="Read this archive, then the table behind it.",
+    show_default=False,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +55,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("export")(export)
     group.command("verify")(verify_)
     group.command("settlement")(settlement)
+    group.command("archive")(archive)
     app.add_typer(group, name="cdr")
 
 
@@ -52,6 +70,7 @@ def export(
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Real numbers in clear; is audited.")] = False,
     reason: Annotated[str | None, REASON] = None,
+    from_archive: Annotated[Path | None, _FROM_ARCHIVE] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
 ) -> None:
     """Print the records, oldest first, real numbers masked.
@@ -68,10 +87,9 @@ def export(
         raise UsageFault("--since must lie before --until")
     who = asker(reveal, reason)
     config = configuration(context)
-    existing(config.data_dir / "records.db")
 
     async def work() -> None:
-        async with open_records(config.data_dir, open_key(config.data_dir)) as reader:
+        async with _records(config, from_archive) as reader:
             lines = reader.export(form or ExportFormat.JSONL, since_s, until_s, who, config.cdr.utc_offset_s)
             async for line in lines:
                 say(guarded_csv(line) if form is ExportFormat.CSV else line)
@@ -101,6 +119,7 @@ def settlement(
     context: typer.Context,
     from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day: 2026-11-01.", show_default=False)],
     until: Annotated[str, typer.Option(metavar="DAY", help="The day behind the last one.", show_default=False)],
+    from_archive: Annotated[Path | None, _FROM_ARCHIVE] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Add up calls, minutes and messages per day, peer, direction and service, as CSV.
@@ -114,11 +133,10 @@ def settlement(
     since_s, until_s = midnight("--from", from_, offset), midnight("--until", until, offset)
     if since_s >= until_s:
         raise UsageFault("--from must lie before --until")
-    existing(config.data_dir / "records.db")
     sums = Settlement(config.cdr.settlement_rounding, offset, config.cdr.utc_offset_s)
 
     async def work() -> int:
-        async with open_records(config.data_dir, open_key(config.data_dir)) as reader:
+        async with _records(config, from_archive) as reader:
             return await reader.settle(sums, since_s, until_s)
 
     still_open = asyncio.run(work())
@@ -130,6 +148,58 @@ def settlement(
             say(csv_line(values))
     if still_open:
         tell(f"veil700: {still_open} attempts of these days are still in progress and not counted")
+
+
+def archive(
+    context: typer.Context,
+    until: Annotated[str, typer.Option(metavar="DAY", help="Days before this one, UTC.", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Default: archive_dir of [cdr].", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Write each day that is over, and not in the archive yet, as one Parquet file with a manifest.
+
+    \b
+    The folder must exist. Needs no key: numbers stay encrypted. The node may be running.
+    Example:
+      veil700 cdr archive --until 2026-11-01 --dir /srv/veil700-archive
+    """
+    config = configuration(context)
+    midnight("--until", until, "+00:00")
+    target = folder or config.archive_dir
+    if target is None:
+        raise UsageFault("--dir is missing, and [cdr] names no archive_dir")
+    path = existing(config.data_dir / "records.db")
+    with _progress_bar() as progress:
+        written = write_archive(path, target, until, progress)
+    if as_json:
+        say_json([asdict(manifest) for manifest in written])
+        return
+    for manifest in written:
+        say(f"{manifest.file}: {manifest.records} records, seq {manifest.first_seq} to {manifest.last_seq}")
+    say(f"{len(written)} days archived, {sum(manifest.records for manifest in written)} records")
+
+
+@asynccontextmanager
+async def _records(config: Config, from_archive: Path | None) -> AsyncIterator[RecordReader]:
+    existing(config.data_dir / "records.db")
+    behind = None if from_archive is None else Archive(from_archive)
+    async with open_records(config.data_dir, open_key(config.data_dir), archive=behind) as reader:
+        yield reader
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """What draws the bar on a terminal; None where there is none."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.completed:,} records"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("archive", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _say_node(node: NodeReport) -> None:

@@ -231,6 +231,9 @@ class Cdr(Table):
     """How long records are kept; less than two years is an error. Not yet: a record is never deleted."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
     """How long the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""
+    archive_dir: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of the [archive](exports.md#archive), relative to this file; it must exist when a day is written there.
+    No record is purged before it is in it. Without: none."""
     utc_offset: Annotated[str, AfterValidator(values.utc_offset)] = "+08:00"
     """Where a day of the [settlement](exports.md#settlement) begins, and the times of `asterisk-csv`: hours and minutes
     from UTC, whatever the clock of the machine is set to. Stored times are UTC."""
@@ -293,6 +296,11 @@ class Config(Table):
     def inventory_file(self) -> Path | None:
         """The inventory, absolute; None without one."""
         return None if self.inventory.file is None else self._path.parent / self.inventory.file
+
+    @property
+    def archive_dir(self) -> Path | None:
+        """The archive folder, absolute; None without one."""
+        return None if self.cdr.archive_dir is None else self._path.parent / self.cdr.archive_dir
 
     @property
     def listen_address(self) -> tuple[str, int]:

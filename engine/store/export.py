@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,10 +16,13 @@ from engine.core.numbers import MASK, mask
 from engine.core.records import FIELDS
 from engine.core.spelling import holds_number
 from engine.store.aio import connected
+from engine.store.anchors import DAY_S, day_number
+from engine.store.archive_reader import Archive, gone_up_to
 from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
+from engine.store.errors import StoreError
 from engine.store.record_forms import ExportFormat, line_maker
 from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
 from engine.store.settlement import NEEDED, Settlement
@@ -28,35 +32,56 @@ REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so
 
 _TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in", "icid_out")
 _OPEN_QUERY: Final = "SELECT count(*) FROM call_open WHERE call_time >= ? AND call_time < ?"
-_SPAN_QUERY: Final = (
-    "WITH span AS (SELECT count(*) AS n, min(rowid) AS a, max(rowid) AS z FROM cdr"
-    " WHERE call_time >= ? AND call_time < ?)"
-    " SELECT n, z, (SELECT record_id FROM cdr WHERE rowid = a), (SELECT record_id FROM cdr WHERE rowid = z) FROM span"
-)
+_IN_PERIOD: Final = "call_time >= ? AND call_time < ?"
+_NOT_ARCHIVED: Final = " AND NOT (node = ? AND seq <= ?)"
 _ALL_ROWS: Final = 2**63 - 1
 
 
 @asynccontextmanager
 async def open_records(
-    data_dir: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time
+    data_dir: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time, archive: Archive | None = None
 ) -> AsyncIterator[RecordReader]:
-    """Reader on records.db in `data_dir`, closed at the end; StoreError when there is none."""
+    """Reader on records.db in `data_dir`, behind an archive if there is one, closed at the end.
+
+    StoreError when there is no records.db, or it does not continue the archive.
+    """
     path = data_dir / "records.db"
-    async with connected(lambda: open_read_only(path, cipher, any_thread=True)) as connection:
-        yield RecordReader(connection, path, cipher, clock)
+    gone: list[str] = []
+
+    def opened() -> sqlite3.Connection:
+        connection = open_read_only(path, cipher, any_thread=True)
+        try:
+            with store_errors(path):
+                if archive is not None:
+                    archive.check_seam(connection)
+                gone.append(gone_up_to(connection, archive))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async with connected(opened) as connection:
+        yield RecordReader(connection, path, cipher, clock, archive, gone[0])
 
 
 @final
 class RecordReader:
-    """Reads `cdr` while the node goes on writing."""
+    """Reads the records of an archive, if there is one, then `cdr` while the node goes on writing."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, path: Path, cipher: NumberCipher, clock: Callable[[], float]
-    ) -> None:
+        self, connection: aiosqlite.Connection, path: Path, cipher: NumberCipher, clock: Callable[[], float],
+        archive: Archive | None, gone_up_to: str,
+    ) -> None:  # fmt: skip
+        """`gone_up_to`: the last day of which records are in neither, "" for none."""
         self._connection = connection
         self._path = path
         self._cipher = cipher
         self._clock = clock
+        self._archive = archive
+        self._gone_up_to = gone_up_to
+        archived = {} if archive is None else archive.last
+        self._where = _IN_PERIOD + _NOT_ARCHIVED * len(archived)
+        self._archived = tuple(value for node, last in archived.items() for value in (node, last.last_seq))
 
     async def export(
         self, form: ExportFormat, since_s: float | None = None, until_s: float | None = None,
@@ -82,17 +107,37 @@ class RecordReader:
 
     async def _audited(self, asker: Asker, since: str, until: str) -> int:
         """Writes down who is about to see which records; the row of the last one."""
+        count, first_id, last_id = self._in_archive(since, until)
+        query = (
+            f"WITH span AS (SELECT count(*) AS n, min(rowid) AS a, max(rowid) AS z FROM cdr WHERE {self._where})"
+            " SELECT n, z, (SELECT record_id FROM cdr WHERE rowid = a), (SELECT record_id FROM cdr WHERE rowid = z)"
+            " FROM span"
+        )
         with store_errors(self._path):
-            found = await self._connection.execute_fetchall(_SPAN_QUERY, (since, until))
-        ((count, last_row, first_id, last_id),) = found
+            found = await self._connection.execute_fetchall(query, (since, until, *self._archived))
+        ((more, last_row, first_left, last_left),) = found
+        count, first_id, last_id = count + more, first_id or first_left, last_left or last_id
         span = f" from {first_id} to {last_id}" if count else ""
         period = f"since={since or '-'} until={'-' if until == NEVER else until}"
         row = audit_row(self._clock(), asker, "cdr.export", f"reveal {count} records{span}, {period}")
         await asyncio.to_thread(write_audit, self._path.with_name("bindings.db"), self._cipher, row)
         return int(last_row or 0)
 
+    def _in_archive(self, since: str, until: str) -> tuple[int, str, str]:
+        """How many records of a period the archive has, and the ids of the first and the last of them."""
+        count, first_id, last_id = 0, "", ""
+        if self._archive is not None:
+            for record in self._archive.records(("record_id", "call_time"), since, until):
+                count, first_id, last_id = count + 1, first_id or record["record_id"], record["record_id"]
+        return count, first_id, last_id
+
     async def settle(self, settlement: Settlement, since_s: float, until_s: float) -> int:
-        """Add up the records of a time, as `export` takes it; how many attempts of it are still open."""
+        """Add up the records of a time, as `export` takes it; how many attempts of it are still open.
+
+        StoreError as it comes, and when records of that time are no longer there.
+        """
+        if self._gone_up_to and since_s < (day_number(self._gone_up_to) + 1) * DAY_S:
+            raise StoreError(f"{self._path}: records up to {self._gone_up_to} were purged: name their archive")
         period = utc_period(since_s, until_s)
         async for record in self._records(NEEDED, _ALL_ROWS, *period):
             settlement.add(record)
@@ -103,15 +148,21 @@ class RecordReader:
     async def _records(
         self, columns: tuple[str, ...], last_row: int, since: str, until: str
     ) -> AsyncIterator[dict[str, Any]]:
-        """The records up to a row. No read transaction stays open meanwhile: a consumer may take its time."""
+        """Those of the archive, and what the table has behind them up to a row.
+
+        No read transaction stays open meanwhile: a consumer may take its time.
+        """
+        if self._archive is not None:
+            for record in self._archive.records(columns, since, until):
+                yield record
         query = (
-            f"SELECT rowid, {', '.join(columns)} FROM cdr WHERE rowid > ? AND rowid <= ? AND call_time >= ?"
-            " AND call_time < ? ORDER BY rowid LIMIT ?"
+            f"SELECT rowid, {', '.join(columns)} FROM cdr WHERE rowid > ? AND rowid <= ? AND {self._where}"
+            " ORDER BY rowid LIMIT ?"
         )
         last = 0
         while True:
             with store_errors(self._path):
-                page = (last, last_row, since, until, PAGE)
+                page = (last, last_row, since, until, *self._archived, PAGE)
                 rows = list(await self._connection.execute_fetchall(query, page))
             for row in rows:
                 yield dict(zip(columns, row[1:], strict=True))

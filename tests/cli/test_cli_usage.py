@@ -135,6 +135,7 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
     words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
              "inventory apply": ["inventory", "apply", str(INVENTORY)],
              "explain": ["explain", "--caller", A, "--called", X],
+             "cdr archive": ["cdr", "archive", "--until", "2026-11-01"],
              "cdr settlement": ["cdr", "settlement", "--from", "2026-11-01", "--until", "2026-12-01"]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
     assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")

@@ -91,6 +91,7 @@ message_text = "relay"
 
 [cdr]
 retention_days = 1000
+archive_dir = "shelf"
 utc_offset = "-03:30"
 settlement_rounding = "6s"
 commit_window_ms = 0
@@ -147,6 +148,7 @@ def test_every_key_arrives(file: Path) -> None:
     assert config.inventory_file == file.parent / "inv.toml"
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
     assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
+    assert config.archive_dir == config.path.parent / "shelf"
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
 
 
@@ -192,6 +194,7 @@ def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
     assert config.inventory_file is None
     assert (config.cdr.retention_days, config.cdr.commit_window_ms) == (730, 2)
     assert (config.cdr.utc_offset_s, config.cdr.settlement_rounding) == (8 * 3600, "minute")
+    assert config.archive_dir is None
     assert (config.log.level, config.log.format) == ("info", "console")
 
 
