@@ -21,8 +21,10 @@ from typing import Any, Final
 
 from engine.config import Config, ConfigError, load
 from engine.control.server import ControlServer
+from engine.core.context import Run
 from engine.core.service import CallService
 from engine.core.tokens import TokenSource
+from engine.core.try_ids import KEY_BYTES
 from engine.logging import set_up_logging
 from engine.runner import Runner
 from engine.store.bindings import BindingReader, open_bindings
@@ -31,8 +33,9 @@ from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
-from engine.store.restart import close_left_open
+from engine.store.restart import take_over
 from sipstack.aio.udp import bind_udp, serve_udp
+from sipstack.events import Output
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
 from sipstack.uri import uri_host
@@ -105,6 +108,7 @@ class _Node:
         self._settings = config.core_settings()
         self._stops = 0
         self._stop = asyncio.Event()
+        self._adopted: list[Output] = []  # what the calls of the last run have to say first
 
     async def run(self) -> int:
         """Starts, serves, drains."""
@@ -120,7 +124,7 @@ class _Node:
         try:
             await _start_control(control)
             await serve_udp(runner.endpoint, bound)
-            runner.endpoint.perform([])  # sets the timer for what was adopted
+            runner.endpoint.perform(self._adopted)
             self._install_signals()
             _tame_collector()
             _tell(f"veil700 ready sip=udp:{_shown(listen)}")
@@ -145,24 +149,27 @@ class _Node:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
-        service = CallService(settings, transactions, TokenSource(secrets.token_bytes))
+        left = take_over(records, cipher, settings.node, time.time())
+        run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
+        service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
-        left = close_left_open(records, cipher, settings.node, time.time())
         pending = read_pending(records, cipher, settings.node)
         service.repeats = {
             (recent.kind, recent.caller_call_id, recent.caller_cseq, recent.caller_branch): (
                 recent.sip_status,
                 recent.q850,
             )
-            for recent in left
+            for recent in left.recent
         }
-        service.adopt_reports(pending, {recent.callee_call_id for recent in left if recent.is_reported}, loop_time)
+        service.adopt_reports(
+            pending, {recent.callee_call_id for recent in left.recent if recent.is_reported}, loop_time
+        )
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
-        boot_id = secrets.token_hex(8)
-        runner.start(RecordWriter(records, cipher, settings.node, boot_id, window_ms, runner.records_done))
+        runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
+        self._adopted = service.adopt_calls(left.answered, loop_time)
         return runner, service
 
     def _install_signals(self) -> None:
@@ -190,7 +197,7 @@ class _Node:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if runner.in_progress:
-            self._log.warning("calls still open, recorded as NODE_RESTART at the next start", count=runner.in_progress)
+            self._log.warning("calls still open, served on by the next start", count=runner.in_progress)
         return DONE
 
 
@@ -204,6 +211,14 @@ def _tame_collector() -> None:
     gc.freeze()
     young, middle, old = GC_THRESHOLDS
     gc.set_threshold(young, middle, old)
+
+
+def _boot_id() -> str:
+    """Names the start of the machine, since which the monotonic clock counts; where nothing does, this run alone."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)
 
 
 def _bind(listen: tuple[str, int]) -> socket.socket:

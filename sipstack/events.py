@@ -106,6 +106,17 @@ class ResponseReceived(Output):
 
 
 @final
+class StraySuccessReceived(Output):
+    """A 2xx to an INVITE whose transaction is gone, or was another run's: the transaction user knows (§13.2.2.4)."""
+
+    __slots__ = ("flow", "response")
+
+    def __init__(self, response: Message, flow: Flow) -> None:
+        self.response = response
+        self.flow = flow
+
+
+@final
 class RequestTimedOut(Output):
     """Timer B or F: no final answer to our request in 64*T1."""
 

@@ -19,6 +19,7 @@ from sipstack.events import (
     Output,
     RequestReceived,
     SendMessage,
+    StraySuccessReceived,
 )
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.parser import parse
@@ -78,6 +79,10 @@ class Transactions:
         transaction.respond(status, data, now)
         return self.take()
 
+    def take_over(self, transaction: ServerTransaction) -> None:
+        """Enters a request that another run of this program has received and not answered to the end."""
+        transaction.start(self._context, _server_key(transaction.request, transaction.method))
+
     def abandon(self, transaction: ServerTransaction) -> None:
         """Ends a server transaction that gets no answer."""
         transaction.abandon()
@@ -118,6 +123,8 @@ class Transactions:
         is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
         if is_ours and type(transaction) is ClientTransaction:
             transaction.response_received(message, flow, now)
+        elif is_ours and 200 <= message.status < 300 and message.method == "INVITE":
+            self._context.out.append(StraySuccessReceived(message, flow))
         else:
             self.counters["stray_responses"] += 1  # §17.1.3, RFC 6026 §7.3: dropped, never forwarded
 

@@ -79,15 +79,10 @@ class AttemptBase(TimerOwner):
         context: CoreContext,
         transaction: ServerTransaction,
         peer: PeerSettings,
-        kind: str,
         tag: str,
-        now: float,
-        numbers: tuple[Dialled, Dialled] | None = None,
+        known: tuple[Facts, CallRecord],
     ) -> None:
-        """`tag` goes into To of its answers; `numbers`, called and caller, when they do not stand in the usual fields.
-
-        Raises RemoteSipError when its caller cannot be read.
-        """
+        """`tag` goes into To of its answers; `known` is what `begun` has read, or what the last run has left."""
         self.context = context
         self.transaction = transaction
         self.request: Final[Message] = transaction.request
@@ -97,23 +92,8 @@ class AttemptBase(TimerOwner):
         self.hops: list[Hop] = []
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
-        wall_s = context.wall(now)
-        request = transaction.request
-        if numbers is None:
-            numbers = number_of(request.uri, peer.number_format), caller_of(request, peer)
-        self.facts = Facts(numbers[0], numbers[1], peer, wall_s)
-        record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
-        record = CallRecord(record_id, context.settings.node, kind)
-        record.call_time = wall_s
-        record.ingress_peer = peer.name
-        record.caller_call_id = masked_identifier(request.call_id)
-        record.caller_cseq = request.cseq
-        record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
-        if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
-            record.icid_in = masked_identifier(icid_value(request))
-        _write_numbers(record, numbers[0], numbers[1])
-        self.record = record
-        context.attempts[record_id] = self
+        self.facts, self.record = known
+        context.attempts[self.record.record_id] = self
 
     def begin(self, now: float) -> None:
         """Decides what the numbers alone decide, then asks the store."""
@@ -231,6 +211,35 @@ class AttemptBase(TimerOwner):
         keeps = peer.profile is ISC and record.icid_in != "" and record.icid_in == icid_value(request)
         record.icid_out = record.icid_in if keeps else self.context.tokens.letters(ICID_LETTERS)
         return record.icid_out
+
+
+def begun(
+    context: CoreContext,
+    request: Message,
+    peer: PeerSettings,
+    kind: str,
+    now: float,
+    numbers: tuple[Dialled, Dialled] | None = None,
+) -> tuple[Facts, CallRecord]:
+    """What the request of a new attempt says: the facts to decide on, and its record.
+
+    `numbers`, called and caller, when they do not stand in the usual fields. Raises RemoteSipError when its caller
+    cannot be read.
+    """
+    wall_s = context.wall(now)
+    if numbers is None:
+        numbers = number_of(request.uri, peer.number_format), caller_of(request, peer)
+    record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
+    record = CallRecord(record_id, context.settings.node, kind)
+    record.call_time = wall_s
+    record.ingress_peer = peer.name
+    record.caller_call_id = masked_identifier(request.call_id)
+    record.caller_cseq = request.cseq
+    record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
+    if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
+        record.icid_in = masked_identifier(icid_value(request))
+    _write_numbers(record, numbers[0], numbers[1])
+    return Facts(numbers[0], numbers[1], peer, wall_s), record
 
 
 def _is_policy(refusal: Refusal) -> bool:

@@ -14,13 +14,13 @@ from engine.core import call_setup as setup
 from engine.core import call_table as t
 from engine.core.attempt import STORE_WAIT_S, AttemptBase, callee_refusal
 from engine.core.binding import Binding
-from engine.core.callee_try import CalleeTry
+from engine.core.callee_try import CalleeTry, ack
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped, Party
 from engine.core.given import Given
-from engine.core.pair import CALLER, DialogPair
-from engine.core.policy import Refusal
-from engine.core.records import CLOSE, OPEN, ReleaseCause, Step
+from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
+from engine.core.policy import Facts, Refusal
+from engine.core.records import CLOSE, OPEN, CallRecord, ReleaseCause, Step
 from engine.core.redirect import follow, open_row_again
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
@@ -74,10 +74,15 @@ class Call(AttemptBase):
     )
 
     def __init__(
-        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, dialog: Dialog, now: float
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        dialog: Dialog,
+        known: tuple[Facts, CallRecord],
     ) -> None:
         """`dialog` is the caller's, for the first tag that the callee answers with; its tag is in our refusals too."""
-        super().__init__(context, transaction, peer, "voice", dialog.local_tag, now)
+        super().__init__(context, transaction, peer, dialog.local_tag, known)
         self._dialog: Dialog | None = dialog
         transaction.owner = self
         self.state = t.LOOKING_UP
@@ -192,6 +197,14 @@ class Call(AttemptBase):
             self.step(t.CALLEE_FAILED, Given(now))
         else:
             self.step(t.CALLEE_ANSWERED, Given(now, tried, response))
+
+    def success_again(self, end: DialogEnd, response: Message) -> None:
+        """A 2xx in one of its dialogs whose INVITE is known no more: acknowledged (RFC 3261 §13.2.2.4)."""
+        near = end.pair.sides[end.side]
+        if end.side == CALLEE and response.cseq == end.pair.caller.seqs.get(self.request.cseq):
+            setup.acknowledge_again(self)
+        else:  # to an INVITE within the conversation, which the last run has carried
+            self.context.send(ack(self.context, near, response.cseq), near.next_flow())
 
     def failure_received(self, tried: CalleeTry, response: Message, now: float) -> None:
         """300-699: the callee's own answer, or a target that cannot serve (contract §5, second table)."""

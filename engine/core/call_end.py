@@ -10,9 +10,9 @@ from engine.core.attempt import RequestOwner
 from engine.core.crossing import REQUESTS
 from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
-from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, PairSide
+from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import LEAK_STOPPED_ANSWERED, RELEASE, ReleaseCause
+from engine.core.records import LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
 from engine.core.redirect import take_back
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
@@ -46,6 +46,7 @@ _END_OF_INPUT: Final = {
     )
 }
 _END_OF_INPUT[t.LEAKED] = (ReleaseCause.LEAK_STOPPED.value, *LEAK_STOPPED_ANSWERED, "disclosure")
+_END_OF_INPUT[t.PEER_GONE] = (ReleaseCause.NODE_RESTART.value, *NODE_RESTART_ANSWERED, "")
 _SIDES_THAT_DECIDE: Final = ("caller", "callee")
 
 
@@ -222,16 +223,22 @@ def forget(call: Call, now: float) -> None:
     for tried in call.tries:
         tried.drop()
         for pair in tried.pairs.values():
-            if pair.pending_invite is not None:
-                pair.pending_invite.give_up(now)
-                pair.pending_invite = None
-            pair.forget(call.context)
+            _let_go(call, pair, now)
         tried.pairs.clear()
+    if call.chosen is not None:
+        _let_go(call, call.chosen, now)  # of an adopted call the only one
     for code in list(call.timers):
         call.stop(code)
     call.tries.clear()
     call.current = None
     call.chosen = None
+
+
+def _let_go(call: Call, pair: DialogPair, now: float) -> None:
+    if pair.pending_invite is not None:
+        pair.pending_invite.give_up(now)
+        pair.pending_invite = None
+    pair.forget(call.context)
 
 
 def _decide(call: Call, given: Given) -> None:

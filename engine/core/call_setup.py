@@ -9,8 +9,9 @@ from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import CalleeTry
 from engine.core.crossing import RESPONSES
 from engine.core.disclosure import LeakStopped, ResponseDraft, build
+from engine.core.frozen_call import freeze
 from engine.core.given import Given
-from engine.core.pair import CALLER, DialogPair, PairSide
+from engine.core.pair import CALLER, DialogPair
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
 from engine.core.session_timer import agreed_interval_s, watch
@@ -121,24 +122,8 @@ def store_answer(call: Call, given: Given) -> None:
     for other in tried.pairs.values():
         if other is not pair:
             other.forget(call.context)
-    flow = call.transaction.flow
-    extra = (_frozen(pair.caller), _frozen(pair.callee), call.answer, flow.transport, flow.host, flow.port)
-    call.commit(ANSWER, extra)
+    call.commit(ANSWER, freeze(call))
     call.wait_for_store(now)
-
-
-def _frozen(side: PairSide) -> tuple[object, ...]:
-    """One dialog as plain values, for the open row."""
-    dialog = side.dialog
-    return (
-        dialog.call_id,
-        dialog.local,
-        dialog.remote,
-        dialog.local_seq,
-        dialog.remote_seq,
-        dialog.remote_target,
-        tuple(dialog.route_set),
-    )
 
 
 def send_answer(call: Call, given: Given) -> None:
@@ -179,12 +164,19 @@ def pass_ack(call: Call, given: Given) -> None:
 
 def acknowledge(call: Call, request: Message | None) -> bool:
     """Sends our ACK to the callee, built once; False when its body was left out, since it would have shown a number."""
-    pair, tried = call.chosen, call.current
-    assert pair is not None and tried is not None
+    pair = call.chosen
+    assert pair is not None
     is_whole = True
     if not call.ack:
-        call.ack, is_whole = crossing_ack(call.context, pair.callee, tried.cseq, request)
+        is_whole = build_ack(call, pair, request)
     call.context.send(call.ack, pair.callee.next_flow())
+    return is_whole
+
+
+def build_ack(call: Call, pair: DialogPair, request: Message | None) -> bool:
+    """Builds our ACK of the callee's 2xx; False as `acknowledge`."""
+    cseq = pair.caller.seqs[call.request.cseq]  # of our INVITE
+    call.ack, is_whole = crossing_ack(call.context, pair.callee, cseq, request)
     return is_whole
 
 

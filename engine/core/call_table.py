@@ -62,6 +62,7 @@ BYE_DUE: Final = 19  # 500 ms after a BYE its 200 leaves, recorded or not
 LEAKED: Final = 20  # a message within the dialogs would have shown a number, and has not left
 SESSION_OVER: Final = 21  # no refresh for a whole session interval (RFC 4028)
 REDIRECTED: Final = 22  # a 3xx that is followed to another callee
+PEER_GONE: Final = 23  # of a call of the last run: the configuration has one of its peers no more
 INPUTS: Final = (
     "permitted",
     "refused",
@@ -86,6 +87,7 @@ INPUTS: Final = (
     "leaked",
     "session over",
     "redirected",
+    "peer gone",
 )
 
 # Actions
@@ -170,6 +172,8 @@ _TOO_EARLY: Final = "cannot happen yet"
 _NO_2XX: Final = "RFC 3261 §17.1.1.3: the caller has no 2xx, so this acknowledges nothing"
 _NO_LEAK: Final = "decision 7: what shows a number is not sent, and the call is ended on both sides"
 _NO_REFRESH: Final = "RFC 4028 §10: nobody has refreshed the session"
+_GONE: Final = "how a peer is spoken to says its configuration"
+_ADOPTED: Final = "a call is taken over when it is answered"
 _NO_DIALOG: Final = "no dialog exists that it could come in"
 
 
@@ -187,6 +191,7 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE, LEAKED),
+    *_same(LOOKING_UP, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _OPENING: Final[tuple[Row, ...]] = (
@@ -198,6 +203,7 @@ _OPENING: Final[tuple[Row, ...]] = (
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER, REDIRECTED),
     *_same(OPENING, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE, LEAKED),
+    *_same(OPENING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _CALLING: Final[tuple[Row, ...]] = (
@@ -214,6 +220,7 @@ _CALLING: Final[tuple[Row, ...]] = (
     *_same(CALLING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
     *_same(CALLING, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, LEAKED),
     *_same(CALLING, REJECT_BYE, _NO_DIALOG, CALLER_BYE, CALLEE_BYE),
+    *_same(CALLING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _RINGING: Final[tuple[Row, ...]] = (
@@ -231,6 +238,7 @@ _RINGING: Final[tuple[Row, ...]] = (
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
     *_same(RINGING, NOTHING, _NO_2XX, CALLER_ACKED),
+    *_same(RINGING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _ANSWERING: Final[tuple[Row, ...]] = (
@@ -246,6 +254,7 @@ _ANSWERING: Final[tuple[Row, ...]] = (
     *_same(ANSWERING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
+    *_same(ANSWERING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _ANSWERING_BYE: Final[tuple[Row, ...]] = (
@@ -260,6 +269,7 @@ _ANSWERING_BYE: Final[tuple[Row, ...]] = (
     *_same(ANSWERING_BYE, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, SESSION_OVER),
+    *_same(ANSWERING_BYE, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _ANSWERED: Final[tuple[Row, ...]] = (
@@ -270,6 +280,7 @@ _ANSWERED: Final[tuple[Row, ...]] = (
     (ANSWERED, TIME_OVER, RELEASING, END_BOTH, "contract §4: max_call_s"),
     (ANSWERED, LEAKED, RELEASING, END_BOTH, _NO_LEAK),
     (ANSWERED, SESSION_OVER, RELEASING, END_BOTH, _NO_REFRESH),
+    (ANSWERED, PEER_GONE, RELEASING, END_BOTH, _GONE),
     *_same(ANSWERED, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(ANSWERED, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERED, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
@@ -284,6 +295,7 @@ _TALKING: Final[tuple[Row, ...]] = (
     (TALKING, TIME_OVER, RELEASING, END_BOTH, "contract §4: max_call_s"),
     (TALKING, LEAKED, RELEASING, END_BOTH, _NO_LEAK),
     (TALKING, SESSION_OVER, RELEASING, END_BOTH, _NO_REFRESH),
+    (TALKING, PEER_GONE, RELEASING, END_BOTH, _GONE),
     (TALKING, CALLER_ACKED, TALKING, REPEAT_ACK, "RFC 3261 §13.2.2.4: each copy of the 2xx is acknowledged"),
     *_same(TALKING, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(TALKING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
@@ -305,6 +317,7 @@ _RELEASING: Final[tuple[Row, ...]] = (
     *_same(RELEASING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(RELEASING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
     *_same(RELEASING, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED),
+    *_same(RELEASING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _CLOSING: Final[tuple[Row, ...]] = (
@@ -320,6 +333,7 @@ _CLOSING: Final[tuple[Row, ...]] = (
     *_same(CLOSING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, LEAKED),
     *_same(CLOSING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
+    *_same(CLOSING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _REFUSING: Final[tuple[Row, ...]] = (
@@ -334,6 +348,7 @@ _REFUSING: Final[tuple[Row, ...]] = (
     *_same(REFUSING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(REFUSING, NOTHING, _FIRST_WINS, LEAKED),
     *_same(REFUSING, UNEXPECTED, "the caller has no 2xx", ACK_MISSED, BYE_ANSWERED, TIME_OVER, SESSION_OVER),
+    *_same(REFUSING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 _ENDED: Final[tuple[Row, ...]] = (
@@ -347,6 +362,7 @@ _ENDED: Final[tuple[Row, ...]] = (
     *_same(ENDED, NOTHING, _FIRST_WINS, SESSION_OVER),
     *_same(ENDED, NOTHING, "recorded once", CLOSED, CLOSE_FAILED),
     *_same(ENDED, NOTHING, _FIRST_WINS, LEAKED, REDIRECTED),
+    *_same(ENDED, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
 CALL_TABLE: Final = Table(

@@ -14,6 +14,7 @@ from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.pair import CALLEE, DialogPair, PairSide
 from engine.core.routing import Hop
 from engine.core.session_bodies import OriginRewriter
+from engine.core.try_ids import TryIds, ack_branch, ids_of_try
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
@@ -54,33 +55,32 @@ class CalleeTry(RequestOwner):
     def __init__(self, call: Call, hop: Hop, binding: Binding) -> None:
         """Raises LeakStopped, and RemoteSipError for a body that cannot be looked into."""
         context = call.context
-        tokens = context.tokens
+        ids = ids_of_try(context.run.key, call.record.record_id, len(call.tries))
         self.call = call
         self.hop = hop
-        self.cseq = tokens.first_cseq()
-        self.local_tag = tokens.tag()
+        self.cseq = ids.cseq
+        self.local_tag = ids.tag
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
         self.party = Party(CALLEE, hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
         self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
-        self.origin = OriginRewriter(tokens.session_id(), context.advertised_host)
+        self.origin = OriginRewriter(context.tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
         self.released: dict[str, tuple[bytes, Flow]] = {}  # our ACKs of 2xx that nobody wanted, by tag
         self.cancel_wanted = False
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
-        call_id = tokens.call_id()
-        draft = self._draft(binding, identity, call_id)
+        draft = self._draft(binding, identity, ids)
         self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), hop.flow, self)
-        self.record = call.new_try(hop, call_id)
+        self.record = call.new_try(hop, ids.call_id)
 
-    def _draft(self, binding: Binding, identity: str, call_id: str) -> RequestDraft:
+    def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
         remote = to_value_for(binding.callee, self.hop.peer, self.hop.target)
-        dialog = Dialog(DialogId(call_id, self.local_tag, ""), self.local, remote, self.cseq, -1)
+        dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request
-        draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", self.cseq), request)
+        draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", ids.cseq), request, ids.branch)
         draft.identity = identity
         draft.from_trusted = self.call.peer.trusted
         draft.icid = self.call.icid_towards(self.hop.peer)
@@ -206,6 +206,8 @@ class CalleeTry(RequestOwner):
 
 def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> bytes:
     """The ACK of a 2xx on this side (§13.2.2.4). Raises LeakStopped for a body that shows a number."""
-    draft = RequestDraft(context, side.party, side.dialog, ("ACK", cseq))
+    dialog = side.dialog
+    branch = ack_branch(context.run.key, dialog.call_id, dialog.remote_tag, cseq)
+    draft = RequestDraft(context, side.party, dialog, ("ACK", cseq), None, branch)
     draft.body, draft.content_type = body, CONTENT_TYPE
     return build(REQUESTS[side.party.side]["ACK"], draft)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
 from engine.core.tokens import TokenSource
+from engine.core.try_ids import KEY_BYTES
 from sipstack.client_transaction import ClientTransaction, cancel_for
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.server_transaction import ServerTransaction
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
     from engine.core.outputs import InProgress
     from engine.core.pair import DialogEnd
     from engine.core.sms_report import PendingReport
+
+
+@final
+class Run:
+    """Which run of the node this is: calls that it has not begun itself go on in it.
+
+    `boot_id` names the start of the machine since which monotonic seconds count; `epoch` counts the runs on one data
+    folder. `key`, of KEY_BYTES, makes the identifiers of `try_ids`: it is the same in every run.
+    """
+
+    __slots__ = ("boot_id", "epoch", "key")
+
+    def __init__(self, boot_id: str, epoch: int, key: bytes) -> None:
+        self.boot_id: Final = boot_id
+        self.epoch: Final = epoch
+        self.key: Final = key
+
+
+# For a core that takes nothing over and is never taken over from.
+ONLY_RUN: Final = Run("", 0, bytes(KEY_BYTES))
 
 
 @final
@@ -37,6 +58,7 @@ class CoreContext:
         "reported",
         "reports",
         "routing",
+        "run",
         "settings",
         "tokens",
         "transactions",
@@ -44,8 +66,11 @@ class CoreContext:
         "wheel",
     )
 
-    def __init__(self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource) -> None:
+    def __init__(
+        self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
+    ) -> None:
         self.settings = settings
+        self.run: Final = run
         self.transactions = transactions
         self.tokens = tokens
         self.routing = Routing(settings)

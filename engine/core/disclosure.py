@@ -105,8 +105,9 @@ class RequestDraft(Draft):
         dialog: Dialog,
         start: tuple[str, int],
         message: Message | None = None,
+        branch: str = "",
     ) -> None:
-        """`start` is the method and the number in CSeq."""
+        """`start` is the method and the number in CSeq; without a `branch` it gets one that is drawn."""
         self.party = party
         self.message = message
         self.body = b""
@@ -116,7 +117,7 @@ class RequestDraft(Draft):
         self.context: Final = context
         self.dialog: Final = dialog
         self.method, self.seq = start
-        self.branch: Final = context.tokens.branch()
+        self.branch: Final = branch or context.tokens.branch()
         self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the address that is asserted: the 700 number's, or a service centre's
         self.in_reply_to = ""  # Call-ID of the receiver's own request, where this one answers it

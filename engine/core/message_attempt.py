@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, begun, callee_refusal
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
 from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
@@ -89,8 +89,9 @@ class MessageAttempt(AttemptBase):
         now: float,
         numbers: tuple[Dialled, Dialled] | None = None,
     ) -> None:
-        """`numbers` as in AttemptBase."""
-        super().__init__(context, transaction, peer, "message", context.tokens.tag(), now, numbers)
+        """`numbers` as in `begun`."""
+        known = begun(context, transaction.request, peer, "message", now, numbers)
+        super().__init__(context, transaction, peer, context.tokens.tag(), known)
         transaction.owner = self
         self.state = LOOKING_UP
         self.record.parts = 1

@@ -249,7 +249,6 @@ class CallRecord:
         """
         self.ring_ms = elapsed_ms(rang_s, answered_s if answered_s is not None else released_s)
         self.duration_ms = elapsed_ms(answered_s, released_s)
-        self.duration_source = "monotonic"
         self.bill_seconds = bill_seconds(self.duration_ms)
 
     def snapshot(self) -> tuple[object, ...]:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import final
 
 from engine.core.admission import objection, relay
-from engine.core.attempt import AttemptBase, RequestOwner
+from engine.core.adoption import adopt
+from engine.core.attempt import AttemptBase, RequestOwner, begun
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
-from engine.core.context import CoreContext
+from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.crossing import reason_line
+from engine.core.frozen_call import FrozenCall
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
@@ -43,6 +45,7 @@ from sipstack.events import (
     RequestTimedOut,
     ResponseReceived,
     SendMessage,
+    StraySuccessReceived,
 )
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
@@ -60,8 +63,10 @@ class CallService:
 
     __slots__ = ("_context", "is_draining", "repeats")
 
-    def __init__(self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource) -> None:
-        self._context = CoreContext(settings, transactions, tokens)
+    def __init__(
+        self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
+    ) -> None:
+        self._context = CoreContext(settings, transactions, tokens, run)
         self.is_draining = False
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
 
@@ -106,6 +111,12 @@ class CallService:
         return self._take()
 
     # -- what the last run has left ----------------------------------------------------------------------------------
+
+    def adopt_calls(self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float) -> list[Output]:
+        """Calls that are answered are served on."""
+        for record, frozen in answered:
+            adopt(self._context, record, frozen, now)
+        return self._take()
 
     def adopt_reports(self, pending: Sequence[tuple[CallRecord, ReportEntry]], reported: set[str], now: float) -> None:
         """Short messages whose report is awaited go on with what is left of their time.
@@ -204,6 +215,16 @@ class CallService:
                 self._context.out += answer_malformed(event)
             else:
                 self._context.count("unknown_source")
+        elif isinstance(event, StraySuccessReceived):
+            self._stray_success(event.response, event.flow, now)
+
+    def _stray_success(self, response: Message, flow: Flow, now: float) -> None:
+        """A 2xx that no transaction of this run waits for."""
+        end = self._end_of(f"{response.from_tag} {response.to_tag}", response.call_id, flow)
+        if end is None:
+            self._context.count("stray_successes")
+        else:
+            end.call.success_again(end, response)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -263,7 +284,7 @@ class CallService:
         if request.method == "INVITE":
             tokens = self._context.tokens
             dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
-            attempt = Call(self._context, transaction, peer, dialog, now)
+            attempt = Call(self._context, transaction, peer, dialog, begun(self._context, request, peer, "voice", now))
             self._context.respond(transaction, 100, transaction.head.build(100), now)
         elif is_short_message(request):
             attempt = sms_attempt(self._context, transaction, peer, now)
@@ -286,11 +307,14 @@ class CallService:
 
     def _dialog_end(self, request: Message, flow: Flow) -> DialogEnd | None:
         """The dialog that a request belongs to, if it may come from there (contract §4)."""
-        end = self._context.dialogs.get(f"{request.to_tag} {request.from_tag}")
+        return self._end_of(f"{request.to_tag} {request.from_tag}", request.call_id, flow)
+
+    def _end_of(self, key: str, call_id: str, flow: Flow) -> DialogEnd | None:
+        end = self._context.dialogs.get(key)
         if end is None:
             return None
         side = end.pair.sides[end.side]
-        if side.dialog.call_id != request.call_id or not side.accepts(self._context, flow):
+        if side.dialog.call_id != call_id or not side.accepts(self._context, flow):
             return None
         return end
 

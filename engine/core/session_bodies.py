@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from engine.core.session_attributes import (
     FORMATS,
@@ -42,6 +42,16 @@ _MAX_HOSTS: Final = 64
 _HOST_CHARS: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-"
 
 
+class FrozenOrigin(NamedTuple):
+    """An `OriginRewriter` and its `Exchange` as plain values."""
+
+    session_id: int
+    version: int
+    told: tuple[bytes, ...]
+    heard: tuple[bytes, ...]
+    names: tuple[tuple[bytes, bytes], ...]
+
+
 @final
 class OriginRewriter:
     """The descriptions of one party as the other one sees them: our origin, its version rising with each change.
@@ -68,6 +78,20 @@ class OriginRewriter:
         own = OriginRewriter(self._session_id, self._address, self._exchange)
         own._version, own._last = self._version, self._last
         return own
+
+    def frozen(self) -> FrozenOrigin:
+        """As it stands, but for the last description: the next one counts as changed."""
+        exchange = self._exchange
+        return FrozenOrigin(
+            self._session_id, self._version, tuple(exchange.told), tuple(exchange.heard), tuple(exchange.names.items())
+        )
+
+    def thaw(self, frozen: FrozenOrigin, skipped: int) -> None:
+        """Goes on where another run has stopped, which may have made up to `skipped` versions since then."""
+        self._version = frozen.version + skipped
+        self._exchange.told.update(frozen.told)
+        self._exchange.heard.update(frozen.heard)
+        self._exchange.names.update(frozen.names)
 
     def rewrite(self, body: bytes, sender: Message | None = None) -> bytes:
         """The description without what names its sender: `sender` is the message that carried it.

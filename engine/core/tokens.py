@@ -11,7 +11,7 @@ from typing import Final, final
 
 # 32 letters, five bits each; a byte maps to one of them without bias.
 _ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyzABCDEF"
-_LETTERS: Final = bytes(_ALPHABET[octet % 32] for octet in range(256))
+LETTERS: Final = bytes(_ALPHABET[octet % 32] for octet in range(256))
 
 BRANCH_LETTERS: Final = 16  # 80 bits (RFC 3261 §8.1.1.7 asks for uniqueness, conformance for 64 random bits)
 TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
@@ -23,7 +23,7 @@ _NUMBER_POOL_BYTES: Final = 3 * 256
 # Numbers of ours have nine digits, the first a 2, for as long as they can count (24 random bits, then 83 million
 # steps). Shorter real numbers count as whole words only, no real number of nine digits begins with 2, and longer ones
 # do not fit in. CSeq must start below 2**31 (§8.1.1.5).
-_FIRST_NUMBER: Final = 200_000_000
+FIRST_NUMBER: Final = 200_000_000
 
 
 @final
@@ -43,7 +43,7 @@ class TokenSource:
         """A token of `count` letters."""
         place = self._place
         if place + count > len(self._pool):
-            self._pool = self._random_bytes(max(count, _POOL_BYTES)).translate(_LETTERS).decode("ascii")
+            self._pool = self._random_bytes(max(count, _POOL_BYTES)).translate(LETTERS).decode("ascii")
             place = 0
         self._place = place + count
         return self._pool[place : place + count]
@@ -68,7 +68,7 @@ class TokenSource:
             place = 0
         self._digits_place = place + 3
         octets = self._digits
-        return _FIRST_NUMBER + (octets[place] << 16 | octets[place + 1] << 8 | octets[place + 2])
+        return FIRST_NUMBER + (octets[place] << 16 | octets[place + 1] << 8 | octets[place + 2])
 
     def session_id(self) -> int:
         """A session id for an SDP origin, and the start of its versions."""

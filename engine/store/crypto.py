@@ -16,6 +16,8 @@ from typing import Final, final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.store.errors import StoreError
 from engine.store.siv import BLOCK, ShortCipher
@@ -36,6 +38,10 @@ class NumberCipher:
         self._siv = AESSIV(key)
         self.key_id: Final[str] = hashlib.sha256(key).hexdigest()[:8]
         self._associated = _AssociatedData()
+
+    def derived_key(self, purpose: str, count: int) -> bytes:
+        """A key of `count` bytes for another purpose, the same as long as the key file is (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), count, None, purpose.encode()).derive(self._key)
 
     def encrypt(self, text: str, column: str) -> bytes:
         """Cipher text of a non-empty text for "table.column": 16 bytes longer than its UTF-8 form."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from engine.core.records import Attempt, CallRecord
+from engine.core.records import CallRecord
 from engine.core.report_relay import ReportEntry, read_entry
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database, store_errors
 from engine.store.errors import StoreError
-from engine.store.rows import ANSWER_COLUMNS, DIALOGS, NUMBER_COLUMNS, OPEN_COLUMNS, TIME_COLUMNS, utc_seconds
+from engine.store.open_rows import ANSWERED_COLUMNS, read_record
+from engine.store.rows import DIALOGS
 
 # Of call_open with call_answer beside it: an RP-DATA that was accepted. A call's answer is no such entry.
 AWAITS_REPORT: Final = "(call_open.kind = 'message' AND call_answer.dialogs IS NOT NULL)"
 
-_ANSWERED: Final = frozenset(ANSWER_COLUMNS)
-_COLUMNS: Final = [f"{'call_answer' if name in _ANSWERED else 'call_open'}.{name}" for name in OPEN_COLUMNS]
 _PENDING: Final = (
-    f"SELECT {', '.join(_COLUMNS)}, call_answer.dialogs FROM call_open JOIN call_answer USING (record_id)"
+    f"SELECT {ANSWERED_COLUMNS}, call_answer.dialogs FROM call_open JOIN call_answer USING (record_id)"
     f" WHERE call_open.node = ? AND {AWAITS_REPORT} ORDER BY record_id"
 )
 
@@ -46,26 +45,6 @@ def _entry(dialogs: bytes, cipher: NumberCipher) -> ReportEntry:
 
 
 def _record(values: tuple[object, ...], cipher: NumberCipher) -> CallRecord:
-    row = dict(zip(OPEN_COLUMNS, values, strict=True))
-    record = CallRecord(str(row["record_id"]), str(row["node"]), str(row["kind"]))
-    for name, value in row.items():
-        setattr(record, name, _value(name, value, cipher))
+    record = read_record(values, cipher)
     record.duration_source = "wall"
     return record
-
-
-def _value(name: str, stored: object, cipher: NumberCipher) -> object:
-    """The attribute of a record that a column holds."""
-    if name in NUMBER_COLUMNS:
-        return cipher.decrypt(stored, f"call_open.{name}") if isinstance(stored, bytes) else ""
-    if name in TIME_COLUMNS:
-        return None if stored is None else utc_seconds(cast(str, stored))
-    if name == "attempts":
-        return [_attempt(tried) for tried in json.loads(cast(str, stored))]
-    return stored
-
-
-def _attempt(tried: dict[str, object]) -> Attempt:
-    attempt = Attempt(str(tried["peer"]), str(tried["target"]))
-    attempt.status, attempt.ms = cast(int, tried["status"]), cast(int, tried["ms"])
-    return attempt

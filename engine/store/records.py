@@ -18,6 +18,7 @@ from engine.core.records import ANSWER, CHANGE, CLOSE, OPEN, Step
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason
 from engine.store.ledger import Ledger
+from engine.store.owner import owner_epoch
 from engine.store.rows import Row, RowMaker
 from engine.store.signing import open_signing_key
 
@@ -69,7 +70,7 @@ class RecordWriter(threading.Thread):
             os.close(self._lock)
             raise
         self._ledger = Ledger(self._connection, node, signer)
-        self._rows = RowMaker(cipher, boot_id)
+        self._rows = RowMaker(cipher, boot_id, owner_epoch(self._connection))
         self._window_s = commit_window_ms / 1000.0
         self._last_group = 0  # steps in it
         self._on_done = on_done

@@ -1,19 +1,23 @@
-"""What a start does with the attempts that the last run left open: each gets its record, NODE_RESTART.
+"""What a start does with the attempts that the last run left open.
 
-A short message whose report is awaited stays open: the node goes on waiting (`engine.store.pending`).
+Calls that are answered are taken over, and served on. A short message whose report is awaited stays open: the node goes
+on waiting (`engine.store.pending`). Everything else gets its record, NODE_RESTART.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from pathlib import Path
 from typing import Final, cast, final
 
+from engine.core.frozen_call import FrozenCall, read_frozen
 from engine.core.records import (
     EXTENSION_COLUMNS,
     NODE_RESTART_ANSWERED,
     RELEASE,
+    CallRecord,
     ReleaseCause,
     bill_seconds,
     elapsed_ms,
@@ -21,8 +25,10 @@ from engine.core.records import (
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.ledger import Ledger
+from engine.store.open_rows import ANSWERED_COLUMNS, read_record
+from engine.store.owner import begin_epoch
 from engine.store.pending import AWAITS_REPORT
-from engine.store.rows import ANSWER_COLUMNS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
+from engine.store.rows import DIALOGS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
 from engine.store.signing import open_signing_key
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
@@ -34,11 +40,12 @@ _TAIL_COLUMNS: Final = (
     "release_direction",
 )  # fmt: skip
 _LEFT_OPEN: Final = (
-    f"SELECT {', '.join(f'call_open.{name}' for name in OPEN_COLUMNS)}, call_answer.slot,"
-    f" {', '.join(f'call_answer.{name}' for name in ANSWER_COLUMNS)}"
-    f" FROM call_open LEFT JOIN call_answer USING (record_id) WHERE node = ? AND NOT {AWAITS_REPORT}"
-    " ORDER BY record_id LIMIT ?"
+    f"SELECT {ANSWERED_COLUMNS}, call_answer.dialogs FROM call_open JOIN call_answer USING (record_id)"
+    f" WHERE node = ? AND NOT {AWAITS_REPORT} UNION ALL"
+    f" SELECT {', '.join(OPEN_COLUMNS)}, NULL FROM call_open"
+    " WHERE node = ? AND record_id NOT IN (SELECT record_id FROM call_answer) ORDER BY record_id"
 )
+_TAKE_OVER: Final = "UPDATE call_open SET owner_epoch = ? WHERE node = ?"
 _Row = dict[str, object]
 
 
@@ -70,39 +77,65 @@ class RecentAttempt:
         return self.kind == "message" and self.release_direction == "callee"
 
 
-def close_left_open(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
-    """Close the open rows of `node` in records.db at `wall_s`, seconds since the epoch; before a writer starts.
+@final
+class TakenOver:
+    """What this run goes on with. `answered` calls are open still; `recent` ended shortly before, latest first."""
 
-    Returns the attempts that ended within the last 32 s, those just closed included, latest first. StoreError
-    when the store cannot be used.
+    __slots__ = ("answered", "epoch", "recent")
+
+    def __init__(self, epoch: int, answered: list[tuple[CallRecord, FrozenCall]], recent: list[RecentAttempt]) -> None:
+        self.epoch = epoch
+        self.answered = answered
+        self.recent = recent
+
+
+def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> TakenOver:
+    """Begin a run of `node` on records.db at `wall_s`, seconds since the epoch; before a writer starts.
+
+    Of the rows that earlier runs have left open the answered calls become this run's; the others are closed.
+    StoreError when the store cannot be used.
     """
     lock = lock_records(path)
     try:
-        return _close_rows(path, cipher, node, wall_s)
+        connection = open_database(path, RECORDS, cipher)
+        try:
+            with store_errors(path):
+                epoch = begin_epoch(connection)
+                answered, others = _left_open(connection, cipher, node)
+                ledger = Ledger(connection, node, open_signing_key(path.parent))
+                ledger.write([], [], [])  # the anchors of days without a node
+                for start in range(0, len(others), ROWS_AT_ONCE):
+                    rows = others[start : start + ROWS_AT_ONCE]
+                    ledger.write([], [], [_closing(row, cipher, wall_s) for row in rows])
+                connection.execute(_TAKE_OVER, (epoch, node))
+                return TakenOver(epoch, answered, _recent(connection, node, wall_s))
+        finally:
+            connection.close()
     finally:
         os.close(lock)
 
 
-def _close_rows(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> list[RecentAttempt]:
-    connection = open_database(path, RECORDS, cipher)
+def _left_open(
+    connection: sqlite3.Connection, cipher: NumberCipher, node: str
+) -> tuple[list[tuple[CallRecord, FrozenCall]], list[_Row]]:
+    """The calls that can be served on, and the rows of all else."""
+    answered: list[tuple[CallRecord, FrozenCall]] = []
+    others: list[_Row] = []
+    for *values, dialogs in connection.execute(_LEFT_OPEN, (node, node)).fetchall():
+        frozen = None if dialogs is None else _frozen(dialogs, cipher)
+        if frozen is None:
+            others.append(dict(zip(OPEN_COLUMNS, values, strict=True)))
+        else:
+            answered.append((read_record(tuple(values), cipher), frozen))
+    return answered, others
+
+
+def _frozen(dialogs: bytes, cipher: NumberCipher) -> FrozenCall | None:
+    """None for what another version of this program has written."""
     try:
-        with store_errors(path):
-            ledger = Ledger(connection, node, open_signing_key(path.parent))
-            ledger.write([], [], [])  # the anchors of days without a node
-            while rows := connection.execute(_LEFT_OPEN, (node, ROWS_AT_ONCE)).fetchall():
-                ledger.write([], [], [_closing(_as_left(row), cipher, wall_s) for row in rows])
-            return _recent(connection, node, wall_s)
-    finally:
-        connection.close()
-
-
-def _as_left(values: tuple[object, ...]) -> _Row:
-    """An open row as its last step left it: what the answer changed stands in call_answer."""
-    row = dict(zip(OPEN_COLUMNS, values, strict=False))
-    answer_slot, *answer = values[len(OPEN_COLUMNS) :]
-    if answer_slot is not None:
-        row.update(zip(ANSWER_COLUMNS, answer, strict=True))
-    return row
+        return read_frozen(json.loads(cipher.decrypt(dialogs, DIALOGS)))
+    except ValueError:
+        return None
 
 
 def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:

@@ -43,7 +43,7 @@ def _insert(table: str, columns: tuple[str, ...], mostly_null: tuple[str, ...] =
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(values)})"
 
 
-INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id"), _NULL_AT_OPEN)
+INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id", "owner_epoch"), _NULL_AT_OPEN)
 INSERT_ANSWER: Final = _insert("call_answer", ("slot", "record_id", *ANSWER_COLUMNS, "dialogs", "key_id"))
 INSERT_CDR: Final = _insert("cdr", CDR_COLUMNS, _NULL_IN_CDR)
 
@@ -79,13 +79,15 @@ _extra_to_json: Final = json.JSONEncoder(
 class RowMaker:
     """Makes rows from snapshots (`CallRecord.snapshot`, order of RECORD_COLUMNS). For one thread."""
 
-    def __init__(self, cipher: NumberCipher, boot_id: str) -> None:
+    def __init__(self, cipher: NumberCipher, boot_id: str, epoch: int = 0) -> None:
+        """`boot_id` and `epoch` (`engine.store.owner`) are those of the run whose rows these are."""
         self._cipher = cipher
         self._batch = cipher.batch()
         columns = [column for _, column in (*_OPEN_NUMBERS, *_CDR_NUMBERS)]
         self._hidden: dict[str, dict[str, bytearray]] = {column: {} for column in columns}
         self._key_id = cipher.key_id
         self._boot_id = boot_id
+        self._epoch = epoch
         self._clock = UtcText()
         self._targets: dict[tuple[str, str], str] = {}
         self._attempts: dict[object, str] = {}  # a target as configured has no number in it
@@ -109,7 +111,7 @@ class RowMaker:
         self._hide_numbers(stored, _OPEN_NUMBERS)
         for at in _EMPTY_AT_OPEN:
             stored[at] = stored[at] or ""
-        return (*_pick_open(stored), self._boot_id, self._key_id)
+        return (*_pick_open(stored), self._boot_id, self._key_id, self._epoch)
 
     def answer_row(self, values: Row, extra: object) -> Row:
         """Parameters of INSERT_ANSWER behind `slot`; ValueError without call_time.

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
+from engine.core.context import Run
 from engine.core.outputs import CommitRecord, InProgress, LeakFound, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
@@ -43,6 +44,7 @@ NUMBERS_OF_OURS = 200_000_000  # CSeq numbers of the node have nine digits and b
 HOST = re.compile(r"(?:@|SIP/2\.0/UDP |sips?:)([A-Za-z0-9.-]+)(?=[:;>,]|$)")
 BRANCH = re.compile(r"branch=([^;,]+)")
 ICID = re.compile(r'icid-value="?([^;"]+)')
+FIRST_RUN = Run("boot", 1, hashlib.sha256(b"key").digest())
 LONGEST_S = 400.0  # longer than any timer may keep anything of a call that has ended
 
 
@@ -103,8 +105,11 @@ class CoreNode:
 
     made: ClassVar[list[CoreNode]] = []  # by the test that is running
 
-    def __init__(self, settings: CoreSettings = SETTINGS, bindings: tuple[Binding, ...] | None = None) -> None:
-        self.service = CallService(settings, Transactions(Timing()), TokenSource(seeded("core")))
+    def __init__(
+        self, settings: CoreSettings = SETTINGS, bindings: tuple[Binding, ...] | None = None, run: Run = FIRST_RUN
+    ) -> None:
+        tokens = TokenSource(seeded(f"core{run.epoch}"))
+        self.service = CallService(settings, Transactions(Timing()), tokens, run)
         self.service.set_wall_clock(WALL_AT_START - Playbook.START_S)
         self.context = self.service._context
         pair = (axb(), axb(caller=B, callee=A))
@@ -116,9 +121,10 @@ class CoreNode:
         self.store_answers = True  # False: the lookup says that it cannot
         self.looks_up = True  # False: lookups wait in `lookups`
         self.lookups: list[LookUpBinding] = []
-        self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE}  # steps that become durable at once
+        self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE, Step.CHANGE}  # steps that become durable at once
         self.held: list[CommitRecord] = []
         self.steps: list[tuple[Step, dict[str, object]]] = []
+        self.frozen: dict[str, object] = {}  # what the last answer or change of a call, by record_id, is served on by
         self.decided: dict[tuple[InProgress, Step], int] = {}  # how much had been sent when the store spoke
         self.echoes: set[bytes] = (
             set()
@@ -140,6 +146,8 @@ class CoreNode:
             return []
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
+        if output.extra is not None:
+            self.frozen[output.attempt.record.record_id] = output.extra
         if output.step in self.durable:
             return self._committed(output, True)
         self.held.append(output)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from engine.core.frozen_call import FrozenCall
 from engine.core.records import Step
 from sipstack import headers as h
 from sipstack.message import Message
@@ -197,12 +198,13 @@ def test_opened_row_holds_what_is_known_and_the_answered_one_both_dialogs() -> N
     node.book.silence()  # no 2xx before the answered row
     (stored,) = node.held
     assert stored.step is Step.ANSWER
-    assert isinstance(stored.extra, tuple)
-    caller, callee, ok, *flow = stored.extra
-    assert caller[0] == CALL_ID and callee[0] == sent.call_id and callee[3] == sent.cseq
-    assert flow == ["UDP", "127.0.0.12", 5060]
+    frozen = stored.extra
+    assert isinstance(frozen, FrozenCall)
+    assert frozen.caller.call_id == CALL_ID
+    assert (frozen.callee.call_id, frozen.callee.local_seq) == (sent.call_id, sent.cseq)
+    assert frozen.answer_flow == ("UDP", "127.0.0.12", 5060)
     node.release_held()
-    assert node.sent_to(CALLER)[-1] == ok
+    assert node.sent_to(CALLER)[-1] == frozen.answer
     talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
     talk.from_caller("ACK")
     node.book.wire_out("ACK ", CALLEE)

@@ -67,6 +67,7 @@ Answered: callee's BYE -> Closing: commit the end, BYE the caller after its ACK
 Answered: time over -> Releasing: BYE both sides
 Answered: leaked -> Releasing: BYE both sides
 Answered: session over -> Releasing: BYE both sides
+Answered: peer gone -> Releasing: BYE both sides
 Answered: callee answered -> Answered: ACK and BYE this answer
 
 Talking: caller's BYE -> Releasing: relay the BYE
@@ -74,6 +75,7 @@ Talking: callee's BYE -> Releasing: relay the BYE
 Talking: time over -> Releasing: BYE both sides
 Talking: leaked -> Releasing: BYE both sides
 Talking: session over -> Releasing: BYE both sides
+Talking: peer gone -> Releasing: BYE both sides
 Talking: caller acked -> Talking: ACK the callee again
 Talking: callee answered -> Talking: ACK and BYE this answer
 

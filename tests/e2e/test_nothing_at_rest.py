@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,19 @@ def ok(invite: bytes, host: str) -> bytes:
     )).encode()  # fmt: skip
 
 
+def bye(invite: bytes, answer: bytes) -> bytes:
+    """The caller's, in the dialog of that answer."""
+    to = next(row for row in answer.split(b"\r\n") if row.startswith(b"To:"))
+    rows = [to if row.startswith(b"To:") else row for row in invite.partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    kept = [row for row in rows if not row.startswith(b"Content-")]
+    head = b"\r\n".join([*kept, b"Content-Length: 0", b"", b""])
+    return (
+        head.replace(b"INVITE sip:", b"BYE sip:")
+        .replace(b"CSeq: 1 INVITE", b"CSeq: 2 BYE")
+        .replace(b"z9hG4bK", b"z9hG4bKb")
+    )
+
+
 def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Place) -> None:
     """A call in progress, a refused message, a malformed request, kill -9 with a call open, and the next start."""
     node = make_node(extra='[log]\nlevel = "debug"\n')
@@ -79,7 +93,7 @@ def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Pla
         invite = request("INVITE", uri, here, CALL_ID, sdp, SDP.encode())
         caller.sendto(invite, there)
         callee.sendto(ok(receive(callee, b"INVITE"), place.callee), there)
-        receive(caller, b"SIP/2.0 200")
+        answer = receive(caller, b"SIP/2.0 200")
         caller.sendto(request("MESSAGE", f"sip:{X[:-1]}9@{place.node}", here, f"m{A}", "", f"call {A}".encode()), there)
         receive(caller, b"SIP/2.0 404")
         caller.sendto(request("INVITE", uri, here, f"bad{A}", f"Max-Forwards: {A}\r\n"), there)
@@ -88,13 +102,23 @@ def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Pla
         assert "Max core file size        0 " in _limits(node)
         node.kill()
         node.start()
+        assert receive(caller, b"SIP/2.0 200") == answer  # the call is served on
+        caller.sendto(bye(invite, answer), there)
+        caller.settimeout(5.0)
+        while not receive(caller, b"SIP/2.0 200").count(b"BYE"):
+            pass
+        while node.calls():
+            time.sleep(0.01)  # a BYE is answered after 500 ms, recorded or not
+        node.kill()
+        node.start()
         # The repeat of a call from before the start is known by an identifier that is kept masked.
         caller.sendto(invite, there)
         receive(caller, b"SIP/2.0 500")
+        assert_silent(node)
     node.stop()
     records = {record["caller_call_id"]: record for record in node.records()}
     assert set(records) == {MASKED, "m138****8000"}
-    assert records[MASKED]["release_cause"] == "NODE_RESTART"
+    assert records[MASKED]["release_cause"] == "NORMAL"
     assert records[MASKED]["caller"] == A
     _without_control(node)
 

@@ -14,7 +14,7 @@ import pytest
 import engine
 from engine.store.crypto import open_key
 from engine.store.database import open_read_only
-from engine.store.restart import close_left_open
+from engine.store.restart import take_over
 from engine.store.verify import verify
 
 # Prints one line for each step that was told durable: "CLOSE r00012". Some calls are refused, some never answered, some
@@ -90,7 +90,7 @@ def check_books(folder: Path, told: set[tuple[str, str]], wall_s: float) -> None
     path = folder / "records.db"
     before = verify(path)
     assert before.is_clean, "as the kill left it"
-    recent = close_left_open(path, open_key(folder), "veil-1", wall_s)
+    recent = take_over(path, open_key(folder).recent, "veil-1", wall_s)
     report = verify(path)
     assert report.is_clean, report
     assert report.nodes[0].open == 0

@@ -14,7 +14,7 @@ from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
-from engine.store.restart import close_left_open
+from engine.store.restart import take_over
 from engine.store.verify import verify
 
 MakeRecord = Callable[..., CallRecord]
@@ -53,7 +53,7 @@ def left(records_db: Path, cipher: NumberCipher, message: CallRecord) -> Path:
 def test_it_stays_open_and_comes_back_as_it_was(
     left: Path, cipher: NumberCipher, message: CallRecord, now: float
 ) -> None:
-    assert close_left_open(left, cipher, "veil-1", now + 1) == []
+    assert take_over(left, cipher, "veil-1", now + 1).recent == []
     for _ in range(2):  # read, not taken
         ((record, entry),) = read_pending(left, cipher, "veil-1")
         message.duration_source = "wall"
@@ -74,7 +74,7 @@ def test_its_record_closes_in_the_next_run(left: Path, cipher: NumberCipher, now
     report = verify(left)
     assert report.is_clean and report.records == 1
     assert read_pending(left, cipher, "veil-1") == []
-    (recent,) = close_left_open(left, cipher, "veil-1", now + 3)
+    (recent,) = take_over(left, cipher, "veil-1", now + 3).recent
     assert recent.is_reported and recent.callee_call_id == "abcdef"
 
 
@@ -92,7 +92,7 @@ def test_a_message_without_an_entry_and_an_answered_call_are_closed(
         records_db, cipher, (Step.OPEN, message, None), (Step.OPEN, call, None), (Step.ANSWER, call, ("dialogs", b"x"))
     )
     assert read_pending(records_db, cipher, "veil-1") == []
-    recent = close_left_open(records_db, cipher, "veil-1", now + 1)
+    recent = take_over(records_db, cipher, "veil-1", now + 1).recent
     assert [(one.kind, one.is_reported) for one in recent] == [("voice", False), ("message", False)]
 
 

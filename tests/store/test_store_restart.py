@@ -14,10 +14,12 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
-from engine.store.restart import close_left_open
+from engine.store.restart import take_over
 from engine.store.rows import RowMaker
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
+from tests.core.corenode import CoreNode
+from tests.core.parties import talking
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
@@ -25,7 +27,7 @@ Rows = Callable[..., list[sqlite3.Row]]
 
 def leave(
     path: Path, cipher: NumberCipher, opens: list[CallRecord], answers: tuple[CallRecord, ...] = (),
-    ends: tuple[CallRecord, ...] = (),
+    ends: tuple[CallRecord, ...] = (), frozen: object = ("dialogs",),
 ) -> None:  # fmt: skip
     """A run that ended without closing what it had opened."""
     connection = open_database(path, RECORDS, cipher)
@@ -33,14 +35,14 @@ def leave(
     for node in sorted({record.node for record in (*opens, *ends)}):
         Ledger(connection, node, open_signing_key(path.parent)).write(
             [maker.open_row(one.snapshot()) for one in opens if one.node == node],
-            [maker.answer_row(one.snapshot(), ("dialogs",)) for one in answers if one.node == node],
+            [maker.answer_row(one.snapshot(), frozen) for one in answers if one.node == node],
             [maker.closing(one.snapshot()) for one in ends if one.node == node],
         )
     connection.close()
 
 
 def test_an_empty_store_has_nothing_to_close(records_db: Path, cipher: NumberCipher, now: float) -> None:
-    assert close_left_open(records_db, cipher, "veil-1", now) == []
+    assert take_over(records_db, cipher, "veil-1", now).recent == []
     report = verify(records_db)
     assert report.is_clean
     assert report.nodes == ()
@@ -50,7 +52,7 @@ def test_a_call_that_rang_is_closed_unanswered(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
     leave(records_db, cipher, [make_record("a", call_out_time=now + 0.1, ring_time=now + 1)])
-    recent = close_left_open(records_db, cipher, "veil-1", now + 5)
+    recent = take_over(records_db, cipher, "veil-1", now + 5).recent
     row = rows(records_db, "SELECT * FROM cdr")[0]
     assert (row["record_id"], row["seq"], row["release_cause"]) == ("a", 1, "NODE_RESTART")
     assert (row["sip_status"], row["q850"], row["release_direction"]) == (500, 41, "platform")
@@ -75,7 +77,7 @@ def test_an_answered_call_lasts_until_the_restart(
         "a", ring_time=now + 1, answer_time=now + 3, egress_peer="other", callee_call_id="second", icid_out="i"
     )
     leave(records_db, cipher, [make_record("a")], (answered,))
-    recent = close_left_open(records_db, cipher, "veil-1", now + 63.2)
+    recent = take_over(records_db, cipher, "veil-1", now + 63.2).recent
     row = rows(records_db, "SELECT * FROM cdr")[0]
     assert (row["sip_status"], row["q850"], row["release_cause"]) == (200, 41, "NODE_RESTART")
     assert (row["ring_ms"], row["duration_ms"], row["bill_seconds"]) == (2000, 60200, 61)
@@ -91,7 +93,7 @@ def test_a_clock_that_went_back_gives_no_negative_duration(
 ) -> None:
     record = make_record("a", answer_time=now + 3)
     leave(records_db, cipher, [record], (record,))
-    close_left_open(records_db, cipher, "veil-1", now - 3600)
+    take_over(records_db, cipher, "veil-1", now - 3600)
     row = rows(records_db, "SELECT duration_ms, bill_seconds FROM cdr")[0]
     assert tuple(row) == (0, 0)
 
@@ -100,10 +102,32 @@ def test_what_another_node_left_is_not_ours(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
     leave(records_db, cipher, [make_record("a"), make_record("b", node="veil-2")])
-    close_left_open(records_db, cipher, "veil-1", now)
+    take_over(records_db, cipher, "veil-1", now)
     assert [row[0] for row in rows(records_db, "SELECT record_id FROM cdr")] == ["a"]
     assert [row[0] for row in rows(records_db, "SELECT record_id FROM call_open")] == ["b"]
     assert verify(records_db).is_clean
+
+
+def test_an_answered_call_is_taken_over(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    """What can be served on stays open, as this run's; what another program has written is closed."""
+    talk = talking(CoreNode())
+    CoreNode.made.clear()
+    (frozen,) = talk.node.frozen.values()
+    records = [make_record(name, answer_time=now + 3, ring_time=now + 1) for name in ("a", "b")]
+    leave(records_db, cipher, records, (records[0],), frozen=frozen)
+    leave(records_db, cipher, [], (records[1],))
+    leave(records_db, cipher, [make_record("c", node="veil-2")])
+    first = take_over(records_db, cipher, "veil-1", now + 10)
+    ((record, found),) = first.answered
+    assert found == frozen
+    assert record.snapshot() == records[0].snapshot()
+    assert [row["record_id"] for row in rows(records_db, "SELECT * FROM cdr")] == ["b"]
+    second = take_over(records_db, cipher, "veil-1", now + 20)
+    assert (first.epoch, second.epoch, len(second.answered)) == (1, 2, 1)
+    owned = rows(records_db, "SELECT record_id, owner_epoch FROM call_open ORDER BY record_id")
+    assert [tuple(row) for row in owned] == [("a", 2), ("c", 0)]
 
 
 def test_many_are_closed_in_several_transactions(
@@ -111,7 +135,7 @@ def test_many_are_closed_in_several_transactions(
 ) -> None:
     monkeypatch.setattr(restart, "ROWS_AT_ONCE", 3)
     leave(records_db, cipher, [make_record(f"r{number}") for number in range(10)])
-    assert len(close_left_open(records_db, cipher, "veil-1", now)) == 10
+    assert len(take_over(records_db, cipher, "veil-1", now).recent) == 10
     report = verify(records_db)
     assert report.is_clean
     assert (report.records, report.nodes[0].open) == (10, 0)
@@ -128,7 +152,7 @@ def test_only_what_may_still_be_repeated_is_remembered(
         make_record("refused", call_time=now - 1, release_time=None, sip_status=404, q850=1),
     )
     leave(records_db, cipher, [make_record("open")], ends=ends)
-    recent = close_left_open(records_db, cipher, "veil-1", now)
+    recent = take_over(records_db, cipher, "veil-1", now).recent
     assert [(one.caller_call_id, one.sip_status, one.q850) for one in recent] == [
         ("open@127.0.0.12", 500, 41),
         ("refused@127.0.0.12", 404, 1),
@@ -141,8 +165,8 @@ def test_closing_twice_closes_once(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
     leave(records_db, cipher, [make_record("a")])
-    first = close_left_open(records_db, cipher, "veil-1", now)
-    second = close_left_open(records_db, cipher, "veil-1", now + 10)
+    first = take_over(records_db, cipher, "veil-1", now).recent
+    second = take_over(records_db, cipher, "veil-1", now + 10).recent
     assert [one.caller_call_id for one in first] == [one.caller_call_id for one in second]
     assert len(rows(records_db, "SELECT * FROM cdr")) == 1
 
@@ -153,7 +177,7 @@ def test_a_store_with_a_writer_is_left_alone(
     leave(records_db, cipher, [make_record("a")])
     lock = lock_records(records_db)
     with pytest.raises(StoreError, match="another node is running"):
-        close_left_open(records_db, cipher, "veil-1", now)
+        take_over(records_db, cipher, "veil-1", now)
     assert len(rows(records_db, "SELECT * FROM call_open")) == 1
     import os
 

@@ -46,8 +46,9 @@ def test_a_clock_remembers_many_seconds(make_record: MakeRecord) -> None:
 
 
 def test_an_open_row_hides_the_numbers(make_record: MakeRecord) -> None:
-    row = RowMaker(KEY, "boot").open_row(make_record("r", group_member="2088888888").snapshot())
-    named = dict(zip((*OPEN_COLUMNS, "boot_id", "key_id"), row, strict=True))
+    row = RowMaker(KEY, "boot", 7).open_row(make_record("r", group_member="2088888888").snapshot())
+    named = dict(zip((*OPEN_COLUMNS, "boot_id", "key_id", "owner_epoch"), row, strict=True))
+    assert named["owner_epoch"] == 7
     assert KEY.decrypt(named["caller"], "call_open.caller") == "13800138000"  # type: ignore[arg-type]
     assert KEY.decrypt(named["callee"], "call_open.callee") == "13900139000"  # type: ignore[arg-type]
     assert KEY.decrypt(named["group_member"], "call_open.group_member") == "2088888888"  # type: ignore[arg-type]

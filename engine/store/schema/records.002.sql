@@ -72,3 +72,7 @@ CREATE TABLE purged_day (
     records INTEGER NOT NULL,
     PRIMARY KEY (node, day)
 ) WITHOUT ROWID;
+
+-- The run of the node that serves the row: each start counts one more (meta, owner_epoch) and takes over what it goes on
+-- with.
+ALTER TABLE call_open ADD COLUMN owner_epoch INTEGER NOT NULL DEFAULT 0;

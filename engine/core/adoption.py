@@ -1,0 +1,133 @@
+"""Calls that another run of the node has answered: made again from what the store holds, and served on.
+
+The parties notice nothing but numbers that skip: what the last run has sent since the call was frozen is not known, so
+CSeq and description versions go on SKIPPED further for each run since then. A young call may lack its ACK, or even its
+2xx: the 2xx is sent again from T1 to T2 until an ACK comes, as if it were sent for the first time (RFC 3261 §13.3.1.4);
+a caller that had acknowledged it does so again (§13.2.2.4). What was answered more than 64*T1 ago is past that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.core import call_setup as setup
+from engine.core import call_table as t
+from engine.core.call import Call
+from engine.core.context import CoreContext
+from engine.core.disclosure import Party
+from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide
+from engine.core.given import Given
+from engine.core.numbers import UNKNOWN
+from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
+from engine.core.policy import Facts
+from engine.core.records import CallRecord
+from engine.core.session_bodies import OriginRewriter
+from engine.core.session_timer import watch
+from engine.core.settings import PeerSettings
+from sipstack import headers as h
+from sipstack.dialog import Dialog, DialogId
+from sipstack.events import Flow
+from sipstack.message import render
+from sipstack.parser import parse
+from sipstack.server_transaction import ServerTransaction
+
+# More requests than one run of the node sends in one dialog between two changes of its row.
+SKIPPED: Final = 65_536
+
+
+def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: float) -> Call:
+    """Takes the call over. One with a peer that is configured no more is ended on both sides at once."""
+    peers = {peer.name: peer for peer in context.settings.peers}
+    caller_peer, callee_peer = (_peer(peers, side.peer) for side in (frozen.caller, frozen.callee))
+    pair = _pair(context, record, frozen, caller_peer, callee_peer)
+    transaction = _invite(frozen)
+    facts = Facts(UNKNOWN, UNKNOWN, caller_peer, context.wall(now))  # decided upon long ago
+    call = Call(context, transaction, caller_peer, pair.caller.dialog, (facts, record))
+    call.party = pair.caller.party
+    call.chosen = pair
+    call.answer = frozen.answer
+    call.session_s = frozen.session_s
+    pair.register(context, call)
+    _set_times(call, frozen, now)
+    _go_on(call, pair, now)
+    if caller_peer.name not in peers or callee_peer.name not in peers:
+        call.step(t.PEER_GONE, Given(now))
+    return call
+
+
+def _peer(peers: dict[str, PeerSettings], name: str) -> PeerSettings:
+    return peers.get(name) or PeerSettings(name, (), (), trusted=False)
+
+
+def _pair(
+    context: CoreContext, record: CallRecord, frozen: FrozenCall, caller_peer: PeerSettings, callee_peer: PeerSettings
+) -> DialogPair:
+    skipped = SKIPPED * max(context.run.epoch - frozen.epoch, 0)
+    origin = OriginRewriter(frozen.callee.origin.session_id, context.advertised_host)
+    sides = []
+    for side, values, peer, contact, rewriter in (
+        (CALLER, frozen.caller, caller_peer, record.tel_x, origin.opposite(frozen.caller.origin.session_id)),
+        (CALLEE, frozen.callee, callee_peer, record.presented_number, origin),
+    ):
+        rewriter.thaw(values.origin, skipped)
+        party = Party(side, peer, values.hidden, context.contact(contact), values.also_hidden)
+        party.may_transfer = frozen.may_transfer and caller_peer.allow_transfer and callee_peer.allow_transfer
+        sides.append(_side(values, party, rewriter, skipped))
+    return DialogPair(*sides)
+
+
+def _side(values: FrozenSide, party: Party, origin: OriginRewriter, skipped: int) -> PairSide:
+    identity = DialogId(values.call_id, values.local_tag, values.remote_tag)
+    dialog = Dialog(identity, values.local, values.remote, values.local_seq + skipped, values.remote_seq)
+    dialog.remote_target = values.remote_target
+    dialog.route_set = list(values.route_set)
+    side = PairSide(dialog, party, _flow(values.flow), origin)
+    side.seqs = dict(values.seqs)
+    side.references = dict(values.references)
+    side.rseqs = set(values.rseqs)
+    return side
+
+
+def _flow(values: FrozenFlow) -> Flow:
+    return Flow(*values)
+
+
+def _invite(frozen: FrozenCall) -> ServerTransaction:
+    """The caller's INVITE as far as it can be told from its answer: its transaction, not what it asked for."""
+    answer = parse(frozen.answer)
+    dialog = frozen.caller
+    lines = [f"Via: {value}" for value in answer.values(h.VIA)]
+    lines += [f"From: {dialog.remote}", f"To: {dialog.local.removesuffix(f';tag={dialog.local_tag}')}"]
+    lines += [f"Call-ID: {dialog.call_id}", f"CSeq: {answer.cseq} INVITE"]
+    request = parse(render(f"INVITE {dialog.remote_target} SIP/2.0", lines))
+    transaction = ServerTransaction(request, _flow(dialog.flow))
+    transaction.flow = _flow(frozen.answer_flow)
+    return transaction
+
+
+def _set_times(call: Call, frozen: FrozenCall, now: float) -> None:
+    """Monotonic seconds go on over a restart of the node, not over one of the machine: then the wall clock counts."""
+    run, record = call.context.run, call.record
+    if frozen.boot_id == run.boot_id and frozen.answered_at <= now:
+        call.answered_at, call.rang_at = frozen.answered_at, frozen.rang_at
+        return
+    record.duration_source = "wall"
+    talked_s = call.context.wall(now) - (record.answer_time or 0.0)
+    call.answered_at = now - max(talked_s, 0.0)  # the clock may have been set back meanwhile
+    if frozen.rang_at is not None:
+        call.rang_at = call.answered_at - (frozen.answered_at - frozen.rang_at)
+
+
+def _go_on(call: Call, pair: DialogPair, now: float) -> None:
+    context = call.context
+    assert call.answered_at is not None
+    age_s = now - call.answered_at
+    if age_s < context.transactions.timing.transaction_s:
+        call.state = t.ANSWERED
+        context.transactions.take_over(call.transaction)
+        setup.send_answer(call, Given(now))
+    else:
+        call.state = t.TALKING
+        setup.build_ack(call, pair, None)  # it has left: for copies of the callee's 2xx
+        watch(call, call.session_s, now)
+    call.set(t.MAX_CALL_TIMER, context.settings.policy.max_call_s - age_s, now)

@@ -1,0 +1,154 @@
+"""An answered call as plain values: all that another run of the node needs to serve it on (table `call_answer`).
+
+What is not here may be forgotten: the call's tries, whose late answers are known by their From tag (`try_ids`); its
+pending requests, which their senders repeat; and the hash of the last description that crossed each way, so that the
+next one counts as changed. Of what the descriptions have told each side nothing is forgotten, since what a party has
+written itself must not come back to it (`session_attributes.Exchange`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from engine.core.pair import PairSide
+from engine.core.session_bodies import FrozenOrigin
+
+if TYPE_CHECKING:
+    from engine.core.call import Call
+    from sipstack.events import Flow
+
+# Rows of another version are closed, not read: raise it with every change of what follows.
+VERSION: Final = 1
+
+Pairs = tuple[tuple[int, int], ...]
+FrozenFlow = tuple[str, str, int]  # transport, host, port
+
+
+class FrozenSide(NamedTuple):
+    """One of the two dialogs with the party behind it; names as in `Dialog`, `Party` and `PairSide`."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    remote: str
+    local_seq: int
+    remote_seq: int
+    remote_target: str
+    route_set: tuple[str, ...]
+    peer: str
+    hidden: str
+    also_hidden: tuple[str, ...]
+    flow: FrozenFlow
+    seqs: Pairs
+    references: Pairs
+    rseqs: tuple[int, ...]
+    origin: FrozenOrigin
+
+
+class FrozenCall(NamedTuple):
+    """Times are monotonic seconds of the boot `boot_id`; `answer` is the caller's 2xx, `answer_flow` where it goes."""
+
+    version: int
+    boot_id: str
+    epoch: int  # of the run that wrote this
+    answered_at: float
+    rang_at: float | None
+    session_s: int
+    may_transfer: bool
+    answer: bytes
+    answer_flow: FrozenFlow
+    caller: FrozenSide
+    callee: FrozenSide
+
+
+def freeze(call: Call) -> FrozenCall:
+    """The call as it stands; its callee's 2xx has been chosen."""
+    pair, run = call.chosen, call.context.run
+    assert pair is not None and call.answered_at is not None
+    return FrozenCall(
+        VERSION,
+        run.boot_id,
+        run.epoch,
+        call.answered_at,
+        call.rang_at,
+        call.session_s,
+        pair.callee.party.may_transfer,
+        call.answer,
+        _flow(call.transaction.flow),
+        _side(pair.caller),
+        _side(pair.callee),
+    )
+
+
+def _side(side: PairSide) -> FrozenSide:
+    dialog, party = side.dialog, side.party
+    return FrozenSide(
+        dialog.call_id,
+        dialog.local_tag,
+        dialog.remote_tag,
+        dialog.local,
+        dialog.remote,
+        dialog.local_seq,
+        dialog.remote_seq,
+        dialog.remote_target,
+        tuple(dialog.route_set),
+        party.peer.name,
+        party.hidden,
+        party.also_hidden,
+        _flow(side.flow),
+        tuple(side.seqs.items()),
+        tuple(side.references.items()),
+        tuple(side.rseqs),
+        side.origin.frozen(),
+    )
+
+
+def _flow(flow: Flow) -> FrozenFlow:
+    return flow.transport, flow.host, flow.port
+
+
+def read_frozen(stored: object) -> FrozenCall:
+    """What `freeze` gave, out of the JSON that the store made of it; ValueError for anything else."""
+    try:
+        if cast(list[Any], stored)[0] != VERSION:
+            raise ValueError("a frozen call of another version")
+        call = FrozenCall(*cast(list[Any], stored))
+        return call._replace(
+            answer=_octets(call.answer),
+            answer_flow=_read_flow(call.answer_flow),
+            caller=_read_side(call.caller),
+            callee=_read_side(call.callee),
+        )
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError("not a frozen call") from error
+
+
+def _read_side(stored: object) -> FrozenSide:
+    side = FrozenSide(*cast(list[Any], stored))
+    session_id, version, told, heard, names = side.origin
+    return side._replace(
+        route_set=tuple(side.route_set),
+        also_hidden=tuple(side.also_hidden),
+        flow=_read_flow(side.flow),
+        seqs=tuple([(theirs, ours) for theirs, ours in side.seqs]),
+        references=tuple([(ours, theirs) for ours, theirs in side.references]),
+        rseqs=tuple(side.rseqs),
+        origin=FrozenOrigin(
+            session_id,
+            version,
+            tuple([_octets(row) for row in told]),
+            tuple([_octets(row) for row in heard]),
+            tuple([(_octets(word), _octets(ours)) for word, ours in names]),
+        ),
+    )
+
+
+def _read_flow(stored: object) -> FrozenFlow:
+    transport, host, port = cast(list[Any], stored)
+    return transport, host, port
+
+
+def _octets(stored: object) -> bytes:
+    """Bytes as the store writes them into JSON."""
+    return cast(dict[str, str], stored)["latin1"].encode("latin-1")

@@ -1,0 +1,50 @@
+"""Identifiers of an INVITE of ours and of its ACKs: letters like those of `tokens`, but made anew by who has the key.
+
+After a restart the node takes back an INVITE of which nothing is known but its record (RFC 3261 §9.1), acknowledges a
+2xx with the very ACK that may have left before, and knows its own From tag by the Call-ID beside it. For everybody else
+they are random (BLAKE2b with a key is a pseudo-random function, RFC 7693).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final, final
+
+from engine.core.tokens import BRANCH_LETTERS, CALL_ID_LETTERS, FIRST_NUMBER, LETTERS, TAG_LETTERS
+from sipstack.message import ENCODING, ERRORS
+
+KEY_BYTES: Final = 32
+
+_COOKIE: Final = "z9hG4bK"
+_BRANCH_END: Final = TAG_LETTERS + BRANCH_LETTERS
+_DIGEST_BYTES: Final = _BRANCH_END + 3  # the last three are the number
+
+
+@final
+class TryIds:
+    """What one INVITE of ours is known by. All but the Call-ID follows from the Call-ID."""
+
+    __slots__ = ("branch", "call_id", "cseq", "tag")
+
+    def __init__(self, key: bytes, call_id: str) -> None:
+        digest = blake2b(call_id.encode(), key=key, digest_size=_DIGEST_BYTES).digest()
+        letters = digest.translate(LETTERS).decode("ascii")
+        self.call_id = call_id
+        self.tag = letters[:TAG_LETTERS]
+        self.branch = _COOKIE + letters[TAG_LETTERS:_BRANCH_END]
+        self.cseq = FIRST_NUMBER + int.from_bytes(digest[_BRANCH_END:], "big")
+
+
+def ids_of_try(key: bytes, record_id: str, number: int) -> TryIds:
+    """Those of the try `number`, from 0, of an attempt."""
+    return TryIds(key, _letters(key, f"{record_id} {number}", CALL_ID_LETTERS))
+
+
+def ack_branch(key: bytes, call_id: str, remote_tag: str, cseq: int) -> str:
+    """The branch of our ACK of a 2xx: of one 2xx always the same, of another one another."""
+    return _COOKIE + _letters(key, f"{call_id} {remote_tag} {cseq}", BRANCH_LETTERS)
+
+
+def _letters(key: bytes, text: str, count: int) -> str:
+    data = text.encode(ENCODING, ERRORS)
+    return blake2b(data, key=key, digest_size=count).digest().translate(LETTERS).decode("ascii")

@@ -1,0 +1,86 @@
+"""What an answered call is stored as: all of it comes back, whatever the two ends have written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.core.adoption import SKIPPED
+from engine.core.frozen_call import VERSION, FrozenCall, FrozenSide, freeze, read_frozen
+from engine.core.session_bodies import FrozenOrigin
+from engine.store.rows import _extra_to_json
+from tests.core.corenode import CoreNode
+from tests.core.parties import talking
+from tests.core.restart import restarted, thawed
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+NUMBER = st.integers(-1, 2**31 - 1)
+OCTETS = st.binary(max_size=20)
+FLOW = st.tuples(st.just("UDP"), TEXT, st.integers(0, 65535))
+PAIRS = st.lists(st.tuples(NUMBER, NUMBER), max_size=4).map(tuple)
+
+
+def several(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    return st.lists(values, max_size=3).map(tuple)
+
+
+ORIGIN = st.builds(FrozenOrigin, NUMBER, NUMBER, several(OCTETS), several(OCTETS), several(st.tuples(OCTETS, OCTETS)))
+SIDE = st.builds(
+    FrozenSide, TEXT, TEXT, TEXT, TEXT, TEXT, NUMBER, NUMBER, TEXT, several(TEXT), TEXT, TEXT, several(TEXT), FLOW,
+    PAIRS, PAIRS, several(NUMBER), ORIGIN,
+)  # fmt: skip
+CALL = st.builds(
+    FrozenCall, st.just(VERSION), TEXT, NUMBER, st.floats(0, 1e9), st.none() | st.floats(0, 1e9), NUMBER,
+    st.booleans(), OCTETS, FLOW, SIDE, SIDE,
+)  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(call=CALL)
+def test_round_trip(call: FrozenCall) -> None:
+    assert read_frozen(json.loads(_extra_to_json(call))) == call
+
+
+def test_a_call_that_is_taken_over_freezes_to_the_same_but_for_the_numbers_that_skip() -> None:
+    talk = talking(CoreNode())
+    (before,) = talk.node.frozen.values()
+    assert isinstance(before, FrozenCall)
+    second = restarted(talk.node, after_s=0.0)
+    (call,) = second.service.attempts
+    after = freeze(call)
+    skipped = SKIPPED
+    assert after == before._replace(
+        epoch=2, caller=further(before.caller, skipped), callee=further(before.callee, skipped)
+    )
+    talk.node = second
+    second.book.wire_out("SIP/2.0 200")
+    talk.from_caller("ACK")
+    second.book.wire_out("ACK ")
+    talk.hang_up()
+
+
+def further(side: FrozenSide, skipped: int) -> FrozenSide:
+    origin = side.origin._replace(version=side.origin.version + skipped)
+    return side._replace(local_seq=side.local_seq + skipped, origin=origin)
+
+
+@pytest.mark.parametrize("spoil", ["version", "short", "text", "nothing"])
+def test_what_is_no_frozen_call(spoil: str) -> None:
+    talk = talking(CoreNode())
+    (frozen,) = talk.node.frozen.values()
+    assert isinstance(frozen, FrozenCall)
+    stored: object = json.loads(_extra_to_json(frozen))
+    assert isinstance(stored, list)
+    if spoil == "version":
+        stored[0] = VERSION + 1
+    elif spoil == "short":
+        stored.pop()
+    else:
+        stored = "call" if spoil == "text" else None
+    with pytest.raises(ValueError, match="frozen call"):
+        read_frozen(stored)
+    assert thawed(frozen) == frozen
+    talk.hang_up()
