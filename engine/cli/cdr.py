@@ -1,22 +1,18 @@
-"""Verbs about records: cdr export, cdr verify, cdr settlement, cdr archive."""
+"""Verbs about records: cdr export, cdr settlement, cdr archive; those about the chain stand in `engine.cli.chain`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
+from engine.cli import chain
 from engine.cli.common import (
-    DONE,
-    FAILED,
     JSON,
     REASON,
     UsageFault,
@@ -30,8 +26,8 @@ from engine.cli.common import (
     say_json,
     tell,
 )
+from engine.cli.progress import counted_bar
 from engine.config import Config
-from engine.store.archive import Progress
 from engine.store.archive import archive as write_archive
 from engine.store.archive_reader import Archive
 from engine.store.binding_import import csv_line
@@ -39,7 +35,6 @@ from engine.store.crypto import open_key
 from engine.store.export import RecordReader, open_records
 from engine.store.record_forms import ExportFormat
 from engine.store.settlement import COLUMNS, Settlement
-from engine.store.verify import NodeReport, verify
 
 _FROM_ARCHIVE = typer.Option(
     "--from-archive",
@@ -53,7 +48,7 @@ def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module into the application."""
     group = typer.Typer(help="The records of calls and messages.", rich_markup_mode=None)
     group.command("export")(export)
-    group.command("verify")(verify_)
+    chain.add_to(group)
     group.command("settlement")(settlement)
     group.command("archive")(archive)
     app.add_typer(group, name="cdr")
@@ -95,24 +90,6 @@ def export(
                 say(guarded_csv(line) if form is ExportFormat.CSV else line)
 
     asyncio.run(work())
-
-
-def verify_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
-    """Check that every record is there, unchanged and in its place. Needs no key; the node may be running.
-
-    \b
-    Example:
-      veil700 cdr verify
-    """
-    report = verify(existing(configuration(context).data_dir / "records.db"))
-    if as_json:
-        nodes = [asdict(node) for node in report.nodes]
-        say_json({"clean": report.is_clean, "records": report.records, "nodes": nodes})
-    else:
-        for node in report.nodes:
-            _say_node(node)
-        say(f"{report.records} records, {'clean' if report.is_clean else 'NOT CLEAN'}")
-    return DONE if report.is_clean else FAILED
 
 
 def settlement(
@@ -171,7 +148,7 @@ def archive(
     if target is None:
         raise UsageFault("--dir is missing, and [cdr] names no archive_dir")
     path = existing(config.data_dir / "records.db")
-    with _progress_bar() as progress:
+    with counted_bar("records") as progress:
         written = write_archive(path, target, until, progress)
     if as_json:
         say_json([asdict(manifest) for manifest in written])
@@ -187,22 +164,3 @@ async def _records(config: Config, from_archive: Path | None) -> AsyncIterator[R
     behind = None if from_archive is None else Archive(from_archive)
     async with open_records(config.data_dir, open_key(config.data_dir), archive=behind) as reader:
         yield reader
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
-    """What draws the bar on a terminal; None where there is none."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.completed:,} records"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with ProgressBar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("archive", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _say_node(node: NodeReport) -> None:
-    say(f"{node.node}: {node.records} records, last seq {node.last_seq}, {node.open} open")
-    for fault in node.faults:
-        say(f"{node.node}: {fault}")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ import pytest
 from engine.core.records import FIELDS, CallRecord, Step
 from engine.store.crypto import open_key
 from engine.store.records import RecordWriter
+from engine.store.signing import open_signing_key
 from tests.cli.commands import (
     A,
     B,
@@ -146,7 +148,9 @@ def test_records_of_a_time(recorded: Run, words: list[str], found: list[str]) ->
 
 
 def test_verify(recorded: Run, file: Path) -> None:
-    assert recorded("cdr", "verify") == Done(0, "veil-1: 3 records, last seq 3, 0 open\n3 records, clean\n", "")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    first = f"veil-1: 3 records, last seq 3, 0 open, signed up to {yesterday}\n"
+    assert recorded("cdr", "verify") == Done(0, f"{first}3 records, clean\n", "")
     (file.parent / "data" / "key").unlink()  # it needs none
     report = recorded("cdr", "verify", "--json").json
     assert (report["clean"], report["records"], report["nodes"][0]["last_seq"]) == (True, 3, 3)
@@ -156,6 +160,24 @@ def test_verify(recorded: Run, file: Path) -> None:
     connection.close()
     done = recorded("cdr", "verify")
     assert (done.status, done.err) == (1, "")
-    assert "veil-1: seq 2: changed" in done.out
+    assert "veil-1: seq 2, record r1: changed" in done.out
     assert done.out.endswith("3 records, NOT CLEAN\n")
     assert recorded("cdr", "verify", "--json").json["nodes"][0]["bad_seq"] == 2
+
+
+def test_verify_with_another_public_key_and_from_a_day_on(recorded: Run, file: Path) -> None:
+    other = open_signing_key(_made(file.parent / "other"))
+    key = file.parent / "other" / "signing_key.pub"
+    done = recorded("cdr", "verify", "--public-key", str(key))
+    assert (done.status, done.err) == (1, "")
+    assert "signed with a key that is not known" in done.out
+    assert other.key_id not in done.out
+    assert recorded("cdr", "verify", "--public-key", str(key.with_name("none"))).err.count("\n") == 1
+    assert recorded("cdr", "verify", "--since", "2027-01-01").status == 0
+    done = recorded("cdr", "verify", "--since", "yesterday")
+    assert (done.status, done.err) == (2, "veil700: --since: 'yesterday' is not a day such as 2026-11-24\n")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

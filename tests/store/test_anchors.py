@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.core.records import GENESIS_HASH, CallRecord
-from engine.store.anchors import DAY_S, Anchor, read_anchors
+from engine.core.records import GENESIS_HASH
+from engine.store.anchors import read_anchors
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.days import ChainDay, chain_days, chain_nodes, purged_up_to
-from engine.store.ledger import Ledger
 from engine.store.restart import close_left_open
-from engine.store.rows import RowMaker
 from engine.store.signing import is_signed, open_signing_key, read_public_keys
-
-MakeRecord = Callable[..., CallRecord]
-NODE = "veil-1"
-NOON_S = 1_795_521_600.0  # 2026-11-24T12:00:00Z
-
-
-class Book:
-    """A ledger whose clock the test sets."""
-
-    def __init__(self, path: Path, cipher: NumberCipher, make: MakeRecord) -> None:
-        self.path = path
-        self.now_s = NOON_S
-        self.connection = open_database(path, RECORDS, cipher)
-        self.make = make
-        self.maker = RowMaker(cipher, "boot")
-        self.records = 0
-        self.start()
-
-    def start(self) -> None:
-        signer = open_signing_key(self.path.parent)
-        self.ledger = Ledger(self.connection, NODE, signer, lambda: self.now_s)
-
-    def close(self, count: int = 1) -> None:
-        """Write so many records in one group."""
-        closings = []
-        for _ in range(count):
-            self.records += 1
-            record = self.make(f"r{self.records}", call_time=self.now_s)
-            closings.append(self.maker.closing(record.snapshot()))
-        self.ledger.write([], [], closings)
-
-    def anchors(self) -> list[Anchor]:
-        return list(read_anchors(self.connection, NODE))
-
-    def days(self) -> list[tuple[str, int, int]]:
-        return [(day.day, day.first_seq, day.last_seq) for day in chain_days(self.connection, NODE)]
+from tests.store.chain_book import DAY_S, NODE, NOON_S, Book, MakeRecord
 
 
 @pytest.fixture
