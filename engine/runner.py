@@ -159,6 +159,7 @@ class Runner:
         writer = self._writer
         counters = self._service.counters
         counters["faults"] = self._faults
+        counters["datagrams_dropped"] = self.endpoint.dropped
         if writer is not None:
             counters["records_lost"] = writer.lost
         return {

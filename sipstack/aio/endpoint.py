@@ -31,6 +31,10 @@ class Transport(Protocol):
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends, or says that it could not."""
 
+    @property
+    def dropped(self) -> int:
+        """Messages that have come and for which there was no room."""
+
     def close(self) -> None:
         """Closes the socket."""
 
@@ -56,6 +60,11 @@ class Endpoint:
     def add_transport(self, name: str, transport: Transport) -> None:
         """Registers the transport that carries flows of this name ("UDP")."""
         self._transports[name] = transport
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the kernel has thrown away since nobody took them in time."""
+        return sum(transport.dropped for transport in self._transports.values())
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Called by a transport for each message."""

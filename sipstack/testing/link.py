@@ -5,24 +5,61 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import final
+from typing import Final, final
 
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.testing.playbook import Core
 
+FASTEST_S: Final = 0.001  # what a datagram takes that nothing holds up
+
 
 @final
-class LossyLink:
-    """Cores at addresses, and the datagrams on their way between them, on simulated time.
+class Weather:
+    """What becomes of each datagram on its way, all from one seed.
 
-    `loss` and `duplicate` are probabilities; a datagram takes between 1 ms and `delay_s`, so that later ones overtake.
+    `loss`, `duplicate` and `spoil` are probabilities: one that is doubled comes 2 to `copies` times, each of which may
+    be lost; one that is spoilt arrives with one octet changed. The part `late` of all takes up to `delay_s`, so that
+    later ones overtake.
     """
 
-    def __init__(self, seed: int, loss: float = 0.0, duplicate: float = 0.0, delay_s: float = 0.001) -> None:
+    def __init__(
+        self, seed: int, loss: float = 0.0, duplicate: float = 0.0, delay_s: float = FASTEST_S, *, copies: int = 2,
+        late: float = 1.0, spoil: float = 0.0,
+    ) -> None:  # fmt: skip
         self._random = random.Random(seed)
         self._loss = loss
         self._duplicate = duplicate
-        self._delay_s = delay_s
+        self._delay_s = max(FASTEST_S, delay_s)
+        self._copies = copies
+        self._late = late
+        self._spoil = spoil
+
+    def fate(self, data: bytes) -> list[tuple[float, bytes]]:
+        """The copies that arrive: seconds after it was sent, and what arrives."""
+        chance = self._random
+        copies = 1
+        if chance.random() < self._duplicate:
+            copies = 2 if self._copies == 2 else chance.randint(2, self._copies)
+        return [(self._delay(), self._spoilt(data)) for _ in range(copies) if chance.random() >= self._loss]
+
+    def _delay(self) -> float:
+        is_late = self._late >= 1.0 or self._random.random() < self._late
+        return self._random.uniform(FASTEST_S, self._delay_s) if is_late else FASTEST_S
+
+    def _spoilt(self, data: bytes) -> bytes:
+        if not data or not self._spoil or self._random.random() >= self._spoil:
+            return data
+        place = self._random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ self._random.randint(1, 255)]) + data[place + 1 :]
+
+
+@final
+class LossyLink:
+    """Cores at addresses, and the datagrams on their way between them, on simulated time."""
+
+    def __init__(self, seed: int, loss: float = 0.0, duplicate: float = 0.0, delay_s: float = FASTEST_S) -> None:
+        """All but `seed` as for Weather."""
+        self._weather = Weather(seed, loss, duplicate, delay_s)
         self._cores: dict[tuple[str, int], tuple[Core, Callable[[Output], list[Output]]]] = {}
         self._in_flight: list[tuple[float, int, bytes, Flow, tuple[str, int]]] = []
         self._count = 0
@@ -63,10 +100,7 @@ class LossyLink:
         self.carried.append((source, output.flow, output.data))
         if target not in self._cores:
             return
-        copies = 2 if self._random.random() < self._duplicate else 1
-        for _ in range(copies):
-            if self._random.random() >= self._loss:
-                self._count += 1
-                arrival = self.now + self._random.uniform(0.001, max(0.001, self._delay_s))
-                flow = Flow(output.flow.transport, source[0], source[1])
-                heappush(self._in_flight, (arrival, self._count, output.data, flow, target))
+        flow = Flow(output.flow.transport, source[0], source[1])
+        for delay_s, data in self._weather.fate(output.data):
+            self._count += 1
+            heappush(self._in_flight, (self.now + delay_s, self._count, data, flow, target))

@@ -6,18 +6,14 @@ import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scenarios.rig.node import Node, unsound
-from scenarios.rig.sipp import Sipp
-from tests.e2e.accounts import Account, accounts_of, check_numbers, told_otherwise, unrecorded
+from tests.e2e.loaded import BYE_S, Load, at_s, sleep_until
 from tests.e2e.misbehave import Misbehaviour, built
 from tests.e2e.prober import answers_all_the_while
-from tests.e2e.stories import many
 
 RATE = 40  # calls per second
 BEFORE_S = 1.5  # of undisturbed traffic, longer than the longest call
@@ -26,7 +22,6 @@ AFTER_S = 2.2  # traffic after the fault
 NOTICED_S = 0.3  # by then the node knows that its store is down
 BACK_S = 1.3  # by then it knows that it is back: it looks once a second
 AT_ONCE_S = 0.3  # a refusal by a node that knows; SIPp and this test want the processors, too
-BYE_S = 0.5 + 0.3
 SLOW_S = 1.5  # three steps, each of which may have to wait for the one before it
 
 FAILURES = {
@@ -35,97 +30,49 @@ FAILURES = {
     "broken": {"write_errno": errno.EIO},
     "sync-fails": {"sync_errno": errno.EIO},
 }
+LONG = pytest.mark.long
 
 
-class Run:
-    """A node under load whose disk misbehaves in the middle, and what became of each call."""
+class Run(Load):
+    """Load during which the disk misbehaves for some time."""
 
-    def __init__(self, node: Node, sipp: Any, folder: Path, fault_s: float) -> None:
-        self.node = node
+    def __init__(self, make_node: Any, sipp: Any, folder: Path, fault_s: float) -> None:
+        super().__init__(make_node(), sipp, RATE, BEFORE_S + fault_s + AFTER_S)
         self.fault_s = fault_s
-        self.disk = Misbehaviour(built(folder), node)
-        self._sipp = sipp
-        self._count = int(RATE * (BEFORE_S + fault_s + AFTER_S))
-        self.bound = many(0, self._count, "139")
+        self.disk = Misbehaviour(built(folder), self.node)
         self.began_s = self.over_s = 0.0  # of the fault, seconds since the epoch
-        self.accounts: list[Account] = []
-
-    def start(self) -> tuple[Sipp, Sipp]:
-        """Bindings, node, load."""
-        place = self.node.place
-        self.node.import_bindings(self.bound)
-        self.node.start()
-        seconds = int(self.fault_s + 40)
-        callee: Sipp = self._sipp(
-            "uas_through_faults", place.callee, calls=None, timeout_s=seconds, options=("-key", "contact", place.callee)
-        )
-        caller: Sipp = self._sipp(
-            "uac_through_faults", place.caller, target=place.node, rows=[(b.x, b.a) for b in self.bound],
-            calls=self._count, rate=RATE, timeout_s=seconds, options=("-key", "contact", place.caller),
-        )  # fmt: skip
-        return caller, callee
 
     @contextmanager
     def with_fault(self, **faults: int) -> Iterator[None]:
-        """Load from start to end, and the fault in the block's time; a block that does nothing waits for it."""
-        caller, callee = self.start()
+        """Load from start to end, and the fault at the block's time; a block that does nothing waits for it."""
+        self.start()
         with answers_all_the_while(self.node):
             time.sleep(BEFORE_S)
             with self.disk.on(**faults):
                 self.began_s = time.time()
                 yield
-                time.sleep(max(0.0, self.began_s + self.fault_s - time.time()))
+                sleep_until(self.began_s + self.fault_s)
             self.over_s = time.time()
-            figures = caller.wait()
-        print(f"{figures.successful} through, {figures.failed} failed, {figures.retransmissions} sent again")
-        assert figures.failed == 0, figures.errors
-        callee.end()
-        status = self.node.status()
-        print("status at the end:", status)
-        assert (unsound(status["counters"]), status["calls"]) == ({}, 0)
-        assert (status["store_fault"], status["spooled"]) == ("", 0)
-        assert self.node.stop() == 0
-        self.accounts = accounts_of(self.node, caller.messages)
-        assert len(self.accounts) == self._count
-        assert unrecorded(self.accounts) == []
-        assert told_otherwise(self.accounts) == {}
-        assert [account for account in self.accounts if account.record is None or not account.status] == []
-        check_numbers(caller, callee, self.bound)
-
-    def asked(self, after_s: float, before_s: float) -> list[Account]:
-        """Those that called within these times."""
-        found = [account for account in self.accounts if after_s < account.asked_at_s < before_s]
-        assert len(found) > RATE / 2
-        return found
+            self.wait()
+        self.check_node()
+        self.check_records()
 
     def check_hanging_up(self) -> None:
         """BYEs are answered within 500 ms, those in the time of the fault as well."""
-        waits = {account.bye_at_s: account.bye_wait_s for account in self.accounts if account.bye_at_s is not None}
-        during = [wait for at, wait in waits.items() if self.began_s < at < self.over_s]
-        print(f"{len(during)} hung up during the fault, the longest waited {max(during):.3f} s")
-        assert len(during) > RATE / 8
-        assert max(waits.values()) < BYE_S
+        assert max(self.hung_up(self.began_s, self.over_s), self.hung_up()) < BYE_S
 
     def check_spool_first(self) -> None:
         """What ended while the store was down stands before all that ended when it was back."""
-        records = [account.record for account in self.accounts]
-        ended = {record["seq"]: seconds(record["release_time"]) for record in records}
+        records = [account.record for account in self.accounts if account.record is not None]
+        ended = {record["seq"]: at_s(record["release_time"]) for record in records}
         during = [seq for seq, at in ended.items() if self.began_s + NOTICED_S < at < self.over_s - 0.1]
         later = [seq for seq, at in ended.items() if at > self.over_s + BACK_S]
         assert max(during) < min(later)
 
 
-def seconds(rfc3339: str) -> float:
-    """Since the epoch."""
-    return datetime.fromisoformat(rfc3339).timestamp()
-
-
 @pytest.fixture
 def make_run(make_node: Any, sipp: Any, tmp_path: Path) -> Any:
-    return lambda fault_s: Run(make_node(), sipp, tmp_path, fault_s)
-
-
-LONG = pytest.mark.long
+    return lambda fault_s: Run(make_node, sipp, tmp_path, fault_s)
 
 
 @pytest.mark.alone
@@ -143,8 +90,8 @@ def test_disk_that_fails(make_run: Any, failure: str) -> None:
     assert {account.status for account in refused} <= {500, 503}
     print(f"refused: {len(refused)}, the longest waited {max(account.wait_s for account in refused):.3f} s")
     assert max(account.wait_s for account in refused) < AT_ONCE_S
-    assert {account.status for account in run.asked(run.over_s + BACK_S, run.over_s + 60)} == {200}
-    assert {account.status for account in run.asked(0.0, run.began_s - 0.3)} == {200}
+    assert {account.status for account in run.asked(run.over_s + BACK_S)} == {200}
+    assert {account.status for account in run.asked(before_s=run.began_s - 0.3)} == {200}
     run.check_hanging_up()
     run.check_spool_first()
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sipstack.aio.endpoint import Endpoint
-from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpTransport, bind_udp, open_udp
+from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpTransport, bind_udp, open_udp, serve_udp
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow, Output, RequestReceived, SendMessage
 from sipstack.testing.playbook import wire
@@ -167,6 +167,20 @@ async def test_call_that_cannot_be_sent_fails_at_once(host: str) -> None:
     assert [in_words(event) for event in caller.events] == ["RequestFailed INVITE"]
     assert len(caller.core) == 0
     caller.endpoint.close()
+
+
+async def test_what_found_no_room_is_counted(rig: Rig, host: str) -> None:
+    bound = bind_udp(host, 0)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    transport = await serve_udp(rig.endpoint, bound)
+    with raw_socket(host) as peer:
+        for number in range(100):  # the loop takes none of them meanwhile
+            peer.sendto(b"%d" % number, transport.local)
+        await rig.core.until(1)  # asyncio reads one, and the transport all that wait behind it
+    assert 0 < len(rig.core.calls) < 32
+    assert rig.endpoint.dropped == transport.dropped == 100 - len(rig.core.calls)
+    transport.close()
+    assert transport.dropped == 0
 
 
 # ---------------------------------------------------------------------- opening

@@ -1,0 +1,92 @@
+"""A node under load while something misbehaves, and what became of each call."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from scenarios.rig.engine import Counted
+from scenarios.rig.node import Node, unsound
+from scenarios.rig.sipp import Sipp
+from tests.e2e.accounts import Account, accounts_of, check_numbers, told_otherwise, unrecorded
+from tests.e2e.stories import many
+
+BYE_S = 0.5 + 0.3  # the node answers a BYE within 500 ms; SIPp and the tests want the processors, too
+
+
+class Load:
+    """Calls at a steady rate for some time, each between distinct people; they talk for 0.1 to 1.2 s."""
+
+    def __init__(self, node: Node, sipp: Any, rate: int, run_s: float) -> None:
+        """`rate` in calls per second. The node is not started yet."""
+        self.node = node
+        self._sipp = sipp
+        self._rate = rate
+        self._run_s = run_s
+        self.bound = many(0, int(rate * run_s), "139")
+        self.callee: Sipp
+        self.caller: Sipp
+        self.accounts: list[Account] = []
+
+    def start(self) -> None:
+        """Bindings, node, phones."""
+        node, place = self.node, self.node.place
+        node.import_bindings(self.bound)
+        node.start()
+        seconds = int(self._run_s + 40)
+        self.callee = self._sipp(
+            "uas_through_faults", place.callee, calls=None, timeout_s=seconds, options=("-key", "contact", place.callee)
+        )
+        self.caller = self._sipp(
+            "uac_through_faults", place.caller, target=place.node, rows=[(b.x, b.a) for b in self.bound],
+            calls=len(self.bound), rate=self._rate, timeout_s=seconds, options=("-key", "contact", place.caller),
+        )  # fmt: skip
+
+    def wait(self) -> Counted:
+        """The caller's figures, once all calls are over; none went against the file."""
+        figures = self.caller.wait()
+        print(f"{figures.successful} through, {figures.failed} failed, {figures.retransmissions} sent again")
+        assert figures.failed == 0, figures.errors
+        self.callee.end()
+        return figures
+
+    def check_node(self) -> None:
+        """Nothing is left in the node, and nothing went wrong in it; it stops well."""
+        status = self.node.status()
+        print("status at the end:", status)
+        assert (unsound(status["counters"]), status["calls"]) == ({}, 0)
+        assert (status["store_fault"], status["spooled"]) == ("", 0)
+        assert self.node.stop() == 0
+
+    def check_records(self) -> None:
+        """Of a node that has stopped: one record for each call, and in it what its caller was told."""
+        self.accounts = accounts_of(self.node, self.caller.messages)
+        assert unrecorded(self.accounts) == []
+        assert told_otherwise(self.accounts) == {}
+        assert [account for account in self.accounts if account.record is None or not account.status] == []
+        check_numbers(self.caller, self.callee, self.bound[: len(self.accounts)])
+
+    def asked(self, after_s: float = 0.0, before_s: float = float("inf")) -> list[Account]:
+        """Those that called between these times, seconds since the epoch."""
+        found = [account for account in self.accounts if after_s < account.asked_at_s < before_s]
+        assert len(found) > self._rate / 4
+        return found
+
+    def hung_up(self, after_s: float = 0.0, before_s: float = float("inf")) -> float:
+        """The longest wait for the answer to a BYE that a caller sent between these times."""
+        byes = [(a.bye_at_s, a.bye_wait_s) for a in self.accounts if a.bye_at_s is not None]
+        waits = [wait for at, wait in byes if wait is not None and after_s < at < before_s]
+        print(f"{len(waits)} hung up, the longest waited {max(waits):.3f} s")
+        assert len(waits) > self._rate / 8
+        return max(waits)
+
+
+def at_s(rfc3339: str) -> float:
+    """A time of a record, in seconds since the epoch."""
+    return datetime.fromisoformat(rfc3339).timestamp()
+
+
+def sleep_until(epoch_s: float) -> None:
+    """For moments that are themselves what is tested."""
+    time.sleep(max(0.0, epoch_s - time.time()))
