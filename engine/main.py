@@ -155,16 +155,8 @@ class _Node:
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
         pending = read_pending(records, cipher, settings.node)
-        service.repeats = {
-            (recent.kind, recent.caller_call_id, recent.caller_cseq, recent.caller_branch): (
-                recent.sip_status,
-                recent.q850,
-            )
-            for recent in left.recent
-        }
-        service.adopt_reports(
-            pending, {recent.callee_call_id for recent in left.recent if recent.is_reported}, loop_time
-        )
+        service.repeats, service.ended = left.repeats, left.ended
+        service.adopt_reports(pending, left.reported, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms

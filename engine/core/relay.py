@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, final
 from engine.core.attempt import RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
+from engine.core.change import Change
 from engine.core.context import CoreContext
 from engine.core.crossing import REQUESTS, RESPONSES
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import DialogPair, PairSide
-from engine.core.session_timer import refreshed
+from engine.core.session_timer import REFRESHING, agreed_interval_s, refreshed
 from engine.core.transfer import TRANSFER, crossing_report, crossing_state, refer_to, reference_of, remember, settle
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
@@ -62,6 +63,7 @@ class Relay(RequestOwner, TimerOwner):
     __slots__ = (
         "_ack",
         "_cancel_wanted",
+        "_change",
         "_limit",
         "_reference",
         "_seq",
@@ -87,6 +89,7 @@ class Relay(RequestOwner, TimerOwner):
         self.is_over = False
         self._ack = b""
         self._cancel_wanted = False
+        self._change: Change | None = None  # what its 2xx has changed
         self._limit: Timer | None = None
         self._reference = 0  # of a NOTIFY: our number of the REFER that it reports on
         request = server.request
@@ -218,21 +221,54 @@ class Relay(RequestOwner, TimerOwner):
         elif status >= 300:
             self.is_over = True
             self._respond(response, _in_dialog_status(status, self.server.method), now)
-        elif not self.is_over:  # the first 2xx, or one repeated because there is no ACK yet (§13.3.1.4)
-            is_copy = self.server.is_answered
+        elif self.server.is_answered and not self.is_over:  # repeated because there is no ACK yet (§13.3.1.4)
             self._respond(response, status, now)
-            self._refresh_targets(response)
-            if not is_copy:
-                refreshed(self.call, response, now)
+        elif not self.is_over and self._change is None:
+            self._agreed(response, now)
+
+    def _agreed(self, response: Message, now: float) -> None:
+        """The first 2xx. The next run must know of what it changes in an answered call, before anybody hears of it."""
+        call, near = self.call, self.near.dialog
+        data = self._built(response, response.status)
+        interval_s = call.session_s
+        if call.is_answered and response.method in REFRESHING:
+            interval_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+        before = (near.remote_target, call.session_s)
+        far_target = self.far.dialog.remote_target
+        self._refresh_targets(response)
+        call.session_s = interval_s
+        unchanged = (near.remote_target, interval_s) == before and self.far.dialog.remote_target == far_target
+        if unchanged or call.answered_at is None or call.chosen is not self.pair:
+            self.confirm(response, data, now)
+        else:
+            self._change = Change(self, response, data, before)
+            self._change.start(now)
+
+    def confirm(self, response: Message, data: bytes, now: float) -> None:
+        """The 2xx leaves."""
+        self._send(response, response.status, data, now)
+        refreshed(self.call, response, now)
+
+    def take_back(self, change: Change, now: float) -> None:
+        """What the 2xx has changed is on no record: for the near side nothing has changed (`engine.core.change`)."""
+        self.near.dialog.remote_target, self.call.session_s = change.before
+        self._fail(500, now)
+        if self.server.method == "INVITE":
+            self._send_ack(None)
 
     def _respond(self, response: Message, status: int, now: float) -> None:
+        self._send(response, status, self._built(response, status), now)
+
+    def _built(self, response: Message, status: int) -> bytes:
         near, method = self.near, self.server.method
         draft = ResponseDraft(near.party, self.server.head, status, "", response)
         draft.from_trusted = self.far.party.peer.trusted
         if status < 300 and method in _WITH_DESCRIPTION:
             draft.body, draft.content_type = crossing_sdp(response, near.origin), CONTENT_TYPE
-        data = build(RESPONSES[self.side][method, status // 100], draft)
-        near.note_rseq(response)
+        return build(RESPONSES[self.side][method, status // 100], draft)
+
+    def _send(self, response: Message, status: int, data: bytes, now: float) -> None:
+        self.near.note_rseq(response)
         self.call.context.respond(self.server, status, data, now)
 
     def _settle(self, response: Message) -> None:

@@ -61,7 +61,7 @@ RepeatKey = tuple[str, str, int, str]
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "is_draining", "repeats")
+    __slots__ = ("_context", "ended", "is_draining", "repeats")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -69,6 +69,7 @@ class CallService:
         self._context = CoreContext(settings, transactions, tokens, run)
         self.is_draining = False
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
+        self.ended: set[str] = set()  # Call-IDs of both sides, as records keep them, of calls that have just ended
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -134,6 +135,7 @@ class CallService:
     def forget_last_run(self) -> None:
         """No repeat of what it has answered can come any more."""
         self.repeats.clear()
+        self.ended.clear()
         self._context.reported = set()
 
     # -- what the shell may know and say ---------------------------------------------------------------------------
@@ -324,6 +326,8 @@ class CallService:
             if self._context.routing.peer_of(flow.host, flow.port) is None:
                 self._context.count("unknown_source")
                 self._context.transactions.abandon(transaction)
+            elif request.method == "BYE" and masked_identifier(request.call_id) in self.ended:
+                self._answer(transaction, 200, now)  # a repeat: its end was on record before the last start
             else:
                 self._answer(transaction, 481, now)  # §12.2.2
             return

@@ -22,6 +22,7 @@ from engine.core.records import (
     bill_seconds,
     elapsed_ms,
 )
+from engine.core.service import RepeatKey
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.ledger import Ledger
@@ -87,6 +88,25 @@ class TakenOver:
         self.epoch = epoch
         self.answered = answered
         self.recent = recent
+
+    @property
+    def repeats(self) -> dict[RepeatKey, tuple[int, int]]:
+        """What repeats of their requests are answered."""
+        return {
+            (one.kind, one.caller_call_id, one.caller_cseq, one.caller_branch): (one.sip_status, one.q850)
+            for one in self.recent
+        }
+
+    @property
+    def ended(self) -> set[str]:
+        """The Call-IDs of both sides of calls whose BYE may be repeated."""
+        calls = [one for one in self.recent if one.kind == "voice"]
+        return {one.caller_call_id for one in calls} | {one.callee_call_id for one in calls if one.callee_call_id}
+
+    @property
+    def reported(self) -> set[str]:
+        """Call-IDs of ours under which short messages left whose report was taken."""
+        return {one.callee_call_id for one in self.recent if one.is_reported}
 
 
 def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> TakenOver:

@@ -281,3 +281,22 @@ def test_limit_of_the_call_counts_from_its_answer() -> None:
     for to in (CALLER, CALLEE):
         node.book.wire_in(answer(node.book.wire_out("BYE ", to), 200), to)
     node.assert_recorded(release_cause="MAX_DURATION", bill_seconds=int(SETTINGS.policy.max_call_s))
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_repeated_bye_of_a_call_that_ended_before_the_start_is_answered(side: str) -> None:
+    talk = talking(CoreNode())
+    talk.hang_up()
+    talk.node = restarted(talk.node)
+    talk.node.service.ended = {str(talk.node.record[name]) for name in ("caller_call_id", "callee_call_id")}
+    talk.node.is_adopted = True
+    bye, address = (talk.from_caller, CALLER) if side == "caller" else (talk.from_callee, CALLEE)
+    bye("BYE")
+    talk.node.book.wire_out("SIP/2.0 200", address)
+    bye("INFO")
+    talk.node.book.wire_out("SIP/2.0 481", address)
+    bye("BYE", source=STRANGER)
+    talk.node.book.silence()
+    talk.node.service.forget_last_run()
+    bye("BYE")
+    talk.node.book.wire_out("SIP/2.0 481", address)
