@@ -13,7 +13,7 @@ from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.ledger import Ledger
 from engine.store.rows import RowMaker
-from engine.store.signing import open_signing_key
+from engine.store.signing import Signer, open_signing_key
 from tests.cli.commands import A, B, Done, Run, X, rows
 
 NOON_S = 1_795_521_600.0  # 2026-11-24T12:00:00Z
@@ -93,6 +93,25 @@ def test_a_settlement_reads_both(recorded: Run, folder: Path) -> None:
     recorded("cdr", "archive", "--until", "2026-11-26", "--dir", folder)
     assert recorded("cdr", "settlement", *MONTH, "--from-archive", folder) == before
     assert len(before.out.splitlines()) == 4
+
+
+def test_verify_reads_the_archive_too(recorded: Run, file: Path, folder: Path) -> None:
+    recorded("cdr", "archive", "--until", "2026-11-26", "--dir", folder)
+    done = recorded("cdr", "verify", "--archive", folder)
+    assert (done.status, done.out.splitlines()[-2:]) == (0, ["archive: 2 days, 2 records", "3 records, clean"])
+    assert recorded("cdr", "verify", "--json").json["archive"] is None
+
+    path = folder / "cdr-veil-1-2026-11-24.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    done = recorded("cdr", "verify", "--archive", folder)
+    assert (done.status, done.out.splitlines()[-1]) == (1, "3 records, NOT CLEAN")
+    assert "archive: veil-1: 2026-11-24: cdr-veil-1-2026-11-24.parquet: " in done.out
+    report = recorded("cdr", "verify", "--archive", folder, "--json").json
+    assert (report["clean"], report["archive"]["days"], len(report["archive"]["faults"])) == (False, 2, 1)
+
+    file.with_name("strange.pub").write_text(Signer(b"s" * 32).public_pem)
+    done = recorded("cdr", "verify", "--archive", folder, "--public-key", file.with_name("strange.pub"))
+    assert done.out.count("archive: veil-1: 2026-11-2") == 2
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,28 @@ def test_row_groups_bound_what_is_in_memory(shelf: Shelf, monkeypatch: pytest.Mo
     assert told == [(2, 6), (3, 6), (5, 6), (6, 6)]
 
 
+def test_a_file_is_on_disk_before_it_has_its_name(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the folder that names it after that; the manifest comes last."""
+    done: list[tuple[str, int, int]] = []
+
+    def sync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        done.append(("sync", status.st_ino, status.st_size))
+
+    def replace(draft: Path, path: Path) -> None:
+        status = draft.stat()
+        done.append((path.name, status.st_ino, status.st_size))
+        os.replace(draft, path)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    shelf.archive(until=DAY_2)
+    assert [name for name, _, _ in done] == ["sync", f"{ONE}.parquet", "sync", "sync", f"{ONE}.json", "sync"]
+    assert done[0][1:] == done[1][1:]
+    assert done[3][1:] == done[4][1:]
+    assert done[2][1] == done[5][1] == shelf.folder.stat().st_ino
+
+
 @pytest.mark.parametrize("at", ["parquet", "json"])
 def test_what_was_cut_short_is_made_again(shelf: Shelf, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed before a file of the second day had its name: whatever lies there is not taken for it."""
