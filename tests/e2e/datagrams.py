@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from scenarios.rig.place import PORT
+from sipstack.message import Message
 
 ANSWER_S: Final = 5.0  # for any answer of a node that lives
 CALLER: Final = "13800138000"  # who asks, in requests written here
@@ -49,3 +50,9 @@ def answer_to_options(end: socket.socket, node: str, call_id: str) -> bytes:
     while wanted not in (data := end.recv(65_536)):
         pass  # something that came before
     return data
+
+
+def answer(end: socket.socket, request: Message, status: str, node: str) -> None:
+    """Answers a request of the node; `status` is code and reason, no tag is added."""
+    rows = [row for row in request.lines if row.partition(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")]
+    end.sendto("\r\n".join([f"SIP/2.0 {status}", *rows, "Content-Length: 0", "", ""]).encode(), (node, PORT))

@@ -11,7 +11,7 @@ from scenarios.rig.place import PORT, Place
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.core.sms import reference_of, report, rp_ack, submit, submitted, tpdu_of
-from tests.e2e.datagrams import udp_socket
+from tests.e2e.datagrams import answer, udp_socket
 from tests.e2e.stories import BINDING, A, B
 
 
@@ -20,11 +20,6 @@ def next_from(end: socket.socket, start: str) -> Message:
     while not (data := end.recv(65_536)).startswith(start.encode()):
         pass
     return parse(data)
-
-
-def answered(end: socket.socket, request: Message, status: str, node: str) -> None:
-    rows = [row for row in request.lines if row.partition(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")]
-    end.sendto("\r\n".join([f"SIP/2.0 {status}", *rows, "Content-Length: 0", "", ""]).encode(), (node, PORT))
 
 
 def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> None:
@@ -37,7 +32,7 @@ def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> No
         caller.sendto(submitted(host=f"{place.caller}:{PORT}"), at)
         sent = next_from(callee, "MESSAGE ")
         assert tpdu_of(sent) == submit(B)
-        answered(callee, sent, "202 Accepted", place.node)
+        answer(callee, sent, "202 Accepted", place.node)
         next_from(caller, "SIP/2.0 202")
         node.kill()
         node.start()
@@ -48,7 +43,7 @@ def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> No
         relayed = next_from(caller, "MESSAGE ")
         assert relayed.uri_text == f"sip:{A}@{place.caller}:5060"
         assert (relayed.body, relayed.named("In-Reply-To")) == (rp_ack(9, False), ["1-4711@127.0.0.12"])
-        answered(caller, relayed, "200 OK", place.node)
+        answer(caller, relayed, "200 OK", place.node)
         node.kill()
         node.start()
         callee.sendto(data, at)
