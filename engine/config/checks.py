@@ -40,6 +40,7 @@ def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
             yield from _peer_faults(index, peer, listens)
     for index, route in enumerate(routes):
         yield from _route_faults(index, route, peers)
+    yield from _interval_faults(_table(data, "policy"))
     file = _table(data, "inventory").get("file")
     if isinstance(file, str) and file and "\0" not in file and not (folder / file).is_file():
         yield Fault(("inventory", "file"), f"{values.shown(file)}: no such file")
@@ -56,6 +57,13 @@ def _listen_faults(listens: list[_RawTable]) -> Iterator[Fault]:
         if address is not None and address[0].is_unspecified and "advertise" not in listen:
             reason = "missing: the peers must be told an address, and the listener has none of its own"
             yield Fault(("listen", index, "advertise"), reason)
+
+
+def _interval_faults(policy: _RawTable) -> Iterator[Fault]:
+    """The default of the one is the most that the other may be."""
+    interval_s, least_s = policy.get("session_expires_s"), policy.get("min_se_s")
+    if type(interval_s) is int and type(least_s) is int and 90 <= interval_s < least_s <= 1800:
+        yield Fault(("policy", "session_expires_s"), f"{interval_s} is less than min_se_s ({least_s})")
 
 
 def _repeated(table: str, entries: list[_RawTable]) -> Iterator[Fault]:

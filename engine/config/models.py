@@ -23,6 +23,7 @@ from engine.core.settings import (
     PolicySettings,
     Profile,
     RouteSettings,
+    SessionTimer,
     TargetSettings,
 )
 
@@ -197,17 +198,16 @@ class Policy(Table):
     """No final response to a message for so long: UNREACHABLE."""
     max_call_s: Seconds = 14400.0
     """An answered call is ended after so long: MAX_DURATION."""
-    session_expires_s: Annotated[int, Field(ge=90), AfterValidator(values.only(1800))] = 1800
-    """Session interval of RFC 4028. Not yet: any other. The node asks for none; what the ends ask for crosses."""
+    session_expires_s: Annotated[int, Field(ge=90, le=86_400)] = 1800
+    """How long nothing may be heard of an end, with `session_timer = "insist"`: after half of it the node asks, in an
+    answered call whose ends have agreed on no session interval (RFC 4028). Not less than `min_se_s`."""
     min_se_s: Annotated[int, Field(ge=90, le=1800)] = 90
     """Shortest session interval (RFC 4028): who asks for less is answered 422, or is given this one when it does not
     say that it supports `timer`."""
-    session_timer: Annotated[Literal["insist", "relay", "off"], AfterValidator(values.only("insist", "relay"))] = (
-        "insist"
-    )
-    """`insist`: the node refreshes where the ends do not; `relay`: the ends' affair; `off`: none. Either way the node
-    ends an answered call in which the ends have agreed on an interval and nobody refreshes: SESSION_EXPIRED. Not yet:
-    `off`, and the node's own refreshes, so that `insist` does what `relay` does."""
+    session_timer: Literal["insist", "relay", "off"] = "insist"
+    """`relay`: an answered call whose ends have agreed on a session interval, and that nobody refreshes, is ended:
+    SESSION_EXPIRED. `insist`: so is one that an end has left, and the node refreshes where the ends do not. `off`:
+    neither; a call that both ends have left stays until `max_call_s`. What the ends say about it crosses always."""
     message_text: Literal["mask", "relay"] = "mask"
     """The sender's own real number in the text of a message: `mask` it, or `relay` it: the text is then not searched,
     and the other party reads the number."""
@@ -221,6 +221,8 @@ class Policy(Table):
             max_call_s=self.max_call_s,
             message_text=MessageText(self.message_text),
             min_se_s=self.min_se_s,
+            session_expires_s=self.session_expires_s,
+            session_timer=SessionTimer(self.session_timer),
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from engine.core.capabilities import CROSSING_OPTIONS, UNSUPPORTED_TYPE, accept_line
 from engine.core.disclosure import LeakStopped
 from engine.core.pair import CALLER, DialogPair
+from engine.core.refresh import is_asking
 from engine.core.relay import Relay, refuse
 from engine.core.session_timer import REFRESHING, TOO_SMALL, is_too_small, min_se_line
 from engine.core.transfer import ALLOW_EVENTS, is_report
@@ -92,6 +93,9 @@ def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransactio
 def _has_room(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> bool:
     """False when the request cannot be carried now, or means nothing in this call; it has its answer then."""
     method = transaction.method
+    if method in REFRESHING and is_asking(call):
+        refuse(call, transaction, 491, now)  # it meets one of the node's own
+        return False
     if method == "INVITE":
         return _may_invite(call, pair, side, transaction, now)
     if method == "UPDATE":

@@ -22,7 +22,7 @@ from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
 from engine.core.policy import Facts
 from engine.core.records import CallRecord
 from engine.core.session_bodies import OriginRewriter
-from engine.core.session_timer import watch
+from engine.core.session_timer import begin
 from engine.core.settings import PeerSettings
 from sipstack import headers as h
 from sipstack.dialog import Dialog, DialogId
@@ -129,5 +129,4 @@ def _go_on(call: Call, pair: DialogPair, now: float) -> None:
     else:
         call.state = t.TALKING
         setup.build_ack(call, pair, None)  # it has left: for copies of the callee's 2xx
-        watch(call, call.session_s, now)
-    call.set(t.MAX_CALL_TIMER, context.settings.policy.max_call_s - age_s, now)
+    begin(call, now, at_once=True)

@@ -22,6 +22,7 @@ from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
 from engine.core.policy import Facts, Refusal
 from engine.core.records import CLOSE, OPEN, CallRecord, ReleaseCause, Step
 from engine.core.redirect import follow, open_row_again
+from engine.core.refresh import Refresh, due
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
 from sipstack import headers as h
@@ -66,11 +67,13 @@ class Call(AttemptBase):
         "chosen",
         "current",
         "rang_at",
+        "refresh",
         "repeat_s",
         "session_s",
         "state",
         "timers",
         "tries",
+        "watched_from",
     )
 
     def __init__(
@@ -98,7 +101,9 @@ class Call(AttemptBase):
         self.awaits_ack = False  # the caller has our 2xx, we do not have its ACK
         self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
         self.repeat_s = 0.0
-        self.session_s = 0  # the session interval that the callee's 2xx settled, 0 for none
+        self.session_s = 0  # the session interval that the latest 2xx settled, 0 for none
+        self.watched_from = 0.0  # whoever is not heard after it will be asked by the node
+        self.refresh: Refresh | None = None  # the node is asking them
         self.timers: dict[int, Timer] = {}
 
     def caller_dialog(self) -> Dialog:
@@ -316,6 +321,8 @@ class Call(AttemptBase):
             setup.give_up_target(self, now)
         elif code == t.FORGET_TIMER:
             end.forget(self, now)
+        elif code == t.REFRESH_TIMER:
+            due(self, now)
         else:
             self.step(_INPUT_OF_TIMER[code], Given(now))
 

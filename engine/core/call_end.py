@@ -14,6 +14,7 @@ from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
 from engine.core.policy import Refusal
 from engine.core.records import LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
 from engine.core.redirect import take_back
+from engine.core.session_timer import last_known, stop
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow
 from sipstack.message import Message
@@ -170,7 +171,7 @@ def close_and_hold(call: Call, given: Given) -> None:
 def send_answer_and_close(call: Call, given: Given) -> None:
     """The answer came first, so the caller gets it; then the BYE that was held does its work."""
     setup.send_answer(call, given)
-    _stop_limits(call)
+    stop(call)
     setup.acknowledge(call, None)
     for side in (CALLER, CALLEE):
         if side not in call.byes_from:
@@ -229,6 +230,9 @@ def forget(call: Call, now: float) -> None:
         _let_go(call, call.chosen, now)  # of an adopted call the only one
     for code in list(call.timers):
         call.stop(code)
+    if call.refresh is not None:
+        call.refresh.forget()
+        call.refresh = None
     call.tries.clear()
     call.current = None
     call.chosen = None
@@ -246,17 +250,11 @@ def _decide(call: Call, given: Given) -> None:
     record = call.record
     if record.release_cause:
         return
-    _stop_limits(call)
+    stop(call)
     record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT[given.event]
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
-    _write_times(call, given.now)
-
-
-def _stop_limits(call: Call) -> None:
-    """The call ends: nothing limits it any more."""
-    call.stop(t.MAX_CALL_TIMER)
-    call.stop(t.SESSION_TIMER)
+    _write_times(call, last_known(call) if given.event == t.SESSION_OVER else given.now)
 
 
 def _ask_no_ack(call: Call, given: Given) -> None:

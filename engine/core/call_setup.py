@@ -14,7 +14,7 @@ from engine.core.given import Given
 from engine.core.pair import CALLER, DialogPair
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
-from engine.core.session_timer import agreed_interval_s, watch
+from engine.core.session_timer import agreed_interval_s, begin
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -96,6 +96,7 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
         if isinstance(error, LeakStopped):
             call.leak_found(f"{response.status} INVITE", call.peer)
         return False
+    pair.callee.note_allow(response)
     call.chosen = pair
     return True
 
@@ -107,6 +108,8 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     draft.request = call.request
     draft.from_trusted = pair.callee.party.peer.trusted
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
+    if draft.body and response.first[h.RSEQ] is not None:
+        caller.description = draft.body  # sent reliably it counts, and the 2xx has none (RFC 3262 §5)
     return build(RESPONSES[CALLER]["INVITE", status // 100], draft)
 
 
@@ -135,9 +138,7 @@ def send_answer(call: Call, given: Given) -> None:
     call.repeat_s = timing.t1_s
     call.set(t.REPEAT_TIMER, call.repeat_s, now)
     call.set(t.ACK_TIMER, timing.transaction_s, now)
-    call.set(t.MAX_CALL_TIMER, call.context.settings.policy.max_call_s, now)
-    if call.session_s:
-        watch(call, call.session_s, now)
+    begin(call, now)
 
 
 def repeat_answer(call: Call, now: float) -> None:
@@ -157,8 +158,9 @@ def stop_repeating(call: Call) -> None:
 def pass_ack(call: Call, given: Given) -> None:
     """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer."""
     stop_repeating(call)
+    assert call.chosen is not None
+    call.chosen.caller.heard_at = call.chosen.callee.heard_at = given.now
     if not acknowledge(call, given.message):
-        assert call.chosen is not None
         call.leaked("ACK", call.chosen.callee.party.peer, given.now)
 
 

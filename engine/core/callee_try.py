@@ -42,6 +42,7 @@ class CalleeTry(RequestOwner):
         "is_over",
         "local",
         "local_tag",
+        "offer",
         "origin",
         "pairs",
         "party",
@@ -72,6 +73,7 @@ class CalleeTry(RequestOwner):
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
         draft = self._draft(binding, identity, ids)
+        self.offer = draft.body  # what every early dialog of it has been sent
         self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), hop.flow, self)
         self.record = call.new_try(hop, ids.call_id)
 
@@ -147,6 +149,7 @@ class CalleeTry(RequestOwner):
         call = self.call
         tokens = call.context.tokens
         callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin.in_early_dialog())
+        callee.description = self.offer
         dialog = call.caller_dialog()
         origin = self.origin.opposite(tokens.session_id())
         caller = PairSide(dialog, call.party, call.transaction.source, origin)

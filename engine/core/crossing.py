@@ -10,26 +10,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.core.capabilities import ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
+from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
+from engine.core.features import FEATURE_MARK, feature_tags, wanted_features
 from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
-from sipstack.errors import RemoteSipError
-from sipstack.fields import option_tags, parse_number, split_list
-from sipstack.grammar import PARAM, TOKEN
+from sipstack.fields import option_tags, parse_number
+from sipstack.grammar import TOKEN
 from sipstack.message import Message
-from sipstack.uri import parse_name_addr, parse_params
+from sipstack.uri import parse_params
 
 MAX_FORWARDS: Final = 70
 _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
-
-# Feature tags of a phone that both ends understand alike: MMTel (TS 24.173) and short messages over IP (TS 24.341).
-FEATURE_TAGS: Final = ('+g.3gpp.icsi-ref="urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel"', "+g.3gpp.smsip")
-_FEATURES: Final = tuple((tag, tag.lower()) for tag in FEATURE_TAGS)
-_FEATURE_MARK: Final = "+g.3gpp."  # a "+" alone stands in most addresses
-_PREFERENCES: Final = ("require", "explicit")  # RFC 3841 §9.2
-_ACCEPTED: Final = frozenset([lower for _, lower in _FEATURES] + list(_PREFERENCES))
 
 # Parameters of P-Early-Media (RFC 5009 §8), one for each media line in order.
 _EARLY_MEDIA: Final = frozenset(("sendrecv", "sendonly", "recvonly", "inactive", "gated", "supported"))
@@ -109,6 +102,19 @@ def _subscription_state(draft: RequestDraft) -> str:
     return f"Subscription-State: {draft.subscription_state}" if draft.subscription_state else ""
 
 
+def _own_session(draft: RequestDraft) -> str:
+    """The interval that the node itself goes on with (RFC 4028 §7.4): whom it tells this, it will refresh."""
+    if not draft.session_s:
+        return ""
+    least = draft.context.settings.policy.min_se_s
+    row = f"Supported: timer\r\nSession-Expires: {draft.session_s};refresher=uac"
+    return row if least == _USUAL_MIN_SE else f"{row}\r\nMin-SE: {least}"
+
+
+def _accept(draft: RequestDraft) -> str:
+    return ACCEPT
+
+
 # -- rows of responses -------------------------------------------------------------------------------------------------
 
 
@@ -141,19 +147,9 @@ def _contact(draft: Draft) -> str:
     """Ours, with those feature tags of the other side's that are in our list."""
     message = draft.message
     came = None if message is None else message.first[h.CONTACT]
-    if came is None or "+" not in came or _FEATURE_MARK not in came.lower():
+    if came is None or "+" not in came or FEATURE_MARK not in came.lower():
         return draft.party.contact
-    return draft.party.contact + "".join([f";{tag}" for tag in _feature_tags(came)])
-
-
-def _feature_tags(contact: str) -> list[str]:
-    """Those of our list behind the first address; what stands in quotes, like the <urn:...> of an instance, is none."""
-    try:
-        params = PARAM.findall(parse_name_addr(split_list(contact)[0]).params)
-    except RemoteSipError:
-        return []
-    written = {f"{name}={value}".lower() if value else name.lower() for name, value in params}
-    return [tag for tag, lower in _FEATURES if lower in written]
+    return draft.party.contact + "".join([f";{tag}" for tag in feature_tags(came)])
 
 
 def _allow(draft: Draft) -> str:
@@ -248,14 +244,8 @@ def _early_media(draft: Draft) -> str:
 
 
 def _accept_contact(draft: Draft) -> str:
-    """Values that ask for nothing but features of our list (RFC 3841 §9.2); any other value is dropped whole."""
     assert draft.message is not None
-    values: dict[str, None] = {}
-    for value in [value for row in draft.message.values(h.ACCEPT_CONTACT) for value in split_list(row)]:
-        first, *params = [part.strip(" \t") for part in value.lower().split(";")]
-        features = [tag for tag, lower in _FEATURES if lower in params]
-        if first == "*" and features and _ACCEPTED.issuperset(params):
-            values[";".join(["*", *features, *[word for word in _PREFERENCES if word in params]])] = None
+    values = wanted_features(draft.message)
     return f"Accept-Contact: {', '.join(values)}" if values else ""
 
 
@@ -359,6 +349,19 @@ REPORT: Final = Rows[RequestDraft](*_REQUEST, _ASSERTED, Row("In-Reply-To", OWN,
 REQUESTS: Final[tuple[dict[str, Rows[RequestDraft]], ...]] = (
     {method: Rows[RequestDraft](*table) for method, table in _WITHIN.items()},
     {method: Rows[RequestDraft](*table) for method, table in _WITHIN.items()},
+)
+
+# Within a dialog, and nobody's but the node's: the same key. The body is what this side has been sent before, or the
+# answer of the other one to that.
+_REFRESH: Final = (*_REQUEST, _CONTACT, _ALLOW, Row("Supported, Session-Expires, Min-SE", NEW, _own_session))
+_OWN: Final = {
+    "INVITE": (*_REFRESH, _BODY),
+    "UPDATE": _REFRESH,
+    "OPTIONS": (*_REQUEST, Row("Accept", NEW, _accept)),
+}
+OWN_REQUESTS: Final[tuple[dict[str, Rows[RequestDraft]], ...]] = (
+    {method: Rows[RequestDraft](*table) for method, table in _OWN.items()},
+    {method: Rows[RequestDraft](*table) for method, table in _OWN.items()},
 )
 
 _RINGING: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _RSEQ, _EARLY, _PASSED, _BODY)

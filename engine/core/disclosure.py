@@ -95,6 +95,7 @@ class RequestDraft(Draft):
         "rack",
         "refer_to",
         "seq",
+        "session_s",
         "subscription_state",
     )
 
@@ -125,6 +126,7 @@ class RequestDraft(Draft):
         self.refer_to = ""  # whom the receiver is asked to call, as an address
         self.subscription_state = ""  # of a NOTIFY, in our words
         self.event_id = 0  # the receiver's own number of the REFER that a NOTIFY reports on
+        self.session_s = 0  # the session interval that a request of the node's own asks for, 0: none
 
 
 @final

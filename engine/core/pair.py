@@ -24,6 +24,13 @@ CALLEE: Final = 1
 SIDE_NAMES: Final = ("caller", "callee")
 
 
+NEVER: Final = float("-inf")
+
+# `PairSide.takes`: methods that its Allow lists, as a sum.
+UNKNOWN: Final = -1  # no Allow has been looked at
+TAKES_INVITE: Final = 1
+TAKES_UPDATE: Final = 2
+
 # Reliable provisionals of one INVITE. Each waits for the PRACK of the one before (RFC 3262 §3), so no phone has many.
 MAX_RSEQS: Final = 64
 
@@ -47,20 +54,25 @@ class PairSide:
     `seqs` maps the numbers of this party's requests to those of ours that carry them on the other dialog. `origin`
     writes the descriptions that reach this party. `references` maps our numbers of the REFERs of this party to its own
     (`engine.core.transfer`), `rseqs` are the numbers of the reliable provisionals that its latest INVITE has had
-    (RFC 3262 §3). `flow` is where its messages came from or were first sent to.
+    (RFC 3262 §3). `flow` is where its messages came from or were first sent to. `heard_at` is when it last showed that
+    it is there, in monotonic seconds; `takes` is what it says that it takes (`engine.core.refresh`), and `description`
+    the last one that it was sent and that counts; b"" while that is the one in the call's answer.
     """
 
     __slots__ = (
         "_hop",
         "_hop_flow",
+        "description",
         "dialog",
         "flow",
+        "heard_at",
         "origin",
         "party",
         "pending_update",
         "references",
         "rseqs",
         "seqs",
+        "takes",
     )
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
@@ -72,6 +84,9 @@ class PairSide:
         self.references: dict[int, int] = {}
         self.rseqs: set[int] = set()
         self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
+        self.heard_at = NEVER
+        self.takes = UNKNOWN
+        self.description = b""
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
 
@@ -79,6 +94,12 @@ class PairSide:
         """Remembers the RSeq that this party is told: its PRACKs may name no other (RFC 3262 §3)."""
         if response.first[h.RSEQ] is not None and response.is_provisional and len(self.rseqs) < MAX_RSEQS:
             self.rseqs.add(leading_number(response, h.RSEQ))
+
+    def note_allow(self, message: Message) -> None:
+        """Remembers what this party takes; a message without Allow says nothing (RFC 3261 §20.5)."""
+        allow = message.first[h.ALLOW]
+        if allow is not None:
+            self.takes = ("INVITE" in allow) * TAKES_INVITE + ("UPDATE" in allow) * TAKES_UPDATE
 
     def next_flow(self) -> Flow:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""

@@ -16,7 +16,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import REQUESTS, RESPONSES
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
 from engine.core.pair import DialogPair, PairSide
-from engine.core.session_timer import REFRESHING, agreed_interval_s, refreshed
+from engine.core.session_timer import GONE, REFRESHING, agreed_interval_s, refreshed
 from engine.core.transfer import TRANSFER, crossing_report, crossing_state, refer_to, reference_of, remember, settle
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, ClientTransaction
@@ -65,6 +65,7 @@ class Relay(RequestOwner, TimerOwner):
         "_cancel_wanted",
         "_change",
         "_limit",
+        "_offer",
         "_reference",
         "_seq",
         "_target",
@@ -97,6 +98,7 @@ class Relay(RequestOwner, TimerOwner):
         self._target = contact_uri(request) if moves else ""  # where the near side will be once this is agreed
         self._seq = self.far.dialog.local_seq + 1
         draft = self._draft(request)
+        self._offer = draft.body if server.method in _WITH_DESCRIPTION else b""
         data = build(REQUESTS[1 - side][server.method], draft)
         self.far.dialog.next_seq()
         if server.method == "INVITE":
@@ -159,6 +161,8 @@ class Relay(RequestOwner, TimerOwner):
         """The far end's answer."""
         if response.is_final:
             self._stop_limit()
+            if response.status not in GONE:
+                self.far.heard_at = now
             if self.server.method in TRANSFER:
                 self._settle(response)
         if response.status == 100:
@@ -269,7 +273,15 @@ class Relay(RequestOwner, TimerOwner):
 
     def _send(self, response: Message, status: int, data: bytes, now: float) -> None:
         self.near.note_rseq(response)
+        if status < 300 and self.server.method in _WITH_DESCRIPTION:
+            self._note_descriptions(response, data.partition(b"\r\n\r\n")[2])
         self.call.context.respond(self.server, status, data, now)
+
+    def _note_descriptions(self, response: Message, body: bytes) -> None:
+        """What counts between the two from now on: by a 2xx, or an answer that was sent reliably (RFC 3262 §5)."""
+        if response.status >= 200 or (body and response.first[h.RSEQ] is not None):
+            self.far.description = self._offer or self.far.description
+            self.near.description = body or self.near.description
 
     def _settle(self, response: Message) -> None:
         """A REFER has been answered, or a report on one."""
@@ -282,6 +294,9 @@ class Relay(RequestOwner, TimerOwner):
         """Both ends have agreed, so both are now where they say (§12.2.1.2, §12.2.2)."""
         if self._target:
             self.near.dialog.remote_target = self._target
+        if self.server.method in REFRESHING:
+            self.near.note_allow(self.server.request)
+            self.far.note_allow(response)
         if self.server.method in TARGET_REFRESH:
             try:
                 self.far.dialog.refresh(response)
@@ -351,7 +366,10 @@ def crossing_ack(context: CoreContext, far: PairSide, cseq: int, request: Messag
     is_whole = True
     if request is not None and request.body:
         try:
-            return ack(context, far, cseq, crossing_sdp(request, far.origin)), True
+            body = crossing_sdp(request, far.origin)
+            acknowledgement = ack(context, far, cseq, body)
+            far.description = body or far.description
+            return acknowledgement, True
         except (LeakStopped, RemoteSipError) as error:
             context.count("leak_stopped_in_dialog")
             is_whole = not isinstance(error, LeakStopped)

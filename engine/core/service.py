@@ -331,6 +331,7 @@ class CallService:
             else:
                 self._answer(transaction, 481, now)  # §12.2.2
             return
+        end.pair.sides[end.side].heard_at = now
         method = request.method
         if method == "CANCEL":
             refuse(end.call, transaction, 481, now)  # §9.2: it matches no INVITE; its number is that of the INVITE

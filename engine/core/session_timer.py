@@ -1,9 +1,10 @@
-"""Session timers (RFC 4028): intervals that are too short, and the watch over a call whose refreshes may stop.
+"""Session timers (RFC 4028): intervals that are too short, and the watch over an answered call.
 
 The ends agree on an interval and on who refreshes; what they say about it crosses the node. The node watches: a call
 in which no refresh has been agreed for a whole interval is ended on both sides. That is later than the ends' own moment
 (§10: the lesser of 32 s and a third of the interval before), so an end that is still there ends the call first, and
-says so itself; the node ends what both have left behind.
+says so itself; the node ends what both have left behind. With `insist` it does not wait for that, and it does not leave
+it to the ends either: see `engine.core.refresh`. With `off` it does nothing of the kind.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from engine.core import call_table as t
 from engine.core.crossing import MOST_SECONDS, leading_number
 from engine.core.policy import Refusal
 from engine.core.records import INTERVAL_TOO_SMALL, ReleaseCause
+from engine.core.settings import INSIST, OFF
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import option_tags
 from sipstack.message import Message
+from sipstack.timers import SECONDS
 
 if TYPE_CHECKING:
     from engine.core.call import Call
@@ -26,6 +29,15 @@ TOO_SMALL: Final = 422
 
 # Requests whose 2xx refreshes a session (§3).
 REFRESHING: Final = ("INVITE", "UPDATE")
+
+# Final answers that say that there is no such dialog, or nobody in it (RFC 3261 §12.2.1.2).
+GONE: Final = (408, 481)
+
+# The end that does not refresh hangs up so long before the interval is over, or a third of it if that is less (§10).
+_LEAST_REST_S: Final = 32 * SECONDS
+
+# The calls of an earlier run are asked within so long whether they are still there, each at a moment of its own.
+_SPREAD_S: Final = 30 * SECONDS
 
 
 def is_too_small(request: Message, min_se_s: int) -> bool:
@@ -70,12 +82,54 @@ def agreed_interval_s(response: Message, min_se_s: int) -> int:
     return max(leading_number(response, h.SESSION_EXPIRES), min_se_s)
 
 
-def watch(call: Call, interval_s: int, now: float) -> None:
-    """Watches for the next refresh from now on; with 0 no more."""
+def begin(call: Call, now: float, at_once: bool = False) -> None:
+    """Sets the timers of an answered call: the longest that it may last, and what its session timer asks for.
+
+    With `at_once`, for a call of an earlier run, the node's own first look at its ends does not wait for half an
+    interval. Both were there when the callee answered. A call that ends before the first look needs no other timer.
+    """
+    pair, policy = call.chosen, call.context.settings.policy
+    assert pair is not None and call.answered_at is not None
+    pair.caller.heard_at = pair.callee.heard_at = call.answered_at
+    is_first = policy.session_timer is INSIST and policy.session_expires_s < policy.max_call_s
+    if is_first and not call.session_s and not at_once:
+        call.watched_from = now
+        call.set(t.REFRESH_TIMER, policy.session_expires_s / 2, now)
+        return
+    restart(call, call.session_s, now)
+    if at_once and policy.session_timer is INSIST:
+        call.set(t.REFRESH_TIMER, call.context.tokens.fraction() * _SPREAD_S, now)
+
+
+def limit(call: Call, now: float) -> None:
+    """An answered call lasts no longer than `max_call_s`."""
+    if t.MAX_CALL_TIMER not in call.timers:
+        assert call.answered_at is not None
+        call.set(t.MAX_CALL_TIMER, call.answered_at + call.context.settings.policy.max_call_s - now, now)
+
+
+def restart(call: Call, interval_s: int, now: float, is_ours: bool = False) -> None:
+    """From now on this interval counts, 0 for none. `is_ours`: it is this node that has refreshed, and goes on to."""
+    policy = call.context.settings.policy
+    limit(call, now)
+    call.session_s = interval_s
+    if policy.session_timer is OFF:
+        return
     if interval_s:
         call.set(t.SESSION_TIMER, interval_s, now)
     else:
         call.stop(t.SESSION_TIMER)
+    if policy.session_timer is INSIST:
+        call.watched_from = now
+        patience_s = _patience_s(interval_s, is_ours) if interval_s else policy.session_expires_s / 2
+        call.set(t.REFRESH_TIMER, patience_s, now)
+
+
+def _patience_s(interval_s: int, is_ours: bool) -> float:
+    """A refresher refreshes at half of the interval (§10). If it is an end, the node waits longer: to the middle
+    between that and the moment when the other end hangs up."""
+    half_s = interval_s / 2
+    return half_s if is_ours else (half_s + interval_s - min(_LEAST_REST_S, interval_s / 3)) / 2
 
 
 def refreshed(call: Call, response: Message, now: float) -> None:
@@ -84,4 +138,21 @@ def refreshed(call: Call, response: Message, now: float) -> None:
     Before the call is answered there is no session yet. Raises RemoteSipError.
     """
     if response.method in REFRESHING and call.is_answered:
-        watch(call, agreed_interval_s(response, call.context.settings.policy.min_se_s), now)
+        restart(call, agreed_interval_s(response, call.context.settings.policy.min_se_s), now)
+
+
+def stop(call: Call) -> None:
+    """The call ends: nothing limits it any more."""
+    for code in (t.MAX_CALL_TIMER, t.SESSION_TIMER, t.REFRESH_TIMER):
+        call.stop(code)
+    if call.refresh is not None:
+        call.refresh.abandon()
+
+
+def last_known(call: Call) -> float:
+    """The last moment at which both ends were known to be there, in monotonic seconds.
+
+    Each was when it acknowledged the answer or was acknowledged, made a request, or answered one.
+    """
+    assert call.chosen is not None
+    return min(call.chosen.caller.heard_at, call.chosen.callee.heard_at)

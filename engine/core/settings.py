@@ -51,6 +51,19 @@ class MessageText(StrEnum):
     RELAY = "relay"
 
 
+class SessionTimer(StrEnum):
+    """Who sees to it that a call is still there (contract §4, `session_timer`)."""
+
+    INSIST = "insist"  # the node asks the ends itself where they do not refresh
+    RELAY = "relay"  # the ends; the node ends what they have agreed to refresh, and do not
+    OFF = "off"  # nobody: `max_call_s` is the only limit
+
+
+# For the call path, like those above.
+INSIST: Final = SessionTimer.INSIST
+OFF: Final = SessionTimer.OFF
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
@@ -102,6 +115,8 @@ class PolicySettings:
     max_call_s: float = 14400.0
     message_text: MessageText = MessageText.MASK
     min_se_s: int = 90
+    session_expires_s: int = 1800
+    session_timer: SessionTimer = SessionTimer.INSIST
 
 
 @final

@@ -70,6 +70,10 @@ class TokenSource:
         octets = self._digits
         return FIRST_NUMBER + (octets[place] << 16 | octets[place + 1] << 8 | octets[place + 2])
 
+    def fraction(self) -> float:
+        """At least 0, less than 1: what is done at random moments is spread by it."""
+        return (self.first_cseq() - FIRST_NUMBER) / 2**24
+
     def session_id(self) -> int:
         """A session id for an SDP origin, and the start of its versions."""
         return self.first_cseq()

@@ -19,6 +19,7 @@ from engine.core.settings import (
     PolicySettings,
     Profile,
     RouteSettings,
+    SessionTimer,
     TargetSettings,
 )
 
@@ -84,7 +85,7 @@ ring_timeout_s = 0.5
 first_response_ms = 100
 message_timeout_s = 3
 max_call_s = 60
-session_expires_s = 1800
+session_expires_s = 300
 min_se_s = 120
 session_timer = "relay"
 message_text = "relay"
@@ -140,7 +141,7 @@ def test_every_key_arrives(file: Path) -> None:
             ),
         ),
         routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
-        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120),
+        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY),
         t1_ms=20,
     )
     assert config.listen_address == ("::1", 5062)
@@ -188,7 +189,7 @@ def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
         advertise="127.0.0.1:5060",
         peers=(),
         routes=(),
-        policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK, 90),
+        policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK, 90, 1800, SessionTimer.INSIST),
     )
     assert config.data_dir == file.parent / "var"
     assert config.inventory_file is None

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from engine.core.crossing import INVITE, MESSAGE, MESSAGE_DELIVERED, REFUSED, REPORT, REQUESTS, RESPONSES
+from engine.core.crossing import INVITE, MESSAGE, MESSAGE_DELIVERED, OWN_REQUESTS, REFUSED, REPORT, REQUESTS, RESPONSES
 from engine.core.disclosure import Rows
 from engine.core.settings import CoreSettings
 from sipstack import headers as h
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLER, NUMBERS_OF_OURS, SETTINGS, A, B, CoreNode, X, assert_nothing_crossed
-from tests.core.parties import B_SDP, SDP, Talk, answer, message, of_invite, start
+from tests.core.parties import B_SDP, SDP, Talk, answer, invite, message, of_invite, start
 from tests.core.sms import delivered, reference_of, report, rp_ack
 
 # Every place of domain.md §6 and conformance 46 that may stand in a header section; {} is the canary of the sender.
@@ -204,6 +204,31 @@ def asked(node: CoreNode, method: str, to_callee: bool, status: int) -> None:
         node.book.wire_out("ACK ", asked_one)
 
 
+def looked_after(node: CoreNode, method: str, to_callee: bool) -> None:
+    """The ends have agreed on 1800 s, and nobody refreshes; so the node does, by this method.
+
+    The last that the other end has said is such a request, too; it came late, and was answered 500.
+    """
+    sdp, reply = ("", "") if method == "OPTIONS" else (SDP, B_SDP)
+    sent = start(node, invite(extra=f"Allow: {method}", sdp=sdp))
+    node.book.wire_in(answer(sent, 200, extra=f"Allow: {method}", sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    talk.from_caller("ACK", sdp=sdp)
+    node.book.wire_out("ACK ", CALLEE)
+    if to_callee:
+        talk.from_caller(method, f"Contact: {A_CONTACT}", sdp=sdp, cseq=1, branch="z9hG4bK-late")
+    node.wait(1334.2)
+    next_request(node, method, CALLEE)
+    if not to_callee:
+        talk.from_callee("OPTIONS")
+        talk.from_callee(method, f"Contact: {B_CONTACT}", sdp=reply, cseq=1, branch="z9hG4bK-late")
+        node.book.sent.clear()
+        node.wait(32)  # the callee's answer is lost
+        while node.book.sent[0].flow.host == "127.0.0.13":
+            node.book.sent.popleft()
+        next_request(node, method, CALLER)
+
+
 def next_request(node: CoreNode, method: str, to: str) -> Message:
     """The next request of this method to a side; responses of the node's own are passed over."""
     while not node.book.sent[0].data.startswith(f"{method} ".encode()):
@@ -248,6 +273,11 @@ def conversations() -> dict[str, tuple[Rows, Callable[[CoreNode], object]]]:
             elif method == "ACK":
                 talk = partial(asked, method="INVITE", to_callee=side == 1, status=200)
             found[f"{method} to the {name}"] = (rows, talk)
+        for method, rows in OWN_REQUESTS[side].items():
+            found[f"{method} of ours to the {name}"] = (
+                rows,
+                partial(looked_after, method=method, to_callee=side == 1),
+            )
         for (method, status), rows in RESPONSES[side].items():
             final = {1: 200, 2: 200, 4: 488, 5: 580, 6: 603}[status]
             found[f"{status}xx {method} to the {name}"] = (

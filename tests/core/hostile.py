@@ -85,6 +85,10 @@ class Party:
         first = choice % len(FREE_ROWS)
         return [self.filled(row) for row in (FREE_ROWS + FREE_ROWS)[first : first + 1 + choice % 7]]
 
+    def allowed(self, choice: int) -> list[str]:
+        """What it says that it takes, if it says so."""
+        return ([], [f"Allow: INVITE, {self.word}"], [f"Allow: INVITE, UPDATE, {self.word}"])[choice % 3]
+
     def body(self, kind: str) -> tuple[list[str], bytes]:
         """Content-Type and octets."""
         if not kind:
@@ -120,6 +124,7 @@ class Party:
             rows.append("Supported: 100rel, timer, replaces")
         if choice % 5 == 0:
             rows.append("Session-Expires: 90;refresher=uac")
+        rows += self.allowed(choice)
         return self._sent(f"{method} sip:{called}@{NODE} SIP/2.0", rows + self.free_rows(choice), kind)
 
     def response(self, request: Message, status: int, tag: int, choice: int, kind: str) -> bytes:
@@ -140,7 +145,8 @@ class Party:
             rows += ["Require: 100rel", f"RSeq: {self.next()}"]
         if choice % 4 == 0:
             rows.append("Session-Expires: 90;refresher=uas")
-        rows += [f'P-Asserted-Identity: "{self.word}" <tel:+86{self.number}>', *self.free_rows(choice)]
+        rows += [f'P-Asserted-Identity: "{self.word}" <tel:+86{self.number}>', *self.allowed(choice)]
+        rows += self.free_rows(choice)
         return self._sent(f"SIP/2.0 {status} {self.word} {self.number}", rows, kind)
 
     def within(self, view: View, method: str, choice: int, kind: str, same_seq: bool = False) -> bytes:

@@ -8,10 +8,11 @@ import pytest
 
 from engine.core.frozen_call import FrozenCall
 from engine.core.records import Step
+from engine.core.settings import SessionTimer
 from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.testing.playbook import wire
-from tests.core.corenode import CALL_ID, CALLEE, CALLER, TWO_TARGETS, WALL_AT_START, A, B, CoreNode, X
+from tests.core.corenode import CALL_ID, CALLEE, CALLER, TWO_TARGETS, WALL_AT_START, A, B, CoreNode, X, with_policy
 from tests.core.parties import B_SDP, Talk, answer, answered, invite, ring, sdp_of, start, talking, trying
 
 OUR_CONTACT = f"<sip:{X}@127.0.0.11:5060>"
@@ -288,7 +289,7 @@ def test_second_target_is_never_asked_when_the_first_answers() -> None:
 
 
 def test_max_call_s_ends_both_sides() -> None:
-    node = CoreNode()
+    node = CoreNode(with_policy(session_timer=SessionTimer.OFF))
     talking(node)
     node.book.at(14399.9)
     node.book.silence()

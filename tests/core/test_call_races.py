@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.call import Call
-from engine.core.call_table import FORGET_TIMER, MAX_CALL_TIMER
+from engine.core.call_table import FORGET_TIMER, REFRESH_TIMER
 from engine.core.records import Step
 from sipstack import headers as h
 from sipstack.parser import parse
@@ -206,11 +206,11 @@ def test_of_a_call_that_is_over_only_the_forgetting_is_timed(end: str) -> None:
     node.book.sent.clear()
 
 
-def test_of_a_call_that_stands_only_its_length_is_timed() -> None:
+def test_of_a_call_that_stands_only_the_next_look_at_its_ends_is_timed() -> None:
     node = CoreNode()
     talk = talking(node)
     (call,) = node.context.attempts.values()
-    assert isinstance(call, Call) and set(call.timers) == {MAX_CALL_TIMER}
+    assert isinstance(call, Call) and set(call.timers) == {REFRESH_TIMER}
     talk.hang_up()
     node.book.at(40)
     assert call.timers == {}

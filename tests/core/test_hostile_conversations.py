@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from engine.core.records import Step
-from engine.core.settings import CallerSource, CoreSettings, MessageText, NumberFormat
+from engine.core.settings import CallerSource, CoreSettings, MessageText, NumberFormat, SessionTimer
 from engine.core.spelling import holds_number
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
@@ -36,6 +36,9 @@ VARIANTS: tuple[CoreSettings, ...] = (
     with_trunk("caller-side", trusted=False, caller=CallerSource.FROM, number_format=NumberFormat.PREFIX86),
     with_policy(SETTINGS, message_text=MessageText.RELAY),
     replace(SETTINGS, peers=tuple(replace(p, allow_transfer=True, follow_redirect=True) for p in SETTINGS.peers)),
+    with_policy(SETTINGS, session_expires_s=8),
+    with_policy(TWO_TARGETS, session_expires_s=40),
+    with_policy(SETTINGS, session_timer=SessionTimer.RELAY),
 )
 
 CHOICE = st.integers(0, 999)

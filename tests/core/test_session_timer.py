@@ -7,10 +7,14 @@ import pytest
 from engine.core import call_table as t
 from engine.core.call import Call
 from engine.core.records import Step
+from engine.core.settings import SessionTimer
 from sipstack import headers as h
 from sipstack.message import Message
 from tests.core.corenode import CALLEE, CALLER, TWO_TARGETS, A, CoreNode, with_policy
 from tests.core.parties import B_SDP, SDP, Talk, answer, invite, of_invite, ring, start, talking
+
+# The ends' affair: what the node itself does where they do not refresh stands in test_refresh.py.
+WATCHING = with_policy(session_timer=SessionTimer.RELAY)
 
 A_CONTACT = f"<sip:{A}@127.0.0.12:5060>"
 TIMER = "Require: timer\nSession-Expires: {0};refresher={1}"
@@ -203,7 +207,7 @@ def test_422_to_a_refresh_crosses() -> None:
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_who_refreshes_is_the_same_on_both_sides(side: str, method: str, refresher: str) -> None:
     """uac and uas are those of the transaction (§4), and each of ours runs the way of the one that it carries."""
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node, refresher=refresher, asked=f"Session-Expires: 90;refresher={refresher}")
     assert talk.invite.value(h.SESSION_EXPIRES) == talk.ok.value(h.SESSION_EXPIRES) == f"90;refresher={refresher}"
     assert talk.ok.value(h.REQUIRE) == "timer"
@@ -226,19 +230,19 @@ def test_who_refreshes_is_the_same_on_both_sides(side: str, method: str, refresh
 
 def test_call_whose_refreshes_never_come_is_ended_on_both_sides() -> None:
     """At the interval itself: the ends' own BYE, 30 s before (§10), would have come first."""
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     agreed(node)
     node.wait(89.9)
     node.book.silence()
     node.wait(0.2)
     over(node)
-    assert node.record["bill_seconds"] == 90
+    assert node.record["bill_seconds"] == 0  # nobody has been heard since the answer was acknowledged
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_each_refresh_starts_the_interval_anew(side: str, method: str) -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     node.wait(45)
     refresh(talk, side, method, TIMER.format(90, "uac"))
@@ -253,7 +257,7 @@ def test_each_refresh_starts_the_interval_anew(side: str, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_refresh_that_fails_is_none(method: str) -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     node.wait(45)
     refresh(talk, "caller", method, TIMER.format(90, "uac"), 488)
@@ -264,7 +268,7 @@ def test_refresh_that_fails_is_none(method: str) -> None:
 
 
 def test_refresh_whose_answer_does_not_cross_is_none() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     node.wait(45)
     talk.from_caller("UPDATE", sdp=SDP)
@@ -277,7 +281,7 @@ def test_refresh_whose_answer_does_not_cross_is_none() -> None:
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_2xx_without_an_interval_ends_the_watch(method: str) -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     refresh(talk, "callee", method, "Supported: timer")
     node.wait(300)
@@ -287,7 +291,7 @@ def test_2xx_without_an_interval_ends_the_watch(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_ends_may_agree_later(method: str) -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = talking(node)
     node.wait(200)
     refresh(talk, "callee", method, TIMER.format(90, "uas"))
@@ -296,7 +300,7 @@ def test_ends_may_agree_later(method: str) -> None:
 
 
 def test_interval_below_the_least_ends_no_call_early() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     agreed(node, 5, asked="Session-Expires: 90")
     node.wait(89.9)
     node.book.silence()
@@ -305,7 +309,7 @@ def test_interval_below_the_least_ends_no_call_early() -> None:
 
 
 def test_copies_of_the_2xx_of_a_refresh_are_no_refreshes() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     talk.from_caller("INVITE", sdp=SDP)
     node.book.wire_out("SIP/2.0 100", CALLER)
@@ -323,7 +327,7 @@ def test_copies_of_the_2xx_of_a_refresh_are_no_refreshes() -> None:
 
 
 def test_update_before_the_answer_settles_nothing() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     sent = start(node)
     talk = Talk(node, sent, ring(node, sent, 183))
     refresh(talk, "caller", "UPDATE", TIMER.format(90, "uac"))
@@ -340,7 +344,7 @@ def test_update_before_the_answer_settles_nothing() -> None:
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_nothing_is_watched_after_the_end(side: str) -> None:
     """The teardown sees that no timer is left, and no second record."""
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node, 1800)
     node.wait(10)
     if side == "caller":
@@ -353,7 +357,7 @@ def test_nothing_is_watched_after_the_end(side: str) -> None:
 
 
 def test_bye_that_came_while_the_answer_was_stored_leaves_no_watch() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     node.durable = {Step.OPEN}
     sent = start(node, invite(extra="Session-Expires: 1800"))
     early = ring(node, sent, 183)
@@ -366,7 +370,7 @@ def test_bye_that_came_while_the_answer_was_stored_leaves_no_watch() -> None:
 
 
 def test_byes_of_the_ends_join_the_end_that_was_decided() -> None:
-    node = CoreNode()
+    node = CoreNode(WATCHING)
     talk = agreed(node)
     node.wait(90.1)
     node.book.wire_out("BYE ", CALLER)
@@ -378,7 +382,7 @@ def test_byes_of_the_ends_join_the_end_that_was_decided() -> None:
 
 
 def test_max_call_s_is_the_shorter_limit() -> None:
-    node = CoreNode(with_policy(max_call_s=60))
+    node = CoreNode(with_policy(WATCHING, max_call_s=60))
     agreed(node)
     node.wait(60.1)
     assert node.book.wire_out("BYE ", CALLER) and node.book.wire_out("BYE ", CALLEE)
