@@ -63,14 +63,15 @@ class RecordFile:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of a file as they were written, BATCH_ROWS in memory at a time; StoreError."""
+    """The rows of a file as they were written, a row group in memory at a time; StoreError."""
     arrow = _pyarrow()
     with _errors(arrow, path), arrow.parquet.ParquetFile(path) as file:
         version = (file.schema_arrow.metadata or {}).get(b"veil700.schema", b"none").decode("utf-8", "replace")
         if version != str(SCHEMA_VERSION):
             raise StoreError(f"{path}: schema version {version}, this program knows {SCHEMA_VERSION}")
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-            yield from zip(*[batch.column(name).to_pylist() for name in columns], strict=True)
+        for group in range(file.num_row_groups):  # `iter_batches` keeps more in memory the longer the file is
+            table = file.read_row_group(group, columns=list(columns), use_threads=False)
+            yield from zip(*[table.column(name).to_pylist() for name in columns], strict=True)
 
 
 @contextmanager
