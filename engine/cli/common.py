@@ -63,10 +63,10 @@ def asker(reveal: bool, reason: str | None) -> Asker | None:
         raise UsageFault("--reason is empty")
     if len(text) > MAX_REASON:
         raise UsageFault(f"--reason has {len(text)} characters, {MAX_REASON} are kept")
-    return Asker(_actor(), text)
+    return Asker(actor(), text)
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who runs this command, for the audit: the system's name for the process owner, not a variable."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -151,6 +151,7 @@ BAD: Final = [
     ("[policy]\nsession_timer = 'on'", """must be 'insist', 'relay' or 'off', not "on\""""),
     ("[policy]\nmessage_text = 'hide'", """must be 'mask' or 'relay', not "hide\""""),
     ("[cdr]\nretention_days = 729", "2: cdr.retention_days: 729 is less than two years (730 days)"),
+    ("[cdr]\nmedia_retention_days = 90", "2: cdr.media_retention_days: not supported yet, only 180"),
     ("[cdr]\ncommit_window_ms = -1", "must be greater than or equal to 0"),
     ("[cdr]\nutc_offset = '8'", '2: cdr.utc_offset: "8" is not an offset from UTC such as +08:00'),
     ("[cdr]\nutc_offset = '+14:30'", "is not an offset from UTC"),

@@ -92,6 +92,7 @@ message_text = "relay"
 
 [cdr]
 retention_days = 1000
+media_retention_days = 180
 archive_dir = "shelf"
 utc_offset = "-03:30"
 settlement_rounding = "6s"

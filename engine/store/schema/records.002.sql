@@ -36,7 +36,7 @@ CREATE TABLE purge (
 ) WITHOUT ROWID;
 
 CREATE TRIGGER purge_takes_whole_days_of_two_years_ago BEFORE INSERT ON purge
-WHEN julianday(substr(NEW.at, 1, 10)) - julianday(NEW.last_day) < 730
+WHEN coalesce(julianday(substr(NEW.at, 1, 10)) - julianday(NEW.last_day), 0) < 730
     OR NOT EXISTS (
         SELECT 1 FROM anchor
         WHERE node = NEW.node AND day = NEW.last_day AND last_seq = NEW.last_seq AND last_hash = NEW.last_hash
