@@ -34,6 +34,7 @@ def traffic(count: int, first: int, callees: str) -> tuple[list[Bound], list[tup
     return bound, dialled
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_kills(make_node: Any, sipp: Any, place: Any) -> None:
