@@ -161,7 +161,7 @@ class _Node:
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
         runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
-        self._adopted = service.adopt_calls(left.answered, loop_time)
+        self._adopted = service.adopt_calls(left.answered, loop_time) + service.take_back(left.unfinished, loop_time)
         return runner, service
 
     def _install_signals(self) -> None:

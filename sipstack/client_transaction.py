@@ -154,6 +154,11 @@ class ClientTransaction(Transaction):
         self.set_repeat(now, context.timing.t1_s, REPEAT_TIMER)
         self.set_deadline(now, context.timing.transaction_s, TIMEOUT_TIMER)
 
+    def resume(self, context: TransactionContext) -> None:
+        """Takes its place in Proceeding, as after a provisional (§17.1.1.2)."""
+        self.enter(context, context.clients, f"{self.branch} {self.method}")
+        self.state = PROCEEDING
+
     def response_received(self, response: Message, flow: Flow, now: float) -> None:
         """A response whose top branch and CSeq method are ours (§17.1.3)."""
         status = response.status

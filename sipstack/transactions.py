@@ -79,6 +79,10 @@ class Transactions:
         transaction.respond(status, data, now)
         return self.take()
 
+    def resume(self, transaction: ClientTransaction) -> None:
+        """Enters an INVITE that another run of this program has sent: it counts as noticed, and is not sent again."""
+        transaction.resume(self._context)
+
     def take_over(self, transaction: ServerTransaction) -> None:
         """Enters a request that another run of this program has received and not answered to the end."""
         transaction.start(self._context, _server_key(transaction.request, transaction.method))

@@ -176,13 +176,7 @@ class CalleeTry(RequestOwner):
             if known is not None:
                 context.send(*known)
             return
-        side = self._unwanted_side(response)
-        acknowledgement = (ack(context, side, self.cseq), side.next_flow())
-        self.released[response.to_tag] = acknowledgement
-        context.send(*acknowledgement)
-        draft = RequestDraft(context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
-        data = build(REQUESTS[CALLEE]["BYE"], draft)
-        context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), None), now)
+        self.released[response.to_tag] = end_unwanted(context, self._unwanted_side(response), self.cseq, now)
 
     def _unwanted_side(self, response: Message) -> PairSide:
         """The dialog of a 2xx that is to be ended: the early one where there is one, whose numbers have gone on.
@@ -205,6 +199,16 @@ class CalleeTry(RequestOwner):
         """Forgets the INVITE: the target has had 64*T1 since its CANCEL (§9.1)."""
         if self.transaction.state != TERMINATED:
             self.call.context.transactions.drop(self.transaction)
+
+
+def end_unwanted(context: CoreContext, side: PairSide, cseq: int, now: float) -> tuple[bytes, Flow]:
+    """Acknowledges the 2xx that made this dialog and ends it; the ACK, for copies of the 2xx, and where it goes."""
+    acknowledgement = (ack(context, side, cseq), side.next_flow())
+    context.send(*acknowledgement)
+    draft = RequestDraft(context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
+    data = build(REQUESTS[CALLEE]["BYE"], draft)
+    context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), None), now)
+    return acknowledgement
 
 
 def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> bytes:

@@ -17,6 +17,7 @@ from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORT
 from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.crossing import reason_line
 from engine.core.frozen_call import FrozenCall
+from engine.core.lost_tries import take_back_tries
 from engine.core.message_attempt import MessageAttempt
 from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
@@ -30,6 +31,7 @@ from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import ACCEPTED_STATUS, AWAITING, REPORT_WAIT_S, PendingReport
+from engine.core.stray_answers import StrayAnswers
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
 from sipstack.dialog import Dialog
@@ -61,12 +63,13 @@ RepeatKey = tuple[str, str, int, str]
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "ended", "is_draining", "repeats")
+    __slots__ = ("_context", "_strays", "ended", "is_draining", "repeats")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
     ) -> None:
         self._context = CoreContext(settings, transactions, tokens, run)
+        self._strays = StrayAnswers(self._context)
         self.is_draining = False
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
         self.ended: set[str] = set()  # Call-IDs of both sides, as records keep them, of calls that have just ended
@@ -117,6 +120,12 @@ class CallService:
         """Calls that are answered are served on."""
         for record, frozen in answered:
             adopt(self._context, record, frozen, now)
+        return self._take()
+
+    def take_back(self, unfinished: Sequence[CallRecord], now: float) -> list[Output]:
+        """Calls that were not answered, and are on record as ended: their callees' phones stop ringing."""
+        for record in unfinished:
+            take_back_tries(self._context, self._strays, record, now)
         return self._take()
 
     def adopt_reports(self, pending: Sequence[tuple[CallRecord, ReportEntry]], reported: set[str], now: float) -> None:
@@ -222,11 +231,14 @@ class CallService:
 
     def _stray_success(self, response: Message, flow: Flow, now: float) -> None:
         """A 2xx that no transaction of this run waits for."""
-        end = self._end_of(f"{response.from_tag} {response.to_tag}", response.call_id, flow)
-        if end is None:
-            self._context.count("stray_successes")
-        else:
+        key = f"{response.from_tag} {response.to_tag}"
+        end = self._end_of(key, response.call_id, flow)
+        if end is not None:
             end.call.success_again(end, response)
+        elif key in self._context.dialogs:
+            self._context.count("stray_successes")  # from where no message of this dialog may come
+        else:
+            self._strays.end(response, flow, now)
 
     # -- requests --------------------------------------------------------------------------------------------------
 

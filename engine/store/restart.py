@@ -80,13 +80,23 @@ class RecentAttempt:
 
 @final
 class TakenOver:
-    """What this run goes on with. `answered` calls are open still; `recent` ended shortly before, latest first."""
+    """What this run goes on with: `answered` calls, which are open still, and `recent` attempts, latest first.
 
-    __slots__ = ("answered", "epoch", "recent")
+    `unfinished` are calls without an answer, which have their record now: their INVITEs may be out.
+    """
 
-    def __init__(self, epoch: int, answered: list[tuple[CallRecord, FrozenCall]], recent: list[RecentAttempt]) -> None:
+    __slots__ = ("answered", "epoch", "recent", "unfinished")
+
+    def __init__(
+        self,
+        epoch: int,
+        answered: list[tuple[CallRecord, FrozenCall]],
+        unfinished: list[CallRecord],
+        recent: list[RecentAttempt],
+    ) -> None:
         self.epoch = epoch
         self.answered = answered
+        self.unfinished = unfinished
         self.recent = recent
 
     @property
@@ -122,13 +132,14 @@ def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> Tak
             with store_errors(path):
                 epoch = begin_epoch(connection)
                 answered, others = _left_open(connection, cipher, node)
+                unfinished = [read_record(tuple(row.values()), cipher) for row in others if _may_ring(row)]
                 ledger = Ledger(connection, node, open_signing_key(path.parent))
                 ledger.write([], [], [])  # the anchors of days without a node
                 for start in range(0, len(others), ROWS_AT_ONCE):
                     rows = others[start : start + ROWS_AT_ONCE]
                     ledger.write([], [], [_closing(row, cipher, wall_s) for row in rows])
                 connection.execute(_TAKE_OVER, (epoch, node))
-                return TakenOver(epoch, answered, _recent(connection, node, wall_s))
+                return TakenOver(epoch, answered, unfinished, _recent(connection, node, wall_s))
         finally:
             connection.close()
     finally:
@@ -148,6 +159,10 @@ def _left_open(
         else:
             answered.append((read_record(tuple(values), cipher), frozen))
     return answered, others
+
+
+def _may_ring(row: _Row) -> bool:
+    return row["kind"] == "voice" and row["answer_time"] is None and row["attempts"] != "[]"
 
 
 def _frozen(dialogs: bytes, cipher: NumberCipher) -> FrozenCall | None:

@@ -36,6 +36,7 @@ def restarted(
     left = answered_calls(first)
     second.is_adopted = bool(left)
     outputs = second.service.adopt_calls(left, second.book.now)
+    outputs += second.service.take_back(unfinished_calls(first), second.book.now)
     for attempt in second.service.attempts:
         second.decided[attempt, Step.OPEN] = second.decided[attempt, Step.ANSWER] = 0
     second.book.perform(outputs)
@@ -47,6 +48,13 @@ def answered_calls(node: CoreNode) -> list[tuple[CallRecord, FrozenCall]]:
     closed = {record["record_id"] for record in node.records}
     rows = {values["record_id"]: values for step, values in node.steps if step in (Step.ANSWER, Step.CHANGE)}
     return [(_record(rows[key]), thawed(frozen)) for key, frozen in node.frozen.items() if key not in closed]
+
+
+def unfinished_calls(node: CoreNode) -> list[CallRecord]:
+    """What a start finds of the calls that are open and not answered; it gives them their record."""
+    closed = {record["record_id"] for record in node.records}
+    rows = {str(values["record_id"]): values for step, values in node.steps if step is Step.OPEN}
+    return [_record(values) for key, values in rows.items() if key not in closed and key not in node.frozen]
 
 
 def thawed(frozen: object) -> FrozenCall:

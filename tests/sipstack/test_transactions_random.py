@@ -23,6 +23,7 @@ from sipstack.events import (
     RequestTimedOut,
     ResponseReceived,
     SendMessage,
+    StraySuccessReceived,
 )
 from sipstack.message import Message
 from sipstack.server_transaction import TERMINATED as TERMINATED_SERVER
@@ -76,7 +77,7 @@ class AnyTraffic(RuleBasedStateMachine):
             elif isinstance(output, AckMissed):
                 assert output.transaction.method == "INVITE"
             else:
-                assert isinstance(output, AckReceived | MalformedReceived)
+                assert isinstance(output, AckReceived | MalformedReceived | StraySuccessReceived)
 
     def sent(self, data: bytes) -> None:
         """At most one final response of a transaction, whatever its copies and its user do."""

@@ -18,6 +18,7 @@ from sipstack.events import (
     RequestReceived,
     RequestTimedOut,
     ResponseReceived,
+    StraySuccessReceived,
 )
 from sipstack.message import Message
 from sipstack.parser import parse
@@ -63,7 +64,7 @@ def answer(data: bytes, status: int, tag: str = "callee") -> bytes:
 def in_words(event: Output) -> str:
     """`ResponseReceived 486`, `AckMissed INVITE`, `MalformedReceived 400`."""
     name = type(event).__name__
-    if isinstance(event, ResponseReceived):
+    if isinstance(event, ResponseReceived | StraySuccessReceived):
         return f"{name} {event.response.status}"
     if isinstance(event, RequestReceived | AckReceived | CancelReceived):
         return f"{name} {event.request.method}"

@@ -52,7 +52,9 @@ def test_a_call_that_rang_is_closed_unanswered(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
     leave(records_db, cipher, [make_record("a", call_out_time=now + 0.1, ring_time=now + 1)])
-    recent = take_over(records_db, cipher, "veil-1", now + 5).recent
+    begun = take_over(records_db, cipher, "veil-1", now + 5)
+    recent = begun.recent
+    assert [(one.record_id, one.callee, len(one.attempts)) for one in begun.unfinished] == [("a", "13900139000", 1)]
     row = rows(records_db, "SELECT * FROM cdr")[0]
     assert (row["record_id"], row["seq"], row["release_cause"]) == ("a", 1, "NODE_RESTART")
     assert (row["sip_status"], row["q850"], row["release_direction"]) == (500, 41, "platform")

@@ -1,0 +1,73 @@
+"""INVITEs that an earlier run may have sent for calls that it has not finished: taken back (RFC 3261 §9.1).
+
+Nothing of them is stored. What a CANCEL must repeat is made again of the record (`try_ids`) and of the configuration;
+an INVITE that never left, or that left another way, is unknown to its target, which answers 481. Whoever had answered
+before is acknowledged and ended like any other answer that nobody waits for.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from engine.core.attempt import RequestOwner
+from engine.core.context import CoreContext
+from engine.core.crossing import INVITE
+from engine.core.disclosure import Party, RequestDraft, build
+from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.pair import CALLEE
+from engine.core.records import CallRecord
+from engine.core.routing import Hop
+from engine.core.stray_answers import StrayAnswers
+from engine.core.try_ids import ids_of_try
+from sipstack.client_transaction import ClientTransaction
+from sipstack.dialog import Dialog, DialogId
+from sipstack.events import Flow
+from sipstack.message import Message
+from sipstack.timers import TimerOwner
+
+
+def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallRecord, now: float) -> None:
+    """Takes back every INVITE that the call of this record may have sent: from the last try that its open row knows."""
+    first = len(record.attempts) - 1
+    for place, hop in enumerate(context.routing.hops(record.callee)):
+        LostTry(context, strays, record, first + place, hop).take_back(now)
+
+
+@final
+class LostTry(RequestOwner, TimerOwner):
+    """One of them, until it has been answered, or has had 64*T1 for that."""
+
+    __slots__ = ("_context", "_strays", "_transaction")
+
+    def __init__(self, context: CoreContext, strays: StrayAnswers, record: CallRecord, number: int, hop: Hop) -> None:
+        ids = ids_of_try(context.run.key, record.record_id, number)
+        identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
+        remote = to_value_for(record.callee, hop.peer, hop.target)
+        dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, ids.cseq, -1)
+        dialog.remote_target = request_uri_for(record.callee, hop.peer, hop.target)
+        party = Party(CALLEE, hop.peer, record.caller, context.contact(record.presented_number))
+        draft = RequestDraft(context, party, dialog, ("INVITE", ids.cseq), None, ids.branch)
+        draft.identity = identity
+        self._context = context
+        self._strays = strays
+        self._transaction = ClientTransaction("INVITE", ids.branch, build(INVITE, draft), hop.flow, self)
+
+    def take_back(self, now: float) -> None:
+        """Sends the CANCEL, and listens for what the INVITE is answered."""
+        context = self._context
+        context.transactions.resume(self._transaction)
+        context.cancel(self._transaction, now)
+        context.wheel.set(now, context.transactions.timing.transaction_s, self, 0)
+
+    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
+        """A 2xx that crossed the CANCEL, or came before the restart; a failure has had its ACK."""
+        if 200 <= response.status < 300:
+            self._strays.end(response, flow, now)
+
+    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
+        """It never was."""
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """§9.1: the INVITE counts as cancelled."""
+        if self._transaction.awaits_final:
+            self._context.transactions.drop(self._transaction)

@@ -1,0 +1,93 @@
+"""A node that is killed: the next one serves its answered calls on, and takes back what rings."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from scenarios.rig.node import Node, unsound
+from scenarios.rig.place import PORT, Place
+from sipstack import headers as h
+from sipstack.message import Message
+from sipstack.parser import parse
+from tests.e2e.datagrams import request, udp_socket
+from tests.e2e.stories import BINDING, A, B, X
+
+TALK_MS = 4_000
+
+
+def wait_for(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_bye_goes_through_the_node_that_was_started_anew(
+    make_node: Callable[..., Node], sipp: Callable[..., Any], place: Place
+) -> None:
+    node = make_node()
+    node.bind(BINDING)
+    node.start()
+    callee = sipp("answered/uas", place.callee, timeout_s=60)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=TALK_MS, timeout_s=60)
+    wait_for(lambda: [call["state"] for call in node.calls()] == ["Talking"])
+    node.kill()
+    node.start()
+    (call,) = node.calls()
+    assert call["answered"] and call["tel_x"] == X and call["callee"] == f"{B[:3]}****{B[-4:]}"
+    assert (caller.wait().successful, callee.wait().successful) == (1, 1)
+    wait_for(lambda: node.calls() == [])
+    counters = node.status()["counters"]
+    assert (unsound(counters), node.stop()) == ({}, 0)
+    [record] = node.records()
+    assert {name: record[name] for name in ("release_cause", "release_direction", "duration_source", "sip_status")} == {
+        "release_cause": "NORMAL", "release_direction": "caller", "duration_source": "monotonic", "sip_status": 200,
+    }  # fmt: skip
+    assert TALK_MS <= record["duration_ms"] < TALK_MS + 1_000
+    assert node.verify().is_clean
+
+
+def next_from(end: socket.socket, start: str) -> Message:
+    """The next message at a socket that begins so."""
+    while not (data := end.recv(65_536)).startswith(start.encode()):
+        pass
+    return parse(data)
+
+
+def answered(end: socket.socket, request: Message, status: str, node: str, extra: str = "") -> None:
+    rows = [row for row in request.lines if row.partition(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+    to = f"To: {request.value(h.TO)}" + ("" if request.to_tag else ";tag=b-tag")
+    text = "\r\n".join([f"SIP/2.0 {status}", *rows, to, *([extra] if extra else []), "Content-Length: 0", "", ""])
+    end.sendto(text.encode(), (node, PORT))
+
+
+def test_phone_that_rings_is_told_to_stop(make_node: Callable[..., Node], place: Place) -> None:
+    """And when it is picked up all the same, that is acknowledged and ended."""
+    node = make_node()
+    node.bind(BINDING)
+    node.start()
+    at = (place.node, PORT)
+    with ExitStack() as stack:
+        caller, callee = (stack.enter_context(udp_socket(host)) for host in (place.caller, place.callee))
+        caller.sendto(request("INVITE", f"sip:{X}@{place.node}", f"{place.caller}:{PORT}", "cut"), at)
+        sent = next_from(callee, "INVITE ")
+        answered(callee, sent, "180 Ringing", place.node)
+        next_from(caller, "SIP/2.0 180")
+        node.kill()
+        node.start()
+        cancel = next_from(callee, "CANCEL ")
+        assert (cancel.call_id, cancel.cseq, cancel.values(h.VIA)) == (sent.call_id, sent.cseq, sent.values(h.VIA))
+        answered(callee, cancel, "200 OK", place.node)
+        answered(callee, sent, "200 OK", place.node, f"Contact: <sip:{B}@{place.callee}:{PORT}>")
+        assert next_from(callee, "ACK ").cseq == sent.cseq
+        answered(callee, next_from(callee, "BYE "), "200 OK", place.node)
+        caller.sendto(request("INVITE", f"sip:{X}@{place.node}", f"{place.caller}:{PORT}", "cut"), at)
+        next_from(caller, "SIP/2.0 500")
+    assert node.stop() == 0
+    [record] = node.records()
+    assert (record["release_cause"], record["sip_status"], record["answer_time"]) == ("NODE_RESTART", 500, None)
+    assert node.verify().is_clean
