@@ -56,8 +56,11 @@ def asker(reveal: bool, reason: str | None) -> Asker | None:
     """Who asks to see real numbers, and why; None when nobody does. UsageFault."""
     if reason is not None and not reveal:
         raise UsageFault("--reason goes with --reveal")
-    if not reveal:
-        return None
+    return asker_because(reason) if reveal else None
+
+
+def asker_because(reason: str | None) -> Asker:
+    """Who asks, and why, None for no word. UsageFault."""
     text = " ".join((reason or "").split())
     if reason is not None and not text:
         raise UsageFault("--reason is empty")
@@ -75,9 +78,12 @@ def actor() -> str:
 
 
 def instant(option: str, text: str | None) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; UsageFault for anything else. None stays None."""
-    if text is None:
-        return None
+    """`moment`; None stays None."""
+    return None if text is None else moment(option, text)
+
+
+def moment(option: str, text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time; UsageFault for anything else."""
     found = _TIME.fullmatch(text)
     if found is None:
         raise UsageFault(f"{option}: {text!r} is not an RFC 3339 time such as 2026-11-24T08:00:00+08:00")

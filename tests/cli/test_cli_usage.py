@@ -14,6 +14,7 @@ from engine.config import load
 from tests.cli.commands import (
     INVENTORY,
     NEED_NO_CONFIGURATION,
+    UNTIL,
     VERBS,
     A,
     Done,
@@ -136,6 +137,7 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
              "inventory apply": ["inventory", "apply", str(INVENTORY)],
              "explain": ["explain", "--caller", A, "--called", X],
              "cdr archive": ["cdr", "archive", "--until", "2026-11-01"],
+             "trace": ["trace", "--number", X, "--at", UNTIL, "--reason", "why"],
              "cdr settlement": ["cdr", "settlement", "--from", "2026-11-01", "--until", "2026-12-01"]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
     assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")

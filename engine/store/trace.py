@@ -1,0 +1,228 @@
+"""`trace`: who was behind a 700 number at a moment, and which calls and messages went through it around then."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, final
+
+from engine.core.records import FIELDS
+from engine.store.audit import Asker, audit_row, write_audit
+from engine.store.crypto import NumberCipher
+from engine.store.database import open_read_only, store_errors
+from engine.store.rows import ANSWER_COLUMNS, NUMBER_COLUMNS, OPEN_COLUMNS, utc_text
+
+SLICE_S: Final = 3600.0  # of the records read at a time: no read transaction stays open while a consumer works
+# Behind the end of a binding a call may name it: looked up while the end was being committed, or refused as expired.
+SLACK_S: Final = 60.0
+
+_IN_FORCE: Final = (
+    "SELECT subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id,"
+    " business_user, coalesce(business_user.name, ''), coalesce(uscc, ''),"
+    " binding.app_platform, coalesce(app_platform.name, ''), coalesce(licence_no, ''),"
+    " order_id, scenario, valid_from, valid_to, expires_at"
+    " FROM binding LEFT JOIN business_user ON business_user.id = binding.business_user"
+    " LEFT JOIN app_platform ON app_platform.id = binding.app_platform"
+    " WHERE tel_x = ? AND valid_from <= ? AND coalesce(min(valid_to, expires_at), expires_at) > ? ORDER BY binding.id"
+)
+_BEFORE_AND_AFTER: Final = (
+    "SELECT max(coalesce(min(valid_to, expires_at), expires_at)) FILTER (WHERE valid_from <= ?),"
+    " min(valid_from) FILTER (WHERE valid_from > ?) FROM binding WHERE tel_x = ?"
+)
+# A record_id begins with the milliseconds of its call_time, and has an index: none is needed on tel_x, which every call
+# would pay for.
+_RECORDS: Final = (
+    f"SELECT {', '.join(FIELDS)} FROM cdr WHERE record_id >= ? AND record_id < ? AND tel_x = ? ORDER BY record_id"
+)
+_PURGED: Final = "SELECT DISTINCT day FROM purged_day WHERE day BETWEEN ? AND ? ORDER BY day"
+_ANSWERED: Final = frozenset(ANSWER_COLUMNS)
+_OPEN_COLUMNS: Final = tuple(name for name in OPEN_COLUMNS if name in FIELDS)
+_OPEN: Final = (
+    "SELECT "
+    + ", ".join(
+        f"coalesce(call_answer.{name}, call_open.{name})" if name in _ANSWERED else f"call_open.{name}"
+        for name in _OPEN_COLUMNS
+    )
+    + " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE tel_x = ? ORDER BY record_id"
+)
+
+Progress = Callable[[float], None]  # part of the time that has been read, 0 to 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which number (15 digits), when (seconds since the epoch), and how long before and after to look for calls."""
+
+    tel_x: str
+    at_s: float
+    window_s: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A binding that was in force, real numbers in clear. Times: RFC 3339 UTC. Names: as the inventory has them now."""
+
+    subs_id: str
+    version: int
+    mode: str
+    tel_x: str
+    tel_y: str
+    tel_a: str
+    tel_b: str
+    group_id: str
+    business_user: str
+    business_user_name: str
+    uscc: str
+    app_platform: str
+    app_platform_name: str
+    licence_no: str
+    order_id: str
+    scenario: str
+    valid_from: str
+    valid_to: str  # when it was ended before its expiration; empty while it was not
+    expiration: str
+
+
+class _Span(NamedTuple):
+    """A time in which a binding was in force, seconds since the epoch; the end is exclusive."""
+
+    since_s: float
+    until_s: float
+
+
+class Nearest(NamedTuple):
+    """Where X was bound to nobody: when it last was before, and when it was again (RFC 3339 UTC), empty for never."""
+
+    before: str
+    after: str
+
+
+@final
+class Trace:
+    """The answer to a question that stands in the audit already. Read while nodes and imports write."""
+
+    def __init__(self, data_dir: Path, cipher: NumberCipher, question: Question) -> None:
+        """Reads the bindings; StoreError."""
+        self.question: Final = question
+        self._records_db = data_dir / "records.db"
+        self._cipher = cipher
+        path = data_dir / "bindings.db"
+        x, at_s = question.tel_x, question.at_s
+        with store_errors(path), closing(open_read_only(path, cipher)) as connection:
+            found = connection.execute(_IN_FORCE, (x, at_s, at_s)).fetchall()
+            before, after = connection.execute(_BEFORE_AND_AFTER, (at_s, at_s, x)).fetchone()
+        self.bindings: Final = tuple(self._bound(row) for row in found)
+        self.nearest: Final = Nearest(*["" if moment is None else utc_text(moment) for moment in (before, after)])
+        self._spans = {(row[0], row[1]): _span(row) for row in found}
+        self._period = self._read_period()
+
+    def period(self) -> tuple[str, str]:
+        """From when until when (exclusive, RFC 3339 UTC) calls and messages are looked for."""
+        since_s, until_s = self._period
+        return utc_text(since_s), utc_text(until_s)
+
+    def purged_days(self) -> tuple[str, ...]:
+        """The days of the period (2026-11-24, UTC) of which records were purged. StoreError."""
+        if not self._records_db.is_file():
+            return ()
+        with store_errors(self._records_db), closing(open_read_only(self._records_db, None)) as connection:
+            since, until = self.period()
+            return tuple(day for (day,) in connection.execute(_PURGED, (since[:10], until[:10])))
+
+    def records(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
+        """Those that began in that time through one of the bindings, or through none while one was in force.
+
+        Oldest first, fields as `cdr export` names them, real numbers in clear; of an attempt in progress only what it
+        has, and they come last. StoreError.
+        """
+        if not self._spans or not self._records_db.is_file():
+            return
+        with ExitStack() as stack:
+            stack.enter_context(store_errors(self._records_db))
+            connection = stack.enter_context(closing(open_read_only(self._records_db, self._cipher)))
+            # Read first: what ends meanwhile is then found twice, not never.
+            begun = connection.execute(_OPEN, (self.question.tel_x,)).fetchall()
+            ended = set()
+            for row in self._ended(connection, progress):
+                ended.add(row["record_id"])
+                if self._is_of_us(row):
+                    yield self._clear(row, "cdr")
+            first, last = map(_first_id, self._period)
+            for values in begun:
+                row = dict(zip(_OPEN_COLUMNS, values, strict=True))
+                if row["record_id"] not in ended and first <= row["record_id"] < last and self._is_of_us(row):
+                    yield self._clear(row, "call_open")
+
+    def _ended(self, connection: sqlite3.Connection, progress: Progress | None) -> Iterator[dict[str, Any]]:
+        """Records of X in the period, an hour at a time."""
+        since_s, until_s = self._period
+        begin_s = since_s
+        while begin_s < until_s:
+            end_s = min(begin_s + SLICE_S, until_s)
+            bounds = (_first_id(begin_s), _first_id(end_s), self.question.tel_x)
+            for values in connection.execute(_RECORDS, bounds).fetchall():
+                yield dict(zip(FIELDS, values, strict=True))
+            begin_s = end_s
+            if progress is not None:
+                progress((end_s - since_s) / (until_s - since_s))
+
+    def _read_period(self) -> _Span:
+        """The window, as far as a binding was in force."""
+        at_s, window_s = self.question.at_s, self.question.window_s
+        spans = self._spans.values()
+        since_s = max(at_s - window_s, min((span.since_s for span in spans), default=at_s))
+        until_s = min(at_s + window_s, max((span.until_s + SLACK_S for span in spans), default=at_s))
+        return _Span(since_s, until_s)
+
+    def _is_of_us(self, row: dict[str, Any]) -> bool:
+        """Other pairs may share X, and nobody has asked for those: only our bindings, and whoever found none."""
+        if row["subs_id"]:
+            return (row["subs_id"], row["binding_version"]) in self._spans
+        return any(_first_id(since) <= row["record_id"] < _first_id(until) for since, until in self._spans.values())
+
+    def _bound(self, row: tuple[Any, ...]) -> Bound:
+        values = list(row)
+        for at, column in ((5, "binding.tel_a"), (6, "binding.tel_b")):
+            values[at] = self._cipher.decrypt(values[at], column)
+        for at in (-3, -2, -1):
+            values[at] = "" if values[at] is None else utc_text(values[at])
+        return Bound(*values)
+
+    def _clear(self, row: dict[str, Any], table: str) -> dict[str, Any]:
+        for name in NUMBER_COLUMNS:
+            if row[name] is not None:
+                row[name] = self._cipher.decrypt(row[name], f"{table}.{name}")
+        row["attempts"] = json.loads(row["attempts"])
+        return row
+
+
+def trace(
+    data_dir: Path, cipher: NumberCipher, question: Question, asker: Asker, clock: Callable[[], float] = time.time
+) -> Trace:
+    """Write down who asks, durably, and then look. StoreError when either fails."""
+    at, since, until = map(utc_text, _around(question))
+    detail = f"reveal who was behind {question.tel_x} at {at}, records since={since} until={until}"
+    write_audit(data_dir / "bindings.db", cipher, audit_row(clock(), asker, "trace", detail))
+    return Trace(data_dir, cipher, question)
+
+
+def _around(question: Question) -> tuple[float, float, float]:
+    at_s, window_s = question.at_s, question.window_s
+    return at_s, at_s - window_s, at_s + window_s
+
+
+def _span(row: tuple[Any, ...]) -> _Span:
+    valid_from, valid_to, expires_at = row[-3:]
+    return _Span(valid_from, expires_at if valid_to is None else min(valid_to, expires_at))
+
+
+def _first_id(wall_s: float) -> str:
+    """Before every record_id of that millisecond and later."""
+    return f"{max(0, int(wall_s * 1000)):012x}"
