@@ -71,7 +71,7 @@ def gone_up_to(connection: sqlite3.Connection, archive: Archive | None) -> str:
             first = archive.first[node].first_seq
         else:
             (first,) = connection.execute(_FIRST, (node,)).fetchone()
-            first = first or purged_up_to(connection, node) + 1
+            first = max(first or 0, purged_up_to(connection, node) + 1)  # what is being purged counts as gone
         if first > 1:
             days.append(connection.execute(_DAY_OF, (node, first - 1)).fetchone()[0] or "")
     return max(days)

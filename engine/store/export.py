@@ -32,6 +32,7 @@ REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so
 
 _TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in", "icid_out")
 _OPEN_QUERY: Final = "SELECT count(*) FROM call_open WHERE call_time >= ? AND call_time < ?"
+_PURGES: Final = "SELECT count(*) FROM purge"
 _IN_PERIOD: Final = "call_time >= ? AND call_time < ?"
 _NOT_ARCHIVED: Final = " AND NOT (node = ? AND seq <= ?)"
 _ALL_ROWS: Final = 2**63 - 1
@@ -136,14 +137,20 @@ class RecordReader:
 
         StoreError as it comes, and when records of that time are no longer there.
         """
+        purges = await self._number(_PURGES)
         if self._gone_up_to and since_s < (day_number(self._gone_up_to) + 1) * DAY_S:
             raise StoreError(f"{self._path}: records up to {self._gone_up_to} were purged: name their archive")
         period = utc_period(since_s, until_s)
         async for record in self._records(NEEDED, _ALL_ROWS, *period):
             settlement.add(record)
+        if await self._number(_PURGES) != purges:
+            raise StoreError(f"{self._path}: a purge has begun meanwhile: try again")
+        return await self._number(_OPEN_QUERY, *period)
+
+    async def _number(self, query: str, *values: object) -> int:
         with store_errors(self._path):
-            ((still_open,),) = await self._connection.execute_fetchall(_OPEN_QUERY, period)
-        return int(still_open)
+            ((number,),) = await self._connection.execute_fetchall(query, values)
+        return int(number)
 
     async def _records(
         self, columns: tuple[str, ...], last_row: int, since: str, until: str

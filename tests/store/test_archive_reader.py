@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,7 +15,9 @@ from engine.store.archive_reader import Archive
 from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
+from engine.store.export import open_records
 from engine.store.record_forms import ExportFormat
+from engine.store.settlement import Settlement
 from tests.store.shelf import FIRST_NOON_S, NODE, Shelf
 
 ALL = [f"r{number}" for number in range(1, 8)]
@@ -62,6 +65,23 @@ async def test_a_settlement_of_purged_days_wants_their_archive(shelf: Shelf) -> 
     with pytest.raises(StoreError, match="were purged"):
         await shelf.settled(since_s=midnight_s - 0.001)
     assert [line.attempts for line in await shelf.settled(since_s=midnight_s)] == [1] * 4
+
+
+async def test_what_is_being_purged_is_not_settled(shelf: Shelf) -> None:
+    """The purge has begun, its records are still there."""
+    shelf.spoil(PURGED[0])
+    with pytest.raises(StoreError, match="records up to 2026-11-25 were purged"):
+        await shelf.settled()
+
+
+async def test_a_purge_that_begins_meanwhile_spoils_a_settlement(shelf: Shelf, cipher: NumberCipher) -> None:
+    class Slow:
+        def add(self, record: object) -> None:
+            shelf.spoil(*PURGED)
+
+    async with open_records(shelf.path.parent, cipher) as reader:
+        with pytest.raises(StoreError, match="a purge has begun meanwhile: try again"):
+            await reader.settle(cast(Settlement, Slow()), FIRST_NOON_S + 3 * DAY_S, FIRST_NOON_S + 4 * DAY_S)
 
 
 async def test_a_settlement_wants_the_first_days_of_an_archive_too(shelf: Shelf) -> None:
