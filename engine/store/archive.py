@@ -1,7 +1,7 @@
 """`cdr archive`: each day of the chain that is over becomes a Parquet file with a manifest, in a folder of its own.
 
-Records stay encrypted as they are stored, so that their hashes can be made again, and whoever has the folder alone
-reads no number.
+Numbers stay encrypted as they are stored, so that the hashes can be made again, and whoever has the folder alone reads
+none of them.
 """
 
 from __future__ import annotations
