@@ -25,6 +25,7 @@ from engine.core.context import Run
 from engine.core.service import CallService
 from engine.core.tokens import TokenSource
 from engine.core.try_ids import KEY_BYTES
+from engine.daily import DailyJob
 from engine.logging import set_up_logging
 from engine.runner import Runner
 from engine.store.bindings import BindingReader, open_bindings
@@ -120,18 +121,24 @@ class _Node:
         except BaseException:
             bound.close()
             raise
+        config, log = self._config, self._log
+        daily = DailyJob(
+            self._settings.node, config.data_dir, config.cdr.retention_days, config.archive_dir, log.info, log.error
+        )
         control = ControlServer(self._config.data_dir, {"status": runner.status, "calls": runner.calls})
         try:
             await _start_control(control)
             await serve_udp(runner.endpoint, bound)
             runner.endpoint.perform(self._adopted)
             self._install_signals()
+            daily.start()
             _tame_collector()
             _tell(f"veil700 ready sip=udp:{_shown(listen)}")
             asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.forget_last_run)
             await self._stop.wait()
             return await self._drain(runner)
         finally:
+            await daily.stop()
             await control.close()
             runner.stop()
 

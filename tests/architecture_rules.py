@@ -19,7 +19,7 @@ MAX_LINES: Final = 410
 TIERS: Final = (
     ("engine.main", "engine.cli"),
     ("engine.leaktest",),
-    ("engine.api", "engine.console", "engine.control", "engine.explain", "engine.runner"),
+    ("engine.api", "engine.console", "engine.control", "engine.daily", "engine.explain", "engine.runner"),
     ("engine.store",),
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
