@@ -60,6 +60,10 @@ class Shelf:
         """An empty group, which writes the anchors that are due."""
         self._ledger.write([], [], [])
 
+    def clear_log(self) -> int:
+        """Empty the write-ahead log; 1 when a reader keeps it."""
+        return int(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
     def spoil(self, *statements: str) -> None:
         """What somebody with the file at hand could do to it."""
         connection = sqlite3.connect(self.path)

@@ -150,6 +150,19 @@ def test_row_groups_bound_what_is_in_memory(shelf: Shelf, monkeypatch: pytest.Mo
     assert told == [(2, 6), (3, 6), (5, 6), (6, 6)]
 
 
+def test_a_node_writes_on_meanwhile(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is locked between two pages, and its log can be cleared: no read transaction holds it."""
+    monkeypatch.setattr(archive_module, "BATCH_ROWS", 1)
+    busy: list[int] = []
+
+    def write(_done: int, _total: int) -> None:
+        shelf.day(1)
+        busy.append(shelf.clear_log())
+
+    archive(shelf.path, shelf.folder, FOR_EVER, write)
+    assert busy == [0] * 6
+
+
 def test_a_file_is_on_disk_before_it_has_its_name(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the folder that names it after that; the manifest comes last."""
     done: list[tuple[str, int, int]] = []
