@@ -232,7 +232,7 @@ class Cdr(Table):
     retention_days: Annotated[int, Field(le=36_500), AfterValidator(values.retention)] = 730
     """How long records are kept, from the day on which they were written; less than two years is an error. What is
     older goes once a day: [retention](retention.md)."""
-    media_retention_days: Annotated[int, AfterValidator(values.media_retention)] = 180
+    media_retention_days: Annotated[int, AfterValidator(values.only(180))] = 180
     """How long recordings are kept. Not yet: there are none."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
     """How long the writer gathers a group of records, under load up to 10; 0 is as soon as it is free."""

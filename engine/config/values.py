@@ -266,13 +266,6 @@ def offset_s(value: str) -> int:
     return -seconds if value[0] == "-" else seconds
 
 
-def media_retention(value: int) -> int:
-    """Days; half a year is what the standard asks for."""
-    if value != 180:
-        raise ValueError("not supported yet, only 180: there are no recordings")
-    return value
-
-
 def _is_host(value: str) -> bool:
     if value.startswith("["):
         return value.endswith("]") and _is_address(value[1:-1], 6)
