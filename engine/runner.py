@@ -24,7 +24,7 @@ from sipstack.events import Output
 # How often the wall clock is compared with the monotonic one: a step of the clock shows in records within this time.
 CLOCK_CHECK_S: Final = 1.0
 
-# How long SIGTERM waits for calls and messages in progress. Calls that talk on are closed at the next start.
+# How long SIGTERM waits for calls and messages in progress. Calls that talk on are served on by the next start.
 DRAIN_LIMIT_S: Final = 30.0
 _DRAIN_LOOK_S: Final = 0.05
 

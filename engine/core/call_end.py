@@ -226,8 +226,8 @@ def forget(call: Call, now: float) -> None:
         for pair in tried.pairs.values():
             _let_go(call, pair, now)
         tried.pairs.clear()
-    if call.chosen is not None:
-        _let_go(call, call.chosen, now)  # of an adopted call the only one
+    if call.chosen is not None and not call.tries:
+        _let_go(call, call.chosen, now)  # of an adopted call, which has no tries
     for code in list(call.timers):
         call.stop(code)
     if call.refresh is not None:

@@ -15,7 +15,6 @@ from engine.core.session_bodies import FrozenOrigin
 
 if TYPE_CHECKING:
     from engine.core.call import Call
-    from sipstack.events import Flow
 
 # Rows of another version are closed, not read: raise it with every change of what follows.
 VERSION: Final = 1
@@ -62,11 +61,11 @@ class FrozenCall(NamedTuple):
     callee: FrozenSide
 
 
-def freeze(call: Call) -> FrozenCall:
-    """The call as it stands; its callee's 2xx has been chosen."""
-    pair, run = call.chosen, call.context.run
+def freeze(call: Call) -> tuple[object, ...]:
+    """The call as it stands, as a FrozenCall for the store; its callee's 2xx has been chosen."""
+    pair, run, flow = call.chosen, call.context.run, call.transaction.flow
     assert pair is not None and call.answered_at is not None
-    return FrozenCall(
+    return (
         VERSION,
         run.boot_id,
         run.epoch,
@@ -75,15 +74,16 @@ def freeze(call: Call) -> FrozenCall:
         call.session_s,
         pair.callee.party.may_transfer,
         call.answer,
-        _flow(call.transaction.flow),
+        (flow.transport, flow.host, flow.port),
         _side(pair.caller),
         _side(pair.callee),
     )
 
 
-def _side(side: PairSide) -> FrozenSide:
-    dialog, party = side.dialog, side.party
-    return FrozenSide(
+def _side(side: PairSide) -> tuple[object, ...]:
+    """A FrozenSide. What grows is copied: another thread writes it."""
+    dialog, party, flow = side.dialog, side.party, side.flow
+    return (
         dialog.call_id,
         dialog.local_tag,
         dialog.remote_tag,
@@ -96,16 +96,12 @@ def _side(side: PairSide) -> FrozenSide:
         party.peer.name,
         party.hidden,
         party.also_hidden,
-        _flow(side.flow),
+        (flow.transport, flow.host, flow.port),
         tuple(side.seqs.items()),
-        tuple(side.references.items()),
-        tuple(side.rseqs),
+        tuple(side.references.items()) if side.references else (),
+        tuple(side.rseqs) if side.rseqs else (),
         side.origin.frozen(),
     )
-
-
-def _flow(flow: Flow) -> FrozenFlow:
-    return flow.transport, flow.host, flow.port
 
 
 def read_frozen(stored: object) -> FrozenCall:

@@ -79,12 +79,10 @@ class OriginRewriter:
         own._version, own._last = self._version, self._last
         return own
 
-    def frozen(self) -> FrozenOrigin:
-        """As it stands, but for the last description: the next one counts as changed."""
-        exchange = self._exchange
-        return FrozenOrigin(
-            self._session_id, self._version, tuple(exchange.told), tuple(exchange.heard), tuple(exchange.names.items())
-        )
+    def frozen(self) -> tuple[object, ...]:
+        """A FrozenOrigin for the store, without the last description: the next one counts as changed."""
+        told, heard, names = self._exchange.told, self._exchange.heard, self._exchange.names
+        return self._session_id, self._version, tuple(told), tuple(heard), tuple(names.items())
 
     def thaw(self, frozen: FrozenOrigin, skipped: int) -> None:
         """Goes on where another run has stopped, which may have made up to `skipped` versions since then."""

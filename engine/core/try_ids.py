@@ -37,14 +37,11 @@ class TryIds:
 
 def ids_of_try(key: bytes, record_id: str, number: int) -> TryIds:
     """Those of the try `number`, from 0, of an attempt."""
-    return TryIds(key, _letters(key, f"{record_id} {number}", CALL_ID_LETTERS))
+    digest = blake2b(f"{record_id} {number}".encode(), key=key, digest_size=CALL_ID_LETTERS).digest()
+    return TryIds(key, digest.translate(LETTERS).decode("ascii"))
 
 
 def ack_branch(key: bytes, call_id: str, remote_tag: str, cseq: int) -> str:
     """The branch of our ACK of a 2xx: of one 2xx always the same, of another one another."""
-    return _COOKIE + _letters(key, f"{call_id} {remote_tag} {cseq}", BRANCH_LETTERS)
-
-
-def _letters(key: bytes, text: str, count: int) -> str:
-    data = text.encode(ENCODING, ERRORS)
-    return blake2b(data, key=key, digest_size=count).digest().translate(LETTERS).decode("ascii")
+    data = f"{call_id} {remote_tag} {cseq}".encode(ENCODING, ERRORS)
+    return _COOKIE + blake2b(data, key=key, digest_size=BRANCH_LETTERS).digest().translate(LETTERS).decode("ascii")

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from engine.core.frozen_call import FrozenCall
 from engine.core.records import Step
 from engine.core.settings import SessionTimer
 from sipstack import headers as h
@@ -14,6 +13,7 @@ from sipstack.message import Message
 from sipstack.testing.playbook import wire
 from tests.core.corenode import CALL_ID, CALLEE, CALLER, TWO_TARGETS, WALL_AT_START, A, B, CoreNode, X, with_policy
 from tests.core.parties import B_SDP, Talk, answer, answered, invite, ring, sdp_of, start, talking, trying
+from tests.core.restart import thawed
 
 OUR_CONTACT = f"<sip:{X}@127.0.0.11:5060>"
 OUR_ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, PRACK, UPDATE, INFO"
@@ -199,8 +199,7 @@ def test_opened_row_holds_what_is_known_and_the_answered_one_both_dialogs() -> N
     node.book.silence()  # no 2xx before the answered row
     (stored,) = node.held
     assert stored.step is Step.ANSWER
-    frozen = stored.extra
-    assert isinstance(frozen, FrozenCall)
+    frozen = thawed(stored.extra)
     assert frozen.caller.call_id == CALL_ID
     assert (frozen.callee.call_id, frozen.callee.local_seq) == (sent.call_id, sent.cseq)
     assert frozen.answer_flow == ("UDP", "127.0.0.12", 5060)

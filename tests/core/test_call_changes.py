@@ -10,7 +10,7 @@ from engine.core.records import Step
 from sipstack.message import Message
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode
 from tests.core.parties import B_SDP, SDP, Talk, answer, talking
-from tests.core.restart import restarted
+from tests.core.restart import restarted, thawed
 
 A_ELSEWHERE = f"<sip:{A}@127.0.0.12:5062>"
 B_ELSEWHERE = f"<sip:{B}@127.0.0.13:5064>"
@@ -36,8 +36,7 @@ def asked(talk: Talk, method: str, extra: str = "", back: str = "", contact: str
 
 def frozen(talk: Talk) -> FrozenCall:
     (found,) = talk.node.frozen.values()
-    assert isinstance(found, FrozenCall)
-    return found
+    return thawed(found)
 
 
 def acknowledged(talk: Talk, method: str) -> None:

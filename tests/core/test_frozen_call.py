@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.adoption import SKIPPED
+from engine.core.call import Call
 from engine.core.frozen_call import VERSION, FrozenCall, FrozenSide, freeze, read_frozen
 from engine.core.session_bodies import FrozenOrigin
 from engine.store.rows import _extra_to_json
@@ -46,10 +47,10 @@ def test_round_trip(call: FrozenCall) -> None:
 
 def test_a_call_that_is_taken_over_freezes_to_the_same_but_for_the_numbers_that_skip() -> None:
     talk = talking(CoreNode())
-    (before,) = talk.node.frozen.values()
-    assert isinstance(before, FrozenCall)
+    (before,) = map(thawed, talk.node.frozen.values())
     second = restarted(talk.node, after_s=0.0)
     (call,) = second.service.attempts
+    assert isinstance(call, Call)
     after = freeze(call)
     skipped = SKIPPED
     assert after == before._replace(
@@ -71,7 +72,6 @@ def further(side: FrozenSide, skipped: int) -> FrozenSide:
 def test_what_is_no_frozen_call(spoil: str) -> None:
     talk = talking(CoreNode())
     (frozen,) = talk.node.frozen.values()
-    assert isinstance(frozen, FrozenCall)
     stored: object = json.loads(_extra_to_json(frozen))
     assert isinstance(stored, list)
     if spoil == "version":
@@ -82,5 +82,4 @@ def test_what_is_no_frozen_call(spoil: str) -> None:
         stored = "call" if spoil == "text" else None
     with pytest.raises(ValueError, match="frozen call"):
         read_frozen(stored)
-    assert thawed(frozen) == frozen
     talk.hang_up()

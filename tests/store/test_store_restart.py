@@ -20,6 +20,7 @@ from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
+from tests.core.restart import thawed
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
@@ -124,7 +125,7 @@ def test_an_answered_call_is_taken_over(
     first = take_over(records_db, cipher, "veil-1", now + 10)
     assert first.ended == {"b@127.0.0.12", str(records[1].callee_call_id)}
     ((record, found),) = first.answered
-    assert found == frozen
+    assert found == thawed(frozen)
     assert record.snapshot() == records[0].snapshot()
     assert [row["record_id"] for row in rows(records_db, "SELECT * FROM cdr")] == ["b"]
     second = take_over(records_db, cipher, "veil-1", now + 20)
