@@ -32,6 +32,7 @@ from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.loading import recover
 from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
@@ -156,6 +157,8 @@ class _Node:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
+        for note in recover(records, cipher):
+            self._log.warning(note)
         left = take_over(records, cipher, settings.node, time.time())
         run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)

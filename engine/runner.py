@@ -104,10 +104,17 @@ class Runner:
         writer = self._writer
         if writer is None or not writer.submit(step, output.values, output.extra, (attempt, step)):
             self._loop.call_soon(self._tell, attempt, step, False)
+            self._look_at_store()
 
     def _committed(self, done: Done) -> None:
         """The writer's answers, in the order in which it was asked; the timer is set once for all of them."""
         self.endpoint.perform(output for token, durable in done for output in self._told(token, durable))
+        self._look_at_store()
+
+    def _look_at_store(self) -> None:
+        """New calls are refused from their first message on while the store is behind."""
+        if self._writer is not None:
+            self._service.is_store_behind = self._writer.is_overloaded
 
     def _tell(self, attempt: InProgress, step: Step, durable: bool) -> None:
         self.endpoint.perform(self._told((attempt, step), durable))
@@ -149,6 +156,7 @@ class Runner:
 
     def _check_clock(self) -> None:
         self._service.set_wall_clock(time.time() - self._loop.time())
+        self._look_at_store()
         self._clock = self._loop.call_later(CLOCK_CHECK_S, self._check_clock)
 
     # -- what tools may know ---------------------------------------------------------------------------------------
@@ -162,6 +170,7 @@ class Runner:
         counters["datagrams_dropped"] = self.endpoint.dropped
         if writer is not None:
             counters["records_lost"] = writer.lost
+            counters["journal_damaged"] = writer.damaged
         return {
             "node": self._node,
             "state": "draining" if self._service.is_draining else "running",
@@ -171,6 +180,8 @@ class Runner:
             "records": 0 if writer is None else writer.written,
             "spooled": 0 if writer is None else writer.spooled,
             "store_fault": "" if writer is None else writer.fault,
+            "load_fault": "" if writer is None else writer.load_fault,
+            "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,
             "peers": self._service.peer_names,
             "uss_kb": _private_kb(),
             "counters": counters,

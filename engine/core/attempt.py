@@ -13,7 +13,7 @@ from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
-from engine.core.records import CALLEE_FINAL, Attempt, CallRecord, ReleaseCause, Step
+from engine.core.records import CALLEE_FINAL, KEEP, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import ISC, PeerSettings
 from engine.core.tokens import ICID_LETTERS
@@ -171,9 +171,17 @@ class AttemptBase(TimerOwner):
             return 404, 1
         return refusal.status, refusal.q850
 
-    def unrecorded(self, refusal: Refusal) -> Refusal:
-        """What leaves when the store did not take the end: a refusal by policy never without its row (contract §6)."""
-        return Refusal(ReleaseCause.INTERNAL, "store") if _is_policy(refusal) else refusal
+    def send_unrecorded(self, decided: Refusal | None, now: float) -> None:
+        """The final response when the store did not take the end, which it keeps as it is told.
+
+        No refusal by policy leaves without its row, and no 2xx, `decided` None: INTERNAL does (contract §6).
+        """
+        refusal = decided
+        if refusal is None or _is_policy(refusal):
+            refusal = Refusal(ReleaseCause.INTERNAL, "store")
+            self.write_end(refusal, "platform")
+        self.commit(KEEP)
+        self.send_refusal(refusal, now)
 
     def send_refusal(self, refusal: Refusal, now: float) -> None:
         """The final response of an attempt that did not come about."""

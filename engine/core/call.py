@@ -363,4 +363,5 @@ _ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
     end.send_final,
     end.send_unrecorded,
     open_row_again,
+    end.keep_end,
 )

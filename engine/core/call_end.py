@@ -12,7 +12,7 @@ from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
+from engine.core.records import KEEP, LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
 from engine.core.redirect import take_back
 from engine.core.session_timer import last_known, stop
 from sipstack.client_transaction import ClientTransaction
@@ -116,9 +116,9 @@ def send_final(call: Call, given: Given) -> None:
 
 
 def send_unrecorded(call: Call, given: Given) -> None:
-    """The store takes no record now; it waits in the spool. A refusal by policy leaves as INTERNAL (contract §6)."""
+    """The store takes no record now; it keeps what is told. A refusal by policy leaves as INTERNAL (contract §6)."""
     assert call.refusal is not None
-    call.send_refusal(call.unrecorded(call.refusal), given.now)
+    call.send_unrecorded(call.refusal, given.now)
     answer_byes(call, given)
 
 
@@ -183,6 +183,12 @@ def close(call: Call, given: Given) -> None:
     """The far end has answered the BYE, or has had its time."""
     call.stop(t.BYE_WAIT_TIMER)
     call.commit_end(given.now)
+
+
+def keep_end(call: Call, given: Given) -> None:
+    """The store takes no record now, and keeps it; the BYEs are answered all the same (contract §6)."""
+    call.commit(KEEP)
+    answer_byes(call, given)
 
 
 def answer_byes(call: Call, given: Given) -> None:

@@ -118,6 +118,7 @@ SEND_HELD_BYE: Final = 23
 SEND_FINAL: Final = 24
 SEND_UNRECORDED: Final = 25
 OPEN_AGAIN: Final = 26
+KEEP_END: Final = 27
 ACTIONS: Final = (
     "nothing",
     "count as unexpected",
@@ -146,6 +147,7 @@ ACTIONS: Final = (
     "send the final response",
     "send the final response that needs no record",
     "commit the open row for another callee",
+    "have the end kept, 200 to the BYEs that wait",
 )
 
 # Timer codes
@@ -323,7 +325,7 @@ _RELEASING: Final[tuple[Row, ...]] = (
 
 _CLOSING: Final[tuple[Row, ...]] = (
     (CLOSING, CLOSED, ENDED, ANSWER_BYES, _DURABLE),
-    (CLOSING, CLOSE_FAILED, ENDED, ANSWER_BYES, "contract §6: answered after 500 ms at the latest; the spool holds it"),
+    (CLOSING, CLOSE_FAILED, ENDED, KEEP_END, "contract §6: answered after 500 ms at the latest; the spool holds it"),
     *_same(CLOSING, JOIN_BYE, "RFC 3261 §15: BYEs cross", CALLER_BYE, CALLEE_BYE),
     *_same(CLOSING, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
     *_same(CLOSING, SEND_HELD_BYE, "RFC 3261 §15: the held BYE may go now", CALLER_ACKED),

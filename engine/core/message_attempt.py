@@ -156,7 +156,7 @@ class MessageAttempt(AttemptBase):
         """A MESSAGE is about to leave."""
 
     def report_entry(self) -> object:
-        """What must be on disk for that report, as `RowMaker.answer_row` takes it."""
+        """What must be on disk for that report, as `extra_to_json` takes it."""
         raise NotImplementedError
 
     def await_report(self, now: float) -> None:
@@ -304,10 +304,9 @@ class MessageAttempt(AttemptBase):
         self._tried = None
 
     def do_answer_unrecorded(self, event: int, now: float) -> None:
-        """The store takes no record now; it waits in the spool. No 2xx leaves so, no refusal by policy (§6)."""
-        decided = self.refusal
-        self.refusal = Refusal(ReleaseCause.INTERNAL, "store") if decided is None else self.unrecorded(decided)
-        self.do_answer(event, now)
+        """The store takes no record now, and keeps what is told: no 2xx leaves so, no refusal by policy (§6)."""
+        self.send_unrecorded(self.refusal, now)
+        self._let_go(now)
 
     def _stop(self) -> None:
         if self._timer is not None:

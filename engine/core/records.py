@@ -138,6 +138,7 @@ class Step(IntEnum):
     ANSWER = 1  # before the 2xx to an INVITE leaves
     CLOSE = 2  # the end; alone when policy refuses
     CHANGE = 3  # between the two: before the 2xx leaves that moves an end, or its session interval
+    KEEP = 4  # an end that could not be made durable, as it was told: recorded when it can be, and nobody waits
 
 
 # Names for the call path: looking a member up in its class costs more than comparing it.
@@ -145,6 +146,7 @@ OPEN: Final = Step.OPEN
 ANSWER: Final = Step.ANSWER
 CLOSE: Final = Step.CLOSE
 CHANGE: Final = Step.CHANGE
+KEEP: Final = Step.KEEP
 
 # Fields of a record in the order of contract §6: columns of `cdr`, keys of exports, order under the hash.
 FIELDS: Final[tuple[str, ...]] = (

@@ -63,7 +63,7 @@ RepeatKey = tuple[str, str, int, str]
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "_strays", "ended", "is_draining", "repeats")
+    __slots__ = ("_context", "_strays", "ended", "is_draining", "is_store_behind", "repeats")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -71,6 +71,7 @@ class CallService:
         self._context = CoreContext(settings, transactions, tokens, run)
         self._strays = StrayAnswers(self._context)
         self.is_draining = False
+        self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
         self.ended: set[str] = set()  # Call-IDs of both sides, as records keep them, of calls that have just ended
 
@@ -309,6 +310,8 @@ class CallService:
         self._context.count(f"attempts_{attempt.record.kind}")
         if self.is_draining:
             attempt.refused(Refusal(ReleaseCause.OVERLOAD, "drain"), now)
+        elif self.is_store_behind:
+            attempt.refused(Refusal(ReleaseCause.OVERLOAD, "store"), now)
         else:
             attempt.begin(now)
 

@@ -240,7 +240,13 @@ class PendingReport(TimerOwner):
         self._forget()
 
     def do_fail(self, event: int, now: float) -> None:
-        """The store takes no record now; it waits in the spool. Nothing is confirmed so, to neither side (§6)."""
+        """The store takes no record now, and keeps how it ends: nothing is confirmed so, to neither side (§6)."""
+        record = self.record
+        if self._report is not None:  # it was not passed on
+            record.release_cause, record.decided_by = ReleaseCause.INTERNAL.value, "store"
+            record.q850 = RELEASE[ReleaseCause.INTERNAL][1]
+            record.release_direction = "platform"
+        self.context.out.append(CommitRecord(self, Step.KEEP, record.snapshot()))
         if self._report is not None:
             self._report.answer(self.context, RELEASE[ReleaseCause.INTERNAL][0], now)
         self._forget()

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from engine.core.records import GENESIS_HASH, chain_hash
 from engine.store.anchors import Anchors
+from engine.store.journal import SET_POSITION, Position, position_text
 from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
 from engine.store.signing import Signer
 
@@ -43,10 +44,15 @@ class Ledger:
         self._anchors = Anchors(connection, node, signer, clock)
         self._is_stale = True  # what is kept in memory of the tables must be read again
 
-    def write(self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing]) -> None:
+    def write(
+        self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing],
+        gone: Sequence[object] = (), position: Position | None = None,
+    ) -> None:  # fmt: skip
         """Commit all of it or nothing. Steps of one attempt may stand in one group.
 
-        Unfit for a step out of order; sqlite3.Error as it comes. After an error all is rolled back.
+        `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
+        journal is in the tables with it. Unfit for a step out of order; sqlite3.Error as it comes. After an error all
+        is rolled back.
         """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
@@ -58,6 +64,7 @@ class Ledger:
             counts: _Counts = {}
             # Ends first, so that new rows take their places. What begins and ends here needs no row at all.
             self._close(closings, counts)
+            self._vacate(gone)
             self._begin([row for row in opens if row[0] not in ended], counts)
             self._answer([row for row in answers if row[0] not in ended])
             self._open.clear(connection)
@@ -65,6 +72,8 @@ class Ledger:
             if counts:
                 rows = [(self._node, day, attempts, records) for day, (attempts, records) in counts.items()]
                 connection.executemany(_COUNT, rows)
+            if position is not None:
+                connection.execute(SET_POSITION, (position_text(position),))
             connection.execute("COMMIT")
         except BaseException:
             self._is_stale = True
@@ -114,11 +123,14 @@ class Ledger:
             rows.append(_bindable([*hashed, prev_hash, record_hash, *closing.extension]))
             prev_hash = record_hash
         if rows:
-            for closing in closings:
-                self._open.vacate(closing.record_id)
-                self._answered.vacate(closing.record_id)
+            self._vacate([closing.record_id for closing in closings])
             self._connection.executemany(INSERT_CDR, rows)
             self._seq, self._hash = seq, prev_hash
+
+    def _vacate(self, record_ids: Iterable[object]) -> None:
+        for record_id in record_ids:
+            self._open.vacate(record_id)
+            self._answered.vacate(record_id)
 
 
 @final

@@ -70,7 +70,8 @@ DIALOGS: Final = "call_answer.dialogs"
 _MS: Final = tuple(f"{ms:03d}Z" for ms in range(1000))
 _MEMO_LIMIT: Final = 4096  # entries; a memo that is full starts anew
 
-_extra_to_json: Final = json.JSONEncoder(
+# What an answered call needs to be served on, nested in tuples, lists and dicts; bytes become {"latin1": text}.
+extra_to_json: Final = json.JSONEncoder(
     separators=(",", ":"), default=lambda value: {"latin1": value.decode("latin-1")}
 ).encode
 
@@ -113,15 +114,14 @@ class RowMaker:
             stored[at] = stored[at] or ""
         return (*_pick_open(stored), self._boot_id, self._key_id, self._epoch)
 
-    def answer_row(self, values: Row, extra: object) -> Row:
+    def answer_row(self, values: Row, dialogs: str | None) -> Row:
         """Parameters of INSERT_ANSWER behind `slot`; ValueError without call_time.
 
-        `extra`: None, or JSON values and bytes, nested in tuples, lists and dicts. Bytes become
-        {"latin1": text}.
+        `dialogs` is what `extra_to_json` made.
         """
         stored = self._as_text(values)
-        dialogs = None if extra is None else bytearray(self._cipher.encrypt(_extra_to_json(extra), DIALOGS))
-        return (stored[_RECORD_ID], *_pick_answer(stored), dialogs, self._key_id)
+        hidden = None if dialogs is None else bytearray(self._cipher.encrypt(dialogs, DIALOGS))
+        return (stored[_RECORD_ID], *_pick_answer(stored), hidden, self._key_id)
 
     def closing(self, values: Row) -> Closing:
         """What the ledger needs to append the record; ValueError without call_time."""

@@ -173,7 +173,16 @@ class Node:
 
     def records(self) -> list[dict[str, Any]]:
         """All records with their real numbers, oldest first."""
+        self.settle()
         return asyncio.run(self._records())
+
+    def settle(self) -> None:
+        """Waits until what the running node has made durable stands in its tables."""
+        deadline = time.monotonic() + START_S
+        while self.process is not None and self.process.poll() is None and self.status()["unloaded_bytes"]:
+            if time.monotonic() > deadline:
+                raise RigError(f"the journal is not loaded: {self.status()['load_fault']}")
+            time.sleep(0.01)
 
     async def _records(self) -> list[dict[str, Any]]:
         async with open_records(self.data_dir, self.cipher()) as reader:
@@ -181,10 +190,13 @@ class Node:
 
     def verify(self) -> VerifyReport:
         """Chain and counters."""
+        self.settle()
         return verify(self.data_dir / "records.db")
 
     def command(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Runs another verb of `veil700` on this configuration."""
+        if words[0] == "cdr":
+            self.settle()
         return subprocess.run(
             [sys.executable, "-m", "engine.main", "--config", self.config, *words],
             cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,

@@ -148,6 +148,8 @@ class CoreNode:
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
         if output.extra is not None:
             self.frozen[output.attempt.record.record_id] = output.extra
+        if output.step is Step.KEEP:
+            return []
         if output.step in self.durable:
             return self._committed(output, True)
         self.held.append(output)
@@ -191,8 +193,9 @@ class CoreNode:
 
     @property
     def records(self) -> list[dict[str, object]]:
-        """Closed records, in order."""
-        return [values for step, values in self.steps if step is Step.CLOSE]
+        """Closed records, in order; one that could not be written is what was kept of it."""
+        ends = [values for step, values in self.steps if step in (Step.CLOSE, Step.KEEP)]
+        return list({values["record_id"]: values for values in ends}.values())
 
     @property
     def record(self) -> dict[str, object]:

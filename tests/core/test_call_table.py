@@ -88,7 +88,7 @@ Releasing: ACK missed -> Releasing: send a BYE that was held
 Releasing: callee answered -> Releasing: ACK and BYE this answer
 
 Closing: closed -> Ended: 200 to the BYEs that wait
-Closing: close failed -> Ended: 200 to the BYEs that wait
+Closing: close failed -> Ended: have the end kept, 200 to the BYEs that wait
 Closing: caller's BYE -> Closing: let the BYE wait for the end
 Closing: callee's BYE -> Closing: let the BYE wait for the end
 Closing: BYE due -> Closing: 200 to the BYEs that wait

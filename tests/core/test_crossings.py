@@ -75,6 +75,8 @@ class LinkedNode(CoreNode):
         """What the store is asked for comes back after a while."""
         if isinstance(output, CommitRecord):
             self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
+            if output.step is Step.KEEP:
+                return []
         self._count += 1
         heappush(self._coming, (self.link.now + self._random.uniform(0, self._store_s), self._count, output))
         return []
@@ -164,7 +166,7 @@ def one_call(seed: int) -> str:
     if not node.records:
         return "never heard of"
     steps = [step for step, _ in node.steps]
-    assert steps == sorted(set(steps)) and steps[-1] is Step.CLOSE
+    assert steps == sorted(set(steps)) and steps[-1] in (Step.CLOSE, Step.KEEP)
     record = node.record
     if caller.finals and not failing and store_s < STORE_WAIT_S:
         assert caller.finals == {record["sip_status"]}

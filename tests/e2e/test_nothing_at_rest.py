@@ -44,7 +44,7 @@ def assert_silent(node: Node) -> None:
     for words in ASKED:
         done = node.command(*words)
         assert (words, spelt(done.stdout.encode() + done.stderr.encode())) == (words, [])
-    files = [path for path in node.data_dir.iterdir() if path.is_file()]
+    files = [path for path in node.data_dir.rglob("*") if path.is_file()]
     assert {"bindings.db", "records.db"} <= {path.name for path in files}
     assert [(path.name, spelt(path.read_bytes())) for path in files if spelt(path.read_bytes())] == []
 

@@ -12,6 +12,7 @@ def test_stopping_a_writer_whose_thread_has_just_ended(tmp_path: Path) -> None:
     cipher = open_key(tmp_path)
     writer = RecordWriter(tmp_path / "records.db", cipher, "veil-1", "boot", 0.0, lambda done: None)
     writer.start()
+    writer._is_stopping = True
     writer._queue.put(None)
     writer.join()
     writer.stop()

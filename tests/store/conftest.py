@@ -11,6 +11,7 @@ import pytest
 from engine.core.records import Attempt, CallRecord
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.inventory import apply_inventory, read_inventory
+from tests.store.desk import Desk
 
 NOW = 1_795_482_123.456  # 2026-11-24T01:02:03.456Z
 
@@ -148,3 +149,19 @@ def stocked(bindings_db: Path, cipher: NumberCipher, inventory_file: Path) -> Pa
     """bindings.db with that inventory."""
     apply_inventory(bindings_db, cipher, read_inventory(inventory_file))
     return bindings_db
+
+
+@pytest.fixture
+def desk(records_db: Path, cipher: NumberCipher, make_record: MakeRecord) -> Iterator[Desk]:
+    desk = Desk(records_db, cipher, make_record)
+    yield desk
+    if desk.writer.is_alive():
+        desk.writer.stop()
+
+
+@pytest.fixture
+def intruder(desk: Desk) -> Iterator[sqlite3.Connection]:
+    """Another connection to the same file."""
+    connection = sqlite3.connect(desk.path, isolation_level=None)
+    yield connection
+    connection.close()

@@ -14,6 +14,7 @@ import pytest
 import engine
 from engine.store.crypto import open_key
 from engine.store.database import open_read_only
+from engine.store.loading import recover
 from engine.store.restart import take_over
 from engine.store.verify import verify
 
@@ -88,9 +89,11 @@ def run_and_kill(folder: Path, seed: int, start: int, lines: int) -> set[tuple[s
 
 def check_books(folder: Path, told: set[tuple[str, str]], wall_s: float) -> None:
     path = folder / "records.db"
+    notes = recover(path, open_key(folder))
+    assert all("were not written to their end" in note for note in notes), notes
     before = verify(path)
     assert before.is_clean, "as the kill left it"
-    recent = take_over(path, open_key(folder).recent, "veil-1", wall_s)
+    recent = take_over(path, open_key(folder), "veil-1", wall_s).recent
     report = verify(path)
     assert report.is_clean, report
     assert report.nodes[0].open == 0

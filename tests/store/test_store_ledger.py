@@ -41,7 +41,7 @@ class Book:
             if step is Step.OPEN:
                 groups[step].append(self.maker.open_row(snapshot))
             elif step is Step.ANSWER:
-                groups[step].append(self.maker.answer_row(snapshot, ("dialogs",)))
+                groups[step].append(self.maker.answer_row(snapshot, '["dialogs"]'))
             else:
                 groups[step].append(self.maker.closing(snapshot))
         self.ledger.write(groups[Step.OPEN], groups[Step.ANSWER], groups[Step.CLOSE])

@@ -15,7 +15,7 @@ from engine.store.database import RECORDS, lock_records, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
 from engine.store.restart import take_over
-from engine.store.rows import RowMaker
+from engine.store.rows import RowMaker, extra_to_json
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 from tests.core.corenode import CoreNode
@@ -36,7 +36,7 @@ def leave(
     for node in sorted({record.node for record in (*opens, *ends)}):
         Ledger(connection, node, open_signing_key(path.parent)).write(
             [maker.open_row(one.snapshot()) for one in opens if one.node == node],
-            [maker.answer_row(one.snapshot(), frozen) for one in answers if one.node == node],
+            [maker.answer_row(one.snapshot(), extra_to_json(frozen)) for one in answers if one.node == node],
             [maker.closing(one.snapshot()) for one in ends if one.node == node],
         )
     connection.close()

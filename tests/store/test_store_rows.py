@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.core.records import EXTENSION_COLUMNS, FIELDS, Attempt, CallRecord
 from engine.store.crypto import NumberCipher
-from engine.store.rows import ANSWER_COLUMNS, HASHED, OPEN_COLUMNS, SEQ, RowMaker, utc_seconds, utc_text
+from engine.store.rows import ANSWER_COLUMNS, HASHED, OPEN_COLUMNS, SEQ, RowMaker, extra_to_json, utc_seconds, utc_text
 
 KEY = NumberCipher(b"k" * 64)
 MakeRecord = Callable[..., CallRecord]
@@ -113,7 +113,7 @@ def test_what_a_peer_sends_as_text_need_not_be_text(make_record: MakeRecord) -> 
 def test_what_an_answer_holds_is_encrypted_json(make_record: MakeRecord, now: float) -> None:
     record = make_record("r", answer_time=now + 2, callee_call_id="ours")
     extra = ({"local_tag": "a"}, [1, None], b"SIP/2.0 200 OK\r\n\r\n\xff", ("127.0.0.12", 5060))
-    row = RowMaker(KEY, "boot").answer_row(record.snapshot(), extra)
+    row = RowMaker(KEY, "boot").answer_row(record.snapshot(), extra_to_json(extra))
     named = dict(zip(("record_id", *ANSWER_COLUMNS, "dialogs", "key_id"), row, strict=True))
     assert (named["record_id"], named["callee_call_id"]) == ("r", "ours")
     assert named["answer_time"] == "2026-11-24T01:02:05.456Z"

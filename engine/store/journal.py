@@ -1,0 +1,164 @@
+"""The journal: where a step of a call is durable first, as one append and one flush for all that have queued."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final, final
+
+from engine.store.crypto import NumberCipher, sync_folder
+from engine.store.segment import (
+    SALT_BYTES,
+    UNKNOWN_END,
+    Seal,
+    SegmentHead,
+    StoredStep,
+    UnreadableHead,
+    read_head,
+    stretches,
+)
+
+FOLDER: Final = "journal"  # within the data folder
+SEGMENT_BYTES: Final = 4 * 1024 * 1024  # four seconds of 1,000 calls/s; room for it is asked for when it is made
+LONGEST_USE_S: Final = 600.0  # a segment is left after it, however little it holds
+
+# In `meta` of records.db: how far the journal is in the tables.
+SET_POSITION: Final = "INSERT INTO meta VALUES ('journal', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_GET_POSITION: Final = "SELECT value FROM meta WHERE name = 'journal'"
+
+Position = tuple[int, int]  # segment, offset in it
+START: Final[Position] = (0, 0)
+
+
+@final
+class Journal:
+    """Appends groups of steps to segments. For one thread."""
+
+    def __init__(self, folder: Path, cipher: NumberCipher, node: str, run: tuple[str, int], last_number: int) -> None:
+        """`run` is its boot id and epoch (`engine.store.owner`), `last_number` the last segment before it.
+
+        Nothing is made before `append` or `begin`.
+        """
+        self._folder = folder
+        self._cipher = cipher
+        self._node = node
+        self._run = run
+        self._number = last_number
+        self._file = -1
+        self._seal: Seal | None = None
+        self._offset = 0
+        self._known_end = UNKNOWN_END  # of the segment that was left last
+        self._leave_at_s = 0.0
+        self.appended = 0  # bytes
+
+    @property
+    def end(self) -> Position:
+        """Where the next group will stand, if it finds room in this segment."""
+        return self._number, self._offset
+
+    def append(self, steps: list[StoredStep]) -> None:
+        """Make the steps durable as one group.
+
+        OSError: nothing of it counts, and the segment is left. ValueError: one of the steps cannot be stored.
+        """
+        if self._file < 0 or self._offset >= SEGMENT_BYTES or time.monotonic() > self._leave_at_s:
+            self.begin()
+        assert self._seal is not None
+        group = self._seal.group(self._offset, steps)
+        try:
+            _write(self._file, group, self._offset)
+            os.fdatasync(self._file)
+        except OSError:
+            self._give_up()
+            raise
+        self._offset += len(group)
+        self.appended += len(group)
+
+    def begin(self) -> None:
+        """Make the next segment. OSError: there is none, and the one before has been left."""
+        self.close()
+        number = self._number + 1
+        head = SegmentHead(
+            number, self._node, *self._run, self._cipher.key_id, secrets.token_hex(SALT_BYTES), self._known_end
+        )
+        encoded = head.encoded()
+        path = segment_path(self._folder, number)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, SEGMENT_BYTES)
+            _write(file, encoded, 0)
+            os.fsync(file)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        self._file, self._number, self._offset = file, number, len(encoded)
+        self._seal = Seal(self._cipher, head, encoded)
+        self._leave_at_s = time.monotonic() + LONGEST_USE_S
+
+    def close(self) -> None:
+        """Leave the segment."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+            self._known_end = self._offset
+
+    def _give_up(self) -> None:
+        """What a failed write has left must not be read as a group, nor a second one be sealed at its place."""
+        try:
+            os.ftruncate(self._file, self._offset)
+        except OSError:
+            pass  # the head of the next segment says where this one ends
+        self.close()
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """The file of a segment."""
+    return folder / f"{number:012d}.segment"
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """The segments that are there, in order."""
+    return sorted(int(path.stem) for path in folder.glob("*.segment") if path.stem.isdigit())
+
+
+def read_position(connection: sqlite3.Connection) -> Position:
+    """How far the journal has been loaded into this database; START when it never was."""
+    row = connection.execute(_GET_POSITION).fetchone()
+    if row is None:
+        return START
+    number, _, offset = str(row[0]).partition(":")
+    return int(number), int(offset)
+
+
+def position_text(position: Position) -> str:
+    """As `meta` holds it."""
+    number, offset = position
+    return f"{number}:{offset}"
+
+
+def waiting_bytes(folder: Path, position: Position) -> int:
+    """Bytes of whole groups that the next start will load; needs no key. OSError when they cannot be read."""
+    total = 0
+    for number in segment_numbers(folder):
+        if number < position[0]:
+            continue
+        data = segment_path(folder, number).read_bytes()
+        try:
+            start = len(read_head(data)[1])
+        except UnreadableHead:
+            continue
+        if number == position[0]:
+            start = max(start, position[1])
+        total += sum(one.end - one.offset for one in stretches(data[start:], start) if one.sealed is not None)
+    return total
+
+
+def _write(file: int, data: bytes, offset: int) -> None:
+    if os.pwrite(file, data, offset) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

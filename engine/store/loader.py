@@ -1,0 +1,354 @@
+"""From the journal into the tables: the net effect of what has come since, in one transaction with the new position.
+
+The connection flushes each commit (`synchronous=FULL`), so a segment that is loaded to its end can go at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar, final
+
+from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
+from engine.store.crypto import NumberCipher, sync_folder
+from engine.store.journal import (
+    SET_POSITION,
+    START,
+    Position,
+    position_text,
+    read_position,
+    segment_numbers,
+    segment_path,
+)
+from engine.store.ledger import Ledger
+from engine.store.rows import Closing, Row, RowMaker
+from engine.store.segment import (
+    UNKNOWN_END,
+    Seal,
+    SegmentHead,
+    StoredStep,
+    Stretch,
+    UnreadableHead,
+    read_head,
+    stretches,
+)
+from engine.store.signing import Signer
+
+BATCH_STEPS: Final = 4_000  # in one transaction, so that its locks and its memory are bounded
+ROWS_AT_ONCE: Final = 32  # made in one go, about a millisecond; then whoever waits for the interpreter gets it
+BREATH_S: Final = 0.0002
+_HEAD_AT_MOST: Final = 4096  # bytes
+
+_Item = TypeVar("_Item")
+
+# Errors of sqlite3 that blame the row. All others (full, locked, I/O, damaged) mean that the database is down.
+_ROW_ERRORS: Final = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError,
+)  # fmt: skip
+
+
+@final
+class Loader:
+    """Loads the journal of one folder. For one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, cipher: NumberCipher, signer: Signer) -> None:
+        """`sqlite3.Error` when the position cannot be read."""
+        self._connection = connection
+        self._folder = folder
+        self._cipher = cipher
+        self._signer = signer
+        self._position = read_position(connection)
+        self._books: _Books | None = None
+        self._source: _Source | None = None
+        self._spoilt: set[int] = set()  # segments that are kept for a person to look at
+        self.loaded = 0  # bytes
+        self.superseded = 0  # ends of which there were two: one record was made of them
+        self.lost = 0  # ends that the table refused
+        self.notes: list[str] = []  # what was found damaged or missing, one line each
+
+    @property
+    def last_number(self) -> int:
+        """The last segment that was ever begun; 0 before the first."""
+        number, offset = self._position
+        return max([number if offset else number - 1, 0, *segment_numbers(self._folder)])
+
+    def load(self, until: Position | None) -> bool:
+        """Load a batch of what stands before `until`, None for everything; False when nothing was left.
+
+        sqlite3.Error when the database is down, OSError when the journal cannot be read: nothing has changed then.
+        """
+        batch = _Batch(self._position)
+        for group in self._groups(until):
+            if not batch.takes(group):
+                break
+        if batch.position == self._position:
+            return False
+        if batch.head is None:
+            self._connection.execute(SET_POSITION, (position_text(batch.position),))
+        else:
+            self._write(batch, batch.head)
+        self._position = batch.position
+        self.loaded += batch.size
+        return True
+
+    def remove_loaded(self) -> None:
+        """Remove the segments of which nothing is left to load; those with damage in them are renamed."""
+        numbers = [number for number in segment_numbers(self._folder) if number < self._position[0]]
+        for number in numbers:
+            path = segment_path(self._folder, number)
+            if number in self._spoilt:
+                path.rename(path.with_suffix(".damaged"))
+            else:
+                path.unlink()
+        if numbers:
+            sync_folder(self._folder)
+
+    # -- reading the journal ---------------------------------------------------------------------------------------
+
+    def _groups(self, until: Position | None) -> Iterator[_Group]:
+        """What has not been loaded, in order; the last one of a segment that is complete leads to the next."""
+        first, offset = self._position
+        there = segment_numbers(self._folder)
+        if self._position == START:
+            first = there[0] if there else 1
+        last = until[0] if until is not None else max(there, default=0)
+        if last < first and offset:
+            last = first  # it should be there
+        for number in range(first, last + 1):
+            is_tail = until is None and number == last
+            end = until[1] if until is not None and number == last else None if is_tail else self._end_of(number)
+            yield from self._segment(number, offset if number == first else 0, end, is_tail)
+            if until is None or number < last:
+                yield _Group(None, [], (number + 1, 0), 0)
+
+    def _end_of(self, number: int) -> int | None:
+        """Where a segment ends by what its successor says; None when that does not know."""
+        try:
+            with segment_path(self._folder, number + 1).open("rb") as file:
+                end = read_head(file.read(_HEAD_AT_MOST))[0].previous_end
+        except (FileNotFoundError, UnreadableHead):
+            return None
+        return None if end == UNKNOWN_END else end
+
+    def _segment(self, number: int, offset: int, end: int | None, is_tail: bool) -> Iterator[_Group]:
+        """The groups of one segment from `offset` on; what is none is noted."""
+        try:
+            with segment_path(self._folder, number).open("rb") as file:
+                beginning = file.read(_HEAD_AT_MOST)
+                source = self._open(number, beginning)
+                offset = max(offset, source.start)
+                file.seek(offset)
+                data = file.read(-1 if end is None else max(0, end - offset))
+        except FileNotFoundError:
+            self._note(number, "is missing: what stood in it is lost")
+            return
+        except UnreadableHead as error:
+            if beginning.strip(b"\0"):  # else it was only just made
+                self._note(number, f"cannot be read: {error}", spoilt=True)
+            return
+        reached = offset
+        for stretch in stretches(data, offset):
+            steps = None if stretch.sealed is None else source.seal.opened(stretch.offset, stretch.sealed)
+            reached = stretch.end
+            if steps is None:
+                self._note_stretch(number, stretch, is_tail and reached == offset + len(data.rstrip(b"\0")))
+                steps = []
+            yield _Group(source.head, steps, (number, reached), reached - stretch.offset)
+        if end is not None and reached < end:
+            self._note_stretch(number, Stretch(reached, end, None), False)
+            yield _Group(source.head, [], (number, end), end - reached)
+
+    def _open(self, number: int, beginning: bytes) -> _Source:
+        """What the head of a segment says. Raises UnreadableHead."""
+        if self._source is None or self._source.head.number != number:
+            self._source = _Source(self._cipher, *read_head(beginning))
+        return self._source
+
+    def _note_stretch(self, number: int, stretch: Stretch, is_torn: bool) -> None:
+        size = stretch.end - stretch.offset
+        if is_torn:
+            self._note(number, f"the last {size} bytes were not written to their end, and are dropped")
+        else:
+            self._note(number, f"{size} bytes at offset {stretch.offset} are damaged", spoilt=True)
+
+    def _note(self, number: int, what: str, spoilt: bool = False) -> None:
+        if spoilt:
+            self._spoilt.add(number)
+        note = f"journal segment {number}: {what}"
+        if note not in self.notes:  # a batch that failed is read again
+            self.notes.append(note)
+
+    # -- writing the tables ----------------------------------------------------------------------------------------
+
+    def _write(self, batch: _Batch, head: SegmentHead) -> None:
+        books = self._books
+        if books is None or not books.are_of(head):
+            books = self._books = _Books(self._connection, self._cipher, self._signer, head)
+        opens, answers, ends = batch.net()
+        try:
+            books.write(opens, answers, ends, batch.position)
+        except Exception as error:  # whatever a row provokes, the others must be loaded
+            if _is_down(error):
+                raise
+            self._write_singly(books, batch)
+        self.superseded += batch.superseded
+
+    def _write_singly(self, books: _Books, batch: _Batch) -> None:
+        """One bad row must not sink its batch. Cut off in between, it is done again, and finds what it had written."""
+        opens, answers, ends = batch.net()
+        missing = books.ledger.missing(values[0] for values in ends)
+        for values in ends:
+            if values[0] not in missing:
+                books.ledger.write([], [], [], gone=(values[0],))
+                self.superseded += 1
+            elif not books.write_one([], [], [values]):
+                self.lost += 1
+                self._spoil(batch)
+        for values in opens:
+            if not books.write_one([values], [], []):
+                self._spoil(batch)
+        for answer in answers:
+            if not books.write_one([], [answer], []):
+                self._spoil(batch)
+        books.ledger.write([], [], [], position=batch.position)
+
+    def _spoil(self, batch: _Batch) -> None:
+        """Which of its segments holds the row is not known any more."""
+        for number in batch.segments:
+            self._note(number, "a row that may be of it was refused by its table", spoilt=True)
+
+
+@final
+class _Source:
+    """The segment that is being read."""
+
+    __slots__ = ("head", "seal", "start")
+
+    def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded: bytes) -> None:
+        self.head = head
+        self.seal = Seal(cipher, head, encoded)
+        self.start = len(encoded)  # of the first group
+
+
+@final
+class _Group:
+    """One group of the journal, or the end of a segment (no head)."""
+
+    __slots__ = ("head", "position", "size", "steps")
+
+    def __init__(self, head: SegmentHead | None, steps: list[StoredStep], position: Position, size: int) -> None:
+        self.head = head
+        self.steps = steps
+        self.position = position  # behind it
+        self.size = size  # bytes
+
+
+_Answer = tuple[Row, str | None]
+
+
+@final
+class _Batch:
+    """Steps of one run of a node, reduced to what they leave."""
+
+    def __init__(self, position: Position) -> None:
+        self.head: SegmentHead | None = None
+        self.segments: set[int] = set()
+        self.position = position
+        self.size = 0
+        self.superseded = 0
+        self._count = 0
+        self._opens: dict[object, Row] = {}
+        self._answers: dict[object, _Answer] = {}
+        self._ends: dict[object, Row] = {}
+
+    def takes(self, group: _Group) -> bool:
+        """Add a group; False when it must wait for the next batch."""
+        head = group.head
+        if self._count and (
+            self._count + len(group.steps) > BATCH_STEPS or (head is not None and not _same_run(head, self.head))
+        ):
+            return False
+        if head is not None and group.steps:
+            self.head = head
+            self.segments.add(head.number)
+        for step, values, dialogs in group.steps:
+            self._add(step, values, dialogs)
+        self._count += len(group.steps)
+        self.position = group.position
+        self.size += group.size
+        return True
+
+    def _add(self, step: int, values: Row, dialogs: str | None) -> None:
+        record_id = values[0]
+        if step == OPEN:
+            self._opens[record_id] = values
+        elif step in (ANSWER, CHANGE):
+            self._answers[record_id] = (values, dialogs)
+        else:
+            assert step in (CLOSE, KEEP)
+            if self._ends.pop(record_id, None) is not None:  # kept as it was told: the later one is true
+                self.superseded += 1
+            self._ends[record_id] = values
+
+    def net(self) -> tuple[list[Row], list[_Answer], list[Row]]:
+        """What to open, to answer, and to record; what begins and ends here is only recorded."""
+        ends = self._ends
+        opens = [values for record_id, values in self._opens.items() if record_id not in ends]
+        answers = [answer for record_id, answer in self._answers.items() if record_id not in ends]
+        return opens, answers, list(ends.values())
+
+
+@final
+class _Books:
+    """The tables, for the steps of one run of a node."""
+
+    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, signer: Signer, head: SegmentHead) -> None:
+        self._head = head
+        self._maker = RowMaker(cipher, head.boot_id, head.epoch)
+        self.ledger = Ledger(connection, head.node, signer)
+
+    def are_of(self, head: SegmentHead) -> bool:
+        """True for another segment of the same run."""
+        return _same_run(head, self._head)
+
+    def write(
+        self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[Row], position: Position | None = None
+    ) -> None:
+        """Make the rows and commit them."""
+        maker = self._maker
+        try:
+            maker.expect(opens, ends)
+            open_rows = [maker.open_row(values) for values in _breathing(opens)]
+            answer_rows = [maker.answer_row(values, dialogs) for values, dialogs in _breathing(answers)]
+            closings: list[Closing] = [maker.closing(values) for values in _breathing(ends)]
+        finally:
+            maker.forget()
+        self.ledger.write(open_rows, answer_rows, closings, position=position)
+
+    def write_one(self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[Row]) -> bool:
+        """The same for a single row; False when it is the row that is bad. sqlite3.Error when the database is down."""
+        try:
+            self.write(opens, answers, ends)
+        except Exception as error:  # what a row can provoke is not known beforehand
+            if _is_down(error):
+                raise
+            return False
+        return True
+
+
+def _is_down(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and not isinstance(error, _ROW_ERRORS)
+
+
+def _same_run(head: SegmentHead, other: SegmentHead | None) -> bool:
+    return other is not None and (head.node, head.boot_id) == (other.node, other.boot_id)
+
+
+def _breathing(items: Sequence[_Item]) -> Iterator[_Item]:
+    """The same items, with a moment for other threads now and then."""
+    for at in range(0, len(items), ROWS_AT_ONCE):
+        if at:
+            time.sleep(BREATH_S)
+        yield from items[at : at + ROWS_AT_ONCE]

@@ -1,0 +1,117 @@
+"""Who loads the journal, and when: a thread beside the writer, and a node that starts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Final, final
+
+from engine.store.crypto import NumberCipher
+from engine.store.database import RECORDS, lock_records, open_database, reason, store_errors
+from engine.store.errors import StoreError
+from engine.store.journal import FOLDER, Position
+from engine.store.loader import Loader
+from engine.store.signing import open_signing_key
+
+LOAD_EVERY_S: Final = 0.25  # between two loads steps gather: what begins and ends meanwhile is only a record
+FIRST_RETRY_S: Final = 0.25  # of a database that is down, then doubled ...
+LAST_RETRY_S: Final = 2.0  # ... up to this
+STOP_WAIT_S: Final = 10.0  # what is not loaded by then is loaded at the next start
+
+
+@final
+class LoadingThread(threading.Thread):
+    """Loads what the writer publishes. Takes the connection over, and closes it at its end."""
+
+    def __init__(self, connection: sqlite3.Connection, loader: Loader) -> None:
+        super().__init__(name="loader", daemon=True)
+        self._connection = connection
+        self._loader = loader
+        self._until: Position | None = None
+        self._wanted = threading.Event()
+        self._ending = threading.Event()
+        self.fault = ""  # why the database is down, on one line
+
+    def publish(self, until: Position) -> None:
+        """What stands before `until` may be loaded."""
+        self._until = until
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def stop(self, is_whole: bool) -> None:
+        """Load what is left and end; STOP_WAIT_S at the longest. `is_whole`: nobody writes the journal any more."""
+        if is_whole:
+            self._until = None
+        self._ending.set()
+        self._wanted.set()
+        if self.ident is None:
+            self._connection.close()
+        else:
+            self.join(STOP_WAIT_S)
+
+    def run(self) -> None:
+        """The thread's body."""
+        retry_s = FIRST_RETRY_S
+        try:
+            while not self._ending.is_set():
+                self._wanted.wait()
+                self._wanted.clear()
+                if self._load():
+                    retry_s = FIRST_RETRY_S
+                    self._ending.wait(LOAD_EVERY_S)
+                else:
+                    self._wanted.set()
+                    self._ending.wait(retry_s)
+                    retry_s = min(2.0 * retry_s, LAST_RETRY_S)
+            self._load()
+        finally:
+            self._connection.close()
+
+    def _load(self) -> bool:
+        """False when the database or the journal is down."""
+        try:
+            while self._loader.load(self._until):
+                pass
+            self._loader.remove_loaded()
+        except sqlite3.Error as error:
+            self.fault = reason(error)
+        except OSError as error:
+            self.fault = f"{error.filename or 'journal'}: {error.strerror or error}"
+        else:
+            self.fault = ""
+        return not self.fault
+
+
+def make_folder(records: Path) -> Path:
+    """The folder of the journal beside records.db, made when it is not there. Raises StoreError."""
+    folder = records.parent / FOLDER
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}") from None
+    return folder
+
+
+def recover(records: Path, cipher: NumberCipher) -> list[str]:
+    """Load what the last run has left in the journal; before a writer starts, and before the tables are read.
+
+    Returns what was found damaged or missing, one line each. StoreError when the store cannot be used.
+    """
+    lock = lock_records(records)
+    try:
+        connection = open_database(records, RECORDS, cipher)
+        try:
+            with store_errors(records):
+                loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent))
+                while loader.load(None):
+                    pass
+                loader.remove_loaded()
+        except OSError as error:
+            raise StoreError(f"{error.filename or records}: {error.strerror or error}") from None
+        finally:
+            connection.close()
+    finally:
+        os.close(lock)
+    return loader.notes

@@ -1,0 +1,149 @@
+"""The bytes of a journal segment: a head in clear, then groups, each sealed where it stands.
+
+    segment = magic (8 bytes) | length (4) | CRC-32 (4) | description (JSON) | group | group | ... | zeros
+    group   = mark (4) | length (4) | CRC-32 over mark, length and cipher text (4) | cipher text
+
+Integers are little endian. A group is sealed with AES-256-GCM under a key that the salt in the head makes this
+segment's own; its nonce is its offset, and the head is its associated data: it opens nowhere else. Nothing is ever
+written twice at one offset of one segment, so no nonce comes twice. What is sealed is a list of steps in the format of
+`marshal`, version 4, which every later Python reads.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final, cast, final
+from zlib import crc32
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.store.crypto import NumberCipher
+
+FORMAT: Final = 1
+MARSHAL_VERSION: Final = 4
+SALT_BYTES: Final = 16
+UNKNOWN_END: Final = -1
+
+_MAGIC: Final = b"VEIL700J"
+_HEAD: Final = struct.Struct("<8sII")
+_MARK: Final = b"GRP1"
+_GROUP: Final = struct.Struct("<4sII")
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+StoredStep = tuple[int, tuple[Any, ...], str | None]  # Step, snapshot, extra as JSON
+
+
+class UnreadableHead(ValueError):
+    """Not the beginning of a segment that this program can read; the text says why."""
+
+
+@final
+@dataclass(frozen=True)
+class SegmentHead:
+    """What stands at the beginning of a segment, in clear."""
+
+    number: int
+    node: str
+    boot_id: str
+    epoch: int  # `engine.store.owner`
+    key_id: str
+    salt: str  # hex
+    previous_end: int  # where the segment before ends that this run has written; UNKNOWN_END for its first one
+    format: int = FORMAT
+
+    def encoded(self) -> bytes:
+        """As it is written."""
+        description = json.dumps(asdict(self), separators=(",", ":")).encode()
+        return _HEAD.pack(_MAGIC, len(description), crc32(description)) + description
+
+
+def read_head(data: bytes) -> tuple[SegmentHead, bytes]:
+    """The head of a segment, and its bytes. Raises UnreadableHead."""
+    if len(data) < _HEAD.size:
+        raise UnreadableHead("shorter than a head")
+    magic, length, checksum = _HEAD.unpack_from(data)
+    end = _HEAD.size + length
+    description = data[_HEAD.size : end]
+    if magic != _MAGIC or len(description) != length or crc32(description) != checksum:
+        raise UnreadableHead("its head is damaged")
+    values = json.loads(description)
+    if values.get("format") != FORMAT:
+        raise UnreadableHead(f"its format {values.get('format')} is not {FORMAT}, which this program reads")
+    return SegmentHead(**values), data[:end]
+
+
+@final
+class Seal:
+    """Seals and opens the groups of one segment."""
+
+    __slots__ = ("_aead", "_head")
+
+    def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded_head: bytes) -> None:
+        self._aead = AESGCM(cipher.derived_key(f"journal segment {head.salt}", _KEY_BYTES))
+        self._head = encoded_head
+
+    def group(self, offset: int, steps: list[StoredStep]) -> bytes:
+        """The bytes of a group that is to stand at `offset`. ValueError for what `marshal` cannot hold."""
+        plain = marshal.dumps(steps, MARSHAL_VERSION)
+        sealed = self._aead.encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head)
+        start = _GROUP.pack(_MARK, len(sealed), crc32(sealed))
+        return start + sealed
+
+    def opened(self, offset: int, sealed: bytes) -> list[StoredStep] | None:
+        """The steps of a group that stands at `offset`; None when it has not been written there."""
+        try:
+            plain = self._aead.decrypt(offset.to_bytes(_NONCE_BYTES, "big"), sealed, self._head)
+        except InvalidTag:
+            return None
+        return cast(list[StoredStep], marshal.loads(plain))  # noqa: S302 - only what this key has sealed
+
+
+@final
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a segment: a whole group, or bytes that are none (`sealed` is None)."""
+
+    offset: int
+    end: int
+    sealed: bytes | None
+
+
+def stretches(data: bytes, offset: int) -> Iterator[Stretch]:
+    """What stands in `data`, which begins at `offset` of its segment; the zeros at its end are left out."""
+    at = 0
+    while at < len(data):
+        end = _end_of_group(data, at)
+        if end:
+            yield Stretch(offset + at, offset + end, data[at + _GROUP.size : end])
+            at = end
+            continue
+        following = _next_group(data, at + 1)
+        end = following or at + len(data[at:].rstrip(b"\0"))
+        if end > at:
+            yield Stretch(offset + at, offset + end, None)
+        at = following or len(data)
+
+
+def _end_of_group(data: bytes, at: int) -> int:
+    """Where the group ends that begins at `at`; 0 when no whole one does."""
+    if len(data) < at + _GROUP.size:
+        return 0
+    mark, length, checksum = _GROUP.unpack_from(data, at)
+    start, end = at + _GROUP.size, at + _GROUP.size + length
+    if mark != _MARK or end > len(data) or crc32(data[start:end]) != checksum:
+        return 0
+    return int(end)
+
+
+def _next_group(data: bytes, at: int) -> int:
+    """Where the next whole group begins; 0 when there is none."""
+    found = data.find(_MARK, at)
+    while found >= 0 and not _end_of_group(data, found):
+        found = data.find(_MARK, found + 1)
+    return max(found, 0)
