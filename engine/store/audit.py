@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
 from engine.store.rows import utc_period, utc_text
 
-INSERT_AUDIT: Final = "INSERT INTO audit (at, actor, action, detail, reason) VALUES (?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT INTO audit (at, actor, action, detail, reason) VALUES (?, ?, ?, ?, ?)"
 MAX_REASON: Final = 500  # characters
+BUSY_MS: Final = 60_000  # so long a look waits for an import: a million bindings take less
 
 _SEPARATORS: Final = re.compile(r"[-. ()]")
 _GROUPED_MOBILE: Final = re.compile(r"(?<![0-9])1[-. ()]{0,2}[3-9](?:[-. ()]{0,2}[0-9]){9}(?![0-9])")
@@ -43,17 +45,21 @@ class AuditRow:
 
 
 def audit_row(wall_s: float, asker: Asker, action: str, detail: str) -> tuple[str, str, str, str, str]:
-    """Parameters of INSERT_AUDIT. A real number in the reason is masked: digits in a row, or a mobile's in groups."""
-    reason = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), asker.reason))
+    """What `write_audit` writes. A real number in the reason is masked: digits in a row, or a mobile's in groups.
+
+    Digits of any script become ASCII first.
+    """
+    reason = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in asker.reason)
+    reason = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), reason))
     return (utc_text(wall_s), asker.actor, action, detail, reason)
 
 
 def write_audit(path: Path, cipher: NumberCipher, row: tuple[str, str, str, str, str]) -> None:
     """One row into bindings.db, durable when this returns; StoreError when it cannot be written."""
-    connection = open_database(path, BINDINGS, cipher)
+    connection = open_database(path, BINDINGS, cipher, busy_ms=BUSY_MS)
     try:
         with store_errors(path):
-            connection.execute(INSERT_AUDIT, row)
+            connection.execute(_INSERT, row)
     finally:
         connection.close()
 

@@ -20,7 +20,7 @@ import aiosqlite
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.store.aio import connected
-from engine.store.audit import INSERT_AUDIT, Asker, audit_row
+from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
 from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id, whole_ms
 from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
@@ -42,12 +42,13 @@ _LIST: Final = (
     " order_id, scenario, expires_at, valid_from, valid_to FROM binding WHERE id > ?"
     " ORDER BY id LIMIT ?"
 )
+# As of one moment: what is bound or unbound while an export is read changes nothing of it.
+_IN_FORCE_AT: Final = "(valid_to IS NULL OR valid_to > ?) AND expires_at > ?"
 _EXPORT: Final = (
     "SELECT id, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expires_at"
-    " FROM binding WHERE valid_to IS NULL AND expires_at > ? AND id > ? ORDER BY id LIMIT ?"
+    f" FROM binding WHERE {_IN_FORCE_AT} AND id <= ? AND id > ? ORDER BY id LIMIT ?"
 )
-_COUNT: Final = "SELECT count(*) FROM binding WHERE valid_to IS NULL AND expires_at > ?"
-
+_EXTENT: Final = f"SELECT count(*), coalesce(max(id), 0) FROM binding WHERE {_IN_FORCE_AT}"
 _NEWEST: Final = "SELECT id, tel_x, valid_from, valid_to FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -182,18 +183,19 @@ class BindingStore:
             yield BindingRow(*listed)
 
     async def export(self, asker: Asker | None = None) -> AsyncIterator[str]:
-        """The bindings in force as lines of the CSV that `import_csv` reads, header first.
+        """The bindings in force now as lines of the CSV that `import_csv` reads, header first.
 
         Real numbers are masked unless somebody asks for them; an audit row says first who, and how many bindings.
         """
         now = self._clock()
+        async with self._lock:
+            with store_errors(self._path):
+                count, last_id = await self._one(_EXTENT, (now, now))
         if asker is not None:
-            async with self._transaction() as connection:
-                (count,) = await self._one(_COUNT, (now,))
-                row = audit_row(now, asker, "bindings.export", f"reveal the {count} bindings in force")
-                await connection.execute(INSERT_AUDIT, row)
+            row = audit_row(now, asker, "bindings.export", f"reveal the {count} bindings in force")
+            await asyncio.to_thread(write_audit, self._path, self._cipher, row)
         yield csv_line(COLUMNS)
-        async for row in self._rows(_EXPORT, (now,)):
+        async for row in self._rows(_EXPORT, (now, now, last_id)):
             real = [self._real(row[4], "tel_a"), self._real(row[5], "tel_b")]
             if asker is None:
                 real = [mask(number) for number in real]

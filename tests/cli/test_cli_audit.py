@@ -30,7 +30,9 @@ def test_who_why_and_what(looked: Run) -> None:
     assert exported["actor"] == explained["actor"] != ""
 
 
-@pytest.mark.parametrize("spelling", ["139 0013 9000", "+86 139-0013-9000", "1390013.9000", "1(39)00139000"])
+@pytest.mark.parametrize(
+    "spelling", ["139 0013 9000", "+86 139-0013-9000", "1390013.9000", "1(39)00139000", "１３９００１３９０００"]
+)
 def test_a_number_in_groups_is_masked_in_a_reason(looked: Run, spelling: str) -> None:
     assert looked("bindings", "export", "--reveal", "--reason", f"call of 2026-11-25 10:30 to {spelling}").status == 0
     reason = looked("audit", "list", "--json").json[-1]["reason"]

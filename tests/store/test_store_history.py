@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.audit import Asker
+from engine.store.audit import Asker, read_audit
 from engine.store.binding_import import COLUMNS, csv_line
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
@@ -68,6 +68,24 @@ async def test_the_clock_is_read_where_no_other_writer_is(
         await store.unbind(await store.bind(REQUEST))
         assert (await store.import_csv(file)).imported == 1
     assert alone == [True] * 3
+
+
+async def test_an_export_is_that_of_the_moment_at_which_it_begins(
+    stocked: Path, cipher: NumberCipher, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows what its audit row counts: not what is bound while it is read, and all that is unbound meanwhile."""
+    monkeypatch.setattr("engine.store.bindings.PAGE", 1)
+    time = [now]
+    async with open_bindings(stocked, cipher, lambda: time[0]) as store:
+        ids = [await store.bind(replace(REQUEST, tel_x=f"70012345678000{number}")) for number in (1, 2)]
+        time[0] += 1.0
+        export = store.export(Asker("ops"))
+        assert (await anext(export)).startswith("mode,")
+        time[0] += 1.0
+        await store.unbind(ids[1])
+        await store.bind(replace(REQUEST, tel_x="700123456780003"))
+        assert [line.split(",")[1] async for line in export] == ["700123456780001", "700123456780002"]
+    assert [row.detail for row in read_audit(stocked)] == ["reveal the 2 bindings in force"]
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from engine.core.records import CallRecord, Step
+from engine.store import audit, binding_import
 from engine.store import trace as trace_module
 from engine.store.audit import Asker, read_audit
+from engine.store.binding_import import COLUMNS, csv_line, import_bindings
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
@@ -205,6 +211,47 @@ def test_whoever_asks_is_written_down_before_anything_is_read(
         f"reveal who was behind {X} at 2026-11-24T01:02:03.456Z,"
         " records since=2026-11-23T01:02:03.456Z until=2026-11-25T01:02:03.456Z"
     )
+
+
+def test_it_waits_for_an_import_and_for_no_node(
+    store: Store, now: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import may hold its lock for most of a minute: the audit row waits. A node that writes holds up nothing."""
+    monkeypatch.setattr(binding_import, "BATCH", 1)
+    subs_id = store.bind()
+    store.write(store.call("one", now, subs_id))
+    file = tmp_path / "b.csv"
+    file.write_text("\n".join(map(csv_line, (COLUMNS, astuple(replace(REQUEST, tel_x="700123456780002"))))))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def progress(_lines: int, _octets: int) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    path = store.data_dir / "bindings.db"
+    node = sqlite3.connect(store.data_dir / "records.db", isolation_level=None)
+    with ThreadPoolExecutor(2) as threads, closing(node):
+        node.execute("BEGIN IMMEDIATE")
+        node.execute("INSERT INTO counter VALUES ('n', 'd', 1, 1)")
+        imported = threads.submit(import_bindings, path, store.cipher, file, lambda: now, progress=progress)
+        assert begun.wait(20)
+        asked = threads.submit(lambda: names(store.ask(now)))
+        with pytest.raises(TimeoutError):
+            asked.result(0.2)
+        go_on.set()
+        assert asked.result(20) == ["one"]
+        assert imported.result(20).imported == 1
+
+
+def test_it_does_not_wait_for_ever(store: Store, now: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.bind()
+    monkeypatch.setattr(audit, "BUSY_MS", 10)
+    other = sqlite3.connect(store.data_dir / "bindings.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    begin = time.monotonic()
+    with closing(other), pytest.raises(StoreError, match=r"bindings\.db: busy: another process is writing to it"):
+        store.ask(now)
+    assert time.monotonic() - begin < 4.0
 
 
 def test_without_an_audit_row_nothing_is_told(store: Store, now: float, rows: Rows) -> None:
