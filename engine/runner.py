@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
+from engine.completeness import Completeness
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, InProgress, LeakFound, LookUpBinding
-from engine.core.records import Step
+from engine.core.records import CLOSE, Step
 from engine.core.service import CallService
 from engine.store.bindings import BindingReader
 from engine.store.errors import StoreError
@@ -48,6 +49,7 @@ class Runner:
         self._not_durable = 0  # steps in a row; each is counted, the log has one line at either end
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
+        self._books = Completeness()
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
 
     def start(self, writer: RecordWriter) -> None:
@@ -102,6 +104,7 @@ class Runner:
     def _commit(self, output: CommitRecord) -> None:
         attempt, step = output.attempt, output.step
         writer = self._writer
+        self._books.waiting += step is CLOSE
         if writer is None or not writer.submit(step, output.values, output.extra, (attempt, step)):
             self._loop.call_soon(self._tell, attempt, step, False)
             self._look_at_store()
@@ -122,6 +125,7 @@ class Runner:
     def _told(self, token: object, durable: bool) -> list[Output]:
         assert isinstance(token, tuple)
         attempt, step = token
+        self._books.waiting -= step is CLOSE
         if not durable:
             self._missed(attempt, step)
         elif self._not_durable:
@@ -157,9 +161,34 @@ class Runner:
     def _check_clock(self) -> None:
         self._service.set_wall_clock(time.time() - self._loop.time())
         self._look_at_store()
+        missing = self._account()[0]
+        if self._books.must_tell(missing):
+            self._alarm("records are missing", missing=missing)
         self._clock = self._loop.call_later(CLOCK_CHECK_S, self._check_clock)
 
     # -- what tools may know ---------------------------------------------------------------------------------------
+
+    def _account(self) -> tuple[int, dict[str, object]]:
+        """How many records are missing, and the figures that say so."""
+        service, writer = self._service, self._writer
+        counters = service.counters
+        attempts = counters.get("attempts_voice", 0) + counters.get("attempts_message", 0)
+        in_progress = service.in_progress
+        spooled, written = (0, 0) if writer is None else (writer.spooled, writer.written)  # in this order
+        unloaded = writer is not None and writer.unloaded_bytes > 0  # it may hold two ends of one attempt
+        adopted = counters.get("attempts_adopted", 0)
+        missing = self._books.difference(attempts + adopted, in_progress, spooled, written)
+        waiting = self._books.waiting
+        return missing, {
+            "attempts": attempts,
+            "adopted": adopted,
+            "records": written,
+            "open": in_progress,
+            "waiting": waiting,
+            "spooled": spooled,
+            "missing": max(0, missing),
+            "complete": self._books.is_complete(missing, is_settled=not (waiting or spooled or unloaded)),
+        }
 
     def status(self) -> dict[str, object]:
         """The answer to `veil700 status` (contract §3)."""
@@ -176,9 +205,7 @@ class Runner:
             "state": "draining" if self._service.is_draining else "running",
             "uptime_s": round(self._loop.time() - self._started_at, 3),
             "calls": sum(1 for attempt in attempts if attempt.record.kind == "voice"),
-            "attempts": counters.get("attempts_voice", 0) + counters.get("attempts_message", 0),
-            "records": 0 if writer is None else writer.written,
-            "spooled": 0 if writer is None else writer.spooled,
+            **self._account()[1],
             "store_fault": "" if writer is None else writer.fault,
             "load_fault": "" if writer is None else writer.load_fault,
             "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,

@@ -120,6 +120,7 @@ class CallService:
     def adopt_calls(self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float) -> list[Output]:
         """Calls that are answered are served on."""
         for record, frozen in answered:
+            self._context.count("attempts_adopted")
             adopt(self._context, record, frozen, now)
         return self._take()
 
@@ -137,6 +138,7 @@ class CallService:
         context = self._context
         context.reported = reported
         for record, entry in pending:
+            context.count("attempts_adopted")
             left_s = (record.answer_time or 0.0) + REPORT_WAIT_S - context.wall(now)
             PendingReport(context, record, entry).begin(now, min(max(left_s, 0.0), REPORT_WAIT_S))
             key = (record.kind, record.caller_call_id, record.caller_cseq, record.caller_branch)
@@ -158,6 +160,11 @@ class CallService:
     def attempts(self) -> Sequence[InProgress]:
         """Calls and messages in progress, and short messages whose report is awaited."""
         return list(self._context.attempts.values())
+
+    @property
+    def in_progress(self) -> int:
+        """How many those are."""
+        return len(self._context.attempts)
 
     @property
     def unfinished(self) -> int:

@@ -44,6 +44,8 @@ def ended_wrong(node: Node) -> list[str]:
     except ControlError as error:
         return [f"node: {error}"]
     found = [f"node, {name}: {count}" for name, count in unsound(status["counters"]).items()]
+    if not status["complete"]:
+        found.append(f"node: {status['missing']} records are missing: {status}")
     held = (status["calls"], status["spooled"], status["store_fault"])
     if held != (0, 0, ""):
         found.append(f"node: calls, spooled records and store fault are {held}")

@@ -57,6 +57,7 @@ class Load:
         print("status at the end:", status)
         assert (unsound(status["counters"]), status["calls"]) == ({}, 0)
         assert (status["store_fault"], status["spooled"]) == ("", 0)
+        assert status["complete"]
         assert self.node.stop() == 0
 
     def check_records(self) -> None:

@@ -41,8 +41,9 @@ def test_bye_goes_through_the_node_that_was_started_anew(
     assert call["answered"] and call["tel_x"] == X and call["callee"] == f"{B[:3]}****{B[-4:]}"
     assert (caller.wait().successful, callee.wait().successful) == (1, 1)
     wait_for(lambda: node.calls() == [])
-    counters = node.status()["counters"]
-    assert (unsound(counters), node.stop()) == ({}, 0)
+    status = node.status()
+    assert (status["attempts"], status["adopted"], status["records"], status["complete"]) == (0, 1, 1, True)
+    assert (unsound(status["counters"]), node.stop()) == ({}, 0)
     [record] = node.records()
     assert {name: record[name] for name in ("release_cause", "release_direction", "duration_source", "sip_status")} == {
         "release_cause": "NORMAL", "release_direction": "caller", "duration_source": "monotonic", "sip_status": 200,

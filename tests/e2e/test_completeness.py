@@ -1,0 +1,48 @@
+"""Under load of every kind the attempts that the SIP side counts are at every moment accounted for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from scenarios.rig.node import Node, unsound
+from scenarios.rig.place import INBOX_PORT, PORT
+from tests.e2e.stories import many
+
+EACH = 120  # of calls, of messages, of calls and of messages to numbers that are bound to nobody
+RATE = 30
+
+
+def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, sipp: Any, place: Any) -> None:
+    node: Node = make_node()
+    calls, messages = many(0, EACH, "139"), many(EACH, EACH, "136")
+    unbound = many(2 * EACH, 2 * EACH, "137")
+    node.import_bindings(calls + messages)
+    node.start()
+    sipp("answered/uas", place.callee, calls=EACH, timeout_s=60)
+    sipp("message/uas", place.callee, port=INBOX_PORT, calls=EACH, timeout_s=60)
+    common = {"target": place.node, "rate": RATE, "timeout_s": 50, "calls": EACH}
+    kinds = (
+        ("answered/uac", PORT, calls),
+        ("message/uac", INBOX_PORT, messages),
+        ("unbound/uac", INBOX_PORT + 1, unbound[:EACH]),
+        ("message-unbound/uac", INBOX_PORT + 2, unbound[EACH:]),
+    )
+    runs = [
+        sipp(name, place.caller, port=port, rows=[(b.x, b.a) for b in rows], **common) for name, port, rows in kinds
+    ]
+    looks = []
+    with ThreadPoolExecutor(len(runs)) as pool:
+        ends = [pool.submit(run.wait) for run in runs]
+        while not all(end.done() for end in ends):
+            status = node.status()
+            looks.append(status)
+            assert (status["complete"], status["missing"]) == (True, 0), status
+    assert [end.result().successful for end in ends] == [EACH] * len(runs)
+    assert any(status["open"] for status in looks)
+    status = node.status()
+    assert unsound(status["counters"]) == {}
+    counted = [status[name] for name in ("attempts", "records", "adopted", "open", "waiting", "spooled", "missing")]
+    assert counted == [4 * EACH, 4 * EACH, 0, 0, 0, 0, 0]
+    assert status["complete"] is True
+    assert node.stop() == 0
