@@ -19,7 +19,15 @@ MAX_LINES: Final = 410
 TIERS: Final = (
     ("engine.main", "engine.cli"),
     ("engine.leaktest",),
-    ("engine.api", "engine.console", "engine.control", "engine.daily", "engine.explain", "engine.runner"),
+    (
+        "engine.api",
+        "engine.console",
+        "engine.control",
+        "engine.completeness",
+        "engine.daily",
+        "engine.explain",
+        "engine.runner",
+    ),
     ("engine.store",),
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
