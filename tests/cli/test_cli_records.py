@@ -14,6 +14,7 @@ import pytest
 
 from engine.core.records import FIELDS, CallRecord, Step
 from engine.store.crypto import open_key
+from engine.store.journal import Journal
 from engine.store.records import RecordWriter
 from engine.store.signing import open_signing_key
 from tests.cli.commands import (
@@ -110,6 +111,21 @@ def test_a_settlement_tells_what_is_not_over(recorded: Run, file: Path) -> None:
     done = recorded("cdr", "settlement", "--from", "2026-11-24", "--until", "2026-11-25")
     told = ["veil700: 1 attempts of these days are still in progress and not counted"]
     assert (done.status, done.out, done.told) == (0, SETTLEMENT, told)
+
+
+def test_what_a_killed_node_has_left_is_told(recorded: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = file.parent / "data"
+    journal = Journal(data_dir / "journal", open_key(data_dir), "veil-1", ("boot", 1), 99)
+    journal.append([(int(Step.CLOSE), ("some", "record"), None)])
+    journal.close()
+    waiting = f"{journal.appended} bytes of its journal are not read here"
+    told = [f"veil700: no node runs, and {waiting}: its next start loads them"]
+    days = ("--from", "2026-11-24", "--until", "2026-11-25")
+    for words in (("cdr", "export"), ("cdr", "settlement", *days)):
+        done = recorded(*words)
+        assert (done.status, done.told) == (0, told)
+    monkeypatch.setattr("engine.cli.cdr.ask", lambda _data_dir, _verb: {})  # a node that runs loads it at once
+    assert recorded("cdr", "export").err == ""
 
 
 @pytest.mark.parametrize(
