@@ -48,8 +48,8 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     call.answer = frozen.answer
     call.session_s = frozen.session_s
     pair.register(context, call)
-    _set_times(call, frozen, now)
-    _go_on(call, pair, now)
+    age_s = _set_times(call, frozen, now)
+    _go_on(call, pair, age_s, now)
     if caller_peer.name not in peers or callee_peer.name not in peers:
         call.step(t.PEER_GONE, Given(now))
     return call
@@ -105,24 +105,26 @@ def _invite(frozen: FrozenCall) -> ServerTransaction:
     return transaction
 
 
-def _set_times(call: Call, frozen: FrozenCall, now: float) -> None:
-    """Monotonic seconds go on over a restart of the node, not over one of the machine: then the wall clock counts."""
+def _set_times(call: Call, frozen: FrozenCall, now: float) -> float:
+    """Monotonic seconds go on over a restart of the node, not over one of the machine: then the wall clock counts.
+
+    Returns how long ago the call was answered, in seconds; below 0 for a clock that was set back so far.
+    """
     run, record = call.context.run, call.record
     if frozen.boot_id == run.boot_id and frozen.answered_at <= now:
         call.answered_at, call.rang_at = frozen.answered_at, frozen.rang_at
-        return
+        return now - frozen.answered_at
     record.duration_source = "wall"
     talked_s = call.context.wall(now) - (record.answer_time or 0.0)
-    call.answered_at = now - max(talked_s, 0.0)  # the clock may have been set back meanwhile
+    call.answered_at = now - max(talked_s, 0.0)
     if frozen.rang_at is not None:
         call.rang_at = call.answered_at - (frozen.answered_at - frozen.rang_at)
+    return talked_s
 
 
-def _go_on(call: Call, pair: DialogPair, now: float) -> None:
+def _go_on(call: Call, pair: DialogPair, age_s: float, now: float) -> None:
     context = call.context
-    assert call.answered_at is not None
-    age_s = now - call.answered_at
-    if age_s < context.transactions.timing.transaction_s:
+    if 0.0 <= age_s < context.transactions.timing.transaction_s:
         call.state = t.ANSWERED
         context.transactions.take_over(call.transaction)
         setup.send_answer(call, Given(now))

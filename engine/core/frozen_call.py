@@ -46,7 +46,10 @@ class FrozenSide(NamedTuple):
 
 
 class FrozenCall(NamedTuple):
-    """Times are monotonic seconds of the boot `boot_id`; `answer` is the caller's 2xx, `answer_flow` where it goes."""
+    """Times are monotonic seconds of the boot `boot_id`; with "" the wall clock alone knows since when the call talks.
+
+    `answer` is the caller's 2xx, `answer_flow` is where it goes.
+    """
 
     version: int
     boot_id: str
@@ -67,7 +70,7 @@ def freeze(call: Call) -> tuple[object, ...]:
     assert pair is not None and call.answered_at is not None
     return (
         VERSION,
-        run.boot_id,
+        run.boot_id if call.record.duration_source == "monotonic" else "",
         run.epoch,
         call.answered_at,
         call.rang_at,

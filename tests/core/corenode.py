@@ -117,14 +117,14 @@ class CoreNode:
         self.store_gives_up = (
             False  # True: the writer stays silent until it is given up, so the order of rows says nothing
         )
-        self.is_adopted = False  # True: its one record was opened by another run
         self.store_answers = True  # False: the lookup says that it cannot
         self.looks_up = True  # False: lookups wait in `lookups`
         self.lookups: list[LookUpBinding] = []
         self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE, Step.CHANGE}  # steps that become durable at once
         self.held: list[CommitRecord] = []
         self.steps: list[tuple[Step, dict[str, object]]] = []
-        self.frozen: dict[str, object] = {}  # what the last answer or change of a call, by record_id, is served on by
+        self.stored: list[CommitRecord] = []  # steps that are durable: what another run finds
+        self.before = 0  # attempts of earlier runs that have left a row
         self.decided: dict[tuple[InProgress, Step], int] = {}  # how much had been sent when the store spoke
         self.echoes: set[bytes] = (
             set()
@@ -146,8 +146,6 @@ class CoreNode:
             return []
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
-        if output.extra is not None:
-            self.frozen[output.attempt.record.record_id] = output.extra
         if output.step is Step.KEEP:
             return []
         if output.step in self.durable:
@@ -156,6 +154,8 @@ class CoreNode:
         return []
 
     def _committed(self, output: CommitRecord, durable: bool) -> list[Output]:
+        if durable:
+            self.stored.append(output)
         self.decided.setdefault((output.attempt, output.step), len(self.book.log))  # opened again by a redirect
         return self.service.record_committed(output.attempt, output.step, durable, self.book.now)
 
@@ -227,7 +227,7 @@ class CoreNode:
         assert not left
         assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
         assert [name for name in self.counters if name.startswith("unexpected")] == []
-        attempts += self.is_adopted
+        attempts += self.before
         assert len(self.records) == attempts
         assert len({record["record_id"] for record in self.records}) == attempts
         if not self.store_gives_up:

@@ -35,8 +35,7 @@ def asked(talk: Talk, method: str, extra: str = "", back: str = "", contact: str
 
 
 def frozen(talk: Talk) -> FrozenCall:
-    (found,) = talk.node.frozen.values()
-    return thawed(found)
+    return thawed(talk.node.held[0].extra)
 
 
 def acknowledged(talk: Talk, method: str) -> None:

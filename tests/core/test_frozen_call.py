@@ -12,10 +12,10 @@ from engine.core.adoption import SKIPPED
 from engine.core.call import Call
 from engine.core.frozen_call import VERSION, FrozenCall, FrozenSide, freeze, read_frozen
 from engine.core.session_bodies import FrozenOrigin
-from engine.store.rows import _extra_to_json
+from engine.store.rows import extra_to_json
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
-from tests.core.restart import restarted, thawed
+from tests.core.restart import frozen_of, restarted
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBER = st.integers(-1, 2**31 - 1)
@@ -42,12 +42,12 @@ CALL = st.builds(
 @settings(max_examples=50, deadline=None)
 @given(call=CALL)
 def test_round_trip(call: FrozenCall) -> None:
-    assert read_frozen(json.loads(_extra_to_json(call))) == call
+    assert read_frozen(json.loads(extra_to_json(call))) == call
 
 
 def test_a_call_that_is_taken_over_freezes_to_the_same_but_for_the_numbers_that_skip() -> None:
     talk = talking(CoreNode())
-    (before,) = map(thawed, talk.node.frozen.values())
+    before = frozen_of(talk.node)
     second = restarted(talk.node, after_s=0.0)
     (call,) = second.service.attempts
     assert isinstance(call, Call)
@@ -71,8 +71,7 @@ def further(side: FrozenSide, skipped: int) -> FrozenSide:
 @pytest.mark.parametrize("spoil", ["version", "short", "text", "nothing"])
 def test_what_is_no_frozen_call(spoil: str) -> None:
     talk = talking(CoreNode())
-    (frozen,) = talk.node.frozen.values()
-    stored: object = json.loads(_extra_to_json(frozen))
+    stored: object = json.loads(extra_to_json(frozen_of(talk.node)))
     assert isinstance(stored, list)
     if spoil == "version":
         stored[0] = VERSION + 1

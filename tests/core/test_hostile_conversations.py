@@ -88,6 +88,7 @@ class Conversations(RuleBasedStateMachine):
     @initialize(variant=CHOICE, durable=st.integers(0, 3))
     def begin(self, variant: int, durable: int) -> None:
         settings_ = with_policy(VARIANTS[variant % len(VARIANTS)], max_call_s=MAX_CALL_S)
+        self.policy_of_node = settings_
         self.node = CoreNode(settings_)
         CoreNode.made.remove(self.node)  # looked at here
         self.node.store_gives_up = True
@@ -269,7 +270,7 @@ class Conversations(RuleBasedStateMachine):
         assert not [*context.attempts, *context.dialogs, *context.transactions._context.merged]
         assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
         attempts = sum(count for name, count in node.counters.items() if name.startswith("attempts_"))
-        assert len(node.records) == attempts
+        assert len(node.records) == attempts + node.before
         self._no_half_call()
 
     def _no_half_call(self) -> None:

@@ -23,20 +23,13 @@ def cancelled(node: CoreNode, sent: Message, to: str = CALLEE) -> Message:
     return cancel
 
 
-def died(first: CoreNode) -> CoreNode:
-    """The next run. What it closes at its start is not looked at here."""
-    node = restarted(first)
-    node.steps.clear()
-    return node
-
-
 @pytest.mark.parametrize("rings", [False, True])
 def test_invite_is_taken_back(rings: bool) -> None:
     first = CoreNode()
     sent = start(first)
     if rings:
         ring(first, sent)
-    node = died(first)
+    node = restarted(first)
     cancel = cancelled(node, sent)
     node.book.silence()
     node.book.wire_in(answer(cancel, 200), CALLEE)
@@ -50,7 +43,6 @@ def test_target_that_never_had_the_invite_says_so() -> None:
     first = CoreNode(TWO_TARGETS)
     sent = start(first)
     node = restarted(first, TWO_TARGETS)
-    node.steps.clear()
     cancelled(node, sent)
     other = node.book.wire_out("CANCEL ", CALLEE2)
     assert other.call_id != sent.call_id
@@ -65,7 +57,6 @@ def test_second_target_is_taken_back_by_its_own_names() -> None:
     first.book.wire_out("ACK ", CALLEE)
     other = first.book.wire_out("INVITE ", CALLEE2)
     node = restarted(first, TWO_TARGETS)
-    node.steps.clear()
     cancelled(node, one)
     cancelled(node, other, CALLEE2)
 
@@ -76,7 +67,7 @@ def test_late_2xx_is_acknowledged_and_ended(before_cancel: bool) -> None:
     first = CoreNode()
     sent = start(first)
     trying(first, sent)
-    node = died(first)
+    node = restarted(first)
     cancelled(node, sent)
     if not before_cancel:
         node.wait(33)

@@ -23,7 +23,7 @@ def restarted(after_s: float, settings: CoreSettings = SETTINGS, data: bytes = b
     record, entry = pending.record, read_entry(list(pending.entry.stored()))
     CoreNode.made.remove(first)  # it is dead
     second = CoreNode(settings)
-    second.is_adopted = True
+    second.before = 1
     second.service.set_wall_clock(WALL_AT_START - Playbook.START_S + after_s)
     second.service.adopt_reports([(record, entry)], set(), second.book.now)
     return second, sent

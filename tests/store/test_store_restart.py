@@ -20,7 +20,7 @@ from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
-from tests.core.restart import thawed
+from tests.core.restart import frozen_of
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
@@ -117,7 +117,7 @@ def test_an_answered_call_is_taken_over(
     """What can be served on stays open, as this run's; what another program has written is closed."""
     talk = talking(CoreNode())
     CoreNode.made.clear()
-    (frozen,) = talk.node.frozen.values()
+    frozen = frozen_of(talk.node)
     records = [make_record(name, answer_time=now + 3, ring_time=now + 1) for name in ("a", "b")]
     leave(records_db, cipher, records, (records[0],), frozen=frozen)
     leave(records_db, cipher, [], (records[1],))
@@ -125,7 +125,7 @@ def test_an_answered_call_is_taken_over(
     first = take_over(records_db, cipher, "veil-1", now + 10)
     assert first.ended == {"b@127.0.0.12", str(records[1].callee_call_id)}
     ((record, found),) = first.answered
-    assert found == thawed(frozen)
+    assert found == frozen
     assert record.snapshot() == records[0].snapshot()
     assert [row["record_id"] for row in rows(records_db, "SELECT * FROM cdr")] == ["b"]
     second = take_over(records_db, cipher, "veil-1", now + 20)
