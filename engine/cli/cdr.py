@@ -13,6 +13,7 @@ import typer
 
 from engine.cli import chain
 from engine.cli.common import (
+    FROM_ARCHIVE,
     JSON,
     REASON,
     UsageFault,
@@ -37,13 +38,6 @@ from engine.store.export import RecordReader, open_records, waiting_in_journal
 from engine.store.record_forms import ExportFormat
 from engine.store.settlement import COLUMNS, Settlement
 
-_FROM_ARCHIVE = typer.Option(
-    "--from-archive",
-    metavar="DIR",
-    help="Read this archive, then the table behind it.",
-    show_default=False,
-)
-
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module into the application."""
@@ -66,7 +60,7 @@ def export(
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Real numbers in clear; is audited.")] = False,
     reason: Annotated[str | None, REASON] = None,
-    from_archive: Annotated[Path | None, _FROM_ARCHIVE] = None,
+    from_archive: Annotated[Path | None, FROM_ARCHIVE] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
 ) -> None:
     """Print the records, oldest first, real numbers masked.
@@ -97,7 +91,7 @@ def settlement(
     context: typer.Context,
     from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day: 2026-11-01.", show_default=False)],
     until: Annotated[str, typer.Option(metavar="DAY", help="The day behind the last one.", show_default=False)],
-    from_archive: Annotated[Path | None, _FROM_ARCHIVE] = None,
+    from_archive: Annotated[Path | None, FROM_ARCHIVE] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Add up calls, minutes and messages per day, peer, direction and service, as CSV.

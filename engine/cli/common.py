@@ -36,6 +36,14 @@ REASON: Final = typer.Option(
 )
 
 
+FROM_ARCHIVE: Final = typer.Option(
+    "--from-archive",
+    metavar="DIR",
+    help="Read this archive, then the table behind it.",
+    show_default=False,
+)
+
+
 class UsageFault(Exception):
     """Wrong usage: one line, exit status 2."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from engine.cli.common import (
     DONE,
     FAILED,
+    FROM_ARCHIVE,
     JSON,
     UsageFault,
     asker_because,
@@ -29,6 +31,7 @@ from engine.cli.common import (
 from engine.core.identity import number_of
 from engine.core.numbers import PRIVACY, PRIVACY_LENGTH, read_number
 from engine.core.settings import NumberFormat
+from engine.store.archive_reader import Archive
 from engine.store.binding_rules import shown
 from engine.store.crypto import open_key
 from engine.store.rows import utc_text
@@ -62,6 +65,7 @@ def trace_(
         int,
         typer.Option(metavar="HOURS", min=0, max=MAX_WINDOW_H, help="Calls and messages so long before and after."),
     ] = 24,
+    from_archive: Annotated[Path | None, FROM_ARCHIVE] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Tell who was behind a 700 number at a moment, real numbers in clear, with the calls and messages around it.
@@ -75,7 +79,8 @@ def trace_(
     who = asker_because(reason)
     data_dir = configuration(context).data_dir
     existing(data_dir / "bindings.db")
-    found = trace(data_dir, open_key(data_dir), question, who)
+    archive = None if from_archive is None else Archive(from_archive)
+    found = trace(data_dir, open_key(data_dir), question, who, archive)
     if as_json:
         _say_json(found)
     else:
@@ -84,7 +89,7 @@ def trace_(
         tell(f"veil700: {_nobody(question, found)}")
         return FAILED
     for day in found.purged_days():
-        tell(f"veil700: records of {day} have been purged: they stand in the archive alone")
+        tell(f"veil700: records of {day} have been purged: --from-archive looks into their archive")
     return DONE
 
 

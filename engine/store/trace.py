@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 from engine.core.records import FIELDS
+from engine.store.archive_reader import Archive, gone_up_to
 from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
@@ -108,9 +110,12 @@ class Nearest(NamedTuple):
 class Trace:
     """The answer to a question that stands in the audit already. Read while nodes and imports write."""
 
-    def __init__(self, data_dir: Path, cipher: NumberCipher, question: Question) -> None:
+    def __init__(
+        self, data_dir: Path, cipher: NumberCipher, question: Question, archive: Archive | None = None
+    ) -> None:
         """Reads the bindings; StoreError."""
         self.question: Final = question
+        self._archive = archive
         self._records_db = data_dir / "records.db"
         self._cipher = cipher
         path = data_dir / "bindings.db"
@@ -129,12 +134,14 @@ class Trace:
         return utc_text(since_s), utc_text(until_s)
 
     def purged_days(self) -> tuple[str, ...]:
-        """The days of the period (2026-11-24, UTC) of which records were purged. StoreError."""
+        """The days of the period (2026-11-24, UTC) whose records were purged and are in no archive. StoreError."""
         if not self._records_db.is_file():
             return ()
+        since, until = self.period()
         with store_errors(self._records_db), closing(open_read_only(self._records_db, None)) as connection:
-            since, until = self.period()
-            return tuple(day for (day,) in connection.execute(_PURGED, (since[:10], until[:10])))
+            gone = gone_up_to(connection, self._archive)
+            purged = connection.execute(_PURGED, (since[:10], min(until[:10], gone)))
+            return tuple(day for (day,) in purged)
 
     def records(self, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
         """Those that began in that time through one of the bindings, or through none while one was in force.
@@ -150,15 +157,23 @@ class Trace:
             # Read first: what ends meanwhile is then found twice, not never.
             begun = connection.execute(_OPEN, (self.question.tel_x,)).fetchall()
             ended = set()
-            for row in self._ended(connection, progress):
-                ended.add(row["record_id"])
-                if self._is_of_us(row):
+            for row in chain(self._archived(connection), self._ended(connection, progress)):
+                if row["record_id"] not in ended and self._is_of_us(row):
+                    ended.add(row["record_id"])
                     yield self._clear(row, "cdr")
             first, last = map(_first_id, self._period)
             for values in begun:
                 row = dict(zip(_OPEN_COLUMNS, values, strict=True))
                 if row["record_id"] not in ended and first <= row["record_id"] < last and self._is_of_us(row):
                     yield self._clear(row, "call_open")
+
+    def _archived(self, connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+        """Records of X that the archive has of the period; those that are in the table too come again."""
+        if self._archive is not None:
+            self._archive.check_seam(connection)
+            for row in self._archive.records(FIELDS, *self.period()):
+                if row["tel_x"] == self.question.tel_x:
+                    yield row
 
     def _ended(self, connection: sqlite3.Connection, progress: Progress | None) -> Iterator[dict[str, Any]]:
         """Records of X in the period, an hour at a time."""
@@ -204,13 +219,14 @@ class Trace:
 
 
 def trace(
-    data_dir: Path, cipher: NumberCipher, question: Question, asker: Asker, clock: Callable[[], float] = time.time
-) -> Trace:
-    """Write down who asks, durably, and then look. StoreError when either fails."""
+    data_dir: Path, cipher: NumberCipher, question: Question, asker: Asker, archive: Archive | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Trace:  # fmt: skip
+    """Write down who asks, durably, and then look, in an archive too if one is given. StoreError when either fails."""
     at, since, until = map(utc_text, _around(question))
     detail = f"reveal who was behind {question.tel_x} at {at}, records since={since} until={until}"
     write_audit(data_dir / "bindings.db", cipher, audit_row(clock(), asker, "trace", detail))
-    return Trace(data_dir, cipher, question)
+    return Trace(data_dir, cipher, question, archive)
 
 
 def _around(question: Question) -> tuple[float, float, float]:

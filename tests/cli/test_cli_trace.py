@@ -129,11 +129,21 @@ def test_days_that_were_purged_are_told(bound: Run, file: Path) -> None:
     record(file, binding["subs_id"], Step.CLOSE, "ended")
     day = time.strftime("%Y-%m-%d", time.gmtime())
     connection = sqlite3.connect(file.parent / "data" / "records.db", isolation_level=None)
-    connection.execute("INSERT INTO purged_day VALUES ('veil-1', ?, 7)", (day,))
+    connection.executescript(
+        f"""
+        DROP TRIGGER purge_takes_whole_days_of_two_years_ago;
+        INSERT INTO anchor VALUES ('veil-1', '{day}', 1, '', 1, '', '', x'00');
+        INSERT INTO purge VALUES ('veil-1', 1, 1, '', '{day}', '{day}', '', 'ops', 1);
+        INSERT INTO purged_day VALUES ('veil-1', '{day}', 1);
+        """
+    )
     connection.close()
     done = bound("trace", "--number", X, "--at", now(), *WHY)
     assert done.status == 0
-    assert done.err == f"veil700: records of {day} have been purged: they stand in the archive alone\n"
+    assert done.err == f"veil700: records of {day} have been purged: --from-archive looks into their archive\n"
+    done = bound("trace", "--number", X, "--at", now(), *WHY, "--from-archive", file.parent / "gone")
+    assert (done.status, done.out, len(done.told)) == (1, "", 1)
+    assert str(file.parent / "gone") in done.err
 
 
 @pytest.mark.parametrize(

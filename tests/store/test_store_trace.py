@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.records import CallRecord, Step
 from engine.store import audit, binding_import
 from engine.store import trace as trace_module
+from engine.store.archive_reader import Archive
 from engine.store.audit import Asker, read_audit
 from engine.store.binding_import import COLUMNS, csv_line, import_bindings
 from engine.store.bindings import open_bindings
@@ -28,6 +30,7 @@ from engine.store.rows import utc_text
 from engine.store.trace import Nearest, Question, Trace, trace
 from tests.store.bound import EXPIRES_AT, REQUEST, A, B, C, X
 from tests.store.conftest import MakeRecord
+from tests.store.shelf import FIRST_NOON_S, NODE, Shelf
 
 DAY_S = 86_400.0
 HOUR_S = 3600.0
@@ -47,7 +50,7 @@ class Store:
     time: list[float]
 
     def ask(self, at_s: float, window_s: float = DAY_S) -> Trace:
-        return trace(self.data_dir, self.cipher, Question(X, at_s, window_s), WHY, lambda: self.time[0])
+        return trace(self.data_dir, self.cipher, Question(X, at_s, window_s), WHY, clock=lambda: self.time[0])
 
     def bind(self, **changes: str) -> str:
         async def bind() -> str:
@@ -270,12 +273,39 @@ def test_no_records_yet_is_no_error(store: Store, now: float) -> None:
     assert (len(found.bindings), list(found.records()), found.purged_days()) == (1, [], ())
 
 
-def test_purged_days_of_the_period_are_named(store: Store, now: float, rows: Rows) -> None:
+def test_what_was_purged_is_found_in_the_archive(store: Store, records_db: Path) -> None:
+    """And without it the days are named whose records are missing. What is in both is told once."""
+    store.time[0] = FIRST_NOON_S - HOUR_S
     subs_id = store.bind()
-    store.write(store.call("one", now, subs_id))
-    for day in ("2026-11-23", "2026-11-24", "2026-11-25", "2026-11-26"):
-        rows(store.data_dir / "records.db", "INSERT INTO purged_day VALUES ('veil-1', ?, 7)", day)
-    assert store.ask(now).purged_days() == ("2026-11-24", "2026-11-25")
+
+    def make(name: str, **changes: Any) -> CallRecord:
+        tel_x = X if name in ("r1", "r3", "r5") else "700123456780002"
+        return store.call(name, changes["call_time"], subs_id, tel_x=tel_x)
+
+    shelf = Shelf(records_db, store.cipher, make)
+    for _ in range(3):
+        shelf.day(2)
+    shelf.anchor()
+    shelf.archive()
+    shelf.close()
+    question = Question(X, FIRST_NOON_S, 3 * DAY_S)
+
+    def told(archive: Archive | None) -> tuple[list[str], tuple[str, ...]]:
+        found = trace(store.data_dir, store.cipher, question, WHY, archive)
+        assert {record["caller"] for record in found.records()} == {A}
+        return names(found), found.purged_days()
+
+    everything = ["r1", "r3", "r5"]
+    assert told(None) == told(Archive(shelf.folder)) == (everything, ())
+    shelf.spoil(
+        f"INSERT INTO purge SELECT '{NODE}', 1, 4, last_hash, '', day, '', 'ops', 4 FROM anchor WHERE last_seq = 4",
+        *[f"INSERT INTO purged_day VALUES ('{NODE}', '2026-11-2{day}', 2)" for day in (4, 5)],
+        "DELETE FROM cdr WHERE seq <= 4",
+    )
+    assert told(None) == (["r5"], ("2026-11-24", "2026-11-25"))
+    assert told(Archive(shelf.folder)) == (everything, ())
+    (shelf.folder / "cdr-veil-1-2026-11-24.json").unlink()
+    assert told(Archive(shelf.folder)) == (["r3", "r5"], ("2026-11-24",))
 
 
 @pytest.mark.parametrize(
