@@ -80,12 +80,15 @@ def verify_(
     if as_json:
         nodes = [asdict(node) for node in report.nodes]
         shelf = None if archived is None else asdict(archived)
-        say_json({"clean": is_clean, "records": report.records, "nodes": nodes, "archive": shelf})
+        answer = {"clean": is_clean, "records": report.records, "journal_bytes": report.journal_bytes}
+        say_json({**answer, "nodes": nodes, "archive": shelf})
     else:
         for node in report.nodes:
             _say_node(node)
         if archived is not None:
             _say_archive(archived)
+        if report.journal_bytes:
+            say(f"{report.journal_bytes} bytes of the journal are not in records.db yet")
         say(f"{report.records} records, {'clean' if is_clean else 'NOT CLEAN'}")
     return DONE if is_clean else FAILED
 

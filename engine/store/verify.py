@@ -17,9 +17,12 @@ from engine.core.records import FIELDS, chain_hash
 from engine.store.anchors import DAY_S, Anchor
 from engine.store.database import open_read_only, store_errors
 from engine.store.day_check import DayChecker, SignedDays
+from engine.store.errors import StoreError
+from engine.store.journal import FOLDER, read_position, waiting_bytes
 from engine.store.signing import PUBLIC_KEY_FILE, read_public_keys
 
 PROGRESS_ROWS: Final = 10_000
+JOURNAL_LOOKS: Final = 3
 
 _HASH: Final = FIELDS.index("hash")
 _PREV_HASH: Final = FIELDS.index("prev_hash")
@@ -61,6 +64,7 @@ class VerifyReport:
     """All nodes that have written into the file."""
 
     nodes: tuple[NodeReport, ...]
+    journal_bytes: int  # that are on disk and not in the file yet: on their way, or waiting for the next start
 
     @property
     def is_clean(self) -> bool:
@@ -91,12 +95,15 @@ def verify(
         today = int((time.time() if wall_s is None else wall_s) // DAY_S)
         with store_errors(path):
             connection.execute("BEGIN")  # one view of records, open rows and counters
-            return _verify(connection, DayChecker(keys, today), since, progress)
+            nodes = _verify(connection, DayChecker(keys, today), since, progress)
+            return VerifyReport(nodes, _journal_bytes(connection, path))
     finally:
         connection.close()
 
 
-def _verify(connection: sqlite3.Connection, checker: DayChecker, since: str, progress: Progress | None) -> VerifyReport:
+def _verify(
+    connection: sqlite3.Connection, checker: DayChecker, since: str, progress: Progress | None
+) -> tuple[NodeReport, ...]:
     connection.text_factory = _lenient  # what was tampered with may be no UTF-8
     chains = {node: _Chain(days, since) for node, days in checker.read(connection).items()}
     _read_counts(connection, chains, since)
@@ -116,7 +123,23 @@ def _verify(connection: sqlite3.Connection, checker: DayChecker, since: str, pro
         names[row[_NODE]].add(row, key_id)
         if progress is not None and count % PROGRESS_ROWS == 0:
             progress(count, total)
-    return VerifyReport(tuple(chains[node].report(node) for node in sorted(chains)))
+    return tuple(chains[node].report(node) for node in sorted(chains))
+
+
+def _journal_bytes(connection: sqlite3.Connection, path: Path) -> int:
+    connection.text_factory = _lenient
+    try:
+        position = read_position(connection)
+    except ValueError:
+        raise StoreError(f"{path}: says in no way that can be read how far the journal is in it") from None
+    for _ in range(JOURNAL_LOOKS):
+        try:
+            return waiting_bytes(path.with_name(FOLDER), position)
+        except FileNotFoundError:
+            continue  # loaded and removed by a running node meanwhile
+        except OSError as error:
+            raise StoreError(f"{error.filename}: {error.strerror}") from None
+    return 0
 
 
 def _read_counts(connection: sqlite3.Connection, chains: dict[str, _Chain], since: str) -> None:

@@ -153,8 +153,10 @@ def test_stopping_while_the_database_is_locked_leaves_it_to_the_next_start(
     intruder.execute("ROLLBACK")
     assert desk.stored() == []
     assert waiting_bytes(desk.folder, (0, 0)) == desk.writer.unloaded_bytes > 0
+    assert verify(desk.path).journal_bytes == desk.writer.unloaded_bytes
     assert recover(desk.path, cipher) == []
     assert desk.stored() == ["a", "b"]
+    assert verify(desk.path).journal_bytes == 0
 
 
 def test_an_end_that_is_kept_replaces_the_one_that_waits(desk: Desk) -> None:
