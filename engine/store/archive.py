@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from engine.store.rows import Row
 Progress = Callable[[int, int], None]  # records written so far, of how many
 
 _PAGE: Final = f"SELECT {', '.join(COLUMNS)} FROM cdr WHERE node = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9._-]+-[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SEQ: Final = FIELDS.index("seq")
 _PREV_HASH: Final = FIELDS.index("prev_hash")
 _HASH: Final = FIELDS.index("hash")
@@ -74,6 +76,8 @@ def _due(connection: sqlite3.Connection, folder: Path, node: str, until: str) ->
     for day, anchor in zip(chain_days(connection, node), read_anchors(connection, node), strict=False):
         if day.day >= until:
             return
+        if _SAFE_NAME.fullmatch(f"{node}-{day.day}") is None:  # somebody has written into the table
+            raise StoreError(f"{node!r}, {day.day!r}: cannot be archived: no name of a node and a day; see cdr verify")
         path = manifest_path(folder, node, day.day)
         if path.exists():
             if (known := read_manifest(path)).last_hash != day.last_hash or known.last_seq != day.last_seq:

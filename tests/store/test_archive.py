@@ -65,10 +65,14 @@ def test_until_is_the_day_behind_the_last(shelf: Shelf) -> None:
 
 
 def test_a_second_time_nothing_is_to_be_done(shelf: Shelf) -> None:
+    def written() -> dict[str, tuple[int, int]]:
+        found = {path.name: path.stat() for path in shelf.folder.iterdir()}
+        return {name: (status.st_ino, status.st_mtime_ns) for name, status in found.items()}
+
     shelf.archive()
-    before = {path.name: path.stat() for path in shelf.folder.iterdir()}
+    before = written()
     assert shelf.archive() == []
-    assert {path.name: path.stat() for path in shelf.folder.iterdir()} == before
+    assert written() == before
 
 
 def test_a_file_holds_what_was_stored_and_hashed(shelf: Shelf) -> None:
@@ -232,6 +236,15 @@ def test_a_broken_day_is_not_archived(shelf: Shelf, statement: str, told: str) -
     with pytest.raises(StoreError, match=told):
         shelf.archive()
     assert shelf.files() == [f"{ONE}.json", f"{ONE}.parquet"]
+
+
+@pytest.mark.parametrize("column", ["node", "day"])
+@pytest.mark.parametrize("name", ["'../2026'", "'2026' || char(0)"])
+def test_no_name_leads_out_of_the_folder(shelf: Shelf, column: str, name: str) -> None:
+    shelf.spoil(f"UPDATE anchor SET {column} = {name} WHERE day = '{DAY_1}'")
+    with pytest.raises(StoreError, match="cannot be archived: no name of a node and a day"):
+        shelf.archive()
+    assert shelf.files() == []
 
 
 def test_a_folder_of_another_chain_is_refused(shelf: Shelf) -> None:
