@@ -143,15 +143,15 @@ def position_text(position: Position) -> str:
 
 
 def waiting_bytes(folder: Path, position: Position) -> int:
-    """Bytes of whole groups that the next start will load; needs no key. OSError when they cannot be read."""
+    """Bytes of whole groups behind a position. OSError when they cannot be read."""
     total = 0
     for number in segment_numbers(folder):
         if number < position[0]:
             continue
-        data = segment_path(folder, number).read_bytes()
         try:
+            data = segment_path(folder, number).read_bytes()
             start = len(read_head(data)[1])
-        except UnreadableHead:
+        except (UnreadableHead, FileNotFoundError):  # a running node has just loaded it
             continue
         if number == position[0]:
             start = max(start, position[1])

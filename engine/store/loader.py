@@ -23,7 +23,7 @@ from engine.store.journal import (
     segment_path,
 )
 from engine.store.ledger import Ledger
-from engine.store.rows import Closing, Row, RowMaker
+from engine.store.rows import Closing, Row, RowMaker, extra_to_json
 from engine.store.segment import (
     UNKNOWN_END,
     Seal,
@@ -245,7 +245,7 @@ class _Group:
         self.size = size  # bytes
 
 
-_Answer = tuple[Row, str | None]
+_Answer = tuple[Row, object]
 
 
 @final
@@ -273,19 +273,19 @@ class _Batch:
         if head is not None and group.steps:
             self.head = head
             self.segments.add(head.number)
-        for step, values, dialogs in group.steps:
-            self._add(step, values, dialogs)
+        for step, values, extra in group.steps:
+            self._add(step, values, extra)
         self._count += len(group.steps)
         self.position = group.position
         self.size += group.size
         return True
 
-    def _add(self, step: int, values: Row, dialogs: str | None) -> None:
+    def _add(self, step: int, values: Row, extra: object) -> None:
         record_id = values[0]
         if step == OPEN:
             self._opens[record_id] = values
         elif step in (ANSWER, CHANGE):
-            self._answers[record_id] = (values, dialogs)
+            self._answers[record_id] = (values, extra)
         else:
             assert step in (CLOSE, KEEP)
             if self._ends.pop(record_id, None) is not None:  # kept as it was told: the later one is true
@@ -321,7 +321,7 @@ class _Books:
         try:
             maker.expect(opens, ends)
             open_rows = [maker.open_row(values) for values in _breathing(opens)]
-            answer_rows = [maker.answer_row(values, dialogs) for values, dialogs in _breathing(answers)]
+            answer_rows = [maker.answer_row(values, _dialogs(extra)) for values, extra in _breathing(answers)]
             closings: list[Closing] = [maker.closing(values) for values in _breathing(ends)]
         finally:
             maker.forget()
@@ -336,6 +336,10 @@ class _Books:
                 raise
             return False
         return True
+
+
+def _dialogs(extra: object) -> str | None:
+    return None if extra is None else extra_to_json(extra)
 
 
 def _is_down(error: Exception) -> bool:

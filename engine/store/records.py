@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -252,18 +253,13 @@ class RecordWriter(threading.Thread):
         """Append one group; the outcome of each step. With nothing to write it only tries whether it could."""
         try:
             if jobs:
-                self._journal.append(
-                    [
-                        (int(step), values, None if extra is None else extra_to_json(extra))
-                        for step, values, extra, _ in jobs
-                    ]
-                )
+                self._journal.append([(int(step), values, extra) for step, values, extra, _ in jobs])
             elif self._fault:
                 self._journal.begin()
         except OSError as error:
             self._go_down(error)
             return [False] * len(jobs)
-        except (ValueError, TypeError, AttributeError):  # something of a step cannot be stored
+        except ValueError:  # something of a step cannot be stored
             return self._write_singly(jobs)
         self._ends += sum(job[0] in (CLOSE, KEEP) for job in jobs)
         if self._fault:
@@ -271,11 +267,16 @@ class RecordWriter(threading.Thread):
         return [True] * len(jobs)
 
     def _write_singly(self, jobs: list[_Job]) -> list[bool]:
-        """One bad row must not sink its group."""
-        if len(jobs) == 1:
-            self._lost += jobs[0][0] in (CLOSE, KEEP)
-            return [False]
-        return [result for job in jobs for result in self._write([job])]
+        """One bad step must not sink its group."""
+        if len(jobs) > 1:
+            return [result for job in jobs for result in self._write([job])]
+        step, values, extra, token = jobs[0]
+        with suppress(TypeError, AttributeError):
+            plain = json.loads(extra_to_json(extra))  # no named tuples, no members of enumerations
+            if plain != extra:
+                return self._write([(step, values, plain, token)])
+        self._lost += step in (CLOSE, KEEP)
+        return [False]
 
     def _go_down(self, error: OSError) -> None:
         self._fault = f"journal: {error.strerror or error}"

@@ -36,7 +36,7 @@ _GROUP: Final = struct.Struct("<4sII")
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
-StoredStep = tuple[int, tuple[Any, ...], str | None]  # Step, snapshot, extra as JSON
+StoredStep = tuple[int, tuple[Any, ...], Any]  # Step, snapshot, extra
 
 
 class UnreadableHead(ValueError):
