@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from engine.cli.common import (
     DONE,
@@ -28,6 +24,7 @@ from engine.cli.common import (
     say_json,
     tell,
 )
+from engine.cli.progress import counted_bar
 from engine.core.identity import number_of
 from engine.core.numbers import PRIVACY, PRIVACY_LENGTH, read_number
 from engine.core.settings import NumberFormat
@@ -36,7 +33,6 @@ from engine.store.binding_rules import shown
 from engine.store.crypto import open_key
 from engine.store.rows import utc_text
 from engine.store.trace import Bound, Question, Trace, trace
-from engine.store.trace import Progress as ProgressCall
 from sipstack.errors import RemoteSipError
 from sipstack.uri import parse_uri
 
@@ -118,7 +114,7 @@ def _nobody(question: Question, found: Trace) -> str:
 def _say_json(found: Trace) -> None:
     question = found.question
     since, until = found.period()
-    with _progress_bar() as progress:
+    with counted_bar("hours") as progress:
         records = list(found.records(progress))
     say_json({
         "number": question.tel_x,
@@ -141,7 +137,7 @@ def _say(found: Trace) -> None:
     say(f"calls and messages from {since} to {until}:")
     widths = list(_COLUMNS.values())
     say(row_text(_COLUMNS, widths))
-    with _progress_bar() as progress:
+    with counted_bar("hours") as progress:
         for record in found.records(progress):
             shown_record = _IN_PROGRESS | record
             say(row_text((shown_record[name] or "-" for name in _COLUMNS), widths))
@@ -166,15 +162,3 @@ def _end(bound: Bound) -> str:
     if bound.valid_to and bound.valid_to < bound.expiration:
         return f"{bound.valid_to}, when it was unbound"
     return f"{bound.expiration}, its expiration"
-
-
-@contextmanager
-def _progress_bar() -> Iterator[ProgressCall | None]:
-    """What draws the bar on a terminal; None where there is none."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Progress(TextColumn("records"), BarColumn(), TaskProgressColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("records", total=1.0)
-        yield lambda part: bar.update(task, completed=part)

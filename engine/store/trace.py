@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ _OPEN: Final = (
     + " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE tel_x = ? ORDER BY record_id"
 )
 
-Progress = Callable[[float], None]  # part of the time that has been read, 0 to 1
+Progress = Callable[[int, int], None]  # hours of the period that have been read, of how many
 
 
 @final
@@ -178,15 +179,15 @@ class Trace:
     def _ended(self, connection: sqlite3.Connection, progress: Progress | None) -> Iterator[dict[str, Any]]:
         """Records of X in the period, an hour at a time."""
         since_s, until_s = self._period
-        begin_s = since_s
-        while begin_s < until_s:
+        slices = math.ceil((until_s - since_s) / SLICE_S)
+        for number in range(slices):
+            begin_s = since_s + number * SLICE_S
             end_s = min(begin_s + SLICE_S, until_s)
             bounds = (_first_id(begin_s), _first_id(end_s), self.question.tel_x)
             for values in connection.execute(_RECORDS, bounds).fetchall():
                 yield dict(zip(FIELDS, values, strict=True))
-            begin_s = end_s
             if progress is not None:
-                progress((end_s - since_s) / (until_s - since_s))
+                progress(number + 1, slices)
 
     def _read_period(self) -> _Span:
         """The window, as far as a binding was in force."""
