@@ -28,13 +28,13 @@ from engine.cli.common import (
     tell,
 )
 from engine.cli.progress import counted_bar
+from engine.cli.unread import tell_what_waits
 from engine.config import Config
-from engine.control.client import ControlError, ask
 from engine.store.archive import archive as write_archive
 from engine.store.archive_reader import Archive
 from engine.store.binding_import import csv_line
 from engine.store.crypto import open_key
-from engine.store.export import RecordReader, open_records, waiting_in_journal
+from engine.store.export import RecordReader, open_records
 from engine.store.record_forms import ExportFormat
 from engine.store.settlement import COLUMNS, Settlement
 
@@ -160,15 +160,4 @@ async def _records(config: Config, from_archive: Path | None) -> AsyncIterator[R
     behind = None if from_archive is None else Archive(from_archive)
     async with open_records(config.data_dir, open_key(config.data_dir), archive=behind) as reader:
         yield reader
-    waiting = waiting_in_journal(path)
-    if waiting and not _is_running(config.data_dir):
-        tell(f"veil700: no node runs, and {waiting} bytes of its journal are not read here: its next start loads them")
-
-
-def _is_running(data_dir: Path) -> bool:
-    """A node has what is in the journal in the tables within a second."""
-    try:
-        ask(data_dir, "status")
-    except ControlError:
-        return False
-    return True
+    tell_what_waits(path)

@@ -25,6 +25,7 @@ from engine.cli.common import (
     tell,
 )
 from engine.cli.progress import counted_bar
+from engine.cli.unread import tell_what_waits
 from engine.core.identity import number_of
 from engine.core.numbers import PRIVACY, PRIVACY_LENGTH, read_number
 from engine.core.settings import NumberFormat
@@ -84,9 +85,15 @@ def trace_(
     if not found.bindings:
         tell(f"veil700: {_nobody(question, found)}")
         return FAILED
+    _tell_what_is_missing(found, data_dir / "records.db")
+    return DONE
+
+
+def _tell_what_is_missing(found: Trace, records_db: Path) -> None:
     for day in found.purged_days():
         tell(f"veil700: records of {day} have been purged: --from-archive looks into their archive")
-    return DONE
+    if records_db.is_file():
+        tell_what_waits(records_db)
 
 
 def _privacy_number(text: str) -> str:

@@ -124,7 +124,7 @@ def test_what_a_killed_node_has_left_is_told(recorded: Run, file: Path, monkeypa
     for words in (("cdr", "export"), ("cdr", "settlement", *days)):
         done = recorded(*words)
         assert (done.status, done.told) == (0, told)
-    monkeypatch.setattr("engine.cli.cdr.ask", lambda _data_dir, _verb: {})  # a node that runs loads it at once
+    monkeypatch.setattr("engine.cli.unread.ask", lambda _data_dir, _verb: {})  # a node that runs loads it at once
     assert recorded("cdr", "export").err == ""
 
 

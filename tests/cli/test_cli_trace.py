@@ -11,6 +11,7 @@ import pytest
 
 from engine.core.records import CallRecord, Step
 from engine.store.crypto import open_key
+from engine.store.journal import Journal
 from engine.store.records import RecordWriter
 from engine.store.rows import utc_text
 from tests.cli.commands import UNTIL, A, B, Done, Run, X, bind_words
@@ -144,6 +145,19 @@ def test_days_that_were_purged_are_told(bound: Run, file: Path) -> None:
     done = bound("trace", "--number", X, "--at", now(), *WHY, "--from-archive", file.parent / "gone")
     assert (done.status, done.out, len(done.told)) == (1, "", 1)
     assert str(file.parent / "gone") in done.err
+
+
+def test_what_a_killed_node_has_left_is_told(bound: Run, file: Path) -> None:
+    [binding] = bound("bindings", "list", "--json").json
+    record(file, binding["subs_id"], Step.CLOSE, "ended")
+    data_dir = file.parent / "data"
+    journal = Journal(data_dir / "journal", open_key(data_dir), "veil-1", ("boot", 1), 99)
+    journal.append([(int(Step.CLOSE), ("some", "record"), None)])
+    journal.close()
+    done = bound("trace", "--number", X, "--at", now(), *WHY)
+    assert done.status == 0
+    waiting = f"{journal.appended} bytes of its journal are not read here"
+    assert done.told == [f"veil700: no node runs, and {waiting}: its next start loads them"]
 
 
 @pytest.mark.parametrize(
