@@ -27,6 +27,10 @@ class NullWriter:
     spooled = 0
     lost = 0
     fault = ""
+    load_fault = ""
+    unloaded_bytes = 0
+    damaged = 0
+    is_overloaded = False
 
     def __init__(
         self, _path: Path, _cipher: NumberCipher, _node: str, _boot_id: str, _commit_window_ms: float,
