@@ -104,6 +104,12 @@ class Sipp:
         except subprocess.TimeoutExpired:
             raise RigError(f"SIPp plays {self.scenario} and does not end") from None
 
+    def finish(self) -> Counted:
+        """Has it place no more calls, and returns its figures once those that it has placed are over."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+        return self.wait()
+
     def end(self) -> Counted:
         """Ends it, whatever it is at, and returns its figures."""
         self.close()

@@ -14,18 +14,22 @@ import pytest
 from scenarios.rig.binding import BLOCK, Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import INBOX_PORT
-from scenarios.rig.seen import ladder
+from scenarios.rig.seen import by_call_id, ladder
 from scenarios.rig.sipp import Sipp
 from tests.e2e.kill_books import Call, calls_of, doubled, misfits, numbers_shown
 
 CALL_RATE: Final = 100  # per second
 MESSAGE_RATE: Final = 20
 T1_MS: Final = 100  # 64*T1 is 6.4 s: what lost an end in a kill is over within a test
-SETTLED_S: Final = 20.0  # twice that, and some
+SETTLED_S: Final = 40.0  # 64*T1 of a callee, and some
+NUMBERS: Final = 10_000  # in the block
+CALLED: Final = 8_000  # of them; the others get messages. SIPp begins anew behind the last.
+LIMIT_S: Final = 400
 PATIENCE: Final = 12  # quarters of a second, twice, that a caller waits longer than its callee talks
 REACHED: Final = 0.99  # of the calls that talked at a kill are ended by BYE through a later process
 
 LENIENT: Final = ("-default_behaviors", "none")  # what comes unexpected is no reason to give a call up
+PATIENT: Final = (*LENIENT, "-max_invite_retrans", "12")  # a 2xx is repeated for 64*T1 (RFC 3261 §13.3.1.4)
 FREE_BLOCK: Final = "70012345679"
 REASON_TO_BE_THERE: Final = "a run in which nothing was interrupted proves nothing"
 CONFIG: Final = f"""
@@ -49,12 +53,12 @@ class Plan:
 
     seed: int
     kills: int
-    seconds: int  # of new calls; the kills fall into them
+    gap_s: float  # from a start to the next kill, at most
     longest_s: int  # that a call lasts
 
 
-SHORT: Final = Plan(seed=700, kills=5, seconds=8, longest_s=4)
-LONG: Final = [Plan(seed, kills=50, seconds=80, longest_s=8) for seed in (701, 702)]
+SHORT: Final = Plan(seed=700, kills=5, gap_s=2.0, longest_s=4)
+LONG: Final = [Plan(seed, kills=50, gap_s=4.0, longest_s=8) for seed in (701, 702)]
 
 
 @pytest.mark.alone
@@ -65,7 +69,7 @@ def test_calls_survive_five_kills(make_node: Any, sipp: Any, place: Any) -> None
 
 @pytest.mark.long
 @pytest.mark.alone
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("plan", LONG, ids=lambda plan: f"seed {plan.seed}")
 def test_calls_survive_fifty_kills(make_node: Any, sipp: Any, place: Any, plan: Plan) -> None:
     run(plan, make_node(extra=place.filled(CONFIG)), sipp, place)
@@ -74,28 +78,26 @@ def test_calls_survive_fifty_kills(make_node: Any, sipp: Any, place: Any, plan: 
 def run(plan: Plan, node: Node, sipp: Any, place: Any) -> None:
     """Calls and messages, kills among them, and then the books."""
     chance = random.Random(plan.seed)
-    calls = [called(n, plan, chance) for n in range(CALL_RATE * plan.seconds)]
-    first = len(calls)
-    messages = [bound(n, "136", 0) for n in range(first, first + MESSAGE_RATE * plan.seconds)]
+    calls = [called(n, plan, chance) for n in range(CALLED)]
+    messages = [bound(n, "136", 0) for n in range(CALLED, NUMBERS)]
     node.import_bindings([each for each, _ in calls if each.x.startswith(BLOCK)] + messages)
     node.start()
-    limit_s = plan.seconds + plan.longest_s + 90
-    callee = sipp("uas_talks_through_kills", place.callee, calls=None, timeout_s=limit_s, options=LENIENT)
-    inbox = sipp("uas_message_slowly", place.callee, port=INBOX_PORT, calls=None, timeout_s=limit_s)
+    callee = sipp("uas_talks_through_kills", place.callee, calls=None, timeout_s=LIMIT_S, options=PATIENT)
+    inbox = sipp("uas_message_slowly", place.callee, port=INBOX_PORT, calls=None, timeout_s=LIMIT_S)
     caller = sipp(
         "uac_talks_through_kills", place.caller, target=place.node, rows=[(e.x, e.a, *rest) for e, rest in calls],
-        calls=len(calls), rate=CALL_RATE, timeout_s=limit_s, options=LENIENT,
+        calls=None, rate=CALL_RATE, timeout_s=LIMIT_S, options=LENIENT,
     )  # fmt: skip
     sender = sipp(
         "uac_message_through_kills", place.caller, port=INBOX_PORT, target=place.node,
-        rows=[(each.x, each.a) for each in messages], calls=len(messages), rate=MESSAGE_RATE, timeout_s=limit_s,
+        rows=[(each.x, each.a) for each in messages], calls=None, rate=MESSAGE_RATE, timeout_s=LIMIT_S,
         options=("-recv_timeout", "8000"),
     )  # fmt: skip
     moments_s = kill_and_restart(node, plan, chance)
     for side in (caller, sender):
-        figures = side.wait()
+        figures = side.finish()
         print(f"{side.scenario}: {figures.successful} through, {figures.failed} failed")
-    settle(node)
+    settle(node, callee)
     callee.end()
     inbox.end()
     assert node.stop() == 0
@@ -106,7 +108,9 @@ def run(plan: Plan, node: Node, sipp: Any, place: Any) -> None:
 
 def bound(number: int, prefix: str, seconds: int, block: str = BLOCK) -> Bound:
     """The binding of a number of the block, to people that no other binding has; the callee's tells `seconds`."""
-    return Bound(f"{block}{number:04}", f"138{number * 7919 % 10**8:08}", f"{prefix}{seconds}{number * 6101:07}")
+    return Bound(
+        f"{block}{number:04}", f"138{number * 7919 % 10**8:08}", f"{prefix}{seconds}{number * 6101 % 10**7:07}"
+    )
 
 
 def called(number: int, plan: Plan, chance: random.Random) -> tuple[Bound, tuple[str, str]]:
@@ -123,22 +127,26 @@ def called(number: int, plan: Plan, chance: random.Random) -> tuple[Bound, tuple
 
 def kill_and_restart(node: Node, plan: Plan, chance: random.Random) -> list[float]:
     """Kills the node at seeded moments and starts it again at once; when it did, in seconds since the epoch."""
-    began = time.monotonic()
     done = []
-    for moment in sorted(chance.uniform(0.5, plan.seconds) for _ in range(plan.kills)):
-        time.sleep(max(0.0, began + moment - time.monotonic()))  # the moment itself is what is tested
+    for _ in range(plan.kills):
+        time.sleep(chance.uniform(0.0, plan.gap_s))  # the moment itself is what is tested
         done.append(time.time())
         node.kill()
         node.start()
     return done
 
 
-def settle(node: Node) -> None:
-    """Waits until nothing is in progress."""
+def settle(node: Node, callee: Sipp) -> None:
+    """Waits until nothing is in progress; a callee repeats its 2xx until somebody takes it."""
     deadline = time.monotonic() + SETTLED_S
-    while (left := node.calls()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left == [], "calls that nobody ends"
+    while (left := node.calls() or left_behind(callee)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not left, "calls that nobody ends"
+
+
+def left_behind(callee: Sipp) -> dict[str, list[str]]:
+    """Callees that have answered, and heard of no end."""
+    return {i: ladder(seen) for i, seen in by_call_id(callee.messages).items() if not Call((), seen).has_ended}
 
 
 def check_books(node: Node, caller: Sipp, callee: Sipp, sender: Sipp, moments_s: list[float]) -> None:
@@ -158,23 +166,24 @@ def check_books(node: Node, caller: Sipp, callee: Sipp, sender: Sipp, moments_s:
     assert [call_id for call_id in told if call_id not in by_id] == []
     assert [call_id for call_id in by_id if call_id not in attempts] == []
     assert {i: found for i, call in told.items() if (found := misfits(call, by_id[i]))} == {}
-    check_ends(calls, moments_s)
+    check_ends(calls, callee, moments_s)
     assert min(causes["NO_BINDING"], causes["NORMAL"]) > len(moments_s), REASON_TO_BE_THERE
-    assert len(told) > len(attempts) * 0.7, REASON_TO_BE_THERE
+    assert len(told) > len(attempts) * 0.5, REASON_TO_BE_THERE
 
 
-def check_ends(calls: dict[str, Call], moments_s: list[float]) -> None:
+def check_ends(calls: dict[str, Call], callee: Sipp, moments_s: list[float]) -> None:
     """No end is left in a call that the other one has left, and calls outlive the process that they began on."""
     interrupted = [call for call in calls.values() if any(call.talked_at(moment_s) for moment_s in moments_s)]
     lost = [call for call in interrupted if not call.is_released]
     print(f"{len(interrupted)} calls talked at a kill, {len(lost)} of them were not ended by BYE")
     assert len(interrupted) > len(moments_s) * CALL_RATE / 5, REASON_TO_BE_THERE
     assert len(lost) <= len(interrupted) * (1 - REACHED), [ladder(call.caller) for call in lost[:5]]
-    assert {i: ladder(call.caller) for i, call in calls.items() if call.told == 200 and not call.has_ended} == {}
+    assert {i: ladder(call.caller) for i, call in calls.items() if not call.has_ended} == {}
+    assert left_behind(callee) == {}
 
 
 def check_numbers(calling: Sipp, answering: Sipp, bindings: list[Bound]) -> None:
     """No real number crossed in any byte, whatever was interrupted."""
     shown, looked_at = numbers_shown(calling, answering, {each.x: (each.a, each.b) for each in bindings})
     assert shown == []
-    assert looked_at > len(bindings), REASON_TO_BE_THERE
+    assert looked_at > 100, REASON_TO_BE_THERE
