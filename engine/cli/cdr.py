@@ -109,7 +109,8 @@ def settlement(
 
     async def work() -> int:
         async with _records(config, from_archive) as reader:
-            return await reader.settle(sums, since_s, until_s)
+            with counted_bar("records") as progress:
+                return await reader.settle(sums, since_s, until_s, progress)
 
     still_open = asyncio.run(work())
     lines = [asdict(line) for line in sums.lines()]

@@ -28,6 +28,8 @@ from engine.store.record_forms import ExportFormat, line_maker
 from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
 from engine.store.settlement import NEEDED, Settlement
 
+Progress = Callable[[int, int], None]  # records read, of how many
+
 PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
 REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
 
@@ -145,7 +147,9 @@ class RecordReader:
                 count, first_id, last_id = count + 1, first_id or record["record_id"], record["record_id"]
         return count, first_id, last_id
 
-    async def settle(self, settlement: Settlement, since_s: float, until_s: float) -> int:
+    async def settle(
+        self, settlement: Settlement, since_s: float, until_s: float, progress: Progress | None = None
+    ) -> int:
         """Add up the records of a time, as `export` takes it; how many attempts of it are still open.
 
         StoreError as it comes, and when records of that time are no longer there.
@@ -154,8 +158,16 @@ class RecordReader:
         if self._gone_up_to and since_s < (day_number(self._gone_up_to) + 1) * DAY_S:
             raise StoreError(f"{self._path}: records up to {self._gone_up_to} were purged: name their archive")
         period = utc_period(since_s, until_s)
+        total = 0
+        if progress is not None:
+            in_table = await self._number(f"SELECT count(*) FROM cdr WHERE {self._where}", *period, *self._archived)
+            total = self._in_archive(*period)[0] + in_table
+        done = 0
         async for record in self._records(NEEDED, _ALL_ROWS, *period):
             settlement.add(record)
+            done += 1
+            if progress is not None and done % PAGE == 0:
+                progress(done, total)
         if await self._number(_PURGES) != purges:
             raise StoreError(f"{self._path}: a purge has begun meanwhile: try again")
         return await self._number(_OPEN_QUERY, *period)

@@ -67,6 +67,19 @@ async def test_a_settlement_of_purged_days_wants_their_archive(shelf: Shelf) -> 
     assert [line.attempts for line in await shelf.settled(since_s=midnight_s)] == [1] * 4
 
 
+async def test_progress_counts_what_is_in_both(
+    shelf: Shelf, cipher: NumberCipher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.export.PAGE", 2)
+    shelf.spoil(*PURGED)
+    told: list[tuple[int, int]] = []
+    sums = Settlement("minute", "+08:00", 8 * 3600)
+    async with open_records(shelf.path.parent, cipher, archive=Archive(shelf.folder)) as reader:
+        since_s, until_s = FIRST_NOON_S + 2, FIRST_NOON_S + 4 * DAY_S
+        await reader.settle(sums, since_s, until_s, lambda done, total: told.append((done, total)))
+    assert told == [(2, 6), (4, 6), (6, 6)]
+
+
 async def test_what_is_being_purged_is_not_settled(shelf: Shelf) -> None:
     """The purge has begun, its records are still there."""
     shelf.spoil(PURGED[0])
