@@ -129,6 +129,26 @@ def test_the_node_writes_on_behind_a_purge_of_everything(book: Book) -> None:
     assert (node.faults, node.purged) == ((), 14)
 
 
+def test_a_file_that_was_made_smaller_is_the_same(book: Book) -> None:
+    """As docs/retention.md says how to give space back."""
+    run(book, plan(book))
+    book.connection.execute("VACUUM")
+    assert book.verify().faults == ()
+    book.start()
+    book.close(1)
+    assert (book.verify().faults, seqs(book)[-1]) == ((), 15)
+
+
+def test_what_was_purged_is_gone_from_the_file(book: Book) -> None:
+    """Overwritten, not only unlinked."""
+    needle = b"r3@127.0.0.12"
+    book.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert needle in book.path.read_bytes()
+    run(book, plan(book))
+    book.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert needle not in book.path.read_bytes()
+
+
 def test_the_purged_part_cannot_be_filled_again(book: Book) -> None:
     run(book, plan(book))
     columns = [row[1] for row in book.connection.execute("PRAGMA table_info(cdr)")]
