@@ -50,6 +50,9 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     pair.register(context, call)
     age_s = _set_times(call, frozen, now)
     _go_on(call, pair, age_s, now)
+    assert call.answered_at is not None
+    for side in pair.sides:
+        side.heard_at = min(call.answered_at + frozen.known_at - frozen.answered_at, now)
     if caller_peer.name not in peers or callee_peer.name not in peers:
         call.step(t.PEER_GONE, Given(now))
     return call
@@ -85,6 +88,7 @@ def _side(values: FrozenSide, party: Party, origin: OriginRewriter, skipped: int
     side.seqs = dict(values.seqs)
     side.references = dict(values.references)
     side.rseqs = set(values.rseqs)
+    side.takes = values.takes
     return side
 
 

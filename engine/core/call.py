@@ -20,7 +20,7 @@ from engine.core.disclosure import LeakStopped, Party
 from engine.core.given import Given
 from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
 from engine.core.policy import Facts, Refusal
-from engine.core.records import CLOSE, OPEN, CallRecord, ReleaseCause, Step
+from engine.core.records import CHANGE, CLOSE, OPEN, CallRecord, ReleaseCause, Step
 from engine.core.redirect import follow, open_row_again
 from engine.core.refresh import Refresh, due
 from engine.core.session_timer import refusal_of
@@ -166,6 +166,8 @@ class Call(AttemptBase):
             self.stop(t.CLOSE_TIMER)
             self.step(t.CLOSED if durable else t.CLOSE_FAILED, Given(now))
             return
+        if step is CHANGE:
+            return  # that the ends are still there: nothing waits for it
         self.stop(t.STORE_TIMER)
         stored = t.OPENED if step is OPEN else t.ANSWER_STORED
         self.step(stored if durable else t.STORE_FAILED, Given(now))

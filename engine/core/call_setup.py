@@ -96,6 +96,7 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
         if isinstance(error, LeakStopped):
             call.leak_found(f"{response.status} INVITE", call.peer)
         return False
+    pair.caller.note_allow(call.request)
     pair.callee.note_allow(response)
     call.chosen = pair
     return True
@@ -125,7 +126,7 @@ def store_answer(call: Call, given: Given) -> None:
     for other in tried.pairs.values():
         if other is not pair:
             other.forget(call.context)
-    call.commit(ANSWER, freeze(call))
+    call.commit(ANSWER, freeze(call, now))
     call.wait_for_store(now)
 
 

@@ -17,6 +17,7 @@ from engine.core.attempt import STORE_WAIT_S
 from engine.core.frozen_call import freeze
 from engine.core.outputs import CommitRecord
 from engine.core.records import CHANGE, CallRecord, Step
+from engine.core.session_timer import last_known
 from sipstack.message import Message
 from sipstack.table import Table
 from sipstack.timers import TimerOwner
@@ -78,7 +79,7 @@ class Change(TimerOwner):
     def start(self, now: float) -> None:
         """Hands the call, as it will be, to the writer."""
         call = self._relay.call
-        call.context.out.append(CommitRecord(self, CHANGE, self.record.snapshot(), freeze(call)))
+        call.context.out.append(CommitRecord(self, CHANGE, self.record.snapshot(), freeze(call, last_known(call))))
         call.context.wheel.set(now, STORE_WAIT_S, self, STORE_FAILED)
 
     def committed(self, step: Step, durable: bool, now: float) -> None:

@@ -42,6 +42,7 @@ class FrozenSide(NamedTuple):
     seqs: Pairs
     references: Pairs
     rseqs: tuple[int, ...]
+    takes: int
     origin: FrozenOrigin
 
 
@@ -49,12 +50,14 @@ class FrozenCall(NamedTuple):
     """Times are monotonic seconds of the boot `boot_id`; with "" the wall clock alone knows since when the call talks.
 
     `answer` is the caller's 2xx, `answer_flow` is where it goes.
+    `known_at` is the last moment at which both ends were known to be there.
     """
 
     version: int
     boot_id: str
     epoch: int  # of the run that wrote this
     answered_at: float
+    known_at: float
     rang_at: float | None
     session_s: int
     may_transfer: bool
@@ -64,7 +67,7 @@ class FrozenCall(NamedTuple):
     callee: FrozenSide
 
 
-def freeze(call: Call) -> tuple[object, ...]:
+def freeze(call: Call, known_at: float) -> tuple[object, ...]:
     """The call as it stands, as a FrozenCall for the store; its callee's 2xx has been chosen."""
     pair, run, flow = call.chosen, call.context.run, call.transaction.flow
     assert pair is not None and call.answered_at is not None
@@ -73,6 +76,7 @@ def freeze(call: Call) -> tuple[object, ...]:
         run.boot_id if call.record.duration_source == "monotonic" else "",
         run.epoch,
         call.answered_at,
+        known_at,
         call.rang_at,
         call.session_s,
         pair.callee.party.may_transfer,
@@ -103,6 +107,7 @@ def _side(side: PairSide) -> tuple[object, ...]:
         tuple(side.seqs.items()),
         tuple(side.references.items()) if side.references else (),
         tuple(side.rseqs) if side.rseqs else (),
+        side.takes,
         side.origin.frozen(),
     )
 

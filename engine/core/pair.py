@@ -26,8 +26,7 @@ SIDE_NAMES: Final = ("caller", "callee")
 
 NEVER: Final = float("-inf")
 
-# `PairSide.takes`: methods that its Allow lists, as a sum.
-UNKNOWN: Final = -1  # no Allow has been looked at
+# `PairSide.takes`: methods that its Allow lists, as a sum; 0 as long as it has said nothing.
 TAKES_INVITE: Final = 1
 TAKES_UPDATE: Final = 2
 
@@ -85,7 +84,7 @@ class PairSide:
         self.rseqs: set[int] = set()
         self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self.heard_at = NEVER
-        self.takes = UNKNOWN
+        self.takes = 0
         self.description = b""
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
@@ -99,7 +98,8 @@ class PairSide:
         """Remembers what this party takes; a message without Allow says nothing (RFC 3261 §20.5)."""
         allow = message.first[h.ALLOW]
         if allow is not None:
-            self.takes = ("INVITE" in allow) * TAKES_INVITE + ("UPDATE" in allow) * TAKES_UPDATE
+            takes = TAKES_INVITE if "INVITE" in allow else 0
+            self.takes = takes | TAKES_UPDATE if "UPDATE" in allow else takes
 
     def next_flow(self) -> Flow:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""

@@ -23,9 +23,11 @@ from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.crossing import OWN_REQUESTS
 from engine.core.disclosure import LeakStopped, RequestDraft, build
+from engine.core.frozen_call import freeze
 from engine.core.given import Given
-from engine.core.pair import CALLEE, CALLER, TAKES_INVITE, TAKES_UPDATE, UNKNOWN, DialogPair, PairSide
-from engine.core.session_timer import GONE, REFRESHING, agreed_interval_s, limit, restart
+from engine.core.pair import CALLEE, CALLER, TAKES_INVITE, TAKES_UPDATE, DialogPair, PairSide
+from engine.core.records import CHANGE
+from engine.core.session_timer import GONE, REFRESHING, agreed_interval_s, last_known, limit, restart
 from sipstack.client_transaction import CALLING, ClientTransaction
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
@@ -161,12 +163,9 @@ class Refresh(RequestOwner, TimerOwner):
     def _method(self, far: PairSide) -> str:
         """UPDATE disturbs an end least; a re-INVITE needs to know what both ends were last sent."""
         call = self._call
-        if far.takes == UNKNOWN and self._side == CALLER:
-            far.note_allow(call.request)
-        takes = max(far.takes, 0)
-        if takes & TAKES_UPDATE:
+        if far.takes & TAKES_UPDATE:
             return "UPDATE"
-        may_invite = takes & TAKES_INVITE or call.session_s  # without Allow: only where nothing else refreshes
+        may_invite = far.takes & TAKES_INVITE or call.session_s  # without Allow: only where nothing else refreshes
         if may_invite and all(description_of(call, self._pair, side) for side in (CALLER, CALLEE)):
             return "INVITE"
         return "OPTIONS"
@@ -284,7 +283,7 @@ class Refresh(RequestOwner, TimerOwner):
             self._todo = [(other, news)]
 
     def _finish(self, now: float) -> None:
-        """Both have been asked, and are there."""
+        """Both have been asked, and are there. The next run shall know that too, and what has changed by it."""
         call, found = self._call, self._intervals
         call.refresh = None
         if not call.session_s:
@@ -293,6 +292,7 @@ class Refresh(RequestOwner, TimerOwner):
             restart(call, min([seconds for seconds in found.values() if seconds], default=0), now, is_ours=True)
         elif self._retry_s:
             call.set(t.REFRESH_TIMER, self._retry_s, now)  # if not: when the interval is over, the call is
+        call.commit(CHANGE, freeze(call, last_known(call)))
 
     def _silent(self, now: float) -> None:
         """An end that has asked for something itself meanwhile is there, whatever became of its answer."""

@@ -36,6 +36,8 @@ GONE: Final = (408, 481)
 # The end that does not refresh hangs up so long before the interval is over, or a third of it if that is less (§10).
 _LEAST_REST_S: Final = 32 * SECONDS
 
+_LIMITS: Final = (t.REFRESH_TIMER, t.MAX_CALL_TIMER, t.SESSION_TIMER)
+
 # The calls of an earlier run are asked within so long whether they are still there, each at a moment of its own.
 _SPREAD_S: Final = 30 * SECONDS
 
@@ -137,14 +139,19 @@ def refreshed(call: Call, response: Message, now: float) -> None:
 
     Before the call is answered there is no session yet. Raises RemoteSipError.
     """
-    if response.method in REFRESHING and call.is_answered:
-        restart(call, agreed_interval_s(response, call.context.settings.policy.min_se_s), now)
+    if response.method not in REFRESHING or not call.is_answered:
+        return
+    interval_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+    if interval_s or t.SESSION_TIMER in call.timers:  # else there was none, and is none
+        restart(call, interval_s, now)
 
 
 def stop(call: Call) -> None:
     """The call ends: nothing limits it any more."""
-    for code in (t.MAX_CALL_TIMER, t.SESSION_TIMER, t.REFRESH_TIMER):
-        call.stop(code)
+    timers = call.timers
+    for code in _LIMITS:
+        if code in timers:
+            call.stop(code)
     if call.refresh is not None:
         call.refresh.abandon()
 

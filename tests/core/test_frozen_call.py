@@ -12,6 +12,7 @@ from engine.core.adoption import SKIPPED
 from engine.core.call import Call
 from engine.core.frozen_call import VERSION, FrozenCall, FrozenSide, freeze, read_frozen
 from engine.core.session_bodies import FrozenOrigin
+from engine.core.session_timer import last_known
 from engine.store.rows import extra_to_json
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
@@ -31,11 +32,11 @@ def several(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object
 ORIGIN = st.builds(FrozenOrigin, NUMBER, NUMBER, several(OCTETS), several(OCTETS), several(st.tuples(OCTETS, OCTETS)))
 SIDE = st.builds(
     FrozenSide, TEXT, TEXT, TEXT, TEXT, TEXT, NUMBER, NUMBER, TEXT, several(TEXT), TEXT, TEXT, several(TEXT), FLOW,
-    PAIRS, PAIRS, several(NUMBER), ORIGIN,
+    PAIRS, PAIRS, several(NUMBER), NUMBER, ORIGIN,
 )  # fmt: skip
 CALL = st.builds(
-    FrozenCall, st.just(VERSION), TEXT, NUMBER, st.floats(0, 1e9), st.none() | st.floats(0, 1e9), NUMBER,
-    st.booleans(), OCTETS, FLOW, SIDE, SIDE,
+    FrozenCall, st.just(VERSION), TEXT, NUMBER, st.floats(0, 1e9), st.floats(0, 1e9), st.none() | st.floats(0, 1e9),
+    NUMBER, st.booleans(), OCTETS, FLOW, SIDE, SIDE,
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_a_call_that_is_taken_over_freezes_to_the_same_but_for_the_numbers_that_
     second = restarted(talk.node, after_s=0.0)
     (call,) = second.service.attempts
     assert isinstance(call, Call)
-    after = freeze(call)
+    after = freeze(call, last_known(call))
     skipped = SKIPPED
     assert after == before._replace(
         epoch=2, caller=further(before.caller, skipped), callee=further(before.callee, skipped)

@@ -103,7 +103,7 @@ def test_a_re_invite_offers_the_latest_that_counts() -> None:
     node.wait(HALF_S)
     to_callee = asked(node, "callee", "INVITE")
     assert to_callee.body == reply.body
-    says(node, to_callee, "callee", sdp=held)
+    says(node, to_callee, "callee", 488)
     node.book.wire_out("ACK ", CALLEE)
     to_caller = asked(node, "caller", "INVITE")
     assert to_caller.body == offer.body

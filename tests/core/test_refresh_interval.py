@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.records import Step
 from engine.core.session_timer import begin
 from engine.core.settings import SessionTimer
 from sipstack import headers as h
@@ -13,6 +14,7 @@ from tests.core.lookers import (
     ADDRESS,
     HALF_S,
     INSIST,
+    METHODS,
     SIDES,
     asked,
     both_are_there,
@@ -23,6 +25,7 @@ from tests.core.lookers import (
     until_sent,
 )
 from tests.core.parties import B_SDP, SDP, answer, start
+from tests.core.restart import restarted
 
 # -- ends that have agreed on an interval ------------------------------------------------------------------------------
 
@@ -216,3 +219,34 @@ def test_a_call_of_an_earlier_run_is_asked_soon() -> None:
     while node.book.sent[0].data.startswith(b"OPTIONS "):
         node.book.sent.popleft()
     lost(node, 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_next_run_knows_when_both_were_last_there_and_what_they_take(method: str) -> None:
+    """Of the callee's description it knows nothing: who takes no UPDATE is asked by OPTIONS."""
+    node = CoreNode(INSIST)
+    talk_of(node, method, method)
+    node.wait(HALF_S + 0.1)
+    both_are_there(node, method, method)
+    known_s = HALF_S + 0.1
+    node.wait(100)
+    second = restarted(node, INSIST, after_s=5.0, boot_id="another")
+    until_sent(second)
+    question = asked(second, "callee", "UPDATE" if method == "UPDATE" else "OPTIONS")
+    says(second, question, "callee", 481)
+    lost(second, known_s)
+
+
+def test_what_is_known_of_the_ends_waits_for_nothing_and_holds_up_nothing() -> None:
+    """A store that takes no change at all costs the call nothing."""
+    node = CoreNode(INSIST)
+    node.durable -= {Step.CHANGE}
+    talk = talk_of(node)
+    for durable in (True, False):
+        node.wait(HALF_S + 0.1)
+        both_are_there(node)
+        assert [held.step for held in node.held] == [Step.CHANGE]
+        node.release_held(durable)
+        node.book.silence()
+    talk.hang_up()
+    assert node.record["release_cause"] == "NORMAL"

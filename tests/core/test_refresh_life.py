@@ -17,8 +17,9 @@ from tests.core.lookers import (
     lost,
     says,
     talk_of,
+    until_sent,
 )
-from tests.core.parties import B_SDP
+from tests.core.parties import B_SDP, Talk, answer, start
 
 # -- signs of life -----------------------------------------------------------------------------------------------------
 
@@ -119,6 +120,19 @@ def test_an_end_that_says_nothing_has_left(method: str) -> None:
     node.book.sent.clear()
     node.wait(0.3)
     lost(node, 100)
+
+
+def test_both_were_there_when_the_answer_was_acknowledged() -> None:
+    node = CoreNode(INSIST)
+    sent = start(node)
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+    talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))
+    node.wait(0.4)
+    talk.from_caller("ACK")
+    node.book.wire_out("ACK ", CALLEE)
+    until_sent(node, "OPTIONS")
+    says(node, asked(node, "callee"), "callee", 481)
+    lost(node, 0.4)
 
 
 @pytest.mark.parametrize("status", [100, 183])

@@ -126,6 +126,34 @@ def test_a_bye_that_crosses_a_question_is_an_ordinary_end(side: str, noticed: bo
         node.book.silence()
 
 
+def test_a_question_that_is_never_answered_does_not_outlive_the_call() -> None:
+    """The teardown sees that nothing is left."""
+    node = CoreNode(INSIST)
+    talk = talk_of(node, "OPTIONS", "INVITE")
+    node.wait(HALF_S)
+    says(node, asked(node, "callee", "INVITE"), "callee", 183)
+    talk.hang_up()
+
+
+def test_a_round_is_broken_off_when_the_ends_negotiate() -> None:
+    node = CoreNode(INSIST)
+    talk = talk_of(node, "UPDATE", "OPTIONS")
+    node.wait(HALF_S)
+    question = asked(node, "callee")
+    talk.from_caller("UPDATE", sdp=SDP)
+    update = node.book.wire_out("UPDATE ", CALLEE)
+    says(node, question, "callee")
+    node.book.silence()  # the caller would be asked by UPDATE now
+    says(node, update, "callee", sdp=B_SDP)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    node.wait(HALF_S - 0.1)
+    node.book.silence()
+    node.wait(0.2)
+    says(node, asked(node, "callee"), "callee")
+    says(node, asked(node, "caller", "UPDATE"), "caller")
+    talk.hang_up()
+
+
 def test_a_2xx_that_crosses_the_bye_is_acknowledged() -> None:
     node = CoreNode(INSIST)
     talk = talk_of(node, "OPTIONS", "INVITE")
