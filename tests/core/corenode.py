@@ -192,6 +192,11 @@ class CoreNode:
         return self.service.counters
 
     @property
+    def begun(self) -> int:
+        """Attempts of this run, without those that it has adopted."""
+        return sum(self.counters.get(f"attempts_{kind}", 0) for kind in ("voice", "message"))
+
+    @property
     def records(self) -> list[dict[str, object]]:
         """Closed records, in order; one that could not be written is what was kept of it."""
         ends = [values for step, values in self.steps if step in (Step.CLOSE, Step.KEEP)]
@@ -219,7 +224,7 @@ class CoreNode:
     def assert_rests(self) -> None:
         """Long after the last call: no state, no leak, nothing impossible, a record per attempt, in durable order."""
         assert_nothing_crossed(self)
-        attempts = sum(count for name, count in self.counters.items() if name.startswith("attempts_"))
+        attempts = self.begun
         self.wait(LONGEST_S)
         assert_nothing_crossed(self)
         context = self.context

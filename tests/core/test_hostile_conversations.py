@@ -269,8 +269,7 @@ class Conversations(RuleBasedStateMachine):
         context = node.context
         assert not [*context.attempts, *context.dialogs, *context.transactions._context.merged]
         assert (len(context.transactions), len(context.wheel), len(context.transactions.wheel)) == (0, 0, 0)
-        attempts = sum(count for name, count in node.counters.items() if name.startswith("attempts_"))
-        assert len(node.records) == attempts + node.before
+        assert len(node.records) == node.begun + node.before
         self._no_half_call()
 
     def _no_half_call(self) -> None:
