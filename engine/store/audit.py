@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from engine.core.numbers import mask, masked_runs
+from engine.core.spelling import fold
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
 from engine.store.rows import utc_period, utc_text
@@ -45,12 +45,13 @@ class AuditRow:
 
 
 def audit_row(wall_s: float, asker: Asker, action: str, detail: str) -> tuple[str, str, str, str, str]:
-    """What `write_audit` writes. A real number in the reason is masked: digits in a row, or a mobile's in groups.
+    """What `write_audit` writes.
 
-    Digits of any script become ASCII first.
+    A real number in the reason is masked, in digits of any script: those in a row, and a mobile's in groups.
     """
-    reason = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in asker.reason)
-    reason = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), reason))
+    plain = fold(asker.reason)
+    masked = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), plain))
+    reason = asker.reason if masked == plain else masked
     return (utc_text(wall_s), asker.actor, action, detail, reason)
 
 

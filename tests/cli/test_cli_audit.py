@@ -31,12 +31,20 @@ def test_who_why_and_what(looked: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["139 0013 9000", "+86 139-0013-9000", "1390013.9000", "1(39)00139000", "１３９００１３９０００"]
-)
+    "spelling",
+    ["139 0013 9000", "+86 139-0013-9000", "1390013.9000", "1(39)00139000", "１３９００１３９０００",
+     "１３９－００１３－９０００", "①③⑨〇〇①③⑨〇〇〇", "一三九零零一三九〇〇〇"],
+)  # fmt: skip
 def test_a_number_in_groups_is_masked_in_a_reason(looked: Run, spelling: str) -> None:
     assert looked("bindings", "export", "--reveal", "--reason", f"call of 2026-11-25 10:30 to {spelling}").status == 0
     reason = looked("audit", "list", "--json").json[-1]["reason"]
     assert reason.startswith("call of 2026-11-25 10:30 to ") and reason.endswith("139****9000")
+
+
+def test_a_reason_without_a_number_stays_as_it_was(looked: Run) -> None:
+    reason = "投诉，第一次（2026-11-25 10:30），案号：20261125001"
+    assert looked("bindings", "export", "--reveal", "--reason", reason).status == 0
+    assert looked("audit", "list", "--json").json[-1]["reason"] == reason
 
 
 def test_as_a_table(looked: Run, file: Path) -> None:
