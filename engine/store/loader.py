@@ -93,6 +93,11 @@ class Loader:
         self.loaded += batch.size
         return True
 
+    def sign_day(self) -> None:
+        """Nothing is written: the day that is over has its anchor all the same. sqlite3.Error as `load`."""
+        if self._books is not None:
+            self._books.ledger.write([], [], [])
+
     def remove_loaded(self) -> None:
         """Remove the segments of which nothing is left to load; those with damage in them are renamed."""
         numbers = [number for number in segment_numbers(self._folder) if number < self._position[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -18,6 +19,7 @@ from engine.store.signing import open_signing_key
 LOAD_EVERY_S: Final = 0.25  # between two loads steps gather: what begins and ends meanwhile is only a record
 FIRST_RETRY_S: Final = 0.25  # of a database that is down, then doubled ...
 LAST_RETRY_S: Final = 2.0  # ... up to this
+IDLE_S: Final = 60.0  # without a step for so long: is a day over?
 STOP_WAIT_S: Final = 10.0  # what is not loaded by then is loaded at the next start
 
 
@@ -56,7 +58,10 @@ class LoadingThread(threading.Thread):
         retry_s = FIRST_RETRY_S
         try:
             while not self._ending.is_set():
-                self._wanted.wait()
+                if not self._wanted.wait(IDLE_S):
+                    with suppress(sqlite3.Error):  # the next load will say so
+                        self._loader.sign_day()
+                    continue
                 self._wanted.clear()
                 if self._load():
                     retry_s = FIRST_RETRY_S

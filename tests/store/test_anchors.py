@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from engine.store.anchors import read_anchors
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.days import ChainDay, chain_days, chain_nodes, purged_up_to
-from engine.store.restart import close_left_open
+from engine.store.restart import take_over
 from engine.store.signing import is_signed, open_signing_key, read_public_keys
 from tests.store.chain_book import DAY_S, NODE, NOON_S, Book, MakeRecord
+from tests.store.desk import Desk
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_days_without_records_or_without_a_node_are_anchored_too(book: Book) -> 
 
 
 def test_a_start_anchors_what_was_missed(records_db: Path, cipher: NumberCipher) -> None:
-    close_left_open(records_db, cipher, NODE, NOON_S)
+    take_over(records_db, cipher, NODE, NOON_S)
     connection = open_database(records_db, RECORDS, cipher)
     assert len(list(read_anchors(connection, NODE))) == 1
     connection.close()
@@ -144,3 +146,21 @@ def test_anchors_and_purges_cannot_be_changed(book: Book, table: str, sql: str) 
     book.connection.execute("INSERT INTO purge VALUES ('veil-1', 1, 1, 'h', 'd', 'd', 't', 'a', 1)")
     with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
         book.connection.execute(sql.format(table))
+
+
+def test_a_node_without_calls_signs_its_day_too(
+    desk: Desk, cipher: NumberCipher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.loading.IDLE_S", 0.01)
+    desk.writer.start()
+    desk.close_many("a")
+    desk.outcomes(1)
+    connection = open_database(desk.path, RECORDS, cipher)
+    try:
+        desk.until(lambda: len(list(read_anchors(connection, NODE))) == 1)
+        books = desk.writer._loader._books
+        assert books is not None
+        books.ledger._anchors._clock = lambda: time.time() + DAY_S
+        desk.until(lambda: len(list(read_anchors(connection, NODE))) == 2)
+    finally:
+        connection.close()
