@@ -14,7 +14,9 @@ from typing import Final, TypeVar, final
 from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
 from engine.store.crypto import NumberCipher, sync_folder
 from engine.store.journal import (
+    NEXT,
     SET_POSITION,
+    SPARE,
     START,
     Position,
     position_text,
@@ -98,15 +100,24 @@ class Loader:
         if self._books is not None:
             self._books.ledger.write([], [], [])
 
-    def remove_loaded(self) -> None:
-        """Remove the segments of which nothing is left to load; those with damage in them are renamed."""
+    def remove_loaded(self, keep_spare: bool) -> None:
+        """Remove the segments of which nothing is left to load; those with damage in them are renamed.
+
+        `keep_spare`: one is kept, for the next segment to be made of.
+        """
+        spare = self._folder / SPARE
         numbers = [number for number in segment_numbers(self._folder) if number < self._position[0]]
         for number in numbers:
             path = segment_path(self._folder, number)
             if number in self._spoilt:
                 path.rename(path.with_suffix(".damaged"))
+            elif keep_spare and not spare.exists():
+                path.rename(spare)
             else:
                 path.unlink()
+        if not keep_spare:
+            for path in (spare, self._folder / NEXT):
+                path.unlink(missing_ok=True)
         if numbers:
             sync_folder(self._folder)
 
@@ -154,11 +165,11 @@ class Loader:
                 self._note(number, f"cannot be read: {error}", spoilt=True)
             return
         reached = offset
-        for stretch in stretches(data, offset):
+        for stretch in stretches(data, offset, number):
             steps = None if stretch.sealed is None else source.seal.opened(stretch.offset, stretch.sealed)
             reached = stretch.end
             if steps is None:
-                self._note_stretch(number, stretch, is_tail and reached == offset + len(data.rstrip(b"\0")))
+                self._note_stretch(number, stretch, is_tail and stretch.is_last)
                 steps = []
             yield _Group(source.head, steps, (number, reached), reached - stretch.offset)
         if end is not None and reached < end:

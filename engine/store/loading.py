@@ -79,7 +79,7 @@ class LoadingThread(threading.Thread):
         try:
             while self._loader.load(self._until):
                 pass
-            self._loader.remove_loaded()
+            self._loader.remove_loaded(keep_spare=not self._ending.is_set())
         except sqlite3.Error as error:
             self.fault = reason(error)
         except OSError as error:
@@ -112,7 +112,7 @@ def recover(records: Path, cipher: NumberCipher) -> list[str]:
                 loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent))
                 while loader.load(None):
                     pass
-                loader.remove_loaded()
+                loader.remove_loaded(keep_spare=False)
         except OSError as error:
             raise StoreError(f"{error.filename or records}: {error.strerror or error}") from None
         finally:

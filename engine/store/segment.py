@@ -1,12 +1,13 @@
 """The bytes of a journal segment: a head in clear, then groups, each sealed where it stands.
 
-    segment = magic (8 bytes) | length (4) | CRC-32 (4) | description (JSON) | group | group | ... | zeros
-    group   = mark (4) | length (4) | CRC-32 over mark, length and cipher text (4) | cipher text
+    segment = magic (8 bytes) | length (4) | CRC-32 (4) | description (JSON) | group | group | ... | 16 zeros | anything
+    group   = mark (4) | number of the segment (4) | length (4) | CRC-32 of the cipher text (4) | cipher text
 
-Integers are little endian. A group is sealed with AES-256-GCM under a key that the salt in the head makes this
-segment's own; its nonce is its offset, and the head is its associated data: it opens nowhere else. Nothing is ever
-written twice at one offset of one segment, so no nonce comes twice. What is sealed is a list of steps in the format of
-`marshal`, version 4, which every later Python reads.
+Behind the zeros may stand what an older segment has left: its number tells it. Integers are little endian. A group is
+sealed with AES-256-GCM under a key that the salt in the head makes this segment's own; its nonce is its offset, and the
+head is its associated data: it opens nowhere else. Nothing is ever written twice at one offset of one segment, so no
+nonce comes twice. What is sealed is a list of steps in the format of `marshal`, version 4, which every later Python
+reads.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ UNKNOWN_END: Final = -1
 _MAGIC: Final = b"VEIL700J"
 _HEAD: Final = struct.Struct("<8sII")
 _MARK: Final = b"GRP1"
-_GROUP: Final = struct.Struct("<4sII")
+_GROUP: Final = struct.Struct("<4sIII")
+END: Final = bytes(_GROUP.size)  # written behind the last group, where the next one will stand
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
@@ -82,18 +84,18 @@ def read_head(data: bytes) -> tuple[SegmentHead, bytes]:
 class Seal:
     """Seals and opens the groups of one segment."""
 
-    __slots__ = ("_aead", "_head")
+    __slots__ = ("_aead", "_head", "_number")
 
     def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded_head: bytes) -> None:
         self._aead = AESGCM(cipher.derived_key(f"journal segment {head.salt}", _KEY_BYTES))
         self._head = encoded_head
+        self._number = head.number
 
     def group(self, offset: int, steps: list[StoredStep]) -> bytes:
         """The bytes of a group that is to stand at `offset`. ValueError for what `marshal` cannot hold."""
         plain = marshal.dumps(steps, MARSHAL_VERSION)
         sealed = self._aead.encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head)
-        start = _GROUP.pack(_MARK, len(sealed), crc32(sealed))
-        return start + sealed
+        return _GROUP.pack(_MARK, self._number, len(sealed), crc32(sealed)) + sealed
 
     def opened(self, offset: int, sealed: bytes) -> list[StoredStep] | None:
         """The steps of a group that stands at `offset`; None when it has not been written there."""
@@ -112,38 +114,52 @@ class Stretch:
     offset: int
     end: int
     sealed: bytes | None
+    is_last: bool = False  # no group stands behind it
 
 
-def stretches(data: bytes, offset: int) -> Iterator[Stretch]:
-    """What stands in `data`, which begins at `offset` of its segment; the zeros at its end are left out."""
+def stretches(data: bytes, offset: int, number: int) -> Iterator[Stretch]:
+    """What stands in `data`, which begins at `offset` of segment `number`, up to the zeros behind its last group."""
     at = 0
     while at < len(data):
-        end = _end_of_group(data, at)
+        end = _end_of_group(data, at, number)
         if end:
             yield Stretch(offset + at, offset + end, data[at + _GROUP.size : end])
             at = end
             continue
-        following = _next_group(data, at + 1)
-        end = following or at + len(data[at:].rstrip(b"\0"))
-        if end > at:
-            yield Stretch(offset + at, offset + end, None)
-        at = following or len(data)
+        following = _next_group(data, at + 1, number)
+        if following:
+            yield Stretch(offset + at, offset + following, None)
+            at = following
+            continue
+        if data[at : at + _GROUP.size].strip(b"\0"):
+            yield Stretch(offset + at, offset + _end_of_torn(data, at, number), None, is_last=True)
+        return
 
 
-def _end_of_group(data: bytes, at: int) -> int:
-    """Where the group ends that begins at `at`; 0 when no whole one does."""
+def _end_of_group(data: bytes, at: int, number: int) -> int:
+    """Where the group ends that begins at `at`; 0 when no whole one of this segment does."""
     if len(data) < at + _GROUP.size:
         return 0
-    mark, length, checksum = _GROUP.unpack_from(data, at)
+    mark, of, length, checksum = _GROUP.unpack_from(data, at)
     start, end = at + _GROUP.size, at + _GROUP.size + length
-    if mark != _MARK or end > len(data) or crc32(data[start:end]) != checksum:
+    if mark != _MARK or of != number or end > len(data) or crc32(data[start:end]) != checksum:
         return 0
     return int(end)
 
 
-def _next_group(data: bytes, at: int) -> int:
+def _next_group(data: bytes, at: int, number: int) -> int:
     """Where the next whole group begins; 0 when there is none."""
     found = data.find(_MARK, at)
-    while found >= 0 and not _end_of_group(data, found):
+    while found >= 0 and not _end_of_group(data, found, number):
         found = data.find(_MARK, found + 1)
     return max(found, 0)
+
+
+def _end_of_torn(data: bytes, at: int, number: int) -> int:
+    """How far a group was to reach that is not whole; no further than its beginning when that cannot be read."""
+    end = at + _GROUP.size
+    if len(data) >= end:
+        mark, of, length, _ = _GROUP.unpack_from(data, at)
+        if mark == _MARK and of == number:
+            end += length
+    return min(end, len(data))

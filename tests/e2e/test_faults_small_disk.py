@@ -19,7 +19,7 @@ from tests.e2e.prober import answers_all_the_while
 from tests.e2e.stories import put_away
 
 RATE = 40  # calls per second
-DISK_KB = 8 * 1024
+DISK_KB = 32 * 1024
 BESIDE_S = 1.5  # traffic before the disk is full
 AFTER_S = 2.2
 BACK_S = 1.3  # by then the node knows that there is room again
@@ -77,9 +77,9 @@ def test_full(node: Node, small_disk: Path, sipp: Any, full_s: float) -> None:
     print("status while it was full:", status)
     load.check_node()
     load.check_records()
-    assert (status["store_fault"] != "", status["spooled"] > RATE) == (True, True)
-    refused = [account for account in load.asked(began_s, over_s) if account.status != 200]
-    assert len(refused) > RATE
-    assert {account.status for account in refused} <= {500, 503}
+    # The journal's segment has its room already: only records.db has none, and calls do not wait for that.
+    assert (status["load_fault"] != "", status["unloaded_bytes"] > 0) == (True, True)
+    assert (status["store_fault"], status["spooled"]) == ("", 0)
+    assert {account.status for account in load.asked(began_s, over_s)} == {200}
     assert {account.status for account in load.asked(over_s + BACK_S)} == {200}
     assert load.hung_up() < BYE_S

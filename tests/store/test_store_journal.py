@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from engine.core.records import CallRecord, Step
 from engine.store import journal, loader
 from engine.store.crypto import NumberCipher, open_key
-from engine.store.journal import Journal, segment_numbers, segment_path, waiting_bytes
+from engine.store.journal import SPARE, Journal, segment_numbers, segment_path, waiting_bytes
 from engine.store.loading import make_folder, recover
 from engine.store.records import RecordWriter
 from engine.store.rows import DIALOGS
 from engine.store.segment import UNKNOWN_END, SegmentHead, StoredStep, UnreadableHead, read_head
 from engine.store.verify import verify
+from tests.store.desk import Desk
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -252,6 +253,48 @@ def test_a_segment_that_is_full_or_old_is_left(run: Run, monkeypatch: pytest.Mon
     assert len(segment_numbers(run.folder)) == 4
     assert run.recover() == []
     assert run.ended == ["a", *[f"r{number:03d}" for number in range(1, len(run.ends) - 2)], "x", "y"]
+
+
+def test_a_segment_is_made_of_one_that_was_loaded(run: Run) -> None:
+    """What the older one has left behind the last group is no damage, wherever the new one is cut off."""
+    for number in range(6):
+        run.group((Step.CLOSE, f"old{number}"))
+    run.journal.close()
+    run.segment().rename(run.folder / SPARE)
+    run.group((Step.CLOSE, "new"))
+    assert [path.name for path in run.folder.iterdir()] == [run.segment(2).name]
+    assert b"GRP1" in run.segment(2).read_bytes()[run.ends[-1] :]
+    assert run.recover() == []
+    assert run.ended == ["new"]
+
+
+def test_a_torn_group_before_what_an_older_segment_has_left(run: Run) -> None:
+    for number in range(6):
+        run.group((Step.CLOSE, f"old{number}"))
+    run.journal.close()
+    run.segment().rename(run.folder / SPARE)
+    run.group((Step.CLOSE, "new"))
+    run.group((Step.CLOSE, "torn"))
+    start, end = run.ends[-2:]
+    run.spoil(start + 40, b"\xff", number=2)
+    (note,) = run.recover()
+    assert note == f"journal segment 2: the last {end - start} bytes were not written to their end, and are dropped"
+    assert run.ended == ["new"]
+
+
+def test_a_running_writer_goes_round(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments are made of those that were loaded, again and again."""
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 2000)
+    desk.writer.start()
+    for number in range(60):
+        desk.submit(Step.CLOSE, f"r{number:02d}")
+        desk.outcomes(1)
+        if number % 10 == 0:
+            desk.until(lambda: desk.writer.unloaded_bytes == 0)
+    assert len(list(desk.folder.iterdir())) < 15
+    desk.writer.stop()
+    assert desk.stored() == [f"r{number:02d}" for number in range(60)]
+    assert (desk.writer.damaged, list(desk.folder.iterdir())) == (0, [])
 
 
 def test_bytes_that_wait(run: Run) -> None:
