@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
+
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import PORT, Place
 from sipstack import headers as h
@@ -49,6 +51,35 @@ def test_bye_goes_through_the_node_that_was_started_anew(
         "release_cause": "NORMAL", "release_direction": "caller", "duration_source": "monotonic", "sip_status": 200,
     }  # fmt: skip
     assert TALK_MS <= record["duration_ms"] < TALK_MS + 1_000
+    assert node.verify().is_clean
+
+
+@pytest.mark.long
+def test_call_that_both_ends_have_left_meanwhile_is_ended(
+    make_node: Callable[..., Node], sipp: Callable[..., Any], place: Place
+) -> None:
+    """The next run asks them within 30 s, and bills nothing that nobody knows of."""
+    node = make_node(extra="[sip]\nt1_ms = 20\n[policy]\nsession_expires_s = 90\n")
+    node.bind(BINDING)
+    node.start()
+    ends = [
+        sipp("answered/uas", place.callee, timeout_s=60),
+        sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=60_000, timeout_s=60),
+    ]
+    wait_for(lambda: [call["state"] for call in node.calls()] == ["Talking"])
+    began_s = time.monotonic()
+    wait_for(lambda: time.monotonic() > began_s + 2.0)  # 64*T1 is 1.28 s: a younger call would end by its missing ACK
+    node.kill()
+    for end in ends:
+        end.close()
+    node.start()
+    wait_for(lambda: node.calls() == [], within_s=45)
+    counters = node.status()["counters"]
+    assert (counters["sessions_lost"], counters["session_refreshes_sent"]) == (1, 1)
+    assert node.stop() == 0
+    [record] = node.records()
+    assert (record["release_cause"], record["decided_by"]) == ("SESSION_EXPIRED", "session_timer")
+    assert record["duration_ms"] < 1_000
     assert node.verify().is_clean
 
 
