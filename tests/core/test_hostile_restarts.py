@@ -34,5 +34,6 @@ class TestRestarts(Restarts.TestCase):  # type: ignore[name-defined, misc]
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 class TestManyRestarts(Restarts.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=2000, stateful_step_count=60, **COMMON)
+    settings = settings(max_examples=1000, stateful_step_count=60, **COMMON)

@@ -39,6 +39,7 @@ def test_an_ended_call_is_free_without_a_collection(status: int, updates: bool) 
         node.book.at(200)  # nobody acknowledges: 64*T1 to give up, and as long again to forget
         node.decided.clear()  # what the rig itself remembers
         node.steps.clear()
+        node.stored.clear()
         node.book.log.clear()
         node.book.sent.clear()
         del sent
