@@ -30,6 +30,7 @@ class SignedDays:
     """The days of one node that are over, as far as they can be believed."""
 
     anchors: list[Anchor] = field(default_factory=list)
+    ends: set[tuple[str, int, str]] = field(default_factory=set)  # day, last_seq, last_hash of each
     purged_seq: int = 0  # records up to it were purged, or are being purged
     purged_hash: str = GENESIS_HASH
     faults: list[tuple[str, str]] = field(default_factory=list)  # day, what is wrong with it
@@ -86,6 +87,7 @@ class DayChecker:
             self._add_gap(days, number)
         days.faults += [(day, reason) for reason in self._reasons(anchor, days.anchors)]
         days.anchors.append(anchor)
+        days.ends.add((day, anchor.last_seq, anchor.last_hash))
 
     def _reasons(self, anchor: Anchor, earlier: list[Anchor]) -> list[str]:
         """What is wrong with an anchor behind the earlier ones."""
@@ -119,10 +121,9 @@ class DayChecker:
             return
         _, first_seq, last_seq, last_hash, _, _, at, records = row
         assert isinstance(first_seq, int) and isinstance(last_seq, int)
-        ends = {(anchor.day, anchor.last_seq, anchor.last_hash) for anchor in days.anchors}
         if first_seq != days.purged_seq + 1 or records != last_seq - first_seq + 1:
             days.faults.append((last_day, "the purge row does not follow what was purged before"))
-        elif (last_day, last_seq, last_hash) not in ends:
+        elif (last_day, last_seq, last_hash) not in days.ends:
             days.faults.append((last_day, "the purge row does not end at the anchor of its day"))
         elif day_number(last_day) + MIN_RETENTION_DAYS > min(self._today, _day_of(str(at))):
             days.faults.append((last_day, "purged before two years were over"))
