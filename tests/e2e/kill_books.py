@@ -43,8 +43,8 @@ class Call:
 
     @property
     def has_ended(self) -> bool:
-        """True when each end that had a dialog has sent or received a BYE."""
-        return all(any(_is_request(m, "BYE") for m in end) for end in (self.caller, self.callee) if _has_dialog(end))
+        """True when each end that had a dialog has sent or received a BYE, or has given the call up by itself."""
+        return all(_has_left(end) for end in (self.caller, self.callee) if _has_dialog(end))
 
     @property
     def is_released(self) -> bool:
@@ -148,6 +148,14 @@ def _is_request(message: Seen, method: str) -> bool:
 def _has_dialog(end: Sequence[Seen]) -> bool:
     """True when a 2xx to an INVITE has reached it, or has left it."""
     return any(m.status == 200 and m.method == "INVITE" for m in end)
+
+
+def _has_left(end: Sequence[Seen]) -> bool:
+    """SIPp drops a call, and says nothing, once it has repeated a request long enough."""
+    if any(_is_request(m, "BYE") for m in end):
+        return True
+    asked = [at for at, m in enumerate(end) if m.is_sent and not m.status and m.method != "ACK"]
+    return bool(asked) and not any(m.status and m.method == end[asked[-1]].method for m in end[asked[-1] :])
 
 
 def _first(times: Iterable[float]) -> float | None:

@@ -80,3 +80,9 @@ def test_an_end_that_was_left_behind() -> None:
     assert Call(caller()[:1], callee()[:1]).has_ended, "neither has a dialog"
     assert not Call((), callee()[:2]).has_ended
     assert not Call(caller()[:4], callee()).is_released, "the BYE was not answered"
+
+
+def test_an_end_that_has_given_up() -> None:
+    again = [seen("->", at_s, "INVITE", "INVITE", "a") for at_s in (2.0, 2.5, 3.5)]
+    assert Call([*caller()[:3], *again], ()).has_ended
+    assert not Call([*caller()[:3], *again, seen("<-", 3.6, "100", "INVITE", "a")], ()).has_ended

@@ -21,7 +21,7 @@ from tests.e2e.kill_books import Call, calls_of, doubled, misfits, numbers_shown
 CALL_RATE: Final = 100  # per second
 MESSAGE_RATE: Final = 20
 T1_MS: Final = 100  # 64*T1 is 6.4 s: what lost an end in a kill is over within a test
-SETTLED_S: Final = 40.0  # 64*T1 of a callee, and some
+SETTLED_S: Final = 60.0  # 64*T1 of a callee, and some
 NUMBERS: Final = 10_000  # in the block
 CALLED: Final = 8_000  # of them; the others get messages. SIPp begins anew behind the last.
 LIMIT_S: Final = 400
