@@ -22,6 +22,11 @@ def next_from(end: socket.socket, start: str) -> Message:
     return parse(data)
 
 
+def accounted(node: Node) -> tuple[object, ...]:
+    status = node.status()
+    return tuple(status[name] for name in ("attempts", "adopted", "records", "open", "complete"))
+
+
 def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> None:
     node = make_node()
     node.bind(BINDING)
@@ -37,6 +42,7 @@ def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> No
         node.kill()
         node.start()
         assert [call["state"] for call in node.calls()] == ["Awaiting report"]
+        assert accounted(node) == (0, 1, 0, 1, True)
         data = report(rp_ack(reference_of(sent), False), sent, f"{place.callee}:{PORT}")
         callee.sendto(data, at)
         next_from(callee, "SIP/2.0 202")
@@ -44,6 +50,7 @@ def test_report_after_a_kill(make_node: Callable[..., Node], place: Place) -> No
         assert relayed.uri_text == f"sip:{A}@{place.caller}:5060"
         assert (relayed.body, relayed.named("In-Reply-To")) == (rp_ack(9, False), ["1-4711@127.0.0.12"])
         answer(caller, relayed, "200 OK", place.node)
+        assert accounted(node) == (0, 1, 1, 0, True)
         node.kill()
         node.start()
         callee.sendto(data, at)
