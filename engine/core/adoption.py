@@ -15,7 +15,7 @@ from engine.core import call_table as t
 from engine.core.call import Call
 from engine.core.context import CoreContext
 from engine.core.disclosure import Party
-from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide
+from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide, invite_of
 from engine.core.given import Given
 from engine.core.numbers import UNKNOWN
 from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
@@ -24,11 +24,8 @@ from engine.core.records import CallRecord
 from engine.core.session_bodies import OriginRewriter
 from engine.core.session_timer import begin
 from engine.core.settings import PeerSettings
-from sipstack import headers as h
 from sipstack.dialog import Dialog, DialogId
 from sipstack.events import Flow
-from sipstack.message import render
-from sipstack.parser import parse
 from sipstack.server_transaction import ServerTransaction
 
 # More requests than one run of the node sends in one dialog between two changes of its row.
@@ -40,7 +37,7 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     peers = {peer.name: peer for peer in context.settings.peers}
     caller_peer, callee_peer = (_peer(peers, side.peer) for side in (frozen.caller, frozen.callee))
     pair = _pair(context, record, frozen, caller_peer, callee_peer)
-    transaction = _invite(frozen)
+    transaction = _transaction(frozen)
     facts = Facts(UNKNOWN, UNKNOWN, caller_peer, context.wall(now))  # decided upon long ago
     call = Call(context, transaction, caller_peer, pair.caller.dialog, (facts, record))
     call.party = pair.caller.party
@@ -96,15 +93,8 @@ def _flow(values: FrozenFlow) -> Flow:
     return Flow(*values)
 
 
-def _invite(frozen: FrozenCall) -> ServerTransaction:
-    """The caller's INVITE as far as it can be told from its answer: its transaction, not what it asked for."""
-    answer = parse(frozen.answer)
-    dialog = frozen.caller
-    lines = [f"Via: {value}" for value in answer.values(h.VIA)]
-    lines += [f"From: {dialog.remote}", f"To: {dialog.local.removesuffix(f';tag={dialog.local_tag}')}"]
-    lines += [f"Call-ID: {dialog.call_id}", f"CSeq: {answer.cseq} INVITE"]
-    request = parse(render(f"INVITE {dialog.remote_target} SIP/2.0", lines))
-    transaction = ServerTransaction(request, _flow(dialog.flow))
+def _transaction(frozen: FrozenCall) -> ServerTransaction:
+    transaction = ServerTransaction(invite_of(frozen), _flow(frozen.caller.flow))
     transaction.flow = _flow(frozen.answer_flow)
     return transaction
 

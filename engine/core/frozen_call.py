@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from engine.core.pair import PairSide
 from engine.core.session_bodies import FrozenOrigin
+from sipstack import headers as h
+from sipstack.message import Message, render
+from sipstack.parser import parse
 
 if TYPE_CHECKING:
     from engine.core.call import Call
 
 # Rows of another version are closed, not read: raise it with every change of what follows.
 VERSION: Final = 1
+
+_ANY_REQUEST: Final = "INVITE sip:unknown.invalid SIP/2.0"  # what it asked for was decided long ago
 
 Pairs = tuple[tuple[int, int], ...]
 FrozenFlow = tuple[str, str, int]  # transport, host, port
@@ -126,6 +131,19 @@ def read_frozen(stored: object) -> FrozenCall:
         )
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError("not a frozen call") from error
+
+
+def invite_of(frozen: FrozenCall) -> Message:
+    """The caller's INVITE as far as it can be told from its answer: its transaction, not what it asked for.
+
+    Raises RemoteSipError for one whose rows, as the node writes them, are longer than what it reads.
+    """
+    answer = parse(frozen.answer)
+    dialog = frozen.caller
+    lines = [f"Via: {value}" for value in answer.values(h.VIA)]
+    lines += [f"From: {dialog.remote}", f"To: {dialog.local.removesuffix(f';tag={dialog.local_tag}')}"]
+    lines += [f"Call-ID: {dialog.call_id}", f"CSeq: {answer.cseq} INVITE"]
+    return parse(render(_ANY_REQUEST, lines))
 
 
 def _read_side(stored: object) -> FrozenSide:

@@ -12,7 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final, cast, final
 
-from engine.core.frozen_call import FrozenCall, read_frozen
+from engine.core.frozen_call import FrozenCall, invite_of, read_frozen
 from engine.core.records import (
     EXTENSION_COLUMNS,
     NODE_RESTART_ANSWERED,
@@ -31,6 +31,7 @@ from engine.store.owner import begin_epoch
 from engine.store.pending import AWAITS_REPORT
 from engine.store.rows import DIALOGS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
 from engine.store.signing import open_signing_key
+from sipstack.errors import RemoteSipError
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
@@ -166,11 +167,16 @@ def _may_ring(row: _Row) -> bool:
 
 
 def _frozen(dialogs: bytes, cipher: NumberCipher) -> FrozenCall | None:
-    """None for what another version of this program has written."""
+    """None for what another version of this program has written, and for a call whose INVITE cannot be made again.
+
+    A caller that has sent longer rows than the node reads must not keep the next run from starting.
+    """
     try:
-        return read_frozen(json.loads(cipher.decrypt(dialogs, DIALOGS)))
-    except ValueError:
+        frozen = read_frozen(json.loads(cipher.decrypt(dialogs, DIALOGS)))
+        invite_of(frozen)
+    except (ValueError, RemoteSipError):
         return None
+    return frozen
 
 
 def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:

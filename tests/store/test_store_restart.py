@@ -18,6 +18,7 @@ from engine.store.restart import take_over
 from engine.store.rows import RowMaker, extra_to_json
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
+from sipstack.limits import MAX_LINE_CHARS
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
 from tests.core.restart import frozen_of
@@ -132,6 +133,23 @@ def test_an_answered_call_is_taken_over(
     assert (first.epoch, second.epoch, len(second.answered)) == (1, 2, 1)
     owned = rows(records_db, "SELECT record_id, owner_epoch FROM call_open ORDER BY record_id")
     assert [tuple(row) for row in owned] == [("a", 2), ("c", 0)]
+
+
+@pytest.mark.parametrize("name", ["remote", "call_id"])
+def test_a_call_with_a_row_longer_than_the_node_reads_is_closed(
+    name: str, records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float
+) -> None:
+    """It came with "f:" or "i:", and fitted."""
+    talk = talking(CoreNode())
+    CoreNode.made.clear()
+    frozen = frozen_of(talk.node)
+    long = getattr(frozen.caller, name) + ";x=" + "y" * (MAX_LINE_CHARS - 3)
+    record = make_record("a", answer_time=now + 3, ring_time=now + 1)
+    caller = frozen.caller._replace(**{name: long})
+    leave(records_db, cipher, [record], (record,), frozen=frozen._replace(caller=caller))
+    begun = take_over(records_db, cipher, "veil-1", now + 10)
+    assert begun.answered == []
+    assert [one.sip_status for one in begun.recent] == [200]
 
 
 def test_many_are_closed_in_several_transactions(
