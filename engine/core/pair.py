@@ -109,6 +109,10 @@ class PairSide:
             self._hop = hop
         return self._hop_flow
 
+    def stay_at(self, flow: Flow) -> None:
+        """What goes to its present target goes there, whatever address the target names."""
+        self._hop, self._hop_flow = self.dialog.next_hop(), flow
+
     def accepts(self, context: CoreContext, flow: Flow) -> bool:
         """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set."""
         if flow.host == self.flow.host:

@@ -1,15 +1,19 @@
 """A 2xx to an INVITE of ours that nobody waits for any more: it is acknowledged, and the dialog that it made is ended.
 
 Whoever sent the INVITE is gone: an earlier run of the node, or a call that is forgotten. The From tag says that it was
-ours, since only this node can make it of the Call-ID (`try_ids`); where the other end is, and by which way it is
-reached, it says itself (RFC 3261 §13.2.2.4). A 2xx whose From tag is not ours is nobody's, and gets nothing.
+ours, since only this node can make it of the Call-ID (`try_ids`); where the other end is, it says itself (RFC 3261
+§13.2.2.4). A 2xx whose From tag is not ours is nobody's, and gets nothing.
+
+Whoever has had an INVITE of ours once can make such answers at any time, and each makes the node send up to twelve
+datagrams. They go to the trunk that the answer came from and to no third host, and one INVITE has no more answers than
+a living one may have.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.callee_try import end_unwanted
+from engine.core.callee_try import MAX_FORKS, end_unwanted
 from engine.core.disclosure import Party
 from engine.core.pair import CALLEE, PairSide
 from engine.core.session_bodies import OriginRewriter
@@ -36,8 +40,8 @@ class StrayAnswers(TimerOwner):
 
     def __init__(self, context: CoreContext) -> None:
         self._context = context
-        self._acks: dict[tuple[str, str], tuple[bytes, Flow]] = {}  # by Call-ID and To tag
-        self._codes: dict[int, tuple[str, str]] = {}  # by the code of the timer that forgets it
+        self._acks: dict[str, dict[str, tuple[bytes, Flow]]] = {}  # by Call-ID, then To tag
+        self._codes: dict[int, tuple[str, str]] = {}  # Call-ID and To tag by the code of the timer that forgets them
         self._next = 0
 
     def end(self, response: Message, flow: Flow, now: float) -> None:
@@ -45,32 +49,39 @@ class StrayAnswers(TimerOwner):
         context = self._context
         ids = TryIds(context.run.key, response.call_id)
         peer = context.routing.peer_of(flow.host, flow.port)
-        key = (response.call_id, response.to_tag)
         if (response.from_tag, response.cseq) != (ids.tag, ids.cseq) or peer is None:
             context.count("stray_successes")
             return
-        if key not in self._acks:
-            if len(self._acks) >= _MOST:
-                context.count("stray_successes")
-                return
-            party = Party(CALLEE, peer, "", "")
-            try:
-                dialog = Dialog.as_client(response.value(h.FROM) or "", ids.tag, response)
-            except RemoteSipError:
-                context.count("stray_successes")  # it says nothing of where it is
-                return
-            context.count("stray_successes_ended")
-            self._remember(key, now)
-            side = PairSide(dialog, party, flow, OriginRewriter(0, context.advertised_host))
-            self._acks[key] = end_unwanted(context, side, ids.cseq, now)
+        acks = self._acks.get(response.call_id, {})
+        if response.to_tag in acks:
+            context.send(*acks[response.to_tag])
             return
-        context.send(*self._acks[key])
+        try:
+            dialog = Dialog.as_client(response.value(h.FROM) or "", ids.tag, response)
+        except RemoteSipError:  # it says nothing of where it is
+            context.count("stray_successes")
+            return
+        if len(acks) >= MAX_FORKS or len(self._codes) >= _MOST:
+            context.count("stray_successes")
+            return
+        context.count("stray_successes_ended")
+        side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, OriginRewriter(0, context.advertised_host))
+        there = side.next_flow()
+        if context.routing.peer_of(there.host, there.port) is not peer:
+            side.stay_at(flow)
+        self._remember((response.call_id, response.to_tag), end_unwanted(context, side, ids.cseq, now), now)
 
-    def _remember(self, key: tuple[str, str], now: float) -> None:
+    def _remember(self, key: tuple[str, str], acknowledgement: tuple[bytes, Flow], now: float) -> None:
+        call_id, tag = key
+        self._acks.setdefault(call_id, {})[tag] = acknowledgement
         self._codes[self._next] = key
         self._context.wheel.set(now, self._context.transactions.timing.transaction_s, self, self._next)
         self._next += 1
 
     def timer_fired(self, code: int, now: float) -> None:
         """No copy of it can come any more."""
-        del self._acks[self._codes.pop(code)]
+        call_id, tag = self._codes.pop(code)
+        acks = self._acks[call_id]
+        del acks[tag]
+        if not acks:
+            del self._acks[call_id]
