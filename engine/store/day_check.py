@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -62,12 +62,12 @@ class DayChecker:
             self._add_purge(found[str(row[0])], row)
         return found
 
-    def expect(self, days: SignedDays, written: Iterable[str]) -> None:
-        """The node has written on these days: those before the last of them are over and must have been signed."""
-        numbers = [number for number in map(_day_of, written) if number]  # the counters say what is wrong with others
-        if not numbers:
-            return
-        until = min(max(numbers), self._today)
+    def expect(self, days: SignedDays, last_day: str) -> None:
+        """The node has written on `last_day`: the days before it are over and must have been signed."""
+        try:
+            until = min(day_number(last_day), self._today)
+        except ValueError:
+            return  # the counters say what is wrong with that day
         if not days.anchors:
             days.faults.append((day_text(until - 1), "no day has been signed"))
         else:

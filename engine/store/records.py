@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, final
 
-from engine.core.records import CLOSE, KEEP, OPEN, RECORD_COLUMNS, Step
+from engine.core.records import CLOSE, KEEP, OPEN, RECORD_COLUMNS, ReleaseCause, Step
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.journal import Journal
@@ -39,6 +39,7 @@ Done = list[tuple[object, bool]]
 _Job = tuple[Step, Row, object, object]  # step, snapshot, extra, token
 
 _CALL_OUT_TIME: Final = RECORD_COLUMNS.index("call_out_time")
+_RELEASE_CAUSE: Final = RECORD_COLUMNS.index("release_cause")
 
 
 @final
@@ -93,8 +94,8 @@ class RecordWriter(threading.Thread):
             return True
         if self._fault or self._is_stopping or self._queue.qsize() >= QUEUE_LIMIT + CLOSE_RESERVE:
             return False
-        if (step is OPEN or (step is CLOSE and values[_CALL_OUT_TIME] is None)) and self.is_overloaded:
-            return False  # nothing of it has left: it can be refused at once
+        if (step is OPEN or (step is CLOSE and _is_refused(values))) and self.is_overloaded:
+            return False  # it can be refused at once
         self._queue.put((step, values, extra, token))
         return True
 
@@ -282,3 +283,8 @@ class RecordWriter(threading.Thread):
         self._fault = f"journal: {error.strerror or error}"
         self._retry_at_s = time.monotonic() + self._retry_in_s
         self._retry_in_s = min(2.0 * self._retry_in_s, LAST_RETRY_S)
+
+
+def _is_refused(values: Row) -> bool:
+    """True for an end that nobody needs to wait for: nothing of it has left, or the store itself was the reason."""
+    return values[_CALL_OUT_TIME] is None or values[_RELEASE_CAUSE] == ReleaseCause.INTERNAL
