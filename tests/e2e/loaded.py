@@ -15,16 +15,28 @@ from tests.e2e.stories import many
 BYE_S = 0.5 + 0.3  # the node answers a BYE within 500 ms; SIPp and the tests want the processors, too
 
 
-class Load:
-    """Calls at a steady rate for some time, each between distinct people; they talk for 0.1 to 1.2 s."""
+UNDISTURBED = {200, 404}  # what callers hear of a node with which nothing is wrong
 
-    def __init__(self, node: Node, sipp: Any, rate: int, run_s: float) -> None:
-        """`rate` in calls per second. The node is not started yet."""
+_FREE_BLOCK = "70012345679"
+
+
+class Load:
+    """Calls at a steady rate for some time, each between distinct people; they talk for 0.1 to 1.2 s.
+
+    Every tenth dials a number that nobody has: a refusal by policy, which needs its record like any other end.
+    """
+
+    def __init__(self, node: Node, sipp: Any, rate: int, run_s: float, longer_s: float = 0.0) -> None:
+        """`rate` in calls per second; they talk `longer_s` longer. The node is not started yet."""
         self.node = node
         self._sipp = sipp
         self._rate = rate
         self._run_s = run_s
-        self.bound = many(0, int(rate * run_s), "139")
+        self._longer_ms = round(longer_s * 1000)
+        count = int(rate * run_s)
+        self.bound = many(0, count, "139")
+        self._dialled = [(binding.x, binding.a) for binding in self.bound]
+        self._dialled[::10] = [(binding.x, binding.a) for binding in many(0, count, "139", _FREE_BLOCK)[::10]]
         self.callee: Sipp
         self.caller: Sipp
         self.accounts: list[Account] = []
@@ -39,8 +51,9 @@ class Load:
             "uas_through_faults", place.callee, calls=None, timeout_s=seconds, options=("-key", "contact", place.callee)
         )
         self.caller = self._sipp(
-            "uac_through_faults", place.caller, target=place.node, rows=[(b.x, b.a) for b in self.bound],
-            calls=len(self.bound), rate=self._rate, timeout_s=seconds, options=("-key", "contact", place.caller),
+            "uac_through_faults", place.caller, target=place.node, rows=self._dialled,
+            calls=len(self._dialled), rate=self._rate, talk_ms=self._longer_ms, timeout_s=seconds,
+            options=("-key", "contact", place.caller),
         )  # fmt: skip
 
     def wait(self) -> Counted:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.loaded import BYE_S, Load, at_s, sleep_until
+from tests.e2e.loaded import BYE_S, UNDISTURBED, Load, at_s, sleep_until
 from tests.e2e.misbehave import Misbehaviour, built
 from tests.e2e.prober import answers_all_the_while
 
 RATE = 40  # calls per second
 BEFORE_S = 1.5  # of undisturbed traffic, longer than the longest call
-AFTER_S = 2.2  # traffic after the fault
+AFTER_S = 2.5  # traffic after the fault
 
 NOTICED_S = 0.3  # by then the node knows that its store is down
-BACK_S = 1.3  # by then it knows that it is back: it looks once a second
+BACK_S = 1.7  # by then it knows that it is back: it looks once a second, and makes a new file first
 AT_ONCE_S = 0.3  # a refusal by a node that knows; SIPp and this test want the processors, too
 SLOW_S = 1.5  # three steps, each of which may have to wait for the one before it
+STUCK_S = 2.2  # by then a node knows that its disk is stuck: a write has taken a second, and it looks once a second
+GIVES_UP_S = 5.0 + 0.3  # so long an attempt waits for a store of which the node does not know yet
 
 FAILURES = {
     "full": {"write_errno": errno.ENOSPC},
@@ -83,15 +86,13 @@ def test_disk_that_fails(make_run: Any, failure: str) -> None:
         time.sleep(run.fault_s * 0.8)
         status = run.node.status()
     print("status during the fault:", status)
-    assert status["store_fault"] != ""
-    assert status["spooled"] > RATE
-    assert status["state"] == "running"
+    assert (status["state"], status["store_fault"] != "", status["spooled"] > RATE) == ("running", True, True)
     refused = run.asked(run.began_s + NOTICED_S, run.over_s - 0.1)
     assert {account.status for account in refused} <= {500, 503}
     print(f"refused: {len(refused)}, the longest waited {max(account.wait_s for account in refused):.3f} s")
     assert max(account.wait_s for account in refused) < AT_ONCE_S
-    assert {account.status for account in run.asked(run.over_s + BACK_S)} == {200}
-    assert {account.status for account in run.asked(before_s=run.began_s - 0.3)} == {200}
+    assert {account.status for account in run.asked(run.over_s + BACK_S)} == UNDISTURBED
+    assert {account.status for account in run.asked(before_s=run.began_s - 0.3)} == UNDISTURBED
     run.check_hanging_up()
     run.check_spool_first()
 
@@ -103,8 +104,50 @@ def test_slow_disk(make_run: Any) -> None:
     run: Run = make_run(5.0)
     with run.with_fault(sync_delay_ms=100):
         pass
-    assert {account.status for account in run.accounts} == {200}
+    assert {account.status for account in run.accounts} == UNDISTURBED
     waits = [account.wait_s for account in run.asked(run.began_s, run.over_s)]
     print(f"set up during the fault in {min(waits):.3f} to {max(waits):.3f} s")
     assert 0.2 < max(waits) < SLOW_S
     run.check_hanging_up()
+
+
+@pytest.mark.alone
+@pytest.mark.long
+def test_stuck_disk(make_run: Any) -> None:
+    """A sync that does not return: who comes then is sent away, who waits for it hears so in the end."""
+    run: Run = make_run(9.0)
+    with run.with_fault(sync_delay_ms=60_000):
+        time.sleep(run.fault_s * 0.9)
+        status = run.node.status()
+    print("status during the fault:", status)
+    sent_away = run.asked(run.began_s + STUCK_S, run.over_s - 0.1)
+    assert {account.status for account in sent_away} == {503}
+    print(f"sent away: {len(sent_away)}, the longest waited {max(account.wait_s for account in sent_away):.3f} s")
+    assert max(account.wait_s for account in sent_away) < AT_ONCE_S
+    assert max(account.wait_s for account in run.accounts) < GIVES_UP_S
+    assert {account.status for account in run.asked(run.over_s + BACK_S)} == UNDISTURBED
+    assert status["spooled"] > RATE
+    run.check_hanging_up()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("locked_s", [3.0, pytest.param(30.0, marks=LONG)])
+def test_locked_records(make_node: Any, sipp: Any, locked_s: float) -> None:
+    """Who holds up the tables holds up no call: the journal takes the records, and they are loaded once it is free."""
+    load = Load(make_node(), sipp, RATE, locked_s + 2.0)
+    load.start()
+    with answers_all_the_while(load.node):
+        time.sleep(1.0)
+        with closing(sqlite3.connect(load.node.data_dir / "records.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            time.sleep(locked_s)
+            status = load.node.status()
+            other.execute("ROLLBACK")
+        assert load.wait().retransmissions == 0
+    print("status while it was locked:", status)
+    assert ("busy" in status["load_fault"], status["store_fault"], status["spooled"]) == (True, "", 0)
+    assert status["unloaded_bytes"] > 1000 * RATE
+    load.check_node()
+    load.check_records()
+    assert {account.status for account in load.accounts} == UNDISTURBED
+    assert load.hung_up() < BYE_S
