@@ -38,7 +38,7 @@ class Run:
         self.node: Node = make_node(extra=f"[sip]\nt1_ms = {round(T1_S * 1000)}\n{extra}")
         calls = many(0, int(CALL_RATE * run_s), "139")
         messages = many(len(calls), int(MESSAGE_RATE * run_s), "136")
-        self.bound = calls + messages
+        self.bound, self.calls, self.texts = calls + messages, calls, messages
         self.node.import_bindings(self.bound)
         self.node.start()
         phone, other_phone, target = (place.host(last) for last in (CALLER_PHONE, CALLEE_PHONE, CALLER_SIDE))
@@ -78,8 +78,8 @@ class Run:
     def check_exact(self) -> None:
         """One record for each attempt that the node has seen, with what was told in it, and one leg at most."""
         self.accounts = accounts_of(self.node, [*self.caller.messages, *self.sender.messages])
-        check_numbers(self.caller, self.callee, self.bound)
-        check_numbers(self.sender, self.inbox, self.bound)
+        check_numbers(self.caller, self.callee, self.calls)
+        check_numbers(self.sender, self.inbox, self.texts)
         recorded = {a.record["caller_call_id"]: a for a in self.accounts if a.record is not None}
         assert set(recorded) == {message.call_id for message in attempts(self.relay, by_node=False)}
         assert unrecorded(self.accounts) == []
