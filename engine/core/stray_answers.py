@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.adoption import SKIPPED
 from engine.core.callee_try import MAX_FORKS, end_unwanted
 from engine.core.disclosure import Party
 from engine.core.pair import CALLEE, PairSide
@@ -65,6 +66,7 @@ class StrayAnswers(TimerOwner):
             context.count("stray_successes")
             return
         context.count("stray_successes_ended")
+        dialog.local_seq += SKIPPED  # the other run may have sent PRACKs and UPDATEs (§12.2.1.1)
         side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, OriginRewriter(0, context.advertised_host))
         there = side.next_flow()
         if context.routing.peer_of(there.host, there.port) is not peer:

@@ -233,7 +233,7 @@ def test_store_that_fails(step: Step, silent: bool) -> None:
     if silent:
         node.release_held()
         node.book.silence()
-    assert node.record["release_cause"] == ("INTERNAL" if step is Step.OPEN else "NORMAL")
+    node.assert_recorded(release_cause="INTERNAL", sip_status=500, decided_by="store")  # as its sender was told
     assert len(node.sent_to(CALLEE)) == (1 if step is Step.CLOSE else 0)
 
 
