@@ -111,7 +111,11 @@ def misfits(call: Call, record: Record) -> list[str]:
 
 def _misfits_of_end(call: Call, record: Record) -> list[str]:
     found = []
-    wanted = call.hung_up or {"platform"}
+    ends = (*call.caller, *call.callee)
+    is_confirmed = any(not m.is_sent and m.status == 200 and m.method == "BYE" for m in ends)
+    wanted = (
+        call.hung_up if is_confirmed else call.hung_up | {"platform"}
+    )  # what was not confirmed need not be recorded
     if record["release_direction"] not in wanted:
         found.append(f"{wanted} hung up, recorded is {record['release_direction']}")
     if record["answer_time"] is None or record["release_time"] is None:
