@@ -76,16 +76,19 @@ class Anchors:
     def due(self, last_seq: int, last_hash: str) -> None:
         """Write one for each day that is over and has none; the chain ends at `last_seq` so far.
 
-        The first start writes that of the day before, so that no node is without one. A clock that was set back
-        writes none twice. sqlite3.Error as it comes.
+        The first start writes that of the day before, so that no node is without one, and it covers nothing: what an
+        older program has left may be of this very day, and stands in the next. A clock that was set back writes none
+        twice. sqlite3.Error as it comes.
         """
         now_s = self._clock()
         if now_s < self._next_s:
             return
         today = int(now_s // DAY_S)
-        first = today - 1 if self._last is None else day_number(self._last.day) + 1
-        for number in range(first, today):
-            self._write(day_text(number), last_seq, last_hash)
+        if self._last is None:
+            self._write(day_text(today - 1), 0, GENESIS_HASH)
+        else:
+            for number in range(day_number(self._last.day) + 1, today):
+                self._write(day_text(number), last_seq, last_hash)
         self._next_s = float((today + 1) * DAY_S)
 
     def _write(self, day: str, last_seq: int, last_hash: str) -> None:

@@ -18,7 +18,7 @@ class ChainDay:
     """What a node has written on one UTC day: `seq` from `first_seq` to `last_seq`, both inclusive."""
 
     node: str
-    day: str  # 2026-11-24; the first one holds whatever was written before it, too
+    day: str  # 2026-11-24; the second one holds what was written before any day was signed, too
     first_seq: int
     last_seq: int  # first_seq - 1: nothing was written
     last_hash: str  # `hash` of the last record up to and with this day

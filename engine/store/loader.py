@@ -95,10 +95,11 @@ class Loader:
         self.loaded += batch.size
         return True
 
-    def sign_day(self) -> None:
+    def sign_day(self, node: str) -> None:
         """Nothing is written: the day that is over has its anchor all the same. sqlite3.Error as `load`."""
-        if self._books is not None:
-            self._books.ledger.write([], [], [])
+        books = self._books
+        ledger = Ledger(self._connection, node, self._signer) if books is None else books.ledger
+        ledger.write([], [], [])
 
     def remove_loaded(self, keep_spare: bool) -> None:
         """Remove the segments of which nothing is left to load; those with damage in them are renamed.

@@ -27,10 +27,12 @@ STOP_WAIT_S: Final = 10.0  # what is not loaded by then is loaded at the next st
 class LoadingThread(threading.Thread):
     """Loads what the writer publishes. Takes the connection over, and closes it at its end."""
 
-    def __init__(self, connection: sqlite3.Connection, loader: Loader) -> None:
+    def __init__(self, connection: sqlite3.Connection, loader: Loader, node: str) -> None:
+        """`node` signs the days on which it has no call."""
         super().__init__(name="loader", daemon=True)
         self._connection = connection
         self._loader = loader
+        self._node = node
         self._until: Position | None = None
         self._wanted = threading.Event()
         self._ending = threading.Event()
@@ -60,7 +62,7 @@ class LoadingThread(threading.Thread):
             while not self._ending.is_set():
                 if not self._wanted.wait(IDLE_S):
                     with suppress(sqlite3.Error):  # the next load will say so
-                        self._loader.sign_day()
+                        self._loader.sign_day(self._node)
                     continue
                 self._wanted.clear()
                 if self._load():

@@ -67,7 +67,7 @@ class RecordWriter(threading.Thread):
         except BaseException:
             os.close(self._lock)
             raise
-        self._loading = LoadingThread(connection, self._loader)
+        self._loading = LoadingThread(connection, self._loader, node)
         self._journal = Journal(folder, cipher, node, (boot_id, epoch), self._loader.last_number)
         self._window_s = commit_window_ms / 1000.0
         self._on_done = on_done
