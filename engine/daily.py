@@ -46,15 +46,14 @@ class DailyJob:
         """Ends a job that is running: what it has done stays done, the next one does the rest."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})  # whatever became of it: the records are still to be written
 
     async def _run(self) -> None:
         await asyncio.sleep(AFTER_START_S)
         asked_s = 0.0
         while True:
             slot_s = last_slot(time.time(), self._jitter_s)
-            if slot_s > asked_s:
+            if slot_s != asked_s:  # the clock may have been set back
                 asked_s = slot_s
                 await self._do(slot_s)
             await asyncio.sleep(LOOK_S)
@@ -74,7 +73,8 @@ class DailyJob:
         try:
             printed, _ = await child.communicate()
         except asyncio.CancelledError:
-            child.terminate()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself, this very moment
+                child.terminate()
             await child.wait()
             raise
         self._tell(printed, child.returncode)

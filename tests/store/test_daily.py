@@ -44,6 +44,13 @@ def test_it_purges_and_is_done_for_the_day(book: Book) -> None:
     assert (done["purged_days"], done["purged_records"]) == (0, 0)
 
 
+def test_a_job_that_was_done_when_the_clock_was_ahead_is_done_again(book: Book) -> None:
+    folder = book.path.parent
+    ahead_s = NOON_S + 365 * DAY_S
+    daily_job(folder, 10_000, ahead_s, None, ahead_s)
+    assert daily_job(folder, 730, NOON_S - 3600, None, NOON_S)["purged_records"] == 4
+
+
 def test_it_archives_before_it_purges(book: Book, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
@@ -109,6 +116,38 @@ async def test_what_goes_wrong_is_told_in_one_line(tmp_path: Path, monkeypatch: 
     ((event, figures),) = told.events
     assert event == "daily job failed"
     assert "not a key" in str(figures["reason"])
+
+
+async def test_the_node_ends_though_its_job_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(tmp_path, monkeypatch)
+
+    async def fails(_slot_s: float) -> None:
+        told.heard.set()
+        raise ProcessLookupError
+
+    monkeypatch.setattr(told.job, "_do", fails)
+    told.job.start()
+    await asyncio.wait_for(told.heard.wait(), 60)
+    await told.job.stop()
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([NOON_S + 365 * DAY_S, NOON_S, NOON_S])
+    asked: list[float] = []
+    told = Told(tmp_path, monkeypatch)
+
+    async def note(slot_s: float) -> None:
+        asked.append(slot_s)
+        if len(asked) == 2:
+            told.heard.set()
+
+    monkeypatch.setattr(shell, "LOOK_S", 0.0)
+    monkeypatch.setattr(shell.time, "time", lambda: next(clock, NOON_S))
+    monkeypatch.setattr(told.job, "_do", note)
+    told.job.start()
+    await asyncio.wait_for(told.heard.wait(), 60)
+    await told.job.stop()
+    assert asked[0] - asked[1] == 365 * DAY_S
 
 
 async def test_a_job_that_runs_is_ended_with_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
