@@ -116,6 +116,7 @@ class _Node:
         """Starts, serves, drains."""
         listen = self._config.listen_address
         bound = _bind(listen)
+        gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
         try:
             cipher = await self._open_stores()
             runner, service = self._build(cipher)
@@ -213,6 +214,7 @@ def _tame_collector() -> None:
     gc.freeze()
     young, middle, old = GC_THRESHOLDS
     gc.set_threshold(young, middle, old)
+    gc.enable()
 
 
 def _boot_id() -> str:

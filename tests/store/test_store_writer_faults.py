@@ -179,7 +179,8 @@ def test_an_end_that_is_kept_replaces_the_one_in_the_journal(desk: Desk, intrude
     desk.submit(Step.CLOSE, "a", release_cause="NORMAL")
     assert all(desk.outcomes(1).values())
     desk.submit(Step.KEEP, "a", release_cause="INTERNAL")
-    desk.until(lambda: desk.writer.spooled == 0)
+    journal, loading = desk.writer._journal, desk.writer._loading
+    desk.until(lambda: desk.writer.spooled == 0 and loading._until == journal.end)
     intruder.execute("ROLLBACK")
     desk.writer.stop()
     assert desk.column("release_cause") == ["INTERNAL"]
