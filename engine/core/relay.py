@@ -102,7 +102,7 @@ class Relay(RequestOwner, TimerOwner):
         data = build(REQUESTS[1 - side][server.method], draft)
         self.far.dialog.next_seq()
         if server.method == "INVITE":
-            self.near.seqs[request.cseq] = self._seq  # for the PRACKs of its provisionals
+            self.near.note_invite(request.cseq, self._seq)
             self.near.rseqs.clear()
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it

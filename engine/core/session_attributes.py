@@ -102,6 +102,7 @@ _MAX_KEPT: Final = 256
 # Octets of one of them: a name (RFC 8830 §2: 64), a key or a configuration. Longer ones stay behind.
 _MAX_NAME: Final = 64
 _MAX_ROW: Final = 1024
+_MAX_OCTETS: Final = 32 * 1024  # of all of them: each change of a call writes them into its row again
 
 
 @final
@@ -125,9 +126,13 @@ class Exchange:
         """True for what is too short to be a number, or not its receiver's own; from now on it is told."""
         if len(row) < LONG_FROM:
             return True
-        if len(row) > _MAX_ROW or row in self.heard or (len(self.told) >= _MAX_KEPT and row not in self.told):
+        told = self.told
+        if len(row) > _MAX_ROW or row in self.heard:
             return False
-        self.told.add(row)
+        if row not in told:
+            if len(told) >= _MAX_KEPT or sum(map(len, told)) + len(row) > _MAX_OCTETS:
+                return False
+            told.add(row)
         return True
 
     def name(self, word: bytes) -> bytes:
