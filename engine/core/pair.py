@@ -51,11 +51,11 @@ class PairSide:
     """One of the two dialogs, with the party behind it.
 
     `seqs` maps the numbers of this party's first INVITE and of its latest to those of ours that carry them on the other
-    dialog. `origin` writes the descriptions that reach this party. `references` maps our numbers of the REFERs of this party to its own
-    (`engine.core.transfer`), `rseqs` are the numbers of the reliable provisionals that its latest INVITE has had
-    (RFC 3262 §3). `flow` is where its messages came from or were first sent to. `heard_at` is when it last showed that
-    it is there, in monotonic seconds; `takes` is what it says that it takes (`engine.core.refresh`), and `description`
-    the last one that it was sent and that counts; b"" while that is the one in the call's answer.
+    dialog. `origin` writes the descriptions that reach this party. `references` maps our numbers of the REFERs of this
+    party to its own (`engine.core.transfer`), `rseqs` are the numbers of the reliable provisionals that its latest
+    INVITE has had (RFC 3262 §3). `flow` is where its messages came from or were first sent to. `heard_at` is when it
+    last showed that it is there, in monotonic seconds; `takes` is what it says that it takes (`engine.core.refresh`),
+    and `description` the last one that it was sent and that counts; b"" while that is the one in the call's answer.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class PairSide:
         self._hop_flow = flow
 
     def note_invite(self, theirs: int, ours: int) -> None:
-        """Remembers the numbers of an INVITE, for its PRACKs. The one before is over, and the row of a call stays short."""
+        """The numbers of an INVITE, for its PRACKs. The one before is over; so the row of a call stays short."""
         if len(self.seqs) > 1:
             self.seqs.popitem()
         self.seqs[theirs] = ours

@@ -55,8 +55,11 @@ from sipstack.transactions import Transactions, answer_malformed
 from sipstack.uri import OtherUri
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:
-# kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
-RepeatKey = tuple[str, str, int, str]
+# peer, kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
+RepeatKey = tuple[str, str, str, int, str]
+
+# Of a call that has just ended: a peer, and the Call-ID on its side as records keep it. Others learn nothing of it.
+EndedKey = tuple[str, str]
 
 
 @final
@@ -73,7 +76,7 @@ class CallService:
         self.is_draining = False
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
-        self.ended: set[str] = set()  # Call-IDs of both sides, as records keep them, of calls that have just ended
+        self.ended: set[EndedKey] = set()
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +144,7 @@ class CallService:
             context.count("attempts_adopted")
             left_s = (record.answer_time or 0.0) + REPORT_WAIT_S - context.wall(now)
             PendingReport(context, record, entry).begin(now, min(max(left_s, 0.0), REPORT_WAIT_S))
-            key = (record.kind, record.caller_call_id, record.caller_cseq, record.caller_branch)
+            key = (record.ingress_peer, record.kind, record.caller_call_id, record.caller_cseq, record.caller_branch)
             self.repeats[key] = (ACCEPTED_STATUS, RELEASE[ReleaseCause.NORMAL][1])
 
     def forget_last_run(self) -> None:
@@ -259,12 +262,14 @@ class CallService:
             if peer is None:
                 self._context.count("unknown_source")
                 self._context.transactions.abandon(transaction)
-            elif not self._answered_by_rule(transaction, request, now):
+            elif not self._answered_by_rule(transaction, request, peer, now):
                 self._attempt(transaction, request, peer, now)
         except RemoteSipError as error:  # a field that the parser leaves to us
             self._answer(transaction, error.status_hint, now)
 
-    def _answered_by_rule(self, transaction: ServerTransaction, request: Message, now: float) -> bool:
+    def _answered_by_rule(
+        self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float
+    ) -> bool:
         """Answers of RFC 3261 §8.2 that need no decision of ours; they are counted, not recorded (contract §5)."""
         method = request.method
         if method in ("CANCEL", "BYE", "PRACK", "UPDATE", "INFO"):
@@ -278,16 +283,16 @@ class CallService:
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
         else:
-            return self._is_repeat(transaction, request, now)
+            return self._is_repeat(transaction, request, peer, now)
         return True
 
-    def _is_repeat(self, transaction: ServerTransaction, request: Message, now: float) -> bool:
+    def _is_repeat(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> bool:
         """A repeat of an attempt that was recorded before a restart gets its recorded answer, and no second record."""
         if not self.repeats:
             return False
         kind = "message" if request.method == "MESSAGE" else "voice"
         branch = request.top_via.branch if request.top_via is not None else ""
-        key = (kind, masked_identifier(request.call_id), request.cseq, masked_identifier(branch))
+        key = (peer.name, kind, masked_identifier(request.call_id), request.cseq, masked_identifier(branch))
         known = self.repeats.get(key)
         if known is None:
             return False
@@ -345,10 +350,11 @@ class CallService:
     def _in_dialog(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
         end = self._dialog_end(request, flow)
         if end is None:
-            if self._context.routing.peer_of(flow.host, flow.port) is None:
+            peer = self._context.routing.peer_of(flow.host, flow.port)
+            if peer is None:
                 self._context.count("unknown_source")
                 self._context.transactions.abandon(transaction)
-            elif request.method == "BYE" and masked_identifier(request.call_id) in self.ended:
+            elif request.method == "BYE" and (peer.name, masked_identifier(request.call_id)) in self.ended:
                 self._answer(transaction, 200, now)  # a repeat: its end was on record before the last start
             else:
                 self._answer(transaction, 481, now)  # §12.2.2

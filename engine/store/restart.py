@@ -22,7 +22,7 @@ from engine.core.records import (
     bill_seconds,
     elapsed_ms,
 )
-from engine.core.service import RepeatKey
+from engine.core.service import EndedKey, RepeatKey
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.ledger import Ledger
@@ -39,7 +39,7 @@ CLOCK_SLACK_S: Final = 60.0  # spooled records stand later in the chain than the
 
 _TAIL_COLUMNS: Final = (
     "kind", "caller_call_id", "caller_cseq", "caller_branch", "sip_status", "q850", "callee_call_id",
-    "release_direction",
+    "release_direction", "ingress_peer", "egress_peer",
 )  # fmt: skip
 _LEFT_OPEN: Final = (
     f"SELECT {ANSWERED_COLUMNS}, call_answer.dialogs FROM call_open JOIN call_answer USING (record_id)"
@@ -56,13 +56,13 @@ class RecentAttempt:
     """An attempt that ended shortly before this start: a repeat of its request gets this answer again."""
 
     __slots__ = (
-        "callee_call_id", "caller_branch", "caller_call_id", "caller_cseq", "kind", "q850", "release_direction",
-        "sip_status",
+        "callee_call_id", "caller_branch", "caller_call_id", "caller_cseq", "egress_peer", "ingress_peer", "kind",
+        "q850", "release_direction", "sip_status",
     )  # fmt: skip
 
     def __init__(
         self, kind: str, caller_call_id: str, caller_cseq: int, caller_branch: str, sip_status: int, q850: int,
-        callee_call_id: str, release_direction: str,
+        callee_call_id: str, release_direction: str, ingress_peer: str, egress_peer: str,
     ) -> None:  # fmt: skip
         self.kind = kind  # voice | message
         self.caller_call_id = caller_call_id
@@ -72,6 +72,8 @@ class RecentAttempt:
         self.q850 = q850
         self.callee_call_id = callee_call_id
         self.release_direction = release_direction
+        self.ingress_peer = ingress_peer
+        self.egress_peer = egress_peer
 
     @property
     def is_reported(self) -> bool:
@@ -104,15 +106,19 @@ class TakenOver:
     def repeats(self) -> dict[RepeatKey, tuple[int, int]]:
         """What repeats of their requests are answered."""
         return {
-            (one.kind, one.caller_call_id, one.caller_cseq, one.caller_branch): (one.sip_status, one.q850)
+            (one.ingress_peer, one.kind, one.caller_call_id, one.caller_cseq, one.caller_branch): (
+                one.sip_status,
+                one.q850,
+            )
             for one in self.recent
         }
 
     @property
-    def ended(self) -> set[str]:
-        """The Call-IDs of both sides of calls whose BYE may be repeated."""
+    def ended(self) -> set[EndedKey]:
+        """Both sides of calls whose BYE may be repeated."""
         calls = [one for one in self.recent if one.kind == "voice"]
-        return {one.caller_call_id for one in calls} | {one.callee_call_id for one in calls if one.callee_call_id}
+        callers = {(one.ingress_peer, one.caller_call_id) for one in calls}
+        return callers | {(one.egress_peer, one.callee_call_id) for one in calls if one.callee_call_id}
 
     @property
     def reported(self) -> set[str]:

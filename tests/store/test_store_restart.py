@@ -124,7 +124,8 @@ def test_an_answered_call_is_taken_over(
     leave(records_db, cipher, [], (records[1],))
     leave(records_db, cipher, [make_record("c", node="veil-2")])
     first = take_over(records_db, cipher, "veil-1", now + 10)
-    assert first.ended == {"b@127.0.0.12", str(records[1].callee_call_id)}
+    ended = records[1]
+    assert first.ended == {(ended.ingress_peer, "b@127.0.0.12"), (ended.egress_peer, str(ended.callee_call_id))}
     ((record, found),) = first.answered
     assert found == frozen
     assert record.snapshot() == records[0].snapshot()
