@@ -159,7 +159,7 @@ def waiting_bytes(folder: Path, position: Position) -> int:
             continue
         try:
             data = segment_path(folder, number).read_bytes()
-            start = len(read_head(data)[1])
+            start = len(read_head(data, number)[1])
         except (UnreadableHead, FileNotFoundError):  # a running node has just loaded it
             continue
         if number == position[0]:

@@ -144,7 +144,7 @@ class Loader:
         """Where a segment ends by what its successor says; None when that does not know."""
         try:
             with segment_path(self._folder, number + 1).open("rb") as file:
-                end = read_head(file.read(_HEAD_AT_MOST))[0].previous_end
+                end = read_head(file.read(_HEAD_AT_MOST), number + 1)[0].previous_end
         except (FileNotFoundError, UnreadableHead):
             return None
         return None if end == UNKNOWN_END else end
@@ -180,7 +180,7 @@ class Loader:
     def _open(self, number: int, beginning: bytes) -> _Source:
         """What the head of a segment says. Raises UnreadableHead."""
         if self._source is None or self._source.head.number != number:
-            self._source = _Source(self._cipher, *read_head(beginning))
+            self._source = _Source(self._cipher, *read_head(beginning, number))
         return self._source
 
     def _note_stretch(self, number: int, stretch: Stretch, is_torn: bool) -> None:

@@ -16,7 +16,7 @@ import json
 import marshal
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, cast, final
 from zlib import crc32
 
@@ -65,8 +65,11 @@ class SegmentHead:
         return _HEAD.pack(_MAGIC, len(description), crc32(description)) + description
 
 
-def read_head(data: bytes) -> tuple[SegmentHead, bytes]:
-    """The head of a segment, and its bytes. Raises UnreadableHead."""
+def read_head(data: bytes, number: int) -> tuple[SegmentHead, bytes]:
+    """The head of the segment `number`, and its bytes. Raises UnreadableHead; one under another number is none.
+
+    A head is no secret, and its sum proves nothing: whatever stands there, a start says so and goes on.
+    """
     if len(data) < _HEAD.size:
         raise UnreadableHead("shorter than a head")
     magic, length, checksum = _HEAD.unpack_from(data)
@@ -74,10 +77,27 @@ def read_head(data: bytes) -> tuple[SegmentHead, bytes]:
     description = data[_HEAD.size : end]
     if magic != _MAGIC or len(description) != length or crc32(description) != checksum:
         raise UnreadableHead("its head is damaged")
-    values = json.loads(description)
+    values = _values(description)
     if values.get("format") != FORMAT:
-        raise UnreadableHead(f"its format {values.get('format')} is not {FORMAT}, which this program reads")
-    return SegmentHead(**values), data[:end]
+        raise UnreadableHead(f"its format {values.get('format')!r:.20} is not {FORMAT}, which this program reads")
+    if {name: type(value) for name, value in values.items()} != _TYPES:
+        raise UnreadableHead("its head is damaged")
+    head = SegmentHead(**values)
+    if head.number != number:
+        raise UnreadableHead(f"it was written as segment {head.number}")
+    return head, data[:end]
+
+
+def _values(description: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(description)
+        bytes.fromhex(values["salt"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableHead("its head is damaged") from None
+    return cast(dict[str, Any], values)
+
+
+_TYPES: Final = {field.name: str if field.type == "str" else int for field in fields(SegmentHead)}
 
 
 @final

@@ -181,10 +181,10 @@ def test_a_group_of_another_segment_does_not_open(run: Run) -> None:
     run.journal.begin()
     run.group((Step.CLOSE, "b"))
     one, other = run.segment(1).read_bytes(), run.segment(2).read_bytes()
-    head = len(read_head(one)[1])
-    assert len(read_head(other)[1]) > head  # the end of the first stands in it
+    head = len(read_head(one, 1)[1])
+    assert len(read_head(other, 2)[1]) > head  # the end of the first stands in it
     run.journal.close()
-    run.segment(2).write_bytes(read_head(other)[1] + one[head : run.ends[0]])
+    run.segment(2).write_bytes(read_head(other, 2)[1] + one[head : run.ends[0]])
     assert len(run.recover()) == 1
     assert run.ended == ["a"]
 
@@ -214,7 +214,7 @@ def test_an_unreadable_head_is_said(run: Run) -> None:
 def test_a_newer_format_is_named() -> None:
     head = SegmentHead(1, "n", "b", 1, "k", "00" * 16, UNKNOWN_END, format=2)
     with pytest.raises(UnreadableHead, match="its format 2 is not 1"):
-        read_head(head.encoded())
+        read_head(head.encoded(), 1)
 
 
 def test_a_failed_append_counts_for_nothing(run: Run) -> None:
@@ -339,7 +339,7 @@ def test_any_cut_leaves_what_was_whole(
     count = data.draw(st.integers(1, 6))
     for number in range(count):
         run.group((Step.CLOSE, f"r{number}"))
-    head = len(read_head(run.segment().read_bytes())[1])
+    head = len(read_head(run.segment().read_bytes(), 1)[1])
     cut = data.draw(st.integers(head, run.ends[-1]))
     with run.segment().open("r+b") as file:
         file.truncate(cut)
