@@ -64,6 +64,7 @@ class Loader:
         self._position = read_position(connection)
         self._books: _Books | None = None
         self._source: _Source | None = None
+        self._singly: set[object] = set()  # ends of a batch that is written row by row, and may be done again
         self._spoilt: set[int] = set()  # segments that are kept for a person to look at
         self.loaded = 0  # bytes
         self.superseded = 0  # ends of which there were two: one record was made of them
@@ -216,12 +217,15 @@ class Loader:
         """One bad row must not sink its batch. Cut off in between, it is done again, and finds what it had written."""
         opens, answers, ends = batch.net()
         missing = books.ledger.missing(values[0] for values in ends)
+        lost = superseded = 0
         for values in ends:
             if values[0] not in missing:
                 books.ledger.write([], [], [], gone=(values[0],))
-                self.superseded += 1
-            elif not books.write_one([], [], [values]):
-                self.lost += 1
+                superseded += values[0] not in self._singly
+            elif books.write_one([], [], [values]):
+                self._singly.add(values[0])
+            else:
+                lost += 1
                 self._spoil(batch)
         for values in opens:
             if not books.write_one([values], [], []):
@@ -230,6 +234,9 @@ class Loader:
             if not books.write_one([], [answer], []):
                 self._spoil(batch)
         books.ledger.write([], [], [], position=batch.position)
+        self.lost += lost
+        self.superseded += superseded
+        self._singly.clear()
 
     def _spoil(self, batch: _Batch) -> None:
         """Which of its segments holds the row is not known any more."""

@@ -86,6 +86,8 @@ class LoadingThread(threading.Thread):
             self.fault = reason(error)
         except OSError as error:
             self.fault = f"{error.filename or 'journal'}: {error.strerror or error}"
+        except Exception as error:  # a bug of ours must be seen in status, and not leave the tables behind for ever
+            self.fault = f"journal: {type(error).__name__} when it was loaded"
         else:
             self.fault = ""
         return not self.fault

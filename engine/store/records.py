@@ -81,7 +81,8 @@ class RecordWriter(threading.Thread):
         self._retry_at_s = 0.0
         self._retry_in_s = FIRST_RETRY_S
         self._ends = 0
-        self._lost = 0
+        self._refused = 0  # ends that nobody has kept: counted by the thread that submits ...
+        self._unfit = 0  # ... and ends that cannot be stored, by the writer's
 
     def submit(self, step: Step, values: Row, extra: object, token: object) -> bool:
         """Queue one step; never blocks. False: not taken, `on_done` will not speak of it.
@@ -134,7 +135,7 @@ class RecordWriter(threading.Thread):
     @property
     def lost(self) -> int:
         """Records that could not be kept: the spool was full, or the row itself was refused."""
-        return self._lost + self._loader.lost
+        return self._refused + self._unfit + self._loader.lost
 
     @property
     def fault(self) -> str:
@@ -183,7 +184,7 @@ class RecordWriter(threading.Thread):
 
     def _keep(self, job: _Job) -> None:
         if len(self._spool) >= SPOOL_LIMIT or self._is_stopping:
-            self._lost += 1
+            self._refused += 1
             return
         self._spool.append(job)
         if not self._fault:  # else it is written when it is time to try again
@@ -276,7 +277,7 @@ class RecordWriter(threading.Thread):
             plain = json.loads(extra_to_json(extra))  # no named tuples, no members of enumerations
             if plain != extra:
                 return self._write([(step, values, plain, token)])
-        self._lost += step in (CLOSE, KEEP)
+        self._unfit += step in (CLOSE, KEEP)
         return [False]
 
     def _go_down(self, error: OSError) -> None:
