@@ -1,4 +1,4 @@
-"""A batch with a bad row, cut off and loaded again, counted its ends twice; a bug of the loader ended its thread unseen."""
+"""A batch with a bad row, cut off and loaded again, counted its ends twice; a bug of the loader ended it unseen."""
 
 from __future__ import annotations
 
