@@ -1,8 +1,8 @@
 """What the three durable steps of a call cost, and how long they make the caller wait.
 
 `compare` has sockets and disk: SIPp calls through the floor, through veil700, and through veil700 with a writer that
-confirms at once and writes nothing, in interleaved rounds. `count` needs nobody: it has the writer of records write the
-steps of 500 calls under valgrind.
+confirms at once and writes nothing, in interleaved rounds. `count` needs nobody: it has the
+steps of 500 calls appended to the journal and loaded into the tables under valgrind.
 
     make bench-durable                                                     # 5 rounds at 1000 calls/s
     .venv/bin/python -m bench.durable compare --rounds 1 --rate 100 --bindings 20000   # a short look
@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from bench.durable_counted import WORK
+from bench.durable_counted import WORKS
 from bench.instructions import CountError, interpreter, per_call
 from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
 from bench.rig.data import MAX_BINDINGS, ready_data
@@ -119,14 +119,15 @@ def print_table(turns: Mapping[str, Sequence[Turn]], found: Sequence[Figure], pl
 
 def _count(options: argparse.Namespace) -> int:
     try:
-        counted = per_call("bench.durable_counted", COUNTED_CALLS, [WORK])[WORK]
+        counted = per_call("bench.durable_counted", COUNTED_CALLS, WORKS)
     except CountError as error:
         tell(str(error))
         return 2
     if options.json:
         print(json.dumps({"interpreter": interpreter(), "calls": COUNTED_CALLS, "instructions": counted}))
     else:
-        print(f"durable steps: {counted:,} instructions per call")
+        for name, instructions in {**counted, "both": sum(counted.values())}.items():
+            print(f"{name:8}{instructions:>10,} instructions per call")
     return 0
 
 
@@ -141,7 +142,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     compare.add_argument("--rate", type=positive, default=1000, help="calls a second (default: %(default)s)")
     compare.add_argument("--calls", type=positive, help=f"in one round (default: {SECONDS} seconds of them)")
     compare.add_argument("--bindings", type=positive, default=MAX_BINDINGS, help="default: %(default)s")
-    count = verbs.add_parser("count", help="instructions of the writer per call")
+    count = verbs.add_parser("count", help="instructions of append and load per call")
     count.set_defaults(work=_count)
     for verb in (compare, count):
         verb.add_argument("--json", action="store_true", help="print JSON")

@@ -1,12 +1,13 @@
-"""What `bench.durable count` runs under valgrind: the durable steps of calls, given to the writer of records.
+"""What `bench.durable count` runs under valgrind: the durable steps of calls, appended to the journal and loaded.
 
-    .venv/bin/python -m bench.durable_counted --calls 100 steps
+    .venv/bin/python -m bench.durable_counted --calls 100 append load
 
 The steps are those that the core asks for when it plays the answered conversation: opened, answered, ended. They come
-in the order and in the groups of 1000 calls/s, held for 20 ms, with the window as it is shipped, and are loaded into
-the tables together, as those of half a second are. The writer works on a store of its own in a temporary folder.
-Prints, as `bench.counted` does, name and process id of a process that opens and closes the store, and of one that has
-it write.
+in the order and in the groups of 1000 calls/s, held for 20 ms. `append` has the writer of records make each group
+durable, and nothing is loaded. `load` brings into the tables what was appended before, as much at once as comes between
+two loads of a running node. The clock decides nothing of it: under valgrind it would have everything loaded in small
+pieces. Prints, as `bench.counted` does, name and process id of a process that opens and closes a store, and of one for
+each of the two.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import argparse
 import gc
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from threading import Semaphore
+from queue import SimpleQueue
 from typing import Final
 from unittest.mock import patch
 
@@ -25,16 +26,22 @@ from bench.bare_core import BareCore
 from bench.conversations import CONVERSATIONS, Ends
 from bench.counted import NOTHING, in_child
 from engine.core.outputs import CommitRecord
-from engine.store import loading
 from engine.store.crypto import open_key
+from engine.store.database import RECORDS, open_database
+from engine.store.journal import Journal, Position
+from engine.store.loader import Loader
+from engine.store.loading import LOAD_EVERY_S, LoadingThread, make_folder
 from engine.store.records import Done, RecordWriter
+from engine.store.signing import open_signing_key
 
-WORK: Final = "steps"
+APPEND: Final = "append"
+LOAD: Final = "load"
+WORKS: Final = (APPEND, LOAD)
 GROUP: Final = 6  # steps of two milliseconds of 1000 calls/s
 ANSWERED_LATER: Final = 2  # calls that have begun before this one is answered ...
 ENDED_LATER: Final = 24  # ... and before it has ended
 WINDOW_MS: Final = 2.0  # [cdr] commit_window_ms as it is shipped
-NEVER_S: Final = 3600.0  # the loader waits for the end: valgrind slows everything down but the clock
+GROUPS_A_LOAD: Final = round(LOAD_EVERY_S * 1000.0 / WINDOW_MS)
 LIMIT_S: Final = 120.0  # for one group, under valgrind
 
 
@@ -51,13 +58,24 @@ class _Steps(BareCore):
 
 
 def main() -> int:
-    """Plays, then forks; 1 when a child has failed."""
+    """Plays, appends what is to be loaded, then forks; 1 when a child has failed."""
     parser = argparse.ArgumentParser(prog="python -m bench.durable_counted")
     parser.add_argument("--calls", type=int, required=True)
-    parser.add_argument("works", nargs="+", choices=[WORK])
-    steps = interleaved(played(parser.parse_args().calls))
-    gc.disable()  # as in `bench.counted`
-    return 0 if in_child(NOTHING, lambda: write([])) and in_child(WORK, lambda: write(steps)) else 1
+    parser.add_argument("works", nargs="+", choices=WORKS)
+    options = parser.parse_args()
+    steps = interleaved(played(options.calls))
+    with tempfile.TemporaryDirectory(prefix="veil700-count-") as name:
+        folder = Path(name)
+        ends = appended(folder / "loaded", steps)
+        appended(folder / "appended", [])  # their files and tables cost more than steps
+        appended(folder / "idle", [])
+        works: dict[str, Callable[[], None]] = {
+            NOTHING: lambda: load(folder / "idle", []),
+            APPEND: lambda: append(folder / "appended", steps),
+            LOAD: lambda: load(folder / "loaded", ends),
+        }
+        gc.disable()  # as in `bench.counted`
+        return 0 if all(in_child(name, works[name]) for name in (NOTHING, *options.works)) else 1
 
 
 def played(calls: int) -> list[list[CommitRecord]]:
@@ -80,38 +98,64 @@ def interleaved(calls: Sequence[Sequence[CommitRecord]]) -> list[CommitRecord]:
     return [step for _, _, step in ordered]
 
 
-def write(steps: Sequence[CommitRecord]) -> None:
-    """Has a writer write them, group by group. Raises RuntimeError when one has not become durable."""
-    told = Semaphore(0)
-
-    def on_done(done: Done) -> None:
-        if all(durable for _, durable in done):
-            told.release(len(done))
-
-    with (
-        patch.object(loading, "LOAD_EVERY_S", NEVER_S),
-        tempfile.TemporaryDirectory(prefix="veil700-count-") as name,
-    ):
-        folder = Path(name)
-        writer = RecordWriter(folder / "records.db", open_key(folder), "bench", "boot", WINDOW_MS, on_done)
+def append(folder: Path, steps: Sequence[CommitRecord]) -> None:
+    """Has a writer append them, group by group. RuntimeError when one has not become durable, Empty when it is late."""
+    told: SimpleQueue[Done] = SimpleQueue()
+    with patch.object(LoadingThread, "start"):
+        writer = RecordWriter(folder / "records.db", open_key(folder), "bench", "boot", WINDOW_MS, told.put)
         writer.start()
         try:
-            for first in range(0, len(steps), GROUP):
-                _write_group(writer, steps[first : first + GROUP], told)
+            for group in _groups(steps):
+                _write_group(writer, group, told)
         finally:
             writer.stop()
-        ended = len(steps) // 3
-        if writer.written != ended:
-            raise RuntimeError(f"{writer.written} records of {ended} calls")
 
 
-def _write_group(writer: RecordWriter, group: Sequence[CommitRecord], told: Semaphore) -> None:
+def appended(folder: Path, steps: Sequence[CommitRecord]) -> list[Position]:
+    """A store of which nothing is loaded, its keys, tables and journal; how far each load is to come."""
+    cipher = open_key(folder)
+    open_database(folder / "records.db", RECORDS, cipher).close()
+    open_signing_key(folder)
+    journal = Journal(make_folder(folder / "records.db"), cipher, "bench", ("boot", 1), 0)
+    journal.begin()
+    ends = []
+    for group in _groups(steps):
+        journal.append([(int(step.step), step.values, step.extra) for step in group])
+        ends.append(journal.end)
+    journal.close()
+    return [*ends[GROUPS_A_LOAD - 1 :: GROUPS_A_LOAD], *ends[len(ends) // GROUPS_A_LOAD * GROUPS_A_LOAD :][-1:]]
+
+
+def load(folder: Path, ends: Sequence[Position]) -> None:
+    """Loads what stands before each of these ends."""
+    cipher = open_key(folder)
+    connection = open_database(folder / "records.db", RECORDS, cipher)
+    try:
+        loader = Loader(connection, make_folder(folder / "records.db"), cipher, open_signing_key(folder))
+        for end in ends:
+            while loader.load(end):
+                pass
+        if loader.notes:
+            raise RuntimeError(loader.notes[0])
+    finally:
+        connection.close()
+
+
+def _groups(steps: Sequence[CommitRecord]) -> Iterator[Sequence[CommitRecord]]:
+    for first in range(0, len(steps), GROUP):
+        yield steps[first : first + GROUP]
+
+
+def _write_group(writer: RecordWriter, group: Sequence[CommitRecord], told: SimpleQueue[Done]) -> None:
     for step in group:
         if not writer.submit(step.step, step.values, step.extra, step):
             raise RuntimeError("a step was not taken")
-    for _ in group:
-        if not told.acquire(timeout=LIMIT_S):
+    left = len(group)
+    while left:
+        done = told.get(timeout=LIMIT_S)
+        if not all(durable for _, durable in done):
             raise RuntimeError("a step has not become durable")
+        left -= len(done)
 
 
 if __name__ == "__main__":

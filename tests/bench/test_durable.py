@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from bench import durable_counted
 from bench.durable import COUNTED_CALLS, Figure, as_object, figures, main, print_table
-from bench.durable_counted import interleaved, played, write
+from bench.durable_counted import append, appended, interleaved, load, played
 from bench.instructions import CountError
 from bench.rig import data as rig_data
 from bench.rig.command import alone
@@ -23,6 +24,7 @@ from bench.rig.null_writer import NullWriter
 from bench.rig.rounds import Plan, Spread, Turn, measure
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from engine.core.records import ANSWER, CLOSE, OPEN
+from engine.store.journal import FOLDER, START, waiting_bytes
 from engine.store.records import RecordWriter
 
 LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, "")
@@ -89,7 +91,7 @@ def test_the_node_with_and_without_its_writer(tmp_path: Path, monkeypatch: pytes
 # -- counted -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_counted_is_what_the_core_asks_for() -> None:
+def test_what_is_counted_is_what_the_core_asks_for(tmp_path: Path) -> None:
     calls = played(30)
     assert [[step.step for step in call] for call in calls] == [[OPEN, ANSWER, CLOSE]] * 30
     assert [call[1].extra is not None for call in calls] == [True] * 30
@@ -98,27 +100,42 @@ def test_what_is_counted_is_what_the_core_asks_for() -> None:
     assert len(place) == 90
     assert all(place[id(opened)] < place[id(answer)] < place[id(end)] for opened, answer, end in calls)
     assert place[id(calls[0][2])] > place[id(calls[20][0])], "calls overlap"
-    write(steps)
+    append(tmp_path / "appended", steps)
+    assert waiting_bytes(tmp_path / "appended" / FOLDER, START) > 0, "nothing of it is loaded"
 
 
-def test_a_step_that_is_not_durable_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable_counted, "LIMIT_S", 0.2)
+def test_what_is_loaded_is_what_was_appended_and_as_much_at_once_as_in_life(tmp_path: Path) -> None:
+    calls = durable_counted.GROUPS_A_LOAD * 2 + 10
+    ends = appended(tmp_path, interleaved(played(calls)))
+    assert len(ends) == 2 and ends[0] < ends[1]
+    load(tmp_path, ends[:1])
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        first = connection.execute("SELECT count(*) FROM cdr").fetchone()[0]
+        load(tmp_path, ends)
+        assert durable_counted.GROUPS_A_LOAD < first < calls
+        assert connection.execute("SELECT count(*) FROM cdr").fetchone()[0] == calls
+        assert connection.execute("SELECT count(*) FROM call_open").fetchone()[0] == 0
+
+
+def test_a_step_that_is_not_durable_is_not_counted(tmp_path: Path) -> None:
     (steps,) = played(1)
     steps[0].values = (object(), *steps[0].values[1:])  # nothing can store that
     with pytest.raises(RuntimeError, match="not become durable"):
-        write(steps[:1])
+        append(tmp_path, steps[:1])
     assert threading.active_count() == 1
 
 
 def test_the_count_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def per_call(program: str, calls: int, works: list[str]) -> dict[str, int]:
-        assert (program, calls, works) == ("bench.durable_counted", COUNTED_CALLS, ["steps"])
-        return {"steps": 123_456}
+    def per_call(program: str, calls: int, works: Sequence[str]) -> dict[str, int]:
+        assert (program, calls, tuple(works)) == ("bench.durable_counted", COUNTED_CALLS, ("append", "load"))
+        return {"append": 23_000, "load": 100_456}
 
     monkeypatch.setattr("bench.durable.per_call", per_call)
-    assert (main(["count"]), capsys.readouterr().out) == (0, "durable steps: 123,456 instructions per call\n")
+    assert main(["count"]) == 0
+    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["append", "23,000"], ["load", "100,456"], ["both", "123,456"]]
     assert main(["count", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["instructions"] == 123_456
+    assert json.loads(capsys.readouterr().out)["instructions"] == {"append": 23_000, "load": 100_456}
 
 
 def raising(error: Exception) -> Callable[..., Any]:
