@@ -172,7 +172,10 @@ class _Node:
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
         runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
-        self._adopted = service.adopt_calls(left.answered, loop_time) + service.take_back(left.unfinished, loop_time)
+        self._adopted = service.adopt_calls(left.answered, loop_time, left.unreadable)
+        self._adopted += service.take_back(left.unfinished, loop_time)
+        if lost := service.counters.get("adoptions_failed", 0):
+            self._log.error("attempts of the last run could not be taken over: closed as NODE_RESTART", count=lost)
         return runner, service
 
     def _install_signals(self) -> None:

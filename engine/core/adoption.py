@@ -8,19 +8,21 @@ a caller that had acknowledged it does so again (§13.2.2.4). What was answered 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from engine.core import call_setup as setup
 from engine.core import call_table as t
 from engine.core.call import Call
+from engine.core.call_end import forget
 from engine.core.context import CoreContext
 from engine.core.disclosure import Party
 from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide, invite_of
 from engine.core.given import Given
 from engine.core.numbers import UNKNOWN
+from engine.core.outputs import CommitRecord
 from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
 from engine.core.policy import Facts
-from engine.core.records import CallRecord
+from engine.core.records import CLOSE, KEEP, NODE_RESTART_ANSWERED, CallRecord, ReleaseCause, Step
 from engine.core.session_bodies import OriginRewriter
 from engine.core.session_timer import begin
 from engine.core.settings import PeerSettings
@@ -30,6 +32,52 @@ from sipstack.server_transaction import ServerTransaction
 
 # More requests than one run of the node sends in one dialog between two changes of its row.
 SKIPPED: Final = 65_536
+
+_NODE_RESTART: Final = ReleaseCause.NODE_RESTART.value
+
+
+def adopt_or_close(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: float) -> None:
+    """Takes the call over. A fault in that, or in what is stored, costs this call and not the start of the node."""
+    said = len(context.out)
+    try:
+        adopt(context, record, frozen, now)
+    except Exception:
+        del context.out[said:]
+        half_made = context.attempts.pop(record.record_id, None)
+        if isinstance(half_made, Call):
+            forget(half_made, now)
+        context.count("adoptions_failed")
+        NotAdopted(context, record).close(now)
+
+
+@final
+class NotAdopted:
+    """A call of another run that cannot be served on: nobody hears of its end, but the record does."""
+
+    __slots__ = ("_context", "record")
+
+    state_name = "Ended"
+
+    def __init__(self, context: CoreContext, record: CallRecord) -> None:
+        self._context = context
+        self.record = record
+
+    def close(self, now: float) -> None:
+        """Records the end. Only the wall clock can be trusted to say how long it talked."""
+        record, wall_s = self.record, self._context.wall(now)
+        record.release_time = wall_s
+        record.duration_source = "wall"
+        record.set_durations(record.ring_time, record.answer_time, wall_s)
+        record.release_cause, record.release_direction, record.decided_by = _NODE_RESTART, "platform", ""
+        record.sip_status, record.q850 = NODE_RESTART_ANSWERED
+        self._context.attempts[record.record_id] = self
+        self._context.out.append(CommitRecord(self, CLOSE, record.snapshot()))
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """It is recorded, or kept until it can be."""
+        self._context.attempts.pop(self.record.record_id, None)
+        if not durable:
+            self._context.out.append(CommitRecord(self, KEEP, self.record.snapshot()))
 
 
 def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: float) -> Call:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import final
 
 from engine.core.admission import objection, relay
-from engine.core.adoption import adopt
+from engine.core.adoption import adopt_or_close
 from engine.core.attempt import AttemptBase, RequestOwner, begun
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
@@ -120,11 +120,15 @@ class CallService:
 
     # -- what the last run has left ----------------------------------------------------------------------------------
 
-    def adopt_calls(self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float) -> list[Output]:
-        """Calls that are answered are served on."""
+    def adopt_calls(
+        self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float, unreadable: int = 0
+    ) -> list[Output]:
+        """Calls that are answered are served on; one that cannot be is closed, as so many `unreadable` ones were."""
+        if unreadable:
+            self._context.counters["adoptions_failed"] = unreadable
         for record, frozen in answered:
             self._context.count("attempts_adopted")
-            adopt(self._context, record, frozen, now)
+            adopt_or_close(self._context, record, frozen, now)
         return self._take()
 
     def take_back(self, unfinished: Sequence[CallRecord], now: float) -> list[Output]:

@@ -34,7 +34,14 @@ def read_pending(path: Path, cipher: NumberCipher, node: str) -> list[tuple[Call
             found = connection.execute(_PENDING, (node,)).fetchall()
     finally:
         connection.close()
-    return [(_record(row[:-1], cipher), _entry(row[-1], cipher)) for row in found]
+    return [pending_message(row[:-1], row[-1], cipher) for row in found]
+
+
+def pending_message(values: tuple[object, ...], dialogs: bytes, cipher: NumberCipher) -> tuple[CallRecord, ReportEntry]:
+    """One of them, of its row: `values` in the order of OPEN_COLUMNS. StoreError or ValueError if it is none."""
+    record = read_record(values, cipher)
+    record.duration_source = "wall"
+    return record, _entry(dialogs, cipher)
 
 
 def _entry(dialogs: bytes, cipher: NumberCipher) -> ReportEntry:
@@ -42,9 +49,3 @@ def _entry(dialogs: bytes, cipher: NumberCipher) -> ReportEntry:
         return read_entry(json.loads(cipher.decrypt(dialogs, DIALOGS)))
     except (TypeError, ValueError):
         raise StoreError(f"{DIALOGS}: not the entry of a report") from None
-
-
-def _record(values: tuple[object, ...], cipher: NumberCipher) -> CallRecord:
-    record = read_record(values, cipher)
-    record.duration_source = "wall"
-    return record

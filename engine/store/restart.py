@@ -25,13 +25,13 @@ from engine.core.records import (
 from engine.core.service import EndedKey, RepeatKey
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
+from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
 from engine.store.open_rows import ANSWERED_COLUMNS, read_record
 from engine.store.owner import begin_epoch
-from engine.store.pending import AWAITS_REPORT
+from engine.store.pending import pending_message
 from engine.store.rows import DIALOGS, HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, utc_seconds, utc_text
 from engine.store.signing import open_signing_key
-from sipstack.errors import RemoteSipError
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
@@ -43,7 +43,7 @@ _TAIL_COLUMNS: Final = (
 )  # fmt: skip
 _LEFT_OPEN: Final = (
     f"SELECT {ANSWERED_COLUMNS}, call_answer.dialogs FROM call_open JOIN call_answer USING (record_id)"
-    f" WHERE node = ? AND NOT {AWAITS_REPORT} UNION ALL"
+    " WHERE node = ? UNION ALL"
     f" SELECT {', '.join(OPEN_COLUMNS)}, NULL FROM call_open"
     " WHERE node = ? AND record_id NOT IN (SELECT record_id FROM call_answer) ORDER BY record_id"
 )
@@ -85,10 +85,11 @@ class RecentAttempt:
 class TakenOver:
     """What this run goes on with: `answered` calls, which are open still, and `recent` attempts, latest first.
 
-    `unfinished` are calls without an answer, which have their record now: their INVITEs may be out.
+    `unfinished` are calls without an answer, which have their record now: their INVITEs may be out. `unreadable` says
+    how many rows were closed since they could not be read, or not whole.
     """
 
-    __slots__ = ("answered", "epoch", "recent", "unfinished")
+    __slots__ = ("answered", "epoch", "recent", "unfinished", "unreadable")
 
     def __init__(
         self,
@@ -96,11 +97,13 @@ class TakenOver:
         answered: list[tuple[CallRecord, FrozenCall]],
         unfinished: list[CallRecord],
         recent: list[RecentAttempt],
+        unreadable: int,
     ) -> None:
         self.epoch = epoch
         self.answered = answered
         self.unfinished = unfinished
         self.recent = recent
+        self.unreadable = unreadable
 
     @property
     def repeats(self) -> dict[RepeatKey, tuple[int, int]]:
@@ -138,50 +141,68 @@ def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> Tak
         try:
             with store_errors(path):
                 epoch = begin_epoch(connection)
-                answered, others = _left_open(connection, cipher, node)
-                unfinished = [read_record(tuple(row.values()), cipher) for row in others if _may_ring(row)]
+                left = _LeftOpen(connection, cipher, node)
                 ledger = Ledger(connection, node, open_signing_key(path.parent))
                 ledger.write([], [], [])  # the anchors of days without a node
-                for start in range(0, len(others), ROWS_AT_ONCE):
-                    rows = others[start : start + ROWS_AT_ONCE]
+                for start in range(0, len(left.others), ROWS_AT_ONCE):
+                    rows = left.others[start : start + ROWS_AT_ONCE]
                     ledger.write([], [], [_closing(row, cipher, wall_s) for row in rows])
                 connection.execute(_TAKE_OVER, (epoch, node))
-                return TakenOver(epoch, answered, unfinished, _recent(connection, node, wall_s))
+                recent = _recent(connection, node, wall_s)
+                return TakenOver(epoch, left.answered, left.unfinished, recent, left.unreadable)
         finally:
             connection.close()
     finally:
         os.close(lock)
 
 
-def _left_open(
-    connection: sqlite3.Connection, cipher: NumberCipher, node: str
-) -> tuple[list[tuple[CallRecord, FrozenCall]], list[_Row]]:
-    """The calls that can be served on, and the rows of all else."""
-    answered: list[tuple[CallRecord, FrozenCall]] = []
-    others: list[_Row] = []
-    for *values, dialogs in connection.execute(_LEFT_OPEN, (node, node)).fetchall():
-        frozen = None if dialogs is None else _frozen(dialogs, cipher)
-        if frozen is None:
-            others.append(dict(zip(OPEN_COLUMNS, values, strict=True)))
+@final
+class _LeftOpen:
+    """The calls that can be served on, and the rows of `others`, which are closed; `unfinished` are some of those.
+
+    A row that cannot be read, whatever is wrong with it, is one of the others: it must not keep the node from starting.
+    """
+
+    __slots__ = ("answered", "others", "unfinished", "unreadable")
+
+    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, node: str) -> None:
+        self.answered: list[tuple[CallRecord, FrozenCall]] = []
+        self.unfinished: list[CallRecord] = []
+        self.others: list[_Row] = []
+        self.unreadable = 0
+        for *values, dialogs in connection.execute(_LEFT_OPEN, (node, node)).fetchall():
+            row = dict(zip(OPEN_COLUMNS, values, strict=True))
+            try:
+                goes_on = self._sort(row, dialogs, cipher)
+            except Exception:
+                self.unreadable += 1
+                goes_on = False
+            if not goes_on:
+                self.others.append(row)
+
+    def _sort(self, row: _Row, dialogs: bytes | None, cipher: NumberCipher) -> bool:
+        """True for what goes on. Raises whatever comes of a row that this program has not written."""
+        values = tuple(row.values())
+        if dialogs is None:
+            if _may_ring(row):
+                self.unfinished.append(read_record(values, cipher))
+            return False
+        if row["kind"] == "message":
+            pending_message(values, dialogs, cipher)  # readable, so `read_pending` goes on with it
         else:
-            answered.append((read_record(tuple(values), cipher), frozen))
-    return answered, others
+            self.answered.append((read_record(values, cipher), _frozen(dialogs, cipher)))
+        return True
 
 
 def _may_ring(row: _Row) -> bool:
     return row["kind"] == "voice" and row["answer_time"] is None and row["attempts"] != "[]"
 
 
-def _frozen(dialogs: bytes, cipher: NumberCipher) -> FrozenCall | None:
-    """None for what another version of this program has written, and for a call whose INVITE cannot be made again.
-
-    A caller that has sent longer rows than the node reads must not keep the next run from starting.
-    """
-    try:
-        frozen = read_frozen(json.loads(cipher.decrypt(dialogs, DIALOGS)))
-        invite_of(frozen)
-    except (ValueError, RemoteSipError):
-        return None
+def _frozen(dialogs: bytes, cipher: NumberCipher) -> FrozenCall:
+    """Raises ValueError for what another version of this program has written, and RemoteSipError for a call whose
+    INVITE cannot be made again: its caller has sent longer rows than the node reads."""
+    frozen = read_frozen(json.loads(cipher.decrypt(dialogs, DIALOGS)))
+    invite_of(frozen)
     return frozen
 
 
@@ -190,7 +211,7 @@ def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:
     for name in NUMBER_COLUMNS:
         blob = row[name]
         if isinstance(blob, bytes):
-            row[name] = cipher.encrypt(cipher.decrypt(blob, f"call_open.{name}"), f"cdr.{name}")
+            row[name] = _for_record(blob, name, cipher)
     answered_s, rang_s = _seconds(row["answer_time"]), _seconds(row["ring_time"])
     duration_ms = elapsed_ms(answered_s, wall_s)
     cause = ReleaseCause.NODE_RESTART
@@ -204,6 +225,14 @@ def _closing(row: _Row, cipher: NumberCipher, wall_s: float) -> Closing:
     row["sip_status"], row["q850"] = RELEASE[cause] if answered_s is None else NODE_RESTART_ANSWERED
     extension = (*[row[name] for name in EXTENSION_COLUMNS], cipher.key_id)
     return Closing([row[name] for name in HASHED[:SEQ]], [row[name] for name in HASHED[SEQ + 1 :]], extension)
+
+
+def _for_record(blob: bytes, name: str, cipher: NumberCipher) -> bytes | None:
+    """The number as the record holds it; None for one that cannot be read any more."""
+    try:
+        return cipher.encrypt(cipher.decrypt(blob, f"call_open.{name}"), f"cdr.{name}")
+    except StoreError:
+        return None
 
 
 def _recent(connection: sqlite3.Connection, node: str, wall_s: float) -> list[RecentAttempt]:
