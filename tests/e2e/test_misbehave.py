@@ -30,6 +30,7 @@ input()
 for name, where, file in files:
     told(f"{name}.write", lambda: os.write(file, b"x") and None)
     told(f"{name}.pwrite", lambda: os.pwrite(file, b"x", 0) and None)
+    told(f"{name}.through", lambda: os.pwritev(file, [b"x"], 0, os.RWF_DSYNC) and None)
     told(f"{name}.grow", lambda: os.truncate(file, 8192))
     told(f"{name}.shrink", lambda: os.truncate(file, 1))
     told(f"{name}.read", lambda: os.pread(file, 1, 0) and None)
@@ -38,7 +39,7 @@ for name, where, file in files:
     told(f"{name}.new", lambda: os.close(os.open(f"{where}/new", os.O_RDWR | os.O_CREAT)))
     told(f"{name}.unlink", lambda: os.unlink(f"{where}/other"))
 """
-WRITES = ("write", "pwrite", "grow")
+WRITES = ("write", "pwrite", "through", "grow")
 
 
 def told(misbehaviour: Misbehaviour, node: Node, elsewhere: Path, **faults: int) -> dict[str, str]:
@@ -66,7 +67,7 @@ def told(misbehaviour: Misbehaviour, node: Node, elsewhere: Path, **faults: int)
         ({"write_errno": errno.ENOSPC}, (*WRITES, "new")),
         ({"write_errno": errno.EIO}, (*WRITES, "shrink")),
         ({"write_errno": errno.EROFS}, (*WRITES, "shrink", "new", "unlink")),
-        ({"sync_errno": errno.EIO}, ("fsync", "fdatasync")),
+        ({"sync_errno": errno.EIO}, ("through", "fsync", "fdatasync")),
         ({"read_errno": errno.EIO}, ("read",)),
         ({"sync_delay_ms": 1}, ()),
     ],

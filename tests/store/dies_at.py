@@ -28,9 +28,8 @@ CALLS: Final = 3_000
 SQL: Final = "sql"
 # What the journal and its loader do to the disk. SQL stands for any statement.
 POINTS: Final[dict[str, tuple[Any, str]]] = {
-    "append": (os, "pwrite"),
-    "flush": (os, "fdatasync"),
-    "room for a segment": (os, "posix_fallocate"),
+    "append": (os, "pwritev"),
+    "head of a segment": (os, "pwrite"),
     "new segment": (os, "fsync"),
     "removal": (Path, "unlink"),
     SQL: (sqlite3, "connect"),
@@ -50,8 +49,8 @@ def dying(real: Callable[..., Any], when: str, number: int) -> Callable[..., Any
         if next(calls) != number:
             return real(*given, **named)
         if when == "half":
-            file, data, offset = given
-            real(file, data[: len(data) // 2], offset)
+            file, (data,), *where = given
+            real(file, (data[: len(data) // 2],), *where)
         elif when == "after":
             real(*given, **named)
         return die()

@@ -18,7 +18,7 @@ from engine.store.loading import recover
 from engine.store.verify import verify
 from tests.store.dies_at import CALLS, POINTS, SQL
 
-LATEST = {"append": 150, "flush": 150, "room for a segment": 12, "new segment": 30, "removal": 12, SQL: 900}
+LATEST = {"append": 150, "head of a segment": 12, "new segment": 30, "removal": 12, SQL: 900}
 RECOVERING = [("removal", "before", 1), ("removal", "after", 1), (SQL, "before", 30)]
 DEATHS = [
     (point, when)

@@ -187,6 +187,22 @@ int fdatasync(int file) {
     return hits(SYNC_ERRNO, file) ? -1 : real(file);
 }
 
+// A write that flushes by itself.
+#define WRITES_THROUGH(name, offset) \
+    ssize_t name(int file, const struct iovec *parts, int count, offset at, int flags) { \
+        REAL(name); \
+        if (hits(WRITE_ERRNO, file)) \
+            return -1; \
+        if (flags & RWF_DSYNC) { \
+            wait_for_disk(file); \
+            if (hits(SYNC_ERRNO, file)) \
+                return -1; \
+        } \
+        return real(file, parts, count, at, flags); \
+    }
+WRITES_THROUGH(pwritev2, off_t)
+WRITES_THROUGH(pwritev64v2, off64_t)
+
 int clock_gettime(clockid_t clock, struct timespec *time) {
     REAL(clock_gettime);
     int failed = real(clock, time);
