@@ -3,7 +3,8 @@
 The parties notice nothing but numbers that skip: what the last run has sent since the call was frozen is not known, so
 CSeq and description versions go on SKIPPED further for each run since then. A young call may lack its ACK, or even its
 2xx: the 2xx is sent again from T1 to T2 until an ACK comes, as if it were sent for the first time (RFC 3261 §13.3.1.4);
-a caller that had acknowledged it does so again (§13.2.2.4). What was answered more than 64*T1 ago is past that.
+a caller that had acknowledged it does so again (§13.2.2.4). What was answered more than 64*T1 ago is past that; what of
+a call that is nearly so old, says `Adopted`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,33 @@ def adopt_or_close(context: CoreContext, record: CallRecord, frozen: FrozenCall,
 
 
 @final
+class Adopted:
+    """Whether the caller has acknowledged in another run, when it does not do so in this one.
+
+    It need not: 64*T1 after the first 2xx that it had, it takes no notice of more (Timer M, RFC 6026 §7.2; RFC 3261
+    §13.2.2.4), and the first copies that this run sends may be lost. So whoever has said anything in the dialog since
+    has our 2xx. Of a call that was older than 32*T1 it is known without that, unless the callee still asks for its ACK:
+    it would as long as it had none, and in the end hang up by itself.
+    """
+
+    __slots__ = ("_at", "ack_has_left", "callee_asks", "is_offer_of_callee", "is_old")
+
+    def __init__(self, frozen: FrozenCall, now: float) -> None:
+        self._at = now
+        self.is_old = False
+        self.callee_asks = False  # it has sent its 2xx again
+        self.ack_has_left = False  # in another run
+        origin = frozen.callee.origin
+        # Nothing had been described to it, so its 2xx makes the offer, and the caller's ACK the answer (§13.2.1).
+        self.is_offer_of_callee = origin.version < origin.session_id
+
+    def was_acknowledged(self, call: Call) -> bool:
+        """Decides, when 64*T1 have gone in which the 2xx was sent again."""
+        assert call.chosen is not None
+        return call.chosen.caller.heard_at > self._at or (self.is_old and not self.callee_asks)
+
+
+@final
 class NotAdopted:
     """A call of another run that cannot be served on: nobody hears of its end, but the record does."""
 
@@ -92,9 +120,10 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     call.chosen = pair
     call.answer = frozen.answer
     call.session_s = frozen.session_s
+    call.adopted = Adopted(frozen, now)
     pair.register(context, call)
     age_s = _set_times(call, frozen, now)
-    _go_on(call, pair, age_s, now)
+    _go_on(call, age_s, now)
     assert call.answered_at is not None
     for side in pair.sides:
         side.heard_at = min(call.answered_at + frozen.known_at - frozen.answered_at, now)
@@ -164,13 +193,16 @@ def _set_times(call: Call, frozen: FrozenCall, now: float) -> float:
     return talked_s
 
 
-def _go_on(call: Call, pair: DialogPair, age_s: float, now: float) -> None:
-    context = call.context
-    if 0.0 <= age_s < context.transactions.timing.transaction_s:
+def _go_on(call: Call, age_s: float, now: float) -> None:
+    transactions, adopted = call.context.transactions, call.adopted
+    assert adopted is not None
+    longest_s = transactions.timing.transaction_s
+    if 0.0 <= age_s < longest_s:
+        adopted.is_old = age_s >= longest_s / 2
         call.state = t.ANSWERED
-        context.transactions.take_over(call.transaction)
+        transactions.take_over(call.transaction)
         setup.send_answer(call, Given(now))
     else:
         call.state = t.TALKING
-        setup.build_ack(call, pair, None)  # it has left: for copies of the callee's 2xx
+        setup.assume_ack(call)
     begin(call, now, at_once=True)

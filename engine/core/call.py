@@ -7,7 +7,7 @@ call knows, and what it hears: every input makes one step of the table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from engine.core import call_end as end
 from engine.core import call_setup as setup
@@ -31,6 +31,9 @@ from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import Timer
+
+if TYPE_CHECKING:
+    from engine.core.adoption import Adopted
 
 _INPUT_OF_TIMER: Final = {
     t.STORE_TIMER: t.STORE_FAILED,
@@ -58,6 +61,7 @@ class Call(AttemptBase):
     __slots__ = (
         "_dialog",
         "ack",
+        "adopted",
         "answer",
         "answered_at",
         "awaits_ack",
@@ -94,6 +98,7 @@ class Call(AttemptBase):
         self.chosen: DialogPair | None = None  # the dialogs that the callee's 2xx confirmed
         self.answer = b""  # the 2xx as the caller gets it
         self.ack = b""  # our ACK to the callee, b"" until it has been sent
+        self.adopted: Adopted | None = None  # another run has answered it
         self.answered_at: float | None = None  # monotonic seconds
         self.rang_at: float | None = None
         self.byes_waiting: list[ServerTransaction] = []
@@ -209,6 +214,8 @@ class Call(AttemptBase):
         """A 2xx in one of its dialogs whose INVITE is known no more: acknowledged (RFC 3261 §13.2.2.4)."""
         near = end.pair.sides[end.side]
         if end.side == CALLEE and response.cseq == end.pair.caller.seqs.get(self.request.cseq):
+            if self.adopted is not None:
+                self.adopted.callee_asks = True
             setup.acknowledge_again(self)
         else:  # to an INVITE within the conversation, which the last run has carried
             self.context.send(ack(self.context, near, response.cseq), near.next_flow())
@@ -325,6 +332,8 @@ class Call(AttemptBase):
             end.forget(self, now)
         elif code == t.REFRESH_TIMER:
             due(self, now)
+        elif code == t.ACK_TIMER and self.adopted is not None and self.adopted.was_acknowledged(self):
+            self.step(t.CALLER_ACKED, Given(now))
         else:
             self.step(_INPUT_OF_TIMER[code], Given(now))
 

@@ -281,7 +281,7 @@ def _end_side(call: Call, side: int, now: float, owner: ByeSent | None) -> None:
     if side == CALLER and call.awaits_ack:
         call.bye_held = True
         return
-    if side == CALLEE and not call.ack:
+    if side == CALLEE and setup.owes_ack(call):
         setup.acknowledge(call, None)
     _send_bye(call, call.chosen.sides[side], now, owner)
 

@@ -157,8 +157,14 @@ def stop_repeating(call: Call) -> None:
 
 
 def pass_ack(call: Call, given: Given) -> None:
-    """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer."""
+    """The caller's ACK becomes ours to the callee; it may carry the answer of a late offer.
+
+    Without one, the call was acknowledged in another run, and nothing of that is known but that it was.
+    """
     stop_repeating(call)
+    if given.message is None:
+        assume_ack(call)
+        return
     assert call.chosen is not None
     call.chosen.caller.heard_at = call.chosen.callee.heard_at = given.now
     if not acknowledge(call, given.message):
@@ -181,6 +187,23 @@ def build_ack(call: Call, pair: DialogPair, request: Message | None) -> bool:
     cseq = pair.caller.seqs[call.request.cseq]  # of our INVITE
     call.ack, is_whole = crossing_ack(call.context, pair.callee, cseq, request)
     return is_whole
+
+
+def assume_ack(call: Call) -> None:
+    """Our ACK has left in another run: it is built for copies of the callee's 2xx, unless its body is not known.
+
+    Where the answer to the callee's offer is due, an ACK without it would be worse than none (RFC 3261 §13.2.2.4).
+    """
+    adopted, pair = call.adopted, call.chosen
+    assert adopted is not None and pair is not None
+    adopted.ack_has_left = True
+    if not adopted.is_offer_of_callee:
+        build_ack(call, pair, None)
+
+
+def owes_ack(call: Call) -> bool:
+    """True as long as the callee's 2xx has not been acknowledged."""
+    return not call.ack and not (call.adopted is not None and call.adopted.ack_has_left)
 
 
 def acknowledge_again(call: Call) -> None:
