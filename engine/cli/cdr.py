@@ -83,6 +83,8 @@ def export(
             lines = reader.export(form or ExportFormat.JSONL, since_s, until_s, who, config.cdr.utc_offset_s)
             async for line in lines:
                 say(guarded_csv(line) if form is ExportFormat.CSV else line)
+            if gone := reader.purged_since(since_s):
+                tell(f"veil700: records up to {gone} were purged and are not among these: --from-archive reads them")
 
     asyncio.run(work())
 
@@ -120,7 +122,7 @@ def settlement(
         for values in (COLUMNS, *(line.values() for line in lines)):
             say(csv_line(values))
     if still_open:
-        tell(f"veil700: {still_open} attempts of these days are still in progress and not counted")
+        tell(f"veil700: not counted, since still in progress: {still_open} of these days")
 
 
 def archive(

@@ -153,10 +153,12 @@ def _say_purge(plans: list[NodePurge], done: Purged | None) -> None:
         if plan.records:
             days = f"{plan.days[0].day} to {plan.days[-1].day}" if plan.days else "the rest of an earlier purge"
             say(printable(f"{plan.node}: {days}, {plan.records} records, about {plan.octets / 1e6:.1f} MB"))
-    if done is not None:
+    if done is not None and done.records:
         say(f"{done.records} records removed, at most {done.longest_lock_s * 1000:.0f} ms without a pause")
     elif any(plan.records for plan in plans):
         say("nothing was removed: --yes does it")
+    elif any(plan.not_archived for plan in plans):
+        say("nothing can go yet")
     else:
         say("nothing is old enough")
 

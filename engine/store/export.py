@@ -155,8 +155,8 @@ class RecordReader:
         StoreError as it comes, and when records of that time are no longer there.
         """
         purges = await self._number(_PURGES)
-        if self._gone_up_to and since_s < (day_number(self._gone_up_to) + 1) * DAY_S:
-            raise StoreError(f"{self._path}: records up to {self._gone_up_to} were purged: name their archive")
+        if gone := self.purged_since(since_s):
+            raise StoreError(f"{self._path}: records up to {gone} were purged: name their archive")
         period = utc_period(since_s, until_s)
         total = 0
         if progress is not None:
@@ -171,6 +171,12 @@ class RecordReader:
         if await self._number(_PURGES) != purges:
             raise StoreError(f"{self._path}: a purge has begun meanwhile: try again")
         return await self._number(_OPEN_QUERY, *period)
+
+    def purged_since(self, since_s: float | None) -> str:
+        """Up to which day (UTC) records were purged that the archive has not; "" when none is as young as `since_s`."""
+        if self._gone_up_to and (since_s or 0) < (day_number(self._gone_up_to) + 1) * DAY_S:
+            return self._gone_up_to
+        return ""
 
     async def _number(self, query: str, *values: object) -> int:
         with store_errors(self._path):

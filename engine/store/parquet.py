@@ -5,6 +5,7 @@ pyarrow is an extra, and it is loaded when the first file is opened: neither the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ INTEGER_COLUMNS: Final = (
 )  # fmt: skip
 BATCH_ROWS: Final = 16384  # rows that are in memory at a time; a row group has as many
 
-_NOT_INSTALLED: Final = "the archive needs pyarrow, which is not installed: pip install 'veil700[archive]'"
+_NOT_INSTALLED: Final = (
+    f"the archive needs pyarrow, which is not installed: {sys.executable} -m pip install 'veil700[archive]'"
+)
 
 
 def need_parquet() -> None:

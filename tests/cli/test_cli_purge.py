@@ -64,10 +64,20 @@ def test_with_yes_it_removes_them_and_the_chain_is_clean(old: Run, file: Path) -
     assert rows(file.parent / "data" / "records.db", "SELECT record_id FROM cdr") == [("r3",)]
     verified = old("cdr", "verify")
     assert (verified.status, "1 records, last seq 4, 0 open, 3 purged" in verified.out) == (0, True)
-    assert old("cdr", "purge", "--yes").out == "0 records removed, at most 0 ms without a pause\n"
+    assert old("cdr", "purge", "--yes").out == "nothing is old enough\n"
     assert old("cdr", "purge").out == "nothing is old enough\n"
     audit = rows(file.parent / "data" / "bindings.db", "SELECT action, detail FROM audit")
     assert audit == [("cdr.purge", f"veil-1: 3 records, {_day(800)} to {_day(800)}, up to seq 3")]
+
+
+def test_an_export_says_what_was_purged(old: Run) -> None:
+    assert old("cdr", "export").err == ""
+    old("cdr", "purge", "--yes")
+    done = old("cdr", "export")
+    told = f"veil700: records up to {_day(800)} were purged and are not among these: --from-archive reads them"
+    assert (done.status, done.told, len(done.out.splitlines())) == (0, [told], 1)
+    assert old("cdr", "export", "--since", f"{_day(800)}T23:59:59Z").told == [told]
+    assert old("cdr", "export", "--since", f"{_day(799)}T00:00:00Z").err == ""
 
 
 def test_until_takes_only_what_lies_before_it(old: Run) -> None:
@@ -89,8 +99,9 @@ def test_a_longer_retention_keeps_them(old: Run, file: Path) -> None:
 def test_what_is_in_no_archive_stays(old: Run, file: Path) -> None:
     (file.parent / "archive").mkdir()
     file.write_text(file.read_text() + '\n[cdr]\narchive_dir = "archive"\n')
+    assert old("cdr", "purge").out == "nothing can go yet\n"
     done = old("cdr", "purge", "--yes")
-    assert done.status == 1
+    assert (done.status, done.out) == (1, "nothing can go yet\n")
     assert done.err == f"veil700: veil-1: {_day(800)} is not in the archive: it stays, and what lies behind it\n"
     assert rows(file.parent / "data" / "records.db", "SELECT count(*) FROM cdr") == [(4,)]
     assert old("cdr", "archive", "--until", _day(799)).status == 0

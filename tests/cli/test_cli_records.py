@@ -109,7 +109,7 @@ def test_a_settlement_tells_what_is_not_over(recorded: Run, file: Path) -> None:
     assert writer.submit(Step.OPEN, record.snapshot(), None, 0)
     writer.stop()
     done = recorded("cdr", "settlement", "--from", "2026-11-24", "--until", "2026-11-25")
-    told = ["veil700: 1 attempts of these days are still in progress and not counted"]
+    told = ["veil700: not counted, since still in progress: 1 of these days"]
     assert (done.status, done.out, done.told) == (0, SETTLEMENT, told)
 
 

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -323,5 +324,6 @@ def test_what_was_purged_before_is_not_missed(shelf: Shelf) -> None:
 
 def test_without_pyarrow_one_line_says_what_to_install(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(StoreError, match=r"which is not installed: pip install 'veil700\[archive\]'"):
+    command = re.escape(f"which is not installed: {sys.executable} -m pip install 'veil700[archive]'")
+    with pytest.raises(StoreError, match=command):
         shelf.archive()
