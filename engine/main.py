@@ -175,7 +175,7 @@ class _Node:
         self._adopted = service.adopt_calls(left.answered, loop_time, left.unreadable)
         self._adopted += service.take_back(left.unfinished, loop_time)
         if lost := service.counters.get("adoptions_failed", 0):
-            self._log.error("attempts of the last run could not be taken over: closed as NODE_RESTART", count=lost)
+            self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service
 
     def _install_signals(self) -> None:

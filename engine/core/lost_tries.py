@@ -27,10 +27,16 @@ from sipstack.timers import TimerOwner
 
 
 def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallRecord, now: float) -> None:
-    """Takes back every INVITE that the call of this record may have sent: from the last try that its open row knows."""
+    """Takes back every INVITE that the call of this record may have sent: from the last try that its open row knows.
+
+    One that cannot be made again is left to its target: its callee hears it until somebody there gives up.
+    """
     first = len(record.attempts) - 1
     for place, hop in enumerate(context.routing.hops(record.callee)):
-        LostTry(context, strays, record, first + place, hop).take_back(now)
+        try:
+            LostTry(context, strays, record, first + place, hop).take_back(now)
+        except Exception:
+            context.count("adoptions_failed")
 
 
 @final

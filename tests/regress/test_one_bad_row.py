@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core import adoption
+from engine.core import adoption, lost_tries
 from engine.core.records import CallRecord, Step
 from engine.store.crypto import NumberCipher
 from engine.store.pending import read_pending
@@ -17,7 +17,7 @@ from engine.store.restart import take_over
 from engine.store.rows import DIALOGS
 from engine.store.verify import verify
 from tests.core.corenode import CoreNode
-from tests.core.parties import answered, talking
+from tests.core.parties import answered, start, talking
 from tests.core.restart import frozen_of, left_open, record_of, restarted, thawed
 from tests.store.test_store_restart import leave
 
@@ -103,3 +103,13 @@ def test_its_end_is_kept_when_the_store_fails(monkeypatch: pytest.MonkeyPatch) -
     node.release_held(durable=False)
     assert [step for step, _ in node.steps] == [Step.CLOSE, Step.KEEP]
     node.assert_recorded(release_cause="NODE_RESTART")
+
+
+def test_an_invite_that_cannot_be_made_again_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = CoreNode()
+    start(first)
+    monkeypatch.setattr(lost_tries, "build", fault)
+    node = restarted(first)
+    node.book.silence()
+    assert node.counters["adoptions_failed"] == 1
+    assert not len(node.context.wheel) and not len(node.context.transactions)
