@@ -34,7 +34,7 @@ Log = Callable[..., None]
 
 @final
 class Runner:
-    """One SIP process at work. Everything but the writer's thread happens in the loop's thread."""
+    """One SIP process at work. Everything but the writer's threads happens in the loop's thread."""
 
     def __init__(self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log) -> None:
         """`log` is told what may pass; `alarm` that a number would have been shown."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from engine.cli.common import tell
 from engine.control.client import ControlError, ask
-from engine.store.export import waiting_in_journal
+from engine.store.database import open_read_only, store_errors
+from engine.store.journal import waiting_in_journal
 
 
 def tell_what_waits(path: Path) -> None:
     """A line on stderr when something of the journal beside records.db is not in its tables, and no node loads it."""
-    waiting = waiting_in_journal(path)
+    with store_errors(path), closing(open_read_only(path, None)) as connection:
+        waiting = waiting_in_journal(connection, path)
     if waiting and not _is_running(path.parent):
         tell(f"veil700: no node runs, and {waiting} bytes of its journal are not read here: its next start loads them")
 

@@ -23,7 +23,6 @@ from engine.store.binding_import import csv_line
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
 from engine.store.errors import StoreError
-from engine.store.journal import FOLDER, read_position, waiting_bytes
 from engine.store.record_forms import ExportFormat, line_maker
 from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
 from engine.store.settlement import NEEDED, Settlement
@@ -39,18 +38,6 @@ _PURGES: Final = "SELECT count(*) FROM purge"
 _IN_PERIOD: Final = "call_time >= ? AND call_time < ?"
 _NOT_ARCHIVED: Final = " AND NOT (node = ? AND seq <= ?)"
 _ALL_ROWS: Final = 2**63 - 1
-
-
-def waiting_in_journal(path: Path) -> int:
-    """Bytes of the journal beside records.db that are not in its tables yet; StoreError."""
-    connection = open_read_only(path, None)
-    try:
-        with store_errors(path):
-            return waiting_bytes(path.parent / FOLDER, read_position(connection))
-    except OSError as error:
-        raise StoreError(f"{error.filename or path}: {error.strerror or error}") from None
-    finally:
-        connection.close()
 
 
 @asynccontextmanager

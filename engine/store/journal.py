@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, final
 
 from engine.store.crypto import NumberCipher, sync_folder
+from engine.store.errors import StoreError
 from engine.store.segment import (
     END,
     SALT_BYTES,
@@ -136,18 +137,30 @@ def segment_numbers(folder: Path) -> list[int]:
 
 
 def read_position(connection: sqlite3.Connection) -> Position:
-    """How far the journal has been loaded into this database; START when it never was."""
+    """How far the journal has been loaded into this database; START when it never was. StoreError for no place."""
     row = connection.execute(_GET_POSITION).fetchone()
     if row is None:
         return START
     number, _, offset = str(row[0]).partition(":")
-    return int(number), int(offset)
+    try:
+        return int(number), int(offset)
+    except ValueError:
+        raise StoreError("records.db: damaged: it does not say how far the journal is in it") from None
 
 
 def position_text(position: Position) -> str:
     """As `meta` holds it."""
     number, offset = position
     return f"{number}:{offset}"
+
+
+def waiting_in_journal(connection: sqlite3.Connection, path: Path) -> int:
+    """Bytes of the journal beside records.db, at `path`, that are not in its tables yet; StoreError."""
+    folder = path.with_name(FOLDER)
+    try:
+        return waiting_bytes(folder, read_position(connection))
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: {error.strerror or error}") from None
 
 
 def waiting_bytes(folder: Path, position: Position) -> int:

@@ -17,12 +17,10 @@ from engine.core.records import FIELDS, chain_hash
 from engine.store.anchors import DAY_S, Anchor
 from engine.store.database import open_read_only, store_errors
 from engine.store.day_check import DayChecker, SignedDays
-from engine.store.errors import StoreError
-from engine.store.journal import FOLDER, read_position, waiting_bytes
+from engine.store.journal import waiting_in_journal
 from engine.store.signing import PUBLIC_KEY_FILE, read_public_keys
 
 PROGRESS_ROWS: Final = 10_000
-JOURNAL_LOOKS: Final = 3
 
 _HASH: Final = FIELDS.index("hash")
 _PREV_HASH: Final = FIELDS.index("prev_hash")
@@ -96,7 +94,8 @@ def verify(
         with store_errors(path):
             connection.execute("BEGIN")  # one view of records, open rows and counters
             nodes = _verify(connection, DayChecker(keys, today), since, progress)
-            return VerifyReport(nodes, _journal_bytes(connection, path))
+            connection.text_factory = _lenient
+            return VerifyReport(nodes, waiting_in_journal(connection, path))
     finally:
         connection.close()
 
@@ -124,22 +123,6 @@ def _verify(
         if progress is not None and count % PROGRESS_ROWS == 0:
             progress(count, total)
     return tuple(chains[node].report(node) for node in sorted(chains))
-
-
-def _journal_bytes(connection: sqlite3.Connection, path: Path) -> int:
-    connection.text_factory = _lenient
-    try:
-        position = read_position(connection)
-    except ValueError:
-        raise StoreError(f"{path}: says in no way that can be read how far the journal is in it") from None
-    for _ in range(JOURNAL_LOOKS):
-        try:
-            return waiting_bytes(path.with_name(FOLDER), position)
-        except FileNotFoundError:
-            continue  # loaded and removed by a running node meanwhile
-        except OSError as error:
-            raise StoreError(f"{error.filename}: {error.strerror}") from None
-    return 0
 
 
 def _read_counts(connection: sqlite3.Connection, chains: dict[str, _Chain], since: str) -> None:
