@@ -55,6 +55,7 @@ class Manifest:
         return json.dumps({"format": FORMAT} | asdict(self), ensure_ascii=False, indent=2) + "\n"
 
 
+_MOST: Final = 2**63 - 1  # what SQLite and Parquet hold
 _TYPES: Final = {field.name: int if field.type == "int" else str for field in fields(Manifest)}
 
 
@@ -74,7 +75,7 @@ def read_manifest(path: Path) -> Manifest:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StoreError(f"{path}: damaged: not JSON") from None
     if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
         raise StoreError(f"{path}: not a manifest of this program ({FORMAT!r})")
@@ -140,6 +141,9 @@ def _is_whole(found: dict[str, Any]) -> bool:
         return False
     try:
         bytes.fromhex(found["anchor_signature"])
+        json.dumps(found, ensure_ascii=False).encode()  # no half of a surrogate pair, which can be nothing's text
     except ValueError:
+        return False
+    if any(not 0 <= value <= _MOST for value in found.values() if type(value) is int):
         return False
     return bool(found["file"] == parquet_path(Path(), found["node"], found["day"]).name)
