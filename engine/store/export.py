@@ -106,7 +106,11 @@ class RecordReader:
             if form is ExportFormat.ASTERISK_CSV and record["kind"] != "voice":
                 continue
             self._show_numbers(record, asker is not None)
-            yield line_of(record)
+            try:
+                line = line_of(record)
+            except ValueError:  # no list of attempts, or no time: not as it was written
+                raise StoreError(f"{record['record_id']}: damaged: see cdr verify") from None
+            yield line
 
     async def _audited(self, asker: Asker, since: str, until: str) -> int:
         """Writes down who is about to see which records; the row of the last one."""

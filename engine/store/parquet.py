@@ -21,6 +21,9 @@ COLUMNS: Final = (*FIELDS, "key_id")  # as in `cdr`: what is hashed, and which k
 INTEGER_COLUMNS: Final = (
     "seq", "binding_version", "ring_ms", "duration_ms", "bill_seconds", "sip_status", "q850", "parts", "octets",
 )  # fmt: skip
+_ALWAYS_THERE: Final = frozenset(COLUMNS) - {
+    "caller", "callee", "group_member", "call_out_time", "ring_time", "answer_time", "release_time",
+}  # fmt: skip
 BATCH_ROWS: Final = 16384  # rows that are in memory at a time; a row group has as many
 
 _NOT_INSTALLED: Final = (
@@ -41,7 +44,7 @@ class RecordFile:
         """`facts` stand in the metadata of the file as `veil700.NAME`, beside `veil700.schema`."""
         self._arrow = _pyarrow()
         metadata = {"veil700.schema": str(SCHEMA_VERSION)} | {f"veil700.{name}": text for name, text in facts.items()}
-        self._schema = self._arrow.schema([(name, self._type(name)) for name in COLUMNS], metadata=metadata)
+        self._schema = _schema(self._arrow).with_metadata(metadata)
         self._writer = self._arrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
 
     def __enter__(self) -> RecordFile:
@@ -59,11 +62,6 @@ class RecordFile:
             raise TypeError(str(error)) from None
         self._writer.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema))
 
-    def _type(self, name: str) -> Any:
-        if name in NUMBER_COLUMNS:
-            return self._arrow.binary()
-        return self._arrow.int64() if name in INTEGER_COLUMNS else self._arrow.string()
-
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     """The rows of a file as they were written, a row group in memory at a time; StoreError."""
@@ -72,9 +70,24 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         version = (file.schema_arrow.metadata or {}).get(b"veil700.schema", b"none").decode("utf-8", "replace")
         if version != str(SCHEMA_VERSION):
             raise StoreError(f"{path}: schema version {version}, this program knows {SCHEMA_VERSION}")
+        if not file.schema_arrow.equals(_schema(arrow)):
+            raise StoreError(f"{path}: its columns are not those of schema version {version}")
         for group in range(file.num_row_groups):  # `iter_batches` keeps more in memory the longer the file is
             table = file.read_row_group(group, columns=list(columns), use_threads=False)
+            for name in _ALWAYS_THERE.intersection(columns):
+                if table.column(name).null_count:
+                    raise StoreError(f"{path}: damaged: a record without {name}")
             yield from zip(*[table.column(name).to_pylist() for name in columns], strict=True)
+
+
+def _schema(arrow: ModuleType) -> Any:
+    return arrow.schema([(name, _type(arrow, name)) for name in COLUMNS])
+
+
+def _type(arrow: ModuleType, name: str) -> Any:
+    if name in NUMBER_COLUMNS:
+        return arrow.binary()
+    return arrow.int64() if name in INTEGER_COLUMNS else arrow.string()
 
 
 @contextmanager
