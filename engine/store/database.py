@@ -59,6 +59,7 @@ def open_database(
         raise StoreError(f"{path.parent}: no such folder")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise StoreError(f"{path}: not writable")
+    _make(path)
     with store_errors(path):
         connection = sqlite3.connect(
             path, timeout=busy_ms / 1000.0, isolation_level=None, check_same_thread=not any_thread
@@ -73,6 +74,16 @@ def open_database(
             connection.close()
             raise
         return connection
+
+
+def _make(path: Path) -> None:
+    """The file, empty, when it is not there: for its owner only, as those that SQLite makes beside it are then."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass  # and it is not opened here: to close it again would let go of every lock that this process has on it
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
 
 
 def open_read_only(

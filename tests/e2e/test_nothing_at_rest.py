@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.core.spelling import holds_number
+from engine.store.rows import utc_text
 from scenarios.rig.node import Node
 from scenarios.rig.place import PORT, Place
 from tests.e2e.conftest import NodeFactory
@@ -34,8 +35,21 @@ ASKED: Final = (
 
 
 def spelt(data: bytes) -> list[str]:
-    """The parties that `data` names in clear."""
-    return [number for number in (A, B) if number.encode() in data or holds_number(data[:1_000_000], number)]
+    """The parties that `data` names: in clear, backwards, in half octets like short messages, or as integers."""
+    return [number for number in (A, B) if any(form in data for form in _forms(number)) or _searched(data, number)]
+
+
+def _forms(number: str) -> list[bytes]:
+    octets = [bytes.fromhex(f"{digits:f<12}") for digits in (number, f"86{number}"[: len(number) + 1])]
+    swapped = [bytes((octet >> 4) | (octet & 15) << 4 for octet in one[:-1]) for one in octets]
+    wholes = [int(number).to_bytes(8, order) for order in ("big", "little")]
+    return [number.encode(), number[::-1].encode(), number.encode("utf-16-le"), *swapped, *wholes]
+
+
+def _searched(data: bytes, number: str) -> bool:
+    """Piece by piece, so that no file is too long for it; a journal is mostly zeros."""
+    data = data.replace(bytes(64), b"")
+    return any(holds_number(data[at : at + 1_000_100], number) for at in range(0, len(data), 1_000_000))
 
 
 def assert_silent(node: Node) -> None:
@@ -44,9 +58,17 @@ def assert_silent(node: Node) -> None:
     for words in ASKED:
         done = node.command(*words)
         assert (words, spelt(done.stdout.encode() + done.stderr.encode())) == (words, [])
+    assert_files_silent(node)
+
+
+def assert_files_silent(node: Node) -> None:
+    """No file holds a number, the journal with the calls in progress neither, and nobody else may read one."""
+    assert node.data_dir.stat().st_mode & 0o077 == 0
     files = [path for path in node.data_dir.rglob("*") if path.is_file()]
     assert {"bindings.db", "records.db"} <= {path.name for path in files}
-    assert [(path.name, spelt(path.read_bytes())) for path in files if spelt(path.read_bytes())] == []
+    found = {path.name: (spelt(path.read_bytes()), path.stat().st_mode & 0o077) for path in files}
+    public = {"signing_key.pub"}
+    assert {name: what for name, what in found.items() if what != ([], 0) and name not in public} == {}
 
 
 def receive(end: socket.socket, start: bytes) -> bytes:
@@ -101,8 +123,16 @@ def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Pla
         assert_silent(node)
         assert "Max core file size        0 " in _limits(node)
         node.kill()
+        assert any(b"GRP1" in path.read_bytes() for path in (node.data_dir / "journal").iterdir())
+        assert_files_silent(node)
         node.start()
         assert receive(caller, b"SIP/2.0 200") == answer  # the call is served on
+        node.kill()
+        node.start()
+        assert receive(caller, b"SIP/2.0 200") == answer
+        traced = node.command("trace", "--number", X, "--at", utc_text(time.time()), "--reason", f"call {A}")
+        assert A in traced.stdout and B in traced.stdout
+        assert_files_silent(node)
         caller.sendto(bye(invite, answer), there)
         caller.settimeout(5.0)
         while not receive(caller, b"SIP/2.0 200").count(b"BYE"):
@@ -110,6 +140,7 @@ def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Pla
         while node.calls():
             time.sleep(0.01)  # a BYE is answered after 500 ms, recorded or not
         node.kill()
+        assert_files_silent(node)
         node.start()
         # The repeat of a call from before the start is known by an identifier that is kept masked.
         caller.sendto(invite, there)
