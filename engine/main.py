@@ -174,7 +174,7 @@ class _Node:
         runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
         self._adopted = service.adopt_calls(left.answered, loop_time, left.unreadable)
         self._adopted += service.take_back(left.unfinished, loop_time)
-        if lost := service.counters.get("adoptions_failed", 0):
+        if lost := left.unreadable + service.counters.get("adoptions_failed", 0):
             self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service
 

@@ -20,7 +20,7 @@ from engine.core.disclosure import Party
 from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide, invite_of
 from engine.core.given import Given
 from engine.core.numbers import UNKNOWN
-from engine.core.outputs import CommitRecord
+from engine.core.outputs import CommitRecord, FaultFound
 from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
 from engine.core.policy import Facts
 from engine.core.records import CLOSE, KEEP, NODE_RESTART_ANSWERED, CallRecord, ReleaseCause, Step
@@ -42,13 +42,20 @@ def adopt_or_close(context: CoreContext, record: CallRecord, frozen: FrozenCall,
     said = len(context.out)
     try:
         adopt(context, record, frozen, now)
-    except Exception:
+    except Exception as fault:
         del context.out[said:]
+        note_fault(context, fault)
         half_made = context.attempts.pop(record.record_id, None)
         if isinstance(half_made, Call):
             forget(half_made, now)
-        context.count("adoptions_failed")
         NotAdopted(context, record).close(now)
+
+
+def note_fault(context: CoreContext, fault: Exception) -> None:
+    """An attempt of another run cannot be dealt with: each is counted, and the first says where."""
+    if "adoptions_failed" not in context.counters:
+        context.out.append(FaultFound(fault))
+    context.count("adoptions_failed")
 
 
 @final

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import final
 
+from engine.core.adoption import note_fault
 from engine.core.attempt import RequestOwner
 from engine.core.context import CoreContext
 from engine.core.crossing import INVITE
@@ -35,8 +36,8 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
     for place, hop in enumerate(context.routing.hops(record.callee)):
         try:
             LostTry(context, strays, record, first + place, hop).take_back(now)
-        except Exception:
-            context.count("adoptions_failed")
+        except Exception as fault:
+            note_fault(context, fault)
 
 
 @final

@@ -66,3 +66,13 @@ class LeakFound(Output):
         self.record_id = record_id
         self.message = message
         self.peer = peer
+
+
+@final
+class FaultFound(Output):
+    """Say in the log where a bug of ours was caught that costs nothing but one attempt of the last run."""
+
+    __slots__ = ("fault",)
+
+    def __init__(self, fault: Exception) -> None:
+        self.fault = fault

@@ -125,7 +125,7 @@ class CallService:
     ) -> list[Output]:
         """Calls that are answered are served on; one that cannot be is closed, as so many `unreadable` ones were."""
         if unreadable:
-            self._context.counters["adoptions_failed"] = unreadable
+            self._context.counters["rows_unreadable"] = unreadable
         for record, frozen in answered:
             self._context.count("attempts_adopted")
             adopt_or_close(self._context, record, frozen, now)

@@ -14,7 +14,7 @@ from typing import ClassVar
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.context import Run
-from engine.core.outputs import CommitRecord, InProgress, LeakFound, LookUpBinding
+from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
@@ -129,6 +129,7 @@ class CoreNode:
         self.echoes: set[bytes] = (
             set()
         )  # answers that tell a party nothing but what it wrote itself, though not of itself
+        self.faults: list[Exception] = []  # those of ours that were caught
         self.leaks: list[tuple[str, str, str]] = []  # what the log is told of: record, message, trunk
         self.book = Playbook(self.service, self._execute)
         CoreNode.made.append(self)
@@ -143,6 +144,9 @@ class CoreNode:
             return self.service.binding_looked_up(output, self._find(output), self.book.now)
         if isinstance(output, LeakFound):
             self.leaks.append((output.record_id, output.message, output.peer))
+            return []
+        if isinstance(output, FaultFound):
+            self.faults.append(output.fault)
             return []
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))

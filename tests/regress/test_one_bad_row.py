@@ -83,6 +83,7 @@ def test_a_fault_costs_one_call(at: str, monkeypatch: pytest.MonkeyPatch) -> Non
         planted.setattr(adoption, at, fault)
         node = restarted(talk.node, after_s=2.0)
     assert node.counters["adoptions_failed"] == node.counters["attempts_adopted"] == 1
+    assert [type(found) for found in node.faults] == [LookupError]
     node.book.silence()
     assert not node.service.attempts and not node.context.dialogs and not len(node.context.wheel)
     node.assert_recorded(
@@ -111,5 +112,5 @@ def test_an_invite_that_cannot_be_made_again_is_not_taken_back(monkeypatch: pyte
     monkeypatch.setattr(lost_tries, "build", fault)
     node = restarted(first)
     node.book.silence()
-    assert node.counters["adoptions_failed"] == 1
+    assert (node.counters["adoptions_failed"], len(node.faults)) == (1, 1)
     assert not len(node.context.wheel) and not len(node.context.transactions)
