@@ -35,6 +35,7 @@ from engine.store.signing import open_signing_key
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
 REPEAT_S: Final = 32.0  # 64*T1: so long may a client repeat a request (RFC 3261 §17.1.1.2, §17.1.2.2)
+MOST_RECENT: Final = 100_000  # attempts: a clock that was set back must not have a whole day looked at
 CLOCK_SLACK_S: Final = 60.0  # spooled records stand later in the chain than their release: look back further
 
 _TAIL_COLUMNS: Final = (
@@ -238,9 +239,9 @@ def _for_record(blob: bytes, name: str, cipher: NumberCipher) -> bytes | None:
 def _recent(connection: sqlite3.Connection, node: str, wall_s: float) -> list[RecentAttempt]:
     """From the end of the chain backwards, as far as a repeat may still come."""
     columns = ", ".join(_TAIL_COLUMNS)
-    query = f"SELECT coalesce(release_time, call_time), {columns} FROM cdr WHERE node = ? ORDER BY seq DESC"
+    query = f"SELECT coalesce(release_time, call_time), {columns} FROM cdr WHERE node = ? ORDER BY seq DESC LIMIT ?"
     recent = []
-    for release_time, *values in connection.execute(query, (node,)):
+    for release_time, *values in connection.execute(query, (node, MOST_RECENT)):
         released_s = utc_seconds(release_time)
         if released_s < wall_s - REPEAT_S - CLOCK_SLACK_S:
             break

@@ -102,6 +102,15 @@ def test_a_clock_that_went_back_gives_no_negative_duration(
     assert tuple(row) == (0, 0)
 
 
+def test_a_clock_that_went_back_does_not_have_a_whole_day_read(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restart, "MOST_RECENT", 3)
+    leave(records_db, cipher, [], ends=tuple(make_record(f"r{number}", release_time=now) for number in range(5)))
+    recent = take_over(records_db, cipher, "veil-1", now - 8 * 3600).recent
+    assert [one.caller_call_id for one in recent] == [f"r{number}@127.0.0.12" for number in (4, 3, 2)]
+
+
 def test_what_another_node_left_is_not_ours(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
