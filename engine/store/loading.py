@@ -12,7 +12,7 @@ from typing import Final, final
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason, store_errors
 from engine.store.errors import StoreError
-from engine.store.journal import FOLDER, Position
+from engine.store.journal import FOLDER, START, Position
 from engine.store.loader import Loader
 from engine.store.signing import open_signing_key
 
@@ -33,7 +33,7 @@ class LoadingThread(threading.Thread):
         self._connection = connection
         self._loader = loader
         self._node = node
-        self._until: Position | None = None
+        self._until: Position | None = START  # nothing yet: a group that is being written must not be read
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self.fault = ""  # why the database is down, on one line
