@@ -56,10 +56,10 @@ def archive(path: Path, folder: Path, until: str, progress: Progress | None = No
     """
     need_parquet()
     with _locked(folder):
-        for left in folder.glob("cdr-*.new"):
-            left.unlink()
         connection = open_read_only(path, None)
         try:
+            for left in folder.glob("cdr-*.new"):
+                left.unlink()
             with store_errors(path):
                 due = [one for node in chain_nodes(connection) for one in _due(connection, folder, node, until)]
                 due.sort(key=lambda one: (one.day.day, one.day.node))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,3 +70,22 @@ async def test_a_text_that_nobody_reads(shelf: Shelf, name: str, form: ExportFor
     put(shelf, name, "=cmd|\x1b[31m", pyarrow.string())
     with pytest.raises(StoreError, match="r1: damaged: see cdr verify"):
         await shelf.lines(archived=True, form=form)
+
+
+def test_what_looks_like_a_draft_and_is_a_folder(shelf: Shelf) -> None:
+    (shelf.folder / "cdr-x.new").mkdir()
+    with pytest.raises(StoreError, match=r"cdr-x\.new: Is a directory"):
+        shelf.archive()
+
+
+def test_a_draft_is_never_written_through_a_link(shelf: Shelf, tmp_path: Path) -> None:
+    """Nor is a file that has taken the place of one: whatever the links point to stays as it is."""
+    other = tmp_path / "other"
+    other.write_text("kept")
+    for name in (f"{DAY}.parquet", f"{DAY}.json"):
+        (shelf.folder / name).unlink()
+    (shelf.folder / f"{DAY}.parquet").symlink_to(other)
+    (shelf.folder / f"{DAY}.json.{os.getpid()}.new").symlink_to(other)
+    assert len(shelf.archive()) == 1
+    assert other.read_text() == "kept"
+    assert not any(path.is_symlink() for path in shelf.folder.iterdir())
