@@ -157,7 +157,8 @@ def test_a_node_without_calls_signs_its_day_too(
     desk.outcomes(1)
     connection = open_database(desk.path, RECORDS, cipher)
     try:
-        desk.until(lambda: len(list(read_anchors(connection, NODE))) == 1)
+        desk.until(lambda: desk.stored() == ["a"])
+        assert len(list(read_anchors(connection, NODE))) == 1
         books = desk.writer._loader._books
         assert books is not None
         books.ledger._anchors._clock = lambda: time.time() + DAY_S
