@@ -6,7 +6,7 @@ The steps are those that the core asks for when it plays the answered conversati
 in the order and in the groups of 1000 calls/s, held for 20 ms. `append` has the writer of records make each group
 durable, and nothing is loaded. `load` brings into the tables what was appended before, as much at once as comes between
 two loads of a running node. The clock decides nothing of it: under valgrind it would have everything loaded in small
-pieces. Prints, as `bench.counted` does, name and process id of a process that opens and closes a store, and of one for
+pieces. Prints, as `bench.counted` does, name and process id of a process that opens and closes stores, and of one for
 each of the two.
 """
 
@@ -16,7 +16,8 @@ import argparse
 import gc
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -69,13 +70,20 @@ def main() -> int:
         ends = appended(folder / "loaded", steps)
         appended(folder / "appended", [])  # their files and tables cost more than steps
         appended(folder / "idle", [])
-        works: dict[str, Callable[[], None]] = {
-            NOTHING: lambda: load(folder / "idle", []),
-            APPEND: lambda: append(folder / "appended", steps),
-            LOAD: lambda: load(folder / "loaded", ends),
+        works: dict[str, tuple[Sequence[CommitRecord], Path, Sequence[Position]]] = {
+            NOTHING: ([], folder / "idle", []),
+            APPEND: (steps, folder / "idle", []),
+            LOAD: ([], folder / "loaded", ends),
         }
+
+        def work(name: str) -> None:
+            """To open a writer and a loader costs as much as the steps of calls: all three open both."""
+            new, waiting, until = works[name]
+            append(folder / "appended", new)
+            load(waiting, until)
+
         gc.disable()  # as in `bench.counted`
-        return 0 if all(in_child(name, works[name]) for name in (NOTHING, *options.works)) else 1
+        return 0 if all(in_child(name, partial(work, name)) for name in (NOTHING, *options.works)) else 1
 
 
 def played(calls: int) -> list[list[CommitRecord]]:
