@@ -16,7 +16,7 @@ from engine.store.journal import FOLDER, START, Position
 from engine.store.loader import Loader
 from engine.store.signing import open_signing_key
 
-LOAD_EVERY_S: Final = 0.25  # between two loads steps gather: what begins and ends meanwhile is only a record
+LOAD_EVERY_S: Final = 0.75
 FIRST_RETRY_S: Final = 0.25  # of a database that is down, then doubled ...
 LAST_RETRY_S: Final = 2.0  # ... up to this
 IDLE_S: Final = 60.0  # without a step for so long: is a day over?
