@@ -31,7 +31,7 @@ from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.journal import Journal, Position
 from engine.store.loader import Loader
-from engine.store.loading import LOAD_EVERY_S, LoadingThread, make_folder
+from engine.store.loading import LONGEST_PAUSE_S, LoadingThread, make_folder
 from engine.store.records import Done, RecordWriter
 from engine.store.signing import open_signing_key
 
@@ -42,7 +42,7 @@ GROUP: Final = 6  # steps of two milliseconds of 1000 calls/s
 ANSWERED_LATER: Final = 2  # calls that have begun before this one is answered ...
 ENDED_LATER: Final = 24  # ... and before it has ended
 WINDOW_MS: Final = 2.0  # [cdr] commit_window_ms as it is shipped
-GROUPS_A_LOAD: Final = round(LOAD_EVERY_S * 1000.0 / WINDOW_MS)
+GROUPS_A_LOAD: Final = round(LONGEST_PAUSE_S * 1000.0 / WINDOW_MS)
 LIMIT_S: Final = 120.0  # for one group, under valgrind
 
 

@@ -22,8 +22,12 @@ _NO_STORIES: Final = Path(__file__).with_name("sipp")
 
 
 def file_of(name: str) -> Path:
-    """The XML of one side: of a story, such as "answered/uac", or of tests/e2e/sipp, where lie those that are none."""
-    return (STORIES if "/" in name else _NO_STORIES) / f"{name}.xml"
+    """The XML of one side: of a story, such as "answered/uac", or of tests/e2e/sipp, where lie those that are none.
+
+    In its folder `only` are those that say what none but SIPp understands.
+    """
+    places = (STORIES,) if "/" in name else (_NO_STORIES, _NO_STORIES / "only")
+    return next(path for place in places if (path := place / f"{name}.xml").exists())
 
 
 def tell(node: Node, story: Story = ANSWERED, **how: Any) -> Told:

@@ -129,7 +129,7 @@ def main() -> None:
     trap = traced(real, number) if point == SQL else dying(real, when, number)
     with (
         patch.object(journal, "SEGMENT_BYTES", 65_536),
-        patch.object(loading, "LOAD_EVERY_S", 0.005),
+        patch.object(loading, "pause_s", lambda loaded: 0.005),
         patch.object(owner, name, trap),
     ):
         loading.recover(folder / "records.db", open_key(folder))

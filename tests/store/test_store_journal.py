@@ -17,7 +17,7 @@ from engine.core.records import CallRecord, Step
 from engine.store import journal, loader
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.journal import SPARE, Journal, segment_numbers, segment_path, waiting_bytes
-from engine.store.loading import make_folder, recover
+from engine.store.loading import make_folder, pause_s, recover
 from engine.store.records import RecordWriter
 from engine.store.rows import DIALOGS
 from engine.store.segment import UNKNOWN_END, SegmentHead, StoredStep, UnreadableHead, read_head
@@ -354,3 +354,8 @@ def test_any_cut_leaves_what_was_whole(
     whole = sum(end <= cut for end in run.ends)
     assert run.ended == [f"r{number}" for number in range(whole)]
     assert len(notes) == (cut not in (head, *run.ends))
+
+
+def test_the_more_a_load_brings_the_longer_steps_gather() -> None:
+    """A single call is in the tables at once; a thousand a second do not pay for ten commits a second."""
+    assert [pause_s(loaded) for loaded in (0, 100_000, 10_000_000)] == [0.1, 0.35, 0.75]
