@@ -25,7 +25,10 @@ from tests.e2e.stories import BINDING, A, B, X, assert_private
 TAKEN = ("<- INVITE", "-> 180 INVITE", "-> 200 INVITE", "<- ACK")
 
 # Its transmitter of audio may be just about to send when a call ends, and says so.
-pytestmark = pytest.mark.filterwarnings("ignore:RTP Packet failed to send:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:RTP Packet failed to send:RuntimeWarning"),
+    pytest.mark.timeout(60, method="thread"),  # its threads have once held up the one that a signal would interrupt
+]
 
 
 @pytest.fixture
