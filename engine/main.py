@@ -136,7 +136,7 @@ class _Node:
             daily.start()
             _tame_collector()
             _tell(f"veil700 ready sip=udp:{_shown(listen)}")
-            asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.forget_last_run)
+            asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.last_run.forget)
             await self._stop.wait()
             return await self._drain(runner)
         finally:
@@ -166,14 +166,14 @@ class _Node:
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
         pending = read_pending(records, cipher, settings.node)
-        service.repeats, service.ended = left.repeats, left.ended
-        service.adopt_reports(pending, left.reported, loop_time)
+        service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
+        service.last_run.adopt_reports(pending, left.reported, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
         runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
-        self._adopted = service.adopt_calls(left.answered, loop_time, left.unreadable)
-        self._adopted += service.take_back(left.unfinished, loop_time)
+        self._adopted = service.last_run.adopt_calls(left.answered, loop_time, left.unreadable)
+        self._adopted += service.last_run.take_back(left.unfinished, loop_time)
         if lost := left.unreadable + service.counters.get("adoptions_failed", 0):
             self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service

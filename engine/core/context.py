@@ -85,6 +85,12 @@ class CoreContext:
         host = settings.advertise.rpartition(":")[0]
         self.advertised_host = host.strip("[]")
 
+    def take(self) -> list[Output]:
+        """What has been collected since the last time."""
+        out = self.out
+        self.out = []
+        return out
+
     def wall(self, now: float) -> float:
         """Seconds since the epoch at the monotonic time `now`."""
         return now + self.wall_offset_s

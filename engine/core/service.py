@@ -9,28 +9,22 @@ from collections.abc import Sequence
 from typing import final
 
 from engine.core.admission import objection, relay
-from engine.core.adoption import adopt_or_close
 from engine.core.attempt import AttemptBase, RequestOwner, begun
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import ONLY_RUN, CoreContext, Run
-from engine.core.crossing import reason_line
-from engine.core.frozen_call import FrozenCall
-from engine.core.lost_tries import take_back_tries
+from engine.core.last_run import LastRun
 from engine.core.message_attempt import MessageAttempt
-from engine.core.numbers import masked_identifier
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.policy import Refusal
-from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
+from engine.core.records import ReleaseCause, Step
 from engine.core.relay import RELAYED, Relay, refuse
-from engine.core.report_relay import ReportEntry
-from engine.core.session_timer import TOO_SMALL, min_se_line
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
-from engine.core.sms_report import ACCEPTED_STATUS, AWAITING, REPORT_WAIT_S, PendingReport
+from engine.core.sms_report import AWAITING, PendingReport
 from engine.core.stray_answers import StrayAnswers
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
@@ -54,19 +48,12 @@ from sipstack.server_transaction import ServerTransaction
 from sipstack.transactions import Transactions, answer_malformed
 from sipstack.uri import OtherUri
 
-# What a restart remembers of an attempt, so that its repeat is not taken for a new one:
-# peer, kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
-RepeatKey = tuple[str, str, str, int, str]
-
-# Of a call that has just ended: a peer, and the Call-ID on its side as records keep it. Others learn nothing of it.
-EndedKey = tuple[str, str]
-
 
 @final
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "_strays", "ended", "is_draining", "is_store_behind", "repeats")
+    __slots__ = ("_context", "_strays", "is_draining", "is_store_behind", "last_run")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -75,8 +62,7 @@ class CallService:
         self._strays = StrayAnswers(self._context)
         self.is_draining = False
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
-        self.repeats: dict[RepeatKey, tuple[int, int]] = {}
-        self.ended: set[EndedKey] = set()
+        self.last_run = LastRun(self._context, self._strays)
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -84,18 +70,18 @@ class CallService:
         """Bytes of one message."""
         may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow.host, flow.port) is not None
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
-        return self._take()
+        return self._context.take()
 
     def transport_failed(self, flow: Flow, now: float) -> list[Output]:
         """The shell could not send to `flow`."""
         self._dispatch_all(self._context.transactions.transport_failed(flow), now)
-        return self._take()
+        return self._context.take()
 
     def handle_timer(self, now: float) -> list[Output]:
         """Fires what is due."""
         self._dispatch_all(self._context.transactions.handle_timer(now), now)
         self._context.wheel.fire(now)
-        return self._take()
+        return self._context.take()
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is wanted next."""
@@ -111,51 +97,12 @@ class CallService:
     def binding_looked_up(self, query: LookUpBinding, found: Binding | Miss | None, now: float) -> list[Output]:
         """The store's answer to LookUpBinding; None when it could not answer."""
         query.attempt.looked_up(found, now)
-        return self._take()
+        return self._context.take()
 
     def record_committed(self, attempt: InProgress, step: Step, durable: bool, now: float) -> list[Output]:
         """The writer's answer to CommitRecord."""
         attempt.committed(step, durable, now)
-        return self._take()
-
-    # -- what the last run has left ----------------------------------------------------------------------------------
-
-    def adopt_calls(
-        self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float, unreadable: int = 0
-    ) -> list[Output]:
-        """Calls that are answered are served on; one that cannot be is closed, as so many `unreadable` ones were."""
-        if unreadable:
-            self._context.counters["rows_unreadable"] = unreadable
-        for record, frozen in answered:
-            self._context.count("attempts_adopted")
-            adopt_or_close(self._context, record, frozen, now)
-        return self._take()
-
-    def take_back(self, unfinished: Sequence[CallRecord], now: float) -> list[Output]:
-        """Calls that were not answered, and are on record as ended: their callees' phones stop ringing."""
-        for record in unfinished:
-            take_back_tries(self._context, self._strays, record, now)
-        return self._take()
-
-    def adopt_reports(self, pending: Sequence[tuple[CallRecord, ReportEntry]], reported: set[str], now: float) -> None:
-        """Short messages whose report is awaited go on with what is left of their time.
-
-        `reported` are Call-IDs of ours whose report was taken: a repeat of it is answered, and not passed on again.
-        """
-        context = self._context
-        context.reported = reported
-        for record, entry in pending:
-            context.count("attempts_adopted")
-            left_s = (record.answer_time or 0.0) + REPORT_WAIT_S - context.wall(now)
-            PendingReport(context, record, entry).begin(now, min(max(left_s, 0.0), REPORT_WAIT_S))
-            key = (record.ingress_peer, record.kind, record.caller_call_id, record.caller_cseq, record.caller_branch)
-            self.repeats[key] = (ACCEPTED_STATUS, RELEASE[ReleaseCause.NORMAL][1])
-
-    def forget_last_run(self) -> None:
-        """No repeat of what it has answered can come any more."""
-        self.repeats.clear()
-        self.ended.clear()
-        self._context.reported = set()
+        return self._context.take()
 
     # -- what the shell may know and say ---------------------------------------------------------------------------
 
@@ -192,11 +139,6 @@ class CallService:
     def counters(self) -> dict[str, int]:
         """Counts since the start, by name."""
         return {**self._context.transactions.counters, **self._context.counters}
-
-    def _take(self) -> list[Output]:
-        out = self._context.out
-        self._context.out = []
-        return out
 
     # -- events of the transactions --------------------------------------------------------------------------------
 
@@ -287,26 +229,10 @@ class CallService:
         elif method == "OPTIONS":
             self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
         else:
-            return self._is_repeat(transaction, request, peer, now)
-        return True
-
-    def _is_repeat(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> bool:
-        """A repeat of an attempt that was recorded before a restart gets its recorded answer, and no second record."""
-        if not self.repeats:
-            return False
-        kind = "message" if request.method == "MESSAGE" else "voice"
-        branch = request.top_via.branch if request.top_via is not None else ""
-        key = (peer.name, kind, masked_identifier(request.call_id), request.cseq, masked_identifier(branch))
-        known = self.repeats.get(key)
-        if known is None:
-            return False
-        status, q850 = known
-        if kind == "voice" and status < 300:
-            status, q850 = RELEASE[ReleaseCause.NODE_RESTART]  # its 2xx cannot be made again
-        lines = [] if status < 300 else [reason_line(q850)]
-        if status == TOO_SMALL:  # what the callee wanted is not on record: its next 422 says it again
-            lines.append(min_se_line(self._context.settings.policy.min_se_s))
-        self._answer(transaction, status, now, *lines)
+            repeated = self.last_run.answer_of(request, peer)
+            if repeated is None:
+                return False
+            self._answer(transaction, repeated[0], now, *repeated[1])
         return True
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
@@ -358,8 +284,8 @@ class CallService:
             if peer is None:
                 self._context.count("unknown_source")
                 self._context.transactions.abandon(transaction)
-            elif request.method == "BYE" and (peer.name, masked_identifier(request.call_id)) in self.ended:
-                self._answer(transaction, 200, now)  # a repeat: its end was on record before the last start
+            elif request.method == "BYE" and self.last_run.has_ended(request, peer):
+                self._answer(transaction, 200, now)  # a repeat
             else:
                 self._answer(transaction, 481, now)  # §12.2.2
             return

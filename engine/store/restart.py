@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, cast, final
 
 from engine.core.frozen_call import FrozenCall, invite_of, read_frozen
+from engine.core.last_run import EndedKey, RepeatKey
 from engine.core.records import (
     EXTENSION_COLUMNS,
     NODE_RESTART_ANSWERED,
@@ -22,7 +23,6 @@ from engine.core.records import (
     bill_seconds,
     elapsed_ms,
 )
-from engine.core.service import EndedKey, RepeatKey
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.errors import StoreError

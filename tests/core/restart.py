@@ -42,9 +42,9 @@ def restarted(
         second.book.now += 5000.0  # monotonic seconds of another machine
     second.service.set_wall_clock(context.wall(first.book.now + after_s) + clock_step_s - second.book.now)
     calls = [(record_of(done), thawed(done.extra)) for done in answered]
-    outputs = second.service.adopt_calls(calls, second.book.now)
+    outputs = second.service.last_run.adopt_calls(calls, second.book.now)
     voices = [record for record in map(record_of, unfinished) if record.kind == "voice"]
-    outputs += second.service.take_back(voices, second.book.now)
+    outputs += second.service.last_run.take_back(voices, second.book.now)
     for attempt in second.service.attempts:
         second.decided[attempt, Step.OPEN] = second.decided[attempt, Step.ANSWER] = 0
     second.book.perform(outputs)

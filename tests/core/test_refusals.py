@@ -242,7 +242,7 @@ def test_spellings_of_x(uri: str) -> None:
 )
 def test_repeat_of_a_call_after_a_restart(recorded: tuple[int, int], status: int, q850: int) -> None:
     node = CoreNode()
-    node.service.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = recorded
+    node.service.last_run.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = recorded
     node.book.wire_in(invite(), CALLER)
     refused(node, status, q850)
     assert node.steps == []
@@ -255,7 +255,7 @@ def test_repeat_of_a_call_after_a_restart(recorded: tuple[int, int], status: int
 def test_repeat_of_a_422_after_a_restart_says_an_interval() -> None:
     """RFC 4028 §6: a 422 without Min-SE is none."""
     node = CoreNode(with_policy(min_se_s=120))
-    node.service.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = (422, 31)
+    node.service.last_run.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = (422, 31)
     node.book.wire_in(invite(), CALLER)
     response = node.book.wire_out("SIP/2.0 422", CALLER)
     assert (response.values(h.MIN_SE), response.values(h.REASON)) == (["120"], ["Q.850;cause=31"])
@@ -265,7 +265,7 @@ def test_repeat_of_a_422_after_a_restart_says_an_interval() -> None:
 @pytest.mark.parametrize(("recorded", "rows"), [((200, 16), []), ((202, 16), []), ((403, 21), ["Q.850;cause=21"])])
 def test_repeat_of_a_message_after_a_restart(recorded: tuple[int, int], rows: list[str]) -> None:
     node = CoreNode()
-    node.service.repeats[("caller-side", "message", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = recorded
+    node.service.last_run.repeats[("caller-side", "message", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = recorded
     node.book.wire_in(rows_by_kind("message", X, A), CALLER)
     assert node.book.wire_out(f"SIP/2.0 {recorded[0]} ", CALLER).values(h.REASON) == rows
     node.book.silence()
@@ -274,6 +274,6 @@ def test_repeat_of_a_message_after_a_restart(recorded: tuple[int, int], rows: li
 
 def test_repeats_are_of_those_who_may_ask() -> None:
     node = CoreNode()
-    node.service.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = (404, 1)
+    node.service.last_run.repeats[("caller-side", "voice", "1-4711@127.0.0.12", 1, "z9hG4bK-a1")] = (404, 1)
     node.book.wire_in(invite(), STRANGER)
     node.book.silence()

@@ -25,7 +25,7 @@ def restarted(after_s: float, settings: CoreSettings = SETTINGS, data: bytes = b
     second = CoreNode(settings)
     second.before = 1
     second.service.set_wall_clock(WALL_AT_START - Playbook.START_S + after_s)
-    second.service.adopt_reports([(record, entry)], set(), second.book.now)
+    second.service.last_run.adopt_reports([(record, entry)], set(), second.book.now)
     return second, sent
 
 
@@ -68,9 +68,9 @@ def test_repeat_of_a_report_after_a_restart_is_answered_and_not_passed_on() -> N
     sent = send(node)
     passed(node, rp_ack(reference_of(sent), False), sent)
     second = CoreNode()
-    second.service.adopt_reports([], {sent.call_id}, second.book.now)
+    second.service.last_run.adopt_reports([], {sent.call_id}, second.book.now)
     turned_away(second, report(rp_ack(reference_of(sent), False), sent), status=202)
-    second.service.forget_last_run()
+    second.service.last_run.forget()
     turned_away(second, report(rp_ack(reference_of(sent), False), sent, branch="z9hG4bK-br2"))
 
 

@@ -99,7 +99,7 @@ def test_its_end_is_kept_when_the_store_fails(monkeypatch: pytest.MonkeyPatch) -
     node = CoreNode()
     node.before, node.durable = 1, set()
     monkeypatch.setattr(adoption, "begin", fault)
-    node.book.perform(node.service.adopt_calls([(record_of(done), thawed(done.extra))], node.book.now))
+    node.book.perform(node.service.last_run.adopt_calls([(record_of(done), thawed(done.extra))], node.book.now))
     assert node.service.in_progress == 1
     node.release_held(durable=False)
     assert [step for step, _ in node.steps] == [Step.CLOSE, Step.KEEP]

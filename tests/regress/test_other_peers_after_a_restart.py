@@ -17,7 +17,7 @@ def test_bye_with_the_call_id_of_another() -> None:
     talk = talking(CoreNode(WITH_THIRD))
     talk.hang_up()
     talk.node = restarted(talk.node, WITH_THIRD)
-    talk.node.service.ended = {("caller-side", CALL_ID)}
+    talk.node.service.last_run.ended = {("caller-side", CALL_ID)}
     talk.from_caller("BYE", source=THIRD)
     talk.node.book.wire_out("SIP/2.0 481", THIRD)
     talk.from_caller("BYE")
@@ -26,11 +26,11 @@ def test_bye_with_the_call_id_of_another() -> None:
 
 def test_invite_with_the_identifiers_of_another() -> None:
     node = CoreNode(WITH_THIRD, bindings=())
-    node.service.repeats["caller-side", "voice", CALL_ID, 1, "z9hG4bK-a1"] = (486, 17)
+    node.service.last_run.repeats["caller-side", "voice", CALL_ID, 1, "z9hG4bK-a1"] = (486, 17)
     node.book.wire_in(invite(), CALLER)
     refused(node, 486, 17)
     other = CoreNode(WITH_THIRD, bindings=())
-    other.service.repeats["caller-side", "voice", CALL_ID, 1, "z9hG4bK-a1"] = (486, 17)
+    other.service.last_run.repeats["caller-side", "voice", CALL_ID, 1, "z9hG4bK-a1"] = (486, 17)
     other.book.wire_in(invite(), THIRD)
     other.book.wire_out("SIP/2.0 100", THIRD)
     other.book.wire_out("SIP/2.0 404", THIRD)  # a call of its own, with a record of its own
