@@ -36,6 +36,7 @@ class CalleeTry(RequestOwner):
 
     __slots__ = (
         "call",
+        "call_id",
         "cancel_wanted",
         "cseq",
         "hop",
@@ -47,7 +48,6 @@ class CalleeTry(RequestOwner):
         "pairs",
         "party",
         "record",
-        "released",
         "request_uri",
         "sent_at",
         "transaction",
@@ -60,6 +60,7 @@ class CalleeTry(RequestOwner):
         self.call = call
         self.hop = hop
         self.cseq = ids.cseq
+        self.call_id = ids.call_id
         self.local_tag = ids.tag
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
@@ -68,7 +69,6 @@ class CalleeTry(RequestOwner):
         self.origin = OriginRewriter(context.tokens.session_id(), context.advertised_host)
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
-        self.released: dict[str, tuple[bytes, Flow]] = {}  # our ACKs of 2xx that nobody wanted, by tag
         self.cancel_wanted = False
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
@@ -171,12 +171,12 @@ class CalleeTry(RequestOwner):
     def release(self, response: Message, now: float) -> None:
         """Acknowledges a 2xx that nobody wants and ends its dialog (§13.2.2.4, §9.1); a copy is acknowledged again."""
         context = self.call.context
-        known = self.released.get(response.to_tag)
-        if known is not None or len(self.released) >= MAX_FORKS:
-            if known is not None:
-                context.send(*known)
-            return
-        self.released[response.to_tag] = end_unwanted(context, self._unwanted_side(response), self.cseq, now)
+        known = context.released.ack_of(self.call_id, response.to_tag)
+        if known is not None:
+            context.send(*known)
+        elif context.released.forks(self.call_id) < MAX_FORKS:
+            acknowledgement = end_unwanted(context, self._unwanted_side(response), self.cseq, now)
+            context.released.remember(self.call_id, response.to_tag, acknowledgement, now)
 
     def _unwanted_side(self, response: Message) -> PairSide:
         """The dialog of a 2xx that is to be ended: the early one where there is one, whose numbers have gone on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.released import Released
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
 from engine.core.tokens import TokenSource
@@ -55,6 +56,7 @@ class CoreContext:
         "counters",
         "dialogs",
         "out",
+        "released",
         "reported",
         "reports",
         "routing",
@@ -78,6 +80,7 @@ class CoreContext:
         self.out: list[Output] = []
         self.dialogs: dict[str, DialogEnd] = {}
         self.attempts: dict[str, InProgress] = {}
+        self.released = Released(self.wheel, transactions.timing.transaction_s)
         self.reports: dict[str, PendingReport] = {}
         self.reported: set[str] = set()
         self.counters: dict[str, int] = {}

@@ -24,7 +24,6 @@ from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
-from sipstack.timers import TimerOwner
 
 if TYPE_CHECKING:
     from engine.core.context import CoreContext
@@ -34,16 +33,13 @@ _MOST: Final = 4096
 
 
 @final
-class StrayAnswers(TimerOwner):
-    """What has been ended, so that a copy of a 2xx gets its ACK again and no second BYE."""
+class StrayAnswers:
+    """Ends what such a 2xx has made."""
 
-    __slots__ = ("_acks", "_codes", "_context", "_next")
+    __slots__ = ("_context",)
 
     def __init__(self, context: CoreContext) -> None:
         self._context = context
-        self._acks: dict[str, dict[str, tuple[bytes, Flow]]] = {}  # by Call-ID, then To tag
-        self._codes: dict[int, tuple[str, str]] = {}  # Call-ID and To tag by the code of the timer that forgets them
-        self._next = 0
 
     def end(self, response: Message, flow: Flow, now: float) -> None:
         """Acknowledges and ends it, if it is ours; else it is counted."""
@@ -53,16 +49,17 @@ class StrayAnswers(TimerOwner):
         if (response.from_tag, response.cseq) != (ids.tag, ids.cseq) or peer is None:
             context.count("stray_successes")
             return
-        acks = self._acks.get(response.call_id, {})
-        if response.to_tag in acks:
-            context.send(*acks[response.to_tag])
+        released = context.released
+        known = released.ack_of(response.call_id, response.to_tag)
+        if known is not None:
+            context.send(*known)
             return
         try:
             dialog = Dialog.as_client(response.value(h.FROM) or "", ids.tag, response)
         except RemoteSipError:  # it says nothing of where it is
             context.count("stray_successes")
             return
-        if len(acks) >= MAX_FORKS or len(self._codes) >= _MOST:
+        if released.forks(response.call_id) >= MAX_FORKS or len(released) >= _MOST:
             context.count("stray_successes")
             return
         context.count("stray_successes_ended")
@@ -71,19 +68,5 @@ class StrayAnswers(TimerOwner):
         there = side.next_flow()
         if context.routing.peer_of(there.host, there.port) is not peer:
             side.stay_at(flow)
-        self._remember((response.call_id, response.to_tag), end_unwanted(context, side, ids.cseq, now), now)
-
-    def _remember(self, key: tuple[str, str], acknowledgement: tuple[bytes, Flow], now: float) -> None:
-        call_id, tag = key
-        self._acks.setdefault(call_id, {})[tag] = acknowledgement
-        self._codes[self._next] = key
-        self._context.wheel.set(now, self._context.transactions.timing.transaction_s, self, self._next)
-        self._next += 1
-
-    def timer_fired(self, code: int, now: float) -> None:
-        """No copy of it can come any more."""
-        call_id, tag = self._codes.pop(code)
-        acks = self._acks[call_id]
-        del acks[tag]
-        if not acks:
-            del self._acks[call_id]
+        acknowledgement = end_unwanted(context, side, ids.cseq, now)
+        released.remember(response.call_id, response.to_tag, acknowledgement, now)
