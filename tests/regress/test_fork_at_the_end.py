@@ -1,8 +1,9 @@
-"""A fork answered just before its INVITE was forgotten; the copy of its 2xx came after that, and it got a second BYE."""
+"""A fork answered just before its INVITE was forgotten: the copy of its 2xx came after that, and got a second BYE."""
 
 from __future__ import annotations
 
 import pytest
+
 from tests.core.test_crossings import one_call
 
 
