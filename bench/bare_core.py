@@ -12,7 +12,14 @@ from typing import Final
 from engine.core.binding import Binding, Miss
 from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.service import CallService
-from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
+from engine.core.settings import (
+    CoreSettings,
+    ListenerSettings,
+    PeerSettings,
+    PolicySettings,
+    RouteSettings,
+    TargetSettings,
+)
 from engine.core.tokens import TokenSource
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.timers import Timing
@@ -32,7 +39,8 @@ def settings() -> CoreSettings:
     caller = PeerSettings("caller-side", (CALLER.host,), (TargetSettings("sip:127.0.0.12:5060", CALLER.host, 5060),))
     callee = PeerSettings("callee-side", (CALLEE.host,), (TargetSettings("sip:127.0.0.13:5060", CALLEE.host, 5060),))
     route = RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("callee-side",))
-    return CoreSettings("bench", "veil.example", "127.0.0.11:5060", (caller, callee), (route,), PolicySettings())
+    listeners = (ListenerSettings("UDP", "127.0.0.11", 5060, "127.0.0.11:5060"),)
+    return CoreSettings("bench", "veil.example", listeners, (caller, callee), (route,), PolicySettings())
 
 
 class BareCore:

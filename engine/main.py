@@ -114,7 +114,7 @@ class _Node:
 
     async def run(self) -> int:
         """Starts, serves, drains."""
-        listen = self._config.listen_address
+        listen = self._config.listeners[0].host, self._config.listeners[0].port
         bound = _bind(listen)
         gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
         try:

@@ -13,22 +13,33 @@ if TYPE_CHECKING:
 
 @final
 class Flow:
-    """Where a message came from or goes to: transport, remote IP address and port. Compared by value."""
+    """Where a message came from or goes to: transport ("UDP", "TCP" or "TLS"), remote IP address and port.
 
-    __slots__ = ("host", "port", "transport")
+    `local` is the index of the listener that has received it, or that it leaves by. Of a stream these four name one
+    connection. Compared by these four; `identities` are the names of the far side's certificate, once it is verified.
+    """
 
-    def __init__(self, transport: str, host: str, port: int) -> None:
+    __slots__ = ("host", "identities", "local", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, local: int = 0, identities: tuple[str, ...] = ()) -> None:
         self.transport = transport
         self.host = host
         self.port = port
+        self.local = local
+        self.identities = identities
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Flow):
             return NotImplemented
-        return (self.transport, self.host, self.port) == (other.transport, other.host, other.port)
+        return (self.port, self.host, self.transport, self.local) == (
+            other.port,
+            other.host,
+            other.transport,
+            other.local,
+        )
 
     def __hash__(self) -> int:
-        return hash((self.transport, self.host, self.port))
+        return hash((self.transport, self.host, self.port, self.local))
 
     def __repr__(self) -> str:
         return f"{self.transport.lower()}:{self.host}:{self.port}"

@@ -120,4 +120,4 @@ def response_flow(request: Message, flow: Flow) -> Flow:
     via = request.top_via
     if via is None or via.asks_rport or (via.port or 5060) == flow.port:
         return flow
-    return Flow(flow.transport, flow.host, via.port or 5060)
+    return Flow(flow.transport, flow.host, via.port or 5060, flow.local, flow.identities)

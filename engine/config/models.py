@@ -17,6 +17,7 @@ from engine.config.lines import Places
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
+    ListenerSettings,
     MessageText,
     NumberFormat,
     PeerSettings,
@@ -69,6 +70,11 @@ class Listen(Table):
     """TLS key, PEM file. Not yet."""
     client_ca: NotYet = None
     """Authorities whose client certificates are accepted, PEM file. Not yet."""
+
+    def core_settings(self) -> ListenerSettings:
+        """The same for the core."""
+        address, port = values.socket_address(self.address)
+        return ListenerSettings(self.transport.upper(), str(address), port, self.advertise or self.address)
 
 
 class Store(Table):
@@ -309,10 +315,9 @@ class Config(Table):
         return None if self.cdr.archive_dir is None else self._path.parent / self.cdr.archive_dir
 
     @property
-    def listen_address(self) -> tuple[str, int]:
-        """Address (without brackets) and port of the SIP socket."""
-        address, port = values.socket_address(self.listen[0].address)
-        return str(address), port
+    def listeners(self) -> tuple[ListenerSettings, ...]:
+        """The sockets that take SIP, in the order in which they stand: a Flow's `local` is the index."""
+        return tuple(listen.core_settings() for listen in self.listen)
 
     @property
     def places(self) -> Places:
@@ -327,11 +332,10 @@ class Config(Table):
 
     def core_settings(self) -> CoreSettings:
         """All that the core may know."""
-        listen = self.listen[0]
         return CoreSettings(
             node=self.node.name,
             domain=self.node.domain,
-            advertise=listen.advertise or listen.address,
+            listeners=self.listeners,
             peers=tuple(peer.core_settings() for peer in self.peer),
             routes=tuple(RouteSettings(route.name, route.called, tuple(route.peers)) for route in self.route),
             policy=self.policy.core_settings(),

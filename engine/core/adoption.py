@@ -120,7 +120,7 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     peers = {peer.name: peer for peer in context.settings.peers}
     caller_peer, callee_peer = (_peer(peers, side.peer) for side in (frozen.caller, frozen.callee))
     pair = _pair(context, record, frozen, caller_peer, callee_peer)
-    transaction = _transaction(frozen)
+    transaction = _transaction(context, frozen)
     facts = Facts(UNKNOWN, UNKNOWN, caller_peer, context.wall(now))  # decided upon long ago
     call = Call(context, transaction, caller_peer, pair.caller.dialog, (facts, record))
     call.party = pair.caller.party
@@ -147,25 +147,27 @@ def _pair(
     context: CoreContext, record: CallRecord, frozen: FrozenCall, caller_peer: PeerSettings, callee_peer: PeerSettings
 ) -> DialogPair:
     skipped = SKIPPED * max(context.run.epoch - frozen.epoch, 0)
-    origin = OriginRewriter(frozen.callee.origin.session_id, context.advertised_host)
+    to_caller, to_callee = (_flow(context, side.flow) for side in (frozen.caller, frozen.callee))
+    origin = OriginRewriter(frozen.callee.origin.session_id, context.address(to_callee))
+    opposite = origin.opposite(frozen.caller.origin.session_id, context.address(to_caller))
     sides = []
-    for side, values, peer, contact, rewriter in (
-        (CALLER, frozen.caller, caller_peer, record.tel_x, origin.opposite(frozen.caller.origin.session_id)),
-        (CALLEE, frozen.callee, callee_peer, record.presented_number, origin),
+    for side, values, peer, flow, contact, rewriter in (
+        (CALLER, frozen.caller, caller_peer, to_caller, record.tel_x, opposite),
+        (CALLEE, frozen.callee, callee_peer, to_callee, record.presented_number, origin),
     ):
         rewriter.thaw(values.origin, skipped)
-        party = Party(side, peer, values.hidden, context.contact(contact), values.also_hidden)
+        party = Party(side, peer, values.hidden, context.contact(flow, contact), values.also_hidden)
         party.may_transfer = frozen.may_transfer and caller_peer.allow_transfer and callee_peer.allow_transfer
-        sides.append(_side(values, party, rewriter, skipped))
+        sides.append(_side(values, party, flow, rewriter, skipped))
     return DialogPair(*sides)
 
 
-def _side(values: FrozenSide, party: Party, origin: OriginRewriter, skipped: int) -> PairSide:
+def _side(values: FrozenSide, party: Party, flow: Flow, origin: OriginRewriter, skipped: int) -> PairSide:
     identity = DialogId(values.call_id, values.local_tag, values.remote_tag)
     dialog = Dialog(identity, values.local, values.remote, values.local_seq + skipped, values.remote_seq)
     dialog.remote_target = values.remote_target
     dialog.route_set = list(values.route_set)
-    side = PairSide(dialog, party, _flow(values.flow), origin)
+    side = PairSide(dialog, party, flow, origin)
     side.seqs = dict(values.seqs)
     side.references = dict(values.references)
     side.rseqs = set(values.rseqs)
@@ -173,13 +175,15 @@ def _side(values: FrozenSide, party: Party, origin: OriginRewriter, skipped: int
     return side
 
 
-def _flow(values: FrozenFlow) -> Flow:
-    return Flow(*values)
+def _flow(context: CoreContext, values: FrozenFlow) -> Flow:
+    """By the same listener as in the other run; what none can carry any more fails when it is to be sent."""
+    transport, host, port, address = values
+    return Flow(transport, host, port, max(context.listeners.index_of(transport, host, address), 0))
 
 
-def _transaction(frozen: FrozenCall) -> ServerTransaction:
-    transaction = ServerTransaction(invite_of(frozen), _flow(frozen.caller.flow))
-    transaction.flow = _flow(frozen.answer_flow)
+def _transaction(context: CoreContext, frozen: FrozenCall) -> ServerTransaction:
+    transaction = ServerTransaction(invite_of(frozen), _flow(context, frozen.caller.flow))
+    transaction.flow = _flow(context, frozen.answer_flow)
     return transaction
 
 

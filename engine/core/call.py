@@ -134,7 +134,8 @@ class Call(AttemptBase):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """Builds the first INVITE, so that a leak shows before anything is recorded as sent."""
-        self.party = Party(CALLER, self.peer, binding.callee, self.context.contact(binding.tel_x))
+        contact = self.context.contact(self.transaction.source, binding.tel_x)
+        self.party = Party(CALLER, self.peer, binding.callee, contact)
         if self.try_next(now):
             self.step(t.PERMITTED, Given(now))
         else:

@@ -287,10 +287,10 @@ def _end_side(call: Call, side: int, now: float, owner: ByeSent | None) -> None:
 
 
 def _send_bye(call: Call, side: PairSide, now: float, owner: ByeSent | None) -> None:
-    draft = RequestDraft(call.context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
+    draft = RequestDraft(call.context, side.party, side.dialog, side.next_flow(), ("BYE", side.dialog.next_seq()))
     draft.q850 = call.record.q850 or RELEASE[ReleaseCause.INTERNAL][1]
     data = build(REQUESTS[side.party.side]["BYE"], draft)
-    call.context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), owner), now)
+    call.context.start(ClientTransaction("BYE", draft.branch, data, draft.flow, owner), now)
 
 
 def _retire(call: Call, given: Given) -> None:

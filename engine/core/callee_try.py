@@ -64,9 +64,10 @@ class CalleeTry(RequestOwner):
         self.local_tag = ids.tag
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
-        self.party = Party(CALLEE, hop.peer, binding.caller, context.contact(binding.presented), call.left_callees)
+        contact = context.contact(hop.flow, binding.presented)
+        self.party = Party(CALLEE, hop.peer, binding.caller, contact, call.left_callees)
         self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
-        self.origin = OriginRewriter(context.tokens.session_id(), context.advertised_host)
+        self.origin = OriginRewriter(context.tokens.session_id(), context.address(hop.flow))
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
         self.cancel_wanted = False
@@ -74,7 +75,7 @@ class CalleeTry(RequestOwner):
         self.sent_at = 0.0
         draft = self._draft(binding, identity, ids)
         self.offer = draft.body  # what every early dialog of it has been sent
-        self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), hop.flow, self)
+        self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), draft.flow, self)
         self.record = call.new_try(hop, ids.call_id)
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
@@ -82,7 +83,9 @@ class CalleeTry(RequestOwner):
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request
-        draft = RequestDraft(self.call.context, self.party, dialog, ("INVITE", ids.cseq), request, ids.branch)
+        draft = RequestDraft(
+            self.call.context, self.party, dialog, self.hop.flow, ("INVITE", ids.cseq), request, ids.branch
+        )
         draft.identity = identity
         draft.from_trusted = self.call.peer.trusted
         draft.icid = self.call.icid_towards(self.hop.peer)
@@ -151,7 +154,7 @@ class CalleeTry(RequestOwner):
         callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin.in_early_dialog())
         callee.description = self.offer
         dialog = call.caller_dialog()
-        origin = self.origin.opposite(tokens.session_id())
+        origin = self.origin.opposite(tokens.session_id(), call.context.address(call.transaction.source))
         caller = PairSide(dialog, call.party, call.transaction.source, origin)
         caller.seqs[call.request.cseq] = self.cseq
         return DialogPair(caller, callee)
@@ -203,11 +206,12 @@ class CalleeTry(RequestOwner):
 
 def end_unwanted(context: CoreContext, side: PairSide, cseq: int, now: float) -> tuple[bytes, Flow]:
     """Acknowledges the 2xx that made this dialog and ends it; the ACK, for copies of the 2xx, and where it goes."""
-    acknowledgement = (ack(context, side, cseq), side.next_flow())
+    flow = side.next_flow()
+    acknowledgement = (ack(context, side, cseq), flow)
     context.send(*acknowledgement)
-    draft = RequestDraft(context, side.party, side.dialog, ("BYE", side.dialog.next_seq()))
+    draft = RequestDraft(context, side.party, side.dialog, flow, ("BYE", side.dialog.next_seq()))
     data = build(REQUESTS[CALLEE]["BYE"], draft)
-    context.start(ClientTransaction("BYE", draft.branch, data, side.next_flow(), None), now)
+    context.start(ClientTransaction("BYE", draft.branch, data, flow, None), now)
     return acknowledgement
 
 
@@ -215,6 +219,6 @@ def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> b
     """The ACK of a 2xx on this side (§13.2.2.4). Raises LeakStopped for a body that shows a number."""
     dialog = side.dialog
     branch = ack_branch(context.run.key, dialog.call_id, dialog.remote_tag, cseq)
-    draft = RequestDraft(context, side.party, dialog, ("ACK", cseq), None, branch)
+    draft = RequestDraft(context, side.party, dialog, side.next_flow(), ("ACK", cseq), None, branch)
     draft.body, draft.content_type = body, CONTENT_TYPE
     return build(REQUESTS[side.party.side]["ACK"], draft)

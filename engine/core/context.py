@@ -51,10 +51,10 @@ class CoreContext:
     """
 
     __slots__ = (
-        "advertised_host",
         "attempts",
         "counters",
         "dialogs",
+        "listeners",
         "out",
         "released",
         "reported",
@@ -76,6 +76,7 @@ class CoreContext:
         self.transactions = transactions
         self.tokens = tokens
         self.routing = Routing(settings)
+        self.listeners = self.routing.listeners
         self.wheel = TimerWheel()
         self.out: list[Output] = []
         self.dialogs: dict[str, DialogEnd] = {}
@@ -85,8 +86,6 @@ class CoreContext:
         self.reported: set[str] = set()
         self.counters: dict[str, int] = {}
         self.wall_offset_s = 0.0
-        host = settings.advertise.rpartition(":")[0]
-        self.advertised_host = host.strip("[]")
 
     def take(self) -> list[Output]:
         """What has been collected since the last time."""
@@ -120,10 +119,14 @@ class CoreContext:
         """Sends bytes that have no transaction: an ACK for a 2xx, a repeated 2xx."""
         self.out.append(SendMessage(data, flow))
 
-    def via(self, branch: str) -> str:
-        """Our Via row for a new request."""
-        return f"Via: SIP/2.0/UDP {self.settings.advertise};branch={branch};rport"
+    def via(self, flow: Flow, branch: str) -> str:
+        """Our Via row for a new request that leaves by `flow`."""
+        return f"{self.listeners.all[flow.local].via_start}{branch};rport"
 
-    def contact(self, number: str) -> str:
-        """Our Contact row: the 700 number at this node (contract §5)."""
-        return f"Contact: <sip:{number}@{self.settings.advertise}>"
+    def contact(self, flow: Flow, number: str) -> str:
+        """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5)."""
+        return f"Contact: <sip:{number}{self.listeners.all[flow.local].contact_end}"
+
+    def address(self, flow: Flow) -> str:
+        """The node's own address as the far end of `flow` knows it, without brackets."""
+        return self.listeners.all[flow.local].host

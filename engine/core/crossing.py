@@ -61,7 +61,7 @@ def _request_line(draft: RequestDraft) -> str:
 
 
 def _via(draft: RequestDraft) -> str:
-    return draft.context.via(draft.branch)
+    return draft.context.via(draft.flow, draft.branch)
 
 
 def _max_forwards(draft: RequestDraft) -> str:

@@ -23,6 +23,7 @@ from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
 from sipstack import headers as h
 from sipstack.dialog import Dialog
+from sipstack.events import Flow
 from sipstack.message import ENCODING, ERRORS, Message, render_rows
 from sipstack.response import ResponseHead
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
@@ -88,6 +89,7 @@ class RequestDraft(Draft):
         "context",
         "dialog",
         "event_id",
+        "flow",
         "icid",
         "identity",
         "in_reply_to",
@@ -104,11 +106,12 @@ class RequestDraft(Draft):
         context: CoreContext,
         party: Party,
         dialog: Dialog,
+        flow: Flow,
         start: tuple[str, int],
         message: Message | None = None,
         branch: str = "",
     ) -> None:
-        """`start` is the method and the number in CSeq; without a `branch` it gets one that is drawn."""
+        """It leaves by `flow`; `start` is the method and the number in CSeq; without a `branch` it gets one drawn."""
         self.party = party
         self.message = message
         self.body = b""
@@ -117,6 +120,7 @@ class RequestDraft(Draft):
         self.q850 = 0
         self.context: Final = context
         self.dialog: Final = dialog
+        self.flow: Final = flow
         self.method, self.seq = start
         self.branch: Final = branch or context.tokens.branch()
         self.icid = ""  # icid-value of the charging vector, if there is to be one

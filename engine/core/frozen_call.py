@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from engine.core.listeners import Listeners
 from engine.core.pair import PairSide
 from engine.core.session_bodies import FrozenOrigin
 from sipstack import headers as h
+from sipstack.events import Flow
 from sipstack.message import Message, render
 from sipstack.parser import parse
 
@@ -25,7 +27,7 @@ VERSION: Final = 1
 _ANY_REQUEST: Final = "INVITE sip:unknown.invalid SIP/2.0"  # what it asked for was decided long ago
 
 Pairs = tuple[tuple[int, int], ...]
-FrozenFlow = tuple[str, str, int]  # transport, host, port
+FrozenFlow = tuple[str, str, int, str]  # transport, host, port, `Listener.address` of its `local`; "" while not known
 
 
 class FrozenSide(NamedTuple):
@@ -75,6 +77,7 @@ class FrozenCall(NamedTuple):
 def freeze(call: Call, known_at: float) -> tuple[object, ...]:
     """The call as it stands, as a FrozenCall for the store; its callee's 2xx has been chosen."""
     pair, run, flow = call.chosen, call.context.run, call.transaction.flow
+    listeners = call.context.listeners
     assert pair is not None and call.answered_at is not None
     return (
         VERSION,
@@ -86,13 +89,17 @@ def freeze(call: Call, known_at: float) -> tuple[object, ...]:
         call.session_s,
         pair.callee.party.may_transfer,
         call.answer,
-        (flow.transport, flow.host, flow.port),
-        _side(pair.caller),
-        _side(pair.callee),
+        _flow(flow, listeners),
+        _side(pair.caller, listeners),
+        _side(pair.callee, listeners),
     )
 
 
-def _side(side: PairSide) -> tuple[object, ...]:
+def _flow(flow: Flow, listeners: Listeners) -> FrozenFlow:
+    return flow.transport, flow.host, flow.port, listeners.all[flow.local].address
+
+
+def _side(side: PairSide, listeners: Listeners) -> tuple[object, ...]:
     """A FrozenSide. What grows is copied: another thread writes it."""
     dialog, party, flow = side.dialog, side.party, side.flow
     return (
@@ -108,7 +115,7 @@ def _side(side: PairSide) -> tuple[object, ...]:
         party.peer.name,
         party.hidden,
         party.also_hidden,
-        (flow.transport, flow.host, flow.port),
+        _flow(flow, listeners),
         tuple(side.seqs.items()),
         tuple(side.references.items()) if side.references else (),
         tuple(side.rseqs) if side.rseqs else (),
@@ -167,8 +174,8 @@ def _read_side(stored: object) -> FrozenSide:
 
 
 def _read_flow(stored: object) -> FrozenFlow:
-    transport, host, port = cast(list[Any], stored)
-    return transport, host, port
+    transport, host, port, *listener = cast(list[Any], stored)  # older rows name no listener
+    return transport, host, port, listener[0] if listener else ""
 
 
 def _octets(stored: object) -> bytes:

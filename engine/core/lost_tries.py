@@ -52,8 +52,8 @@ class LostTry(RequestOwner, TimerOwner):
         remote = to_value_for(record.callee, hop.peer, hop.target)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, ids.cseq, -1)
         dialog.remote_target = request_uri_for(record.callee, hop.peer, hop.target)
-        party = Party(CALLEE, hop.peer, record.caller, context.contact(record.presented_number))
-        draft = RequestDraft(context, party, dialog, ("INVITE", ids.cseq), None, ids.branch)
+        party = Party(CALLEE, hop.peer, record.caller, context.contact(hop.flow, record.presented_number))
+        draft = RequestDraft(context, party, dialog, hop.flow, ("INVITE", ids.cseq), None, ids.branch)
         draft.identity = identity
         self._context = context
         self._strays = strays

@@ -345,7 +345,7 @@ class MessageTry(RequestOwner):
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
-        draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), attempt.request)
+        draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
         draft.icid = attempt.icid_towards(hop.peer)
         if context.settings.policy.message_text is MessageText.RELAY:

@@ -146,7 +146,7 @@ class Refresh(RequestOwner, TimerOwner):
         method = "INVITE" if self._offer else self._method(far)
         if method == "INVITE" and not self._offer:
             self._offer = description_of(call, self._pair, self._side)
-        draft = RequestDraft(call.context, far.party, far.dialog, (method, far.dialog.next_seq()))
+        draft = RequestDraft(call.context, far.party, far.dialog, far.next_flow(), (method, far.dialog.next_seq()))
         draft.body, draft.content_type = self._offer, CONTENT_TYPE
         draft.session_s = call.session_s
         try:
@@ -154,7 +154,7 @@ class Refresh(RequestOwner, TimerOwner):
         except LeakStopped:
             call.leaked(method, far.party.peer, now)
             return
-        self._transaction = ClientTransaction(method, draft.branch, data, far.next_flow(), self)
+        self._transaction = ClientTransaction(method, draft.branch, data, draft.flow, self)
         if method == "INVITE":
             self._set_limit(_NO_FINAL, now)
         call.context.count("session_refreshes_sent")

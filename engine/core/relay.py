@@ -106,11 +106,11 @@ class Relay(RequestOwner, TimerOwner):
             self.near.rseqs.clear()
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
-        self.transaction = ClientTransaction(server.method, draft.branch, data, self.far.next_flow(), self)
+        self.transaction = ClientTransaction(server.method, draft.branch, data, draft.flow, self)
 
     def _draft(self, request: Message) -> RequestDraft:
         far, method = self.far, request.method
-        draft = RequestDraft(self.call.context, far.party, far.dialog, (method, self._seq), request)
+        draft = RequestDraft(self.call.context, far.party, far.dialog, far.next_flow(), (method, self._seq), request)
         draft.from_trusted = self.near.party.peer.trusted
         if method == "PRACK":
             draft.rack = self._rack(request)

@@ -89,10 +89,10 @@ class ReportRelay(RequestOwner):
         self._record = record
         self._entry = entry
         self._hops = [
-            Hop(peer, target)
+            hop
             for peer in context.settings.peers
             if peer.name == record.ingress_peer
-            for target in peer.targets
+            for hop in context.routing.hops_of(peer)
         ]
         self._tries = 0
         self._request = report.transaction.request  # for its Max-Forwards; no other field of it crosses
@@ -148,7 +148,7 @@ class ReportRelay(RequestOwner):
         dialog.remote_target = uri
         relays_text = context.settings.policy.message_text is MessageText.RELAY
         party = Party(CALLER, hop.peer, "" if relays_text else record.callee, "")
-        draft = RequestDraft(context, party, dialog, ("MESSAGE", seq), self._request)
+        draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), self._request)
         draft.identity = identity
         draft.in_reply_to = entry.call_id
         draft.body, draft.content_type = self._body, CONTENT_TYPE

@@ -7,6 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
+from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from sipstack.events import Flow
 from sipstack.uri import SipUri, parse_uri
@@ -21,10 +22,10 @@ class Hop:
 
     __slots__ = ("flow", "peer", "target")
 
-    def __init__(self, peer: PeerSettings, target: TargetSettings) -> None:
+    def __init__(self, peer: PeerSettings, target: TargetSettings, local: int) -> None:
         self.peer: Final = peer
         self.target: Final = target
-        self.flow: Final = Flow("UDP", target.host, target.port)  # where requests to this target are sent
+        self.flow: Final = Flow(target.transport, target.host, target.port, local)  # where its requests are sent
 
 
 @final
@@ -40,17 +41,18 @@ class Source:
 
 @final
 class Routing:
-    """The peers and routes of one configuration."""
+    """The peers, routes and listeners of one configuration."""
 
-    __slots__ = ("_by_address", "_by_network", "_by_source", "_remembered", "_routes")
+    __slots__ = ("_by_address", "_by_network", "_by_source", "_remembered", "_routes", "listeners")
 
     def __init__(self, settings: CoreSettings) -> None:
+        self.listeners: Final = Listeners(settings.listeners)
         peers = {peer.name: peer for peer in settings.peers}
         self._routes = [
             (
                 re.compile(route.called, re.ASCII),
                 route,
-                [Hop(peers[name], target) for name in route.peers for target in peers[name].targets],
+                [hop for name in route.peers for hop in self.hops_of(peers[name])],
             )
             for route in settings.routes
         ]
@@ -85,6 +87,11 @@ class Routing:
             if pattern.search(called):
                 return hops
         return []
+
+    def hops_of(self, peer: PeerSettings) -> list[Hop]:
+        """The targets of a peer, in order, as far as a listener can send to them."""
+        found = [(target, self.listeners.index_for(target.transport, target.host)) for target in peer.targets]
+        return [Hop(peer, target, local) for target, local in found if local >= 0]
 
     def route_of(self, called: str) -> RouteSettings | None:
         """The first route that matches a canonical national number."""
@@ -149,7 +156,7 @@ def flow_to(uri: str, fallback: Flow) -> Flow:
     if not isinstance(parsed, SipUri):
         return fallback
     host = _reachable(parsed.host, fallback.host)
-    return Flow(fallback.transport, host, parsed.port or 5060) if host else fallback
+    return Flow(fallback.transport, host, parsed.port or 5060, fallback.local) if host else fallback
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)

@@ -69,9 +69,9 @@ class OriginRewriter:
         self._version = session_id - 1
         self._last: int | None = None  # hash of the last description, so that no call holds its lines
 
-    def opposite(self, session_id: int) -> OriginRewriter:
-        """The descriptions that go the other way."""
-        return OriginRewriter(session_id, self._address, Exchange(self._exchange.heard, self._exchange.told))
+    def opposite(self, session_id: int, address: str) -> OriginRewriter:
+        """The descriptions that go the other way, to whom the node is known by `address`."""
+        return OriginRewriter(session_id, address, Exchange(self._exchange.heard, self._exchange.told))
 
     def in_early_dialog(self) -> OriginRewriter:
         """For one of the dialogs that answer an INVITE: it has seen this offer, and what follows counts by itself."""

@@ -66,12 +66,24 @@ OFF: Final = SessionTimer.OFF
 
 @final
 @dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One socket that takes SIP. `host` is an IP literal without brackets."""
+
+    transport: str  # as in Flow: "UDP", "TCP" or "TLS"
+    host: str
+    port: int
+    advertise: str  # sent-by in Via and host:port in Contact: "127.0.0.11:5060", "[::1]:5060"
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class TargetSettings:
     """One place where a peer takes requests. `host` is an IP literal without brackets."""
 
     uri: str  # as configured, for records: "sip:127.0.0.13:5060"
     host: str
     port: int
+    transport: str = "UDP"  # as in Flow
 
 
 @final
@@ -126,7 +138,7 @@ class CoreSettings:
 
     node: str
     domain: str  # host part of From and P-Asserted-Identity
-    advertise: str  # sent-by in Via and host:port in Contact: "127.0.0.11:5060", "[::1]:5060"
+    listeners: tuple[ListenerSettings, ...]  # at least one; a Flow's `local` is the index here
     peers: tuple[PeerSettings, ...]
     routes: tuple[RouteSettings, ...]
     policy: PolicySettings

@@ -64,7 +64,7 @@ class StrayAnswers:
             return
         context.count("stray_successes_ended")
         dialog.local_seq += SKIPPED  # the other run may have sent PRACKs and UPDATEs (§12.2.1.1)
-        side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, OriginRewriter(0, context.advertised_host))
+        side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, OriginRewriter(0, context.address(flow)))
         there = side.next_flow()
         if context.routing.peer_of(there.host, there.port) is not peer:
             side.stay_at(flow)

@@ -181,8 +181,9 @@ class _Account:
         yield Line("translation", "P-Asserted-Identity", identity, self._of_peer(peer, "trusted"))
         contact = message.value(h.CONTACT)
         if contact is not None:
-            key = "address" if self._config.listen[0].advertise is None else "advertise"
-            yield Line("translation", "Contact", contact, self._places.of("listen", 0, key))
+            local = leaving.flow.local
+            key = "address" if self._config.listen[local].advertise is None else "advertise"
+            yield Line("translation", "Contact", contact, self._places.of("listen", local, key))
         if message.method == "MESSAGE":
             yield self._message_text(attempt.request, message)
 

@@ -151,10 +151,17 @@ def _source_of(routing: Routing, peer: PeerSettings) -> tuple[str, Flow]:
         for host, port in _sources_in(entry):
             source = routing.source_of(host, port)
             if source is not None and source.peer is peer:
-                return source.entry, Flow("UDP", host, port)
+                return source.entry, _flow(routing, host, port)
     if not peer.match:
         raise QuestionFault(f"peer: {peer.name} has no match, so nothing comes from it")
     raise QuestionFault(f"peer: the sources of {peer.name} belong to more specific entries of other peers")
+
+
+def _flow(routing: Routing, host: str, port: int) -> Flow:
+    """To the first listener that such a source can reach."""
+    listeners = routing.listeners.all
+    local = next((index for index, one in enumerate(listeners) if one.is_ipv6 is (":" in host)), 0)
+    return Flow(listeners[local].transport, host, port, local)
 
 
 def _sources_in(entry: str) -> Iterator[tuple[str, int]]:
@@ -176,7 +183,7 @@ def _request(question: Question, peer: PeerSettings, flow: Flow, domain: str) ->
     caller = _caller_address(question.caller, peer, flow, host)
     is_call = question.method == "INVITE"
     lines = [
-        f"Via: SIP/2.0/UDP {host}:{flow.port};branch={tokens.branch()};rport",
+        f"Via: SIP/2.0/{flow.transport} {host}:{flow.port};branch={tokens.branch()};rport",
         "Max-Forwards: 70",
         f"From: {caller};tag={tokens.tag()}",
         f"To: <{uri}>",

@@ -12,6 +12,7 @@ from engine.config import values
 from engine.config.models import Config, Peer
 from engine.control.client import ControlError, ask
 from engine.core.routing import Routing
+from engine.core.settings import ListenerSettings
 from engine.leaktest.bound import bound, free_x
 from engine.leaktest.canaries import PREFIX, Canaries
 from engine.leaktest.chosen import combinations, trunk
@@ -69,7 +70,7 @@ class _Seats:
 
     def __init__(self, config: Config, random: Random) -> None:
         self._routing = Routing(config.core_settings())
-        self._element = _element(config.listen_address)
+        self._element = _element(config.listeners[0])
         self._relays_text = config.policy.message_text == "relay"
         self._random = random
         self._canaries = Canaries(random)
@@ -131,9 +132,9 @@ def _sources(caller: Peer, random: Random) -> Iterator[Address]:
             yield host, match.port or _PORT
 
 
-def _element(listen: Address) -> Address:
+def _element(listener: ListenerSettings) -> Address:
     """Where the node is reached from this machine."""
-    return {"0.0.0.0": ("127.0.0.1", listen[1]), "::": ("::1", listen[1])}.get(listen[0], listen)  # noqa: S104
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host), listener.port  # noqa: S104
 
 
 def _hosts(network: IPv4Network | IPv6Network, random: Random) -> Iterator[str]:

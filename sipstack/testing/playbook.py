@@ -42,9 +42,13 @@ def wire(text: str, **fields: object) -> bytes:
 
 
 def flow_of(address: str) -> Flow:
-    """`127.0.0.12:5060` or `[::1]:5060` -> the UDP flow from or to there."""
+    """`127.0.0.12:5060` or `[::1]:5060` -> the UDP flow from or to there; `tcp:127.0.0.12:5060/1` by listener 1."""
+    address, _, local = address.partition("/")
     host, _, port = address.rpartition(":")
-    return Flow("UDP", host.strip("[]"), int(port))
+    transport, colon, bare = host.partition(":")
+    if not colon or transport not in ("udp", "tcp", "tls"):
+        transport, bare = "udp", host
+    return Flow(transport.upper(), bare.strip("[]"), int(port), int(local or 0))
 
 
 @final
@@ -63,11 +67,11 @@ class Playbook:
         self.log: list[SendMessage] = []  # everything ever sent, for checks over a whole conversation
 
     def wire_in(self, message: bytes, source: str) -> None:
-        """A datagram arrives from `source` ("host:port")."""
+        """A message arrives from `source` ("host:port", see `flow_of`)."""
         self.perform(self._core.receive(message, flow_of(source), self.now))
 
     def wire_out(self, start: str, to: str | None = None) -> Message:
-        """The next datagram sent must start with `start` (and go to `to`); returns it, parsed."""
+        """The next message sent must start with `start` (and go to `to`); returns it, parsed."""
         assert self.sent, f"nothing was sent, expected: {start}"
         message = self.sent.popleft()
         line = message.data.partition(b"\r\n")[0].decode(ENCODING, ERRORS)

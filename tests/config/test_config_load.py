@@ -13,6 +13,7 @@ from engine.config import Config, ConfigError, load, values
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
+    ListenerSettings,
     MessageText,
     NumberFormat,
     PeerSettings,
@@ -112,7 +113,7 @@ def test_every_key_arrives(file: Path) -> None:
     assert config.core_settings() == CoreSettings(
         node="n-2",
         domain="pbx.example.cn",
-        advertise="edge.example.cn:5060",
+        listeners=(ListenerSettings("UDP", "::1", 5062, "edge.example.cn:5060"),),
         peers=(
             PeerSettings(
                 name="core",
@@ -145,7 +146,6 @@ def test_every_key_arrives(file: Path) -> None:
         policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY),
         t1_ms=20,
     )
-    assert config.listen_address == ("::1", 5062)
     assert (config.path, config.data_dir) == (file, file.parent / "data")
     assert config.inventory_file == file.parent / "inv.toml"
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
@@ -187,7 +187,7 @@ def test_an_empty_file_is_the_defaults_of_the_contract(file: Path) -> None:
     assert config.core_settings() == CoreSettings(
         node="veil-1",
         domain="veil.example",
-        advertise="127.0.0.1:5060",
+        listeners=(ListenerSettings("UDP", "127.0.0.1", 5060, "127.0.0.1:5060"),),
         peers=(),
         routes=(),
         policy=PolicySettings(60.0, 4000, 20.0, 14400.0, MessageText.MASK, 90, 1800, SessionTimer.INSIST),

@@ -17,7 +17,14 @@ from engine.core.context import Run
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
-from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
+from engine.core.settings import (
+    CoreSettings,
+    ListenerSettings,
+    PeerSettings,
+    PolicySettings,
+    RouteSettings,
+    TargetSettings,
+)
 from engine.core.tokens import TokenSource
 from sipstack import headers as h
 from sipstack.events import Output
@@ -59,7 +66,7 @@ CALLEE_SIDE = PeerSettings("callee-side", ("127.0.0.13", "127.0.0.14"), (target(
 SETTINGS = CoreSettings(
     node="veil-test",
     domain="veil.example",
-    advertise=NODE,
+    listeners=(ListenerSettings("UDP", "127.0.0.11", 5060, NODE),),
     peers=(CALLER_SIDE, CALLEE_SIDE),
     routes=(
         RouteSettings("a", f"^{A}$", ("caller-side",)),

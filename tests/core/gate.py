@@ -9,6 +9,7 @@ from engine.core.pair import CALLEE, CALLER
 from engine.core.settings import PeerSettings
 from engine.core.tokens import TokenSource
 from sipstack.dialog import Dialog, DialogId
+from sipstack.events import Flow
 from sipstack.message import Message, render
 from sipstack.parser import parse
 from sipstack.timers import Timing
@@ -48,6 +49,6 @@ def message(*rows: str, status: int = 0) -> Message:
 def request_draft(party: Party, came: Message | None, rack: str = "") -> RequestDraft:
     dialog = Dialog(DialogId("ourcallid", "ourtag", "tag"), "<sip:x@h>;tag=ourtag", "<sip:b@h>;tag=tag", 1, 1)
     dialog.remote_target = "sip:b@h"
-    draft = RequestDraft(CONTEXT, party, dialog, ("INVITE", 2), came)
+    draft = RequestDraft(CONTEXT, party, dialog, Flow("UDP", "127.0.0.13", 5060), ("INVITE", 2), came)
     draft.rack = rack
     return draft

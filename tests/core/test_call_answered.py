@@ -202,7 +202,7 @@ def test_opened_row_holds_what_is_known_and_the_answered_one_both_dialogs() -> N
     frozen = thawed(stored.extra)
     assert frozen.caller.call_id == CALL_ID
     assert (frozen.callee.call_id, frozen.callee.local_seq) == (sent.call_id, sent.cseq)
-    assert frozen.answer_flow == ("UDP", "127.0.0.12", 5060)
+    assert frozen.answer_flow == ("UDP", "127.0.0.12", 5060, "127.0.0.11 5060")
     node.release_held()
     assert node.sent_to(CALLER)[-1] == frozen.answer
     talk = Talk(node, sent, node.book.wire_out("SIP/2.0 200", CALLER))

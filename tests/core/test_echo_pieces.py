@@ -44,7 +44,7 @@ SEPARATORS = ("", " ", "-", ":", ",", ";", ".", "/", "\t", "=", "|", "_", "; ", 
 def outcome(template: str, name: str, guess: str, number: str) -> str:
     """What becomes of a description that holds the guess, goes to the phone of `number` and is repeated by it."""
     there = OriginRewriter(200_000_000, "127.0.0.11")
-    back = there.opposite(200_000_001)
+    back = there.opposite(200_000_001, "127.0.0.11")
     line = template.replace("{name}", name).replace("{n}", guess).encode()
     try:
         offered = there.rewrite(HEAD + line + b"\r\n" + RUN)

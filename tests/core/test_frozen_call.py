@@ -21,7 +21,7 @@ from tests.core.restart import frozen_of, restarted
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NUMBER = st.integers(-1, 2**31 - 1)
 OCTETS = st.binary(max_size=20)
-FLOW = st.tuples(st.just("UDP"), TEXT, st.integers(0, 65535))
+FLOW = st.tuples(st.sampled_from(("UDP", "TCP", "TLS")), TEXT, st.integers(0, 65535), TEXT)
 PAIRS = st.lists(st.tuples(NUMBER, NUMBER), max_size=4).map(tuple)
 
 

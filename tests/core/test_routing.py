@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from engine.core import routing
 from engine.core.routing import Routing, address_of, flow_to, hosts_of
-from engine.core.settings import CoreSettings, PeerSettings, PolicySettings, RouteSettings, TargetSettings
+from engine.core.settings import (
+    CoreSettings,
+    ListenerSettings,
+    PeerSettings,
+    PolicySettings,
+    RouteSettings,
+    TargetSettings,
+)
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.uri import SipUri, parse_uri
@@ -25,7 +32,8 @@ def peer(name: str, *match: str, targets: tuple[TargetSettings, ...] = ()) -> Pe
 
 
 def routed(*peers: PeerSettings, routes: tuple[RouteSettings, ...] = ()) -> Routing:
-    return Routing(CoreSettings("n", "veil.example", "203.0.113.7:5060", peers, routes, PolicySettings()))
+    listeners = (ListenerSettings("UDP", "0.0.0.0", 5060, "203.0.113.7:5060"),)
+    return Routing(CoreSettings("n", "veil.example", listeners, peers, routes, PolicySettings()))
 
 
 def name_of(found: PeerSettings | None) -> str:

@@ -34,7 +34,7 @@ def test_an_encoded_number_does_not_come_back(line: str, encoded: bytes) -> None
     body = MINIMAL + AUDIO + line.replace("{}", encoded.decode()).encode() + b"\r\n"
     there = OriginRewriter(1, OURS)
     assert encoded in there.rewrite(body)
-    assert encoded not in there.opposite(2).rewrite(body)
+    assert encoded not in there.opposite(2, OURS).rewrite(body)
 
 
 def test_a_configuration_that_both_phones_have_comes_back() -> None:
@@ -42,7 +42,7 @@ def test_a_configuration_that_both_phones_have_comes_back() -> None:
     line = b"a=fmtp:97 profile-level-id=42e01f;sprop-parameter-sets=Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg==\r\n"
     there = OriginRewriter(1, OURS)
     assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
-    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
+    assert there.opposite(2, OURS).rewrite(MINIMAL + AUDIO + line).endswith(line)
 
 
 LONG_LINES = [
@@ -61,7 +61,7 @@ def test_a_long_row_does_not_come_back_to_who_wrote_it(line: str) -> None:
     """Over all dialogs of a fork, for the whole call, and from either side; others see their own kept."""
     for turned in (False, True):
         there = OriginRewriter(1, OURS)
-        back, fork = there.opposite(2), there.opposite(3)
+        back, fork = there.opposite(2, OURS), there.opposite(3, OURS)
         if turned:
             there, back = back, there
         body = MINIMAL + AUDIO + line.encode() + b"\r\n"
@@ -80,7 +80,7 @@ def test_what_both_sides_may_have_in_common_comes_back() -> None:
     there = OriginRewriter(1, OURS)
     line = b"a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\na=fmtp:96 x=1\r\n"
     assert there.rewrite(MINIMAL + AUDIO + line).endswith(line)
-    assert there.opposite(2).rewrite(MINIMAL + AUDIO + line).endswith(line)
+    assert there.opposite(2, OURS).rewrite(MINIMAL + AUDIO + line).endswith(line)
 
 
 def test_rows_that_a_call_remembers_are_bounded() -> None:
@@ -117,6 +117,6 @@ def test_what_is_found_is_not_there_when_it_comes_back(
     line = b"a=" + name + b":" + head + before + number + after
     there = OriginRewriter(1, OURS)
     offer = there.rewrite(MINIMAL + AUDIO + line + b"\r\n")
-    echo = there.opposite(2).rewrite(offer)
+    echo = there.opposite(2, OURS).rewrite(offer)
     for canonical in (A, LANDLINE):
         assert not description_holds_number(echo, canonical)
