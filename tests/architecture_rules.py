@@ -38,7 +38,7 @@ TIERS: Final = (
 SIPSTACK_ORDER: Final = (
     "errors", "limits", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "sdp",
     "multipart",
-    "timers", "table", "events", "response", "transaction", "client_transaction", "server_transaction",
+    "timers", "table", "location", "events", "response", "transaction", "client_transaction", "server_transaction",
     "transactions", "dialog", "aio", "scenario", "testing",
 )  # fmt: skip
 
@@ -66,6 +66,7 @@ HEAVY: Final = {
     **dict.fromkeys(("click", "fastapi", "rich", "starlette", "typer", "uvicorn"), COMMANDS),
     "pyarrow": ("engine.store.parquet",),
     **dict.fromkeys(("asyncio_dgram", "defusedxml"), ("engine.cli", "sipstack.scenario")),
+    "dns": ("sipstack.aio.dns_client", "sipstack.aio.resolver"),
 }
 
 GPL: Final = frozenset(("pyvoip",))
@@ -355,9 +356,13 @@ def modules_are_short(tree: Tree) -> list[str]:
     return [f"{name}: {count} lines, {MAX_LINES} allowed" for name, count in counts.items() if count > MAX_LINES]
 
 
+# Imported package -> what the package index calls it, where it is another name.
+DISTRIBUTIONS: Final = {"dns": "dnspython"}
+
+
 def distribution(name: str) -> str:
     """What the package index calls an imported package."""
-    return name.replace("_", "-").lower()
+    return DISTRIBUTIONS.get(name) or name.replace("_", "-").lower()
 
 
 def undeclared(tree: Tree, declared: set[str]) -> list[str]:

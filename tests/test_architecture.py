@@ -91,6 +91,8 @@ CAUGHT: Final[dict[Rule, tuple[str, ...]]] = {
         "engine.api.a: import asyncio_dgram",
         "engine.cli.cdr: def f(): import pyarrow.parquet",
         "engine.store.export: import engine.store.parquet || engine.store.parquet: import pyarrow",
+        "engine.main: import sipstack.aio.resolver || sipstack.aio.resolver: import dns.name",
+        "sipstack.aio.udp: def f(): import dns.resolver",
     ),
     modules_are_short: ("engine.main: " + "\n" * (MAX_LINES + 1),),
 }
@@ -122,6 +124,7 @@ ALLOWED: Final[dict[Rule, tuple[str, ...]]] = {
     only_commands_are_heavy: (
         "engine.main: def f(): import engine.cli || engine.cli: import typer",
         "engine.cli.a: import sipstack.scenario.udp || sipstack.scenario.udp: import asyncio_dgram",
+        "engine.main: def f(): import sipstack.aio.resolver || sipstack.aio.resolver: import dns.name",
     ),
     modules_are_short: ("engine.main: " + "\n" * MAX_LINES,),
 }
