@@ -5,9 +5,9 @@
 The steps are those that the core asks for when it plays the answered conversation: opened, answered, ended. They come
 in the order and in the groups of 1000 calls/s, held for 20 ms. `append` has the writer of records make each group
 durable, and nothing is loaded. `load` brings into the tables what was appended before, as much at once as comes between
-two loads of a running node. The clock decides nothing of it: under valgrind it would have everything loaded in small
-pieces. Prints, as `bench.counted` does, name and process id of a process that opens and closes stores, and of one for
-each of the two.
+two loads of a running node, and from memory as there, but for the first group. The clock decides nothing of it: under
+valgrind it would have everything loaded in small pieces. Prints, as
+`bench.counted` does, name and process id of a process that opens and closes stores, and of one for each of the two.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from bench.counted import NOTHING, in_child
 from engine.core.outputs import CommitRecord
 from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
-from engine.store.journal import Journal, Position
+from engine.store.journal import Journal
 from engine.store.loader import Loader
 from engine.store.loading import LONGEST_PAUSE_S, LoadingThread, make_folder
 from engine.store.records import Done, RecordWriter
+from engine.store.segment import Group
 from engine.store.signing import open_signing_key
 
 APPEND: Final = "append"
@@ -67,20 +68,20 @@ def main() -> int:
     steps = interleaved(played(options.calls))
     with tempfile.TemporaryDirectory(prefix="veil700-count-") as name:
         folder = Path(name)
-        ends = appended(folder / "loaded", steps)
+        loads = appended(folder / "loaded", steps)
         appended(folder / "appended", [])  # their files and tables cost more than steps
         appended(folder / "idle", [])
-        works: dict[str, tuple[Sequence[CommitRecord], Path, Sequence[Position]]] = {
+        works: dict[str, tuple[Sequence[CommitRecord], Path, Sequence[Sequence[Group]]]] = {
             NOTHING: ([], folder / "idle", []),
             APPEND: (steps, folder / "idle", []),
-            LOAD: ([], folder / "loaded", ends),
+            LOAD: ([], folder / "loaded", loads),
         }
 
         def work(name: str) -> None:
             """To open a writer and a loader costs as much as the steps of calls: all three open both."""
-            new, waiting, until = works[name]
+            new, waiting, loads = works[name]
             append(folder / "appended", new)
-            load(waiting, until)
+            load(waiting, loads)
 
         gc.disable()  # as in `bench.counted`
         return 0 if all(in_child(name, partial(work, name)) for name in (NOTHING, *options.works)) else 1
@@ -119,29 +120,28 @@ def append(folder: Path, steps: Sequence[CommitRecord]) -> None:
             writer.stop()
 
 
-def appended(folder: Path, steps: Sequence[CommitRecord]) -> list[Position]:
-    """A store of which nothing is loaded, its keys, tables and journal; how far each load is to come."""
+def appended(folder: Path, steps: Sequence[CommitRecord]) -> list[list[Group]]:
+    """A store of which nothing is loaded, its keys, tables and journal; what each load is to bring."""
     cipher = open_key(folder)
     open_database(folder / "records.db", RECORDS, cipher).close()
     open_signing_key(folder)
     journal = Journal(make_folder(folder / "records.db"), cipher, "bench", ("boot", 1), 0)
     journal.begin()
-    ends = []
-    for group in _groups(steps):
-        journal.append([(int(step.step), step.values, step.extra) for step in group])
-        ends.append(journal.end)
+    groups = [journal.append([(int(step.step), step.values, step.extra) for step in group]) for group in _groups(steps)]
     journal.close()
-    return [*ends[GROUPS_A_LOAD - 1 :: GROUPS_A_LOAD], *ends[len(ends) // GROUPS_A_LOAD * GROUPS_A_LOAD :][-1:]]
+    return [groups[first : first + GROUPS_A_LOAD] for first in range(0, len(groups), GROUPS_A_LOAD)]
 
 
-def load(folder: Path, ends: Sequence[Position]) -> None:
-    """Loads what stands before each of these ends."""
+def load(folder: Path, loads: Sequence[Sequence[Group]]) -> None:
+    """Loads these groups, as the loader of the writer that has appended them."""
     cipher = open_key(folder)
     connection = open_database(folder / "records.db", RECORDS, cipher)
     try:
         loader = Loader(connection, make_folder(folder / "records.db"), cipher, open_signing_key(folder))
-        for end in ends:
-            while loader.load(end):
+        for groups in loads:
+            for group in groups:
+                loader.fresh.put(group)
+            while loader.load(groups[-1].position):
                 pass
         if loader.notes:
             raise RuntimeError(loader.notes[0])

@@ -15,8 +15,12 @@ from engine.store.crypto import NumberCipher, sync_folder
 from engine.store.errors import StoreError
 from engine.store.segment import (
     END,
+    NOWHERE,
     SALT_BYTES,
+    START,
     UNKNOWN_END,
+    Group,
+    Position,
     Seal,
     SegmentHead,
     StoredStep,
@@ -37,9 +41,6 @@ LONGEST_USE_S: Final = 600.0  # a segment is left after it, however little it ho
 SET_POSITION: Final = "INSERT INTO meta VALUES ('journal', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _GET_POSITION: Final = "SELECT value FROM meta WHERE name = 'journal'"
 
-Position = tuple[int, int]  # segment, offset in it
-START: Final[Position] = (0, 0)
-
 
 @final
 class Journal:
@@ -56,8 +57,10 @@ class Journal:
         self._run = run
         self._number = last_number
         self._file = -1
+        self._head: SegmentHead | None = None
         self._seal: Seal | None = None
         self._offset = 0
+        self._last = NOWHERE  # behind the last group that counts
         self._known_end = UNKNOWN_END  # of the segment that was left last
         self._leave_at_s = 0.0
         self.appended = 0  # bytes
@@ -67,8 +70,8 @@ class Journal:
         """Where the next group will stand, if it finds room in this segment."""
         return self._number, self._offset
 
-    def append(self, steps: list[StoredStep]) -> None:
-        """Make the steps durable as one group.
+    def append(self, steps: list[StoredStep]) -> Group:
+        """Make the steps durable as one group, which says where it stands.
 
         OSError: nothing of it counts, and the segment is left. ValueError: one of the steps cannot be stored.
         """
@@ -83,6 +86,8 @@ class Journal:
             raise
         self._offset += len(group)
         self.appended += len(group)
+        after, self._last = self._last, self.end
+        return Group(self._head, steps, after, self._last, len(group))
 
     def begin(self) -> None:
         """Make the next segment. OSError: there is none, and the one before has been left."""
@@ -107,7 +112,7 @@ class Journal:
             os.close(file)
             raise
         self._file, self._number, self._offset = file, number, len(encoded)
-        self._seal = Seal(self._cipher, head, encoded)
+        self._head, self._seal = head, Seal(self._cipher, head, encoded)
         self._leave_at_s = time.monotonic() + LONGEST_USE_S
 
     def close(self) -> None:

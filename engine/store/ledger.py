@@ -11,8 +11,9 @@ from typing import Final, final
 
 from engine.core.records import GENESIS_HASH, chain_hash
 from engine.store.anchors import Anchors
-from engine.store.journal import SET_POSITION, Position, position_text
+from engine.store.journal import SET_POSITION, position_text
 from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
+from engine.store.segment import Position
 from engine.store.signing import Signer
 
 _TAIL: Final = "SELECT seq, hash FROM cdr WHERE node = ? ORDER BY seq DESC LIMIT 1"

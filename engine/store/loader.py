@@ -17,31 +17,20 @@ from engine.store.journal import (
     NEXT,
     SET_POSITION,
     SPARE,
-    START,
-    Position,
     position_text,
     read_position,
     segment_numbers,
     segment_path,
 )
+from engine.store.journal_reader import JournalReader
 from engine.store.ledger import Ledger
 from engine.store.rows import Closing, Row, RowMaker, extra_to_json
-from engine.store.segment import (
-    UNKNOWN_END,
-    Seal,
-    SegmentHead,
-    StoredStep,
-    Stretch,
-    UnreadableHead,
-    read_head,
-    stretches,
-)
+from engine.store.segment import Group, Position, SegmentHead
 from engine.store.signing import Signer
 
 BATCH_STEPS: Final = 4_000  # in one transaction, so that its locks and its memory are bounded
 ROWS_AT_ONCE: Final = 32  # made in one go, about a millisecond; then whoever waits for the interpreter gets it
 BREATH_S: Final = 0.0002
-_HEAD_AT_MOST: Final = 4096  # bytes
 
 _Item = TypeVar("_Item")
 
@@ -61,15 +50,19 @@ class Loader:
         self._folder = folder
         self._cipher = cipher
         self._signer = signer
+        self._reader = JournalReader(folder, cipher)
         self._position = read_position(connection)
         self._books: _Books | None = None
-        self._source: _Source | None = None
         self._singly: set[object] = set()  # ends of a batch that is written row by row, and may be done again
-        self._spoilt: set[int] = set()  # segments that are kept for a person to look at
         self.loaded = 0  # bytes
         self.superseded = 0  # ends of which there were two: one record was made of them
         self.lost = 0  # ends that the table refused
-        self.notes: list[str] = []  # what was found damaged or missing, one line each
+        self.fresh: Final = self._reader.fresh  # what the writer leaves in memory
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found damaged or missing, one line each."""
+        return self._reader.notes
 
     @property
     def last_number(self) -> int:
@@ -83,7 +76,7 @@ class Loader:
         sqlite3.Error when the database is down, OSError when the journal cannot be read: nothing has changed then.
         """
         batch = _Batch(self._position)
-        for group in self._groups(until):
+        for group in self._reader.groups(self._position, until):
             if not batch.takes(group):
                 break
         if batch.position == self._position:
@@ -111,7 +104,7 @@ class Loader:
         numbers = [number for number in segment_numbers(self._folder) if number < self._position[0]]
         for number in numbers:
             path = segment_path(self._folder, number)
-            if number in self._spoilt:
+            if number in self._reader.spoilt:
                 path.rename(path.with_suffix(".damaged"))
             elif keep_spare and not spare.exists():
                 path.rename(spare)
@@ -122,81 +115,6 @@ class Loader:
                 path.unlink(missing_ok=True)
         if numbers:
             sync_folder(self._folder)
-
-    # -- reading the journal ---------------------------------------------------------------------------------------
-
-    def _groups(self, until: Position | None) -> Iterator[_Group]:
-        """What has not been loaded, in order; the last one of a segment that is complete leads to the next."""
-        first, offset = self._position
-        there = segment_numbers(self._folder)
-        if self._position == START:
-            first = there[0] if there else 1
-        last = until[0] if until is not None else max(there, default=0)
-        if last < first and offset:
-            last = first  # it should be there
-        for number in range(first, last + 1):
-            is_tail = until is None and number == last
-            end = until[1] if until is not None and number == last else None if is_tail else self._end_of(number)
-            yield from self._segment(number, offset if number == first else 0, end, is_tail)
-            if until is None or number < last:
-                yield _Group(None, [], (number + 1, 0), 0)
-
-    def _end_of(self, number: int) -> int | None:
-        """Where a segment ends by what its successor says; None when that does not know."""
-        try:
-            with segment_path(self._folder, number + 1).open("rb") as file:
-                end = read_head(file.read(_HEAD_AT_MOST), number + 1)[0].previous_end
-        except (FileNotFoundError, UnreadableHead):
-            return None
-        return None if end == UNKNOWN_END else end
-
-    def _segment(self, number: int, offset: int, end: int | None, is_tail: bool) -> Iterator[_Group]:
-        """The groups of one segment from `offset` on; what is none is noted."""
-        try:
-            with segment_path(self._folder, number).open("rb") as file:
-                beginning = file.read(_HEAD_AT_MOST)
-                source = self._open(number, beginning)
-                offset = max(offset, source.start)
-                file.seek(offset)
-                data = file.read(-1 if end is None else max(0, end - offset))
-        except FileNotFoundError:
-            self._note(number, "is missing: what stood in it is lost")
-            return
-        except UnreadableHead as error:
-            if beginning.strip(b"\0"):  # else it was only just made
-                self._note(number, f"cannot be read: {error}", spoilt=True)
-            return
-        reached = offset
-        for stretch in stretches(data, offset, number):
-            steps = None if stretch.sealed is None else source.seal.opened(stretch.offset, stretch.sealed)
-            reached = stretch.end
-            if steps is None:
-                self._note_stretch(number, stretch, is_tail and stretch.is_last)
-                steps = []
-            yield _Group(source.head, steps, (number, reached), reached - stretch.offset)
-        if end is not None and reached < end:
-            self._note_stretch(number, Stretch(reached, end, None), False)
-            yield _Group(source.head, [], (number, end), end - reached)
-
-    def _open(self, number: int, beginning: bytes) -> _Source:
-        """What the head of a segment says. Raises UnreadableHead."""
-        if self._source is None or self._source.head.number != number:
-            self._source = _Source(self._cipher, *read_head(beginning, number))
-        return self._source
-
-    def _note_stretch(self, number: int, stretch: Stretch, is_torn: bool) -> None:
-        size = stretch.end - stretch.offset
-        if is_torn:
-            self._note(number, f"the last {size} bytes were not written to their end, and are dropped")
-        else:
-            self._note(number, f"{size} bytes at offset {stretch.offset} are damaged", spoilt=True)
-
-    def _note(self, number: int, what: str, spoilt: bool = False) -> None:
-        if spoilt:
-            self._spoilt.add(number)
-        note = f"journal segment {number}: {what}"
-        if note not in self.notes:  # a batch that failed is read again
-            self.notes.append(note)
 
     # -- writing the tables ----------------------------------------------------------------------------------------
 
@@ -210,12 +128,13 @@ class Loader:
         except Exception as error:  # whatever a row provokes, the others must be loaded
             if _is_down(error):
                 raise
-            self._write_singly(books, batch)
+            self._write_singly(books, batch, opens, answers, ends)
         self.superseded += batch.superseded
 
-    def _write_singly(self, books: _Books, batch: _Batch) -> None:
+    def _write_singly(
+        self, books: _Books, batch: _Batch, opens: list[Row], answers: list[_Answer], ends: list[Row]
+    ) -> None:
         """One bad row must not sink its batch. Cut off in between, it is done again, and finds what it had written."""
-        opens, answers, ends = batch.net()
         missing = books.ledger.missing(values[0] for values in ends)
         lost = superseded = 0
         for values in ends:
@@ -241,32 +160,7 @@ class Loader:
     def _spoil(self, batch: _Batch) -> None:
         """Which of its segments holds the row is not known any more."""
         for number in batch.segments:
-            self._note(number, "a row that may be of it was refused by its table", spoilt=True)
-
-
-@final
-class _Source:
-    """The segment that is being read."""
-
-    __slots__ = ("head", "seal", "start")
-
-    def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded: bytes) -> None:
-        self.head = head
-        self.seal = Seal(cipher, head, encoded)
-        self.start = len(encoded)  # of the first group
-
-
-@final
-class _Group:
-    """One group of the journal, or the end of a segment (no head)."""
-
-    __slots__ = ("head", "position", "size", "steps")
-
-    def __init__(self, head: SegmentHead | None, steps: list[StoredStep], position: Position, size: int) -> None:
-        self.head = head
-        self.steps = steps
-        self.position = position  # behind it
-        self.size = size  # bytes
+            self._reader.note(number, "a row that may be of it was refused by its table", spoilt=True)
 
 
 _Answer = tuple[Row, object]
@@ -287,7 +181,7 @@ class _Batch:
         self._answers: dict[object, _Answer] = {}
         self._ends: dict[object, Row] = {}
 
-    def takes(self, group: _Group) -> bool:
+    def takes(self, group: Group) -> bool:
         """Add a group; False when it must wait for the next batch."""
         head = group.head
         if self._count and (

@@ -12,8 +12,9 @@ from typing import Final, final
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason, store_errors
 from engine.store.errors import StoreError
-from engine.store.journal import FOLDER, START, Position
+from engine.store.journal import FOLDER
 from engine.store.loader import Loader
+from engine.store.segment import START, Position
 from engine.store.signing import open_signing_key
 
 SHORTEST_PAUSE_S: Final = 0.1  # between two loads; a load has a price of its own, whatever it brings, so ...

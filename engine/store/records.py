@@ -255,7 +255,8 @@ class RecordWriter(threading.Thread):
         """Append one group; the outcome of each step. With nothing to write it only tries whether it could."""
         try:
             if jobs:
-                self._journal.append([(int(step), values, extra) for step, values, extra, _ in jobs])
+                group = self._journal.append([(int(step), values, extra) for step, values, extra, _ in jobs])
+                self._loader.fresh.put(group)
             elif self._fault:
                 self._journal.begin()
         except OSError as error:

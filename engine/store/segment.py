@@ -39,6 +39,9 @@ _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
 StoredStep = tuple[int, tuple[Any, ...], Any]  # Step, snapshot, extra
+Position = tuple[int, int]  # segment, offset in it
+START: Final[Position] = (0, 0)
+NOWHERE: Final[Position] = (-1, 0)  # before every position
 
 
 class UnreadableHead(ValueError):
@@ -124,6 +127,22 @@ class Seal:
         except InvalidTag:
             return None
         return cast(list[StoredStep], marshal.loads(plain))  # noqa: S302 - only what this key has sealed
+
+
+@final
+class Group:
+    """One group of the journal, or the end of a segment (no head)."""
+
+    __slots__ = ("after", "head", "position", "size", "steps")
+
+    def __init__(
+        self, head: SegmentHead | None, steps: list[StoredStep], after: Position, position: Position, size: int
+    ) -> None:
+        self.head = head
+        self.steps = steps
+        self.after = after  # the position behind the group before it; NOWHERE when that is not known
+        self.position = position  # behind this one
+        self.size = size  # bytes
 
 
 @final

@@ -24,8 +24,9 @@ from bench.rig.null_writer import NullWriter
 from bench.rig.rounds import Plan, Spread, Turn, measure
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from engine.core.records import ANSWER, CLOSE, OPEN
-from engine.store.journal import FOLDER, START, waiting_bytes
+from engine.store.journal import FOLDER, waiting_bytes
 from engine.store.records import RecordWriter
+from engine.store.segment import START
 
 LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, "")
 
@@ -106,12 +107,12 @@ def test_what_is_counted_is_what_the_core_asks_for(tmp_path: Path) -> None:
 
 def test_what_is_loaded_is_what_was_appended_and_as_much_at_once_as_in_life(tmp_path: Path) -> None:
     calls = durable_counted.GROUPS_A_LOAD * 2 + 10
-    ends = appended(tmp_path, interleaved(played(calls)))
-    assert len(ends) == 2 and ends[0] < ends[1]
-    load(tmp_path, ends[:1])
+    loads = appended(tmp_path, interleaved(played(calls)))
+    assert len(loads) == 2 and loads[0][-1].position == loads[1][0].after
+    load(tmp_path, loads[:1])
     with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
         first = connection.execute("SELECT count(*) FROM cdr").fetchone()[0]
-        load(tmp_path, ends)
+        load(tmp_path, loads)
         assert durable_counted.GROUPS_A_LOAD < first < calls
         assert connection.execute("SELECT count(*) FROM cdr").fetchone()[0] == calls
         assert connection.execute("SELECT count(*) FROM call_open").fetchone()[0] == 0

@@ -20,7 +20,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from engine.core.records import ANSWER, CLOSE, OPEN, CallRecord, Step
-from engine.store import journal, loading
+from engine.store import fresh, journal, loading
 from engine.store.crypto import open_key
 from engine.store.records import Done, RecordWriter
 
@@ -129,6 +129,7 @@ def main() -> None:
     trap = traced(real, number) if point == SQL else dying(real, when, number)
     with (
         patch.object(journal, "SEGMENT_BYTES", 65_536),
+        patch.object(fresh, "FRESH_LIMIT", 6_000),  # a few groups: some are loaded from memory, some from the file
         patch.object(loading, "pause_s", lambda loaded: 0.005),
         patch.object(owner, name, trap),
     ):

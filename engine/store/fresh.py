@@ -1,0 +1,47 @@
+"""Groups that are durable and still in memory: the loader need not read them from the file again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, final
+
+from engine.store.segment import Group, Position
+
+FRESH_LIMIT: Final = 8 * 1024 * 1024  # bytes in the file; they take about three times as much in memory
+
+
+@final
+class Fresh:
+    """From the writer's thread to the loader's: each calls its own methods, and a deque is safe between them.
+
+    It may lack any group: the file has them all. What it holds says for itself behind which position it stands.
+    """
+
+    __slots__ = ("_groups", "_put", "_taken")
+
+    def __init__(self) -> None:
+        self._groups: deque[Group] = deque()
+        self._put = 0  # bytes, by the writer's count
+        self._taken = 0  # ... and by the loader's
+
+    def put(self, group: Group) -> None:
+        """By the writer: a group that is durable. One that finds no room is left to the file."""
+        if self._put - self._taken < FRESH_LIMIT:
+            self._put += group.size
+            self._groups.append(group)
+
+    def first(self, position: Position) -> Group | None:
+        """By the loader: the next group that stands at or behind `position`; None when none is in memory.
+
+        What stands before it was read from the file meanwhile, and is dropped.
+        """
+        groups = self._groups
+        while groups:
+            if groups[0].after >= position:
+                return groups[0]
+            self.drop()
+        return None
+
+    def drop(self) -> None:
+        """By the loader: the first group is done with."""
+        self._taken += self._groups.popleft().size
