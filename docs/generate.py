@@ -34,6 +34,8 @@ UNIT_OF_KEY: Final = {
     "numbering.layout": "digits",
     "peer.max_calls": "calls",
     "peer.max_rate": "per second",
+    "policy.caller_max_calls": "calls",
+    "policy.caller_max_rate": "per minute",
 }
 WORD_OF_TYPE: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 

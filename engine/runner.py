@@ -69,7 +69,7 @@ class Runner:
 
     async def drain(self) -> None:
         """Takes no new calls and waits for those in progress, for DRAIN_LIMIT_S at most."""
-        self._service.is_draining = True
+        self._service.intake.is_draining = True
         deadline = self._loop.time() + DRAIN_LIMIT_S
         while self._service.unfinished and self._loop.time() < deadline:
             await asyncio.sleep(_DRAIN_LOOK_S)
@@ -119,7 +119,7 @@ class Runner:
     def _look_at_store(self) -> None:
         """New calls are refused from their first message on while the store is behind."""
         if self._writer is not None:
-            self._service.is_store_behind = self._writer.is_overloaded
+            self._service.intake.is_store_behind = self._writer.is_overloaded
 
     def _tell(self, attempt: InProgress, step: Step, durable: bool) -> None:
         self.endpoint.perform(self._told((attempt, step), durable))
@@ -204,7 +204,7 @@ class Runner:
             counters["journal_damaged"] = writer.damaged
         return {
             "node": self._node,
-            "state": "draining" if self._service.is_draining else "running",
+            "state": "draining" if self._service.intake.is_draining else "running",
             "uptime_s": round(self._loop.time() - self._started_at, 3),
             "calls": sum(1 for attempt in attempts if attempt.record.kind == "voice"),
             **self._account()[1],

@@ -147,10 +147,13 @@ class Peer(Table):
     allow_transfer: bool = False
     """REFER and NOTIFY are let through in an answered call when the peers of both its sides allow it. Of Refer-To a
     700 number or a service number crosses, of a report its status code."""
-    max_calls: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """Calls at the same time; 0 is no limit. Not yet: a limit."""
-    max_rate: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """New calls and messages; 0 is no limit. Not yet: a limit."""
+    max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Calls at the same time that have this peer on either side; 0 is no limit. One more from it is refused as
+    OVERLOAD; one more to it goes to the next peer of its route, and is refused where none is left:
+    [overload](overload.md)."""
+    max_rate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """New calls and messages from and to this peer together; 0 is no limit. So many may come at once after a second
+    without any. Beyond it as with `max_calls`."""
     options_interval_s: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
     """Time between two health probes; 0 is none. Not yet: probes."""
 
@@ -170,6 +173,8 @@ class Peer(Table):
             profile=Profile(self.profile),
             follow_redirect=self.follow_redirect,
             allow_transfer=self.allow_transfer,
+            max_calls=self.max_calls,
+            max_rate=self.max_rate,
         )
 
 
@@ -219,6 +224,12 @@ class Policy(Table):
     """The sender's own real number in the text of a message: `mask` it, or `relay` it: the text is then not searched,
     and the other party reads the number."""
 
+    caller_max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Calls at the same time of one caller of one peer; 0 is no limit. One more is refused as RATE_LIMITED."""
+    caller_max_rate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """New calls and messages of one caller of one peer; 0 is no limit. So many may come at once after a minute without
+    any. Beyond it RATE_LIMITED."""
+
     def core_settings(self) -> PolicySettings:
         """The same for the core."""
         return PolicySettings(
@@ -230,6 +241,8 @@ class Policy(Table):
             min_se_s=self.min_se_s,
             session_expires_s=self.session_expires_s,
             session_timer=SessionTimer(self.session_timer),
+            caller_max_calls=self.caller_max_calls,
+            caller_max_rate=self.caller_max_rate,
         )
 
 

@@ -45,7 +45,8 @@ def adopt_or_close(context: CoreContext, record: CallRecord, frozen: FrozenCall,
     except Exception as fault:
         del context.out[said:]
         note_fault(context, fault)
-        half_made = context.attempts.pop(record.record_id, None)
+        half_made = context.attempts.get(record.record_id)
+        context.leave(record.record_id)
         if isinstance(half_made, Call):
             forget(half_made, now)
         NotAdopted(context, record).close(now)
@@ -105,12 +106,12 @@ class NotAdopted:
         record.set_durations(record.ring_time, record.answer_time, wall_s)
         record.release_cause, record.release_direction, record.decided_by = _NODE_RESTART, "platform", ""
         record.sip_status, record.q850 = NODE_RESTART_ANSWERED
-        self._context.attempts[record.record_id] = self
+        self._context.enter(self)
         self._context.out.append(CommitRecord(self, CLOSE, record.snapshot()))
 
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """It is recorded, or kept until it can be."""
-        self._context.attempts.pop(self.record.record_id, None)
+        self._context.leave(self.record.record_id)
         if not durable:
             self._context.out.append(CommitRecord(self, KEEP, self.record.snapshot()))
 

@@ -9,6 +9,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
+from engine.core.intake import PEER_LIMIT, retry_after_s
 from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
@@ -26,9 +27,6 @@ from sipstack.timers import TimerOwner
 
 # How long a step may wait for the store before the attempt is refused: a caller hears nothing meanwhile.
 STORE_WAIT_S: Final = 5.0
-
-# Retry-After of an OVERLOAD: long enough for a store or a drain to be over, short enough for a caller to try again.
-RETRY_AFTER_S: Final = 5
 
 # Refusals that tell about the node, not about numbers: never made uniform (contract §4, uniform_refusals).
 _ABOUT_THE_NODE: Final = (ReleaseCause.OVERLOAD, ReleaseCause.INTERNAL)
@@ -61,9 +59,11 @@ class AttemptBase(TimerOwner):
     """An INVITE without To tag or a MESSAGE from a known peer: one record, whatever becomes of it."""
 
     __slots__ = (
+        "_is_spared",
         "context",
         "facts",
         "hops",
+        "hops_taken",
         "left_callees",
         "local_tag",
         "party",
@@ -90,14 +90,19 @@ class AttemptBase(TimerOwner):
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.hops: list[Hop] = []
+        self.hops_taken = 0  # how many of them have had their turn
+        self._is_spared = False  # a hop has had its turn and was not asked, since its peer has enough
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
         self.facts, self.record = known
-        context.attempts[self.record.record_id] = self
+        context.enter(self)
 
     def begin(self, now: float) -> None:
         """Decides what the numbers alone decide, then asks the store."""
+        policy = self.context.settings.policy
         refusal = first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
+        if refusal is None and (policy.caller_max_calls or policy.caller_max_rate):
+            refusal = self.context.intake.objection_to_caller(policy, self.record, now)
         if refusal is not None:
             self.refused(refusal, now)
         else:
@@ -188,8 +193,7 @@ class AttemptBase(TimerOwner):
         status, q850 = self.seen_by_caller(refusal)
         draft = ResponseDraft(self.party, self.transaction.head, status, self.local_tag)
         draft.q850 = q850
-        if refusal.cause is ReleaseCause.OVERLOAD:
-            draft.retry_after_s = RETRY_AFTER_S
+        draft.retry_after_s = retry_after_s(refusal)
         draft.min_se_s = refusal.min_se_s
         self.context.count(f"released_{refusal.cause.value.lower()}")
         self.context.respond(self.transaction, status, build(REFUSED, draft), now)
@@ -198,6 +202,22 @@ class AttemptBase(TimerOwner):
         """A message for this trunk has not been sent, since it held a number: counted, and said aloud."""
         self.context.count("leaks_stopped")
         self.context.out.append(LeakFound(self.record.record_id, message, peer.name))
+
+    def next_hop(self, now: float) -> Hop | None:
+        """The next target that may be tried; None, with the refusal set, when there is none."""
+        while self.hops_taken < len(self.hops):
+            hop = self.hops[self.hops_taken]
+            self.hops_taken += 1
+            peer = hop.peer
+            if not (peer.max_calls or peer.max_rate) or self.context.intake.limits.takes(peer, self.record, now):
+                return hop
+            self._is_spared = True
+            self.context.count("peer_limit_passed_over")
+        if self._is_spared and not self.record.attempts:
+            self.refusal = PEER_LIMIT
+        else:
+            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+        return None
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""

@@ -145,14 +145,14 @@ class Call(AttemptBase):
         """Prepares the INVITE to the next target; False, with the refusal set, when there is none to send."""
         binding = self.facts.found
         assert isinstance(binding, Binding)
-        if len(self.tries) >= len(self.hops):
-            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+        hop = self.next_hop(now)
+        if hop is None:
             return False
         try:
-            self.current = CalleeTry(self, self.hops[len(self.tries)], binding)
+            self.current = CalleeTry(self, hop, binding)
         except (LeakStopped, RemoteSipError) as error:
             if isinstance(error, LeakStopped):
-                self.leak_found("INVITE", self.hops[len(self.tries)].peer)
+                self.leak_found("INVITE", hop.peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
         self.tries.append(self.current)

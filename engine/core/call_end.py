@@ -296,5 +296,5 @@ def _send_bye(call: Call, side: PairSide, now: float, owner: ByeSent | None) -> 
 def _retire(call: Call, given: Given) -> None:
     """Ended and recorded: kept for repeats only."""
     timing = call.context.transactions.timing
-    call.context.attempts.pop(call.record.record_id, None)
+    call.context.leave(call.record.record_id)
     call.set(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)

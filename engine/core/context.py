@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.intake import Intake
 from engine.core.released import Released
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
@@ -54,6 +55,7 @@ class CoreContext:
         "attempts",
         "counters",
         "dialogs",
+        "intake",
         "listeners",
         "out",
         "released",
@@ -82,6 +84,7 @@ class CoreContext:
         self.dialogs: dict[str, DialogEnd] = {}
         self.attempts: dict[str, InProgress] = {}
         self.released = Released(self.wheel, transactions.timing.transaction_s)
+        self.intake: Final = Intake(self.attempts)
         self.reports: dict[str, PendingReport] = {}
         self.reported: set[str] = set()
         self.counters: dict[str, int] = {}
@@ -96,6 +99,20 @@ class CoreContext:
     def wall(self, now: float) -> float:
         """Seconds since the epoch at the monotonic time `now`."""
         return now + self.wall_offset_s
+
+    def enter(self, attempt: InProgress) -> None:
+        """An attempt is in progress from now on."""
+        self.attempts[attempt.record.record_id] = attempt
+        limits = self.intake.limits
+        if limits.is_counting:
+            limits.began(attempt.record)
+
+    def leave(self, record_id: str) -> None:
+        """It is no more."""
+        self.attempts.pop(record_id, None)
+        limits = self.intake.limits
+        if limits.is_counting:
+            limits.ended(record_id)
 
     def count(self, name: str) -> None:
         """Adds one to a counter."""

@@ -77,7 +77,7 @@ class MessageAttempt(AttemptBase):
     """One message, from its MESSAGE to its final answer. `SmsAttempt` is the one with an RP-DATA in it."""
 
     __slots__ = (
-        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "_tries", "awaits_report",
+        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "awaits_report",
         "state",
     )  # fmt: skip
 
@@ -101,7 +101,6 @@ class MessageAttempt(AttemptBase):
         self._delivered_status = 200
         self.awaits_report = False  # True: the callee's side reports in a MESSAGE of its own
         self._deadline = 0.0  # monotonic seconds
-        self._tries = 0
         self._tried: MessageTry | None = None
         self._timer: Timer | None = None
 
@@ -122,21 +121,20 @@ class MessageAttempt(AttemptBase):
 
     def send_first(self, now: float) -> None:
         """What is to be said is known: builds the first try."""
-        self.step(PERMITTED if self._next_try() else REFUSED, now)
+        self.step(PERMITTED if self._next_try(now) else REFUSED, now)
 
     @property
     def state_name(self) -> str:
         """The state of its table, in words."""
         return STATES[self.state]
 
-    def _next_try(self) -> bool:
+    def _next_try(self, now: float) -> bool:
         """Prepares the MESSAGE to the next target; False, with the refusal set, when there is none to send."""
         binding = self.facts.found
         assert isinstance(binding, Binding)
-        if self._tries >= len(self.hops):
-            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
+        hop = self.next_hop(now)
+        if hop is None:
             return False
-        hop = self.hops[self._tries]
         try:
             self._tried = MessageTry(self, hop, binding, self.outgoing(hop, binding))
         except (LeakStopped, RemoteSipError) as error:
@@ -144,7 +142,6 @@ class MessageAttempt(AttemptBase):
                 self.leak_found("MESSAGE", hop.peer)
             self.refusal = Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")
             return False
-        self._tries += 1
         return True
 
     def outgoing(self, hop: Hop, binding: Binding) -> Outgoing:
@@ -194,7 +191,7 @@ class MessageAttempt(AttemptBase):
             self.step(ACCEPTED if self.awaits_report else DELIVERED, now)
         elif status < 400 and not self.awaits_report:
             self.refusal = follow(self, tried.peer, response)
-            self.step(REDIRECTED if self.refusal is None and self._next_try() else FAILED, now)
+            self.step(REDIRECTED if self.refusal is None and self._next_try(now) else FAILED, now)
         elif status == 503:
             self._try_next(now)
         else:
@@ -208,7 +205,7 @@ class MessageAttempt(AttemptBase):
             self._try_next(now)
 
     def _try_next(self, now: float) -> None:
-        self.step(TRY_FAILED if self._next_try() else FAILED, now)
+        self.step(TRY_FAILED if self._next_try(now) else FAILED, now)
 
     def silent(self, tried: MessageTry, now: float) -> None:
         """No answer at all: it may have arrived, so it goes nowhere else."""
@@ -300,7 +297,7 @@ class MessageAttempt(AttemptBase):
 
     def _let_go(self, now: float) -> None:
         """Takes the ring of references apart: what has ended goes at once, not when a collection finds it."""
-        self.context.attempts.pop(self.record.record_id, None)
+        self.context.leave(self.record.record_id)
         self._tried = None
 
     def do_answer_unrecorded(self, event: int, now: float) -> None:

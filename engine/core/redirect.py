@@ -59,7 +59,7 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     if refused is None:
         attempt.facts.found = turned
         attempt.left_callees = (*attempt.left_callees, found.callee)
-        attempt.hops = [*attempt.hops[: len(attempt.record.attempts)], *attempt.context.routing.hops(number)]
+        attempt.hops = [*attempt.hops[: attempt.hops_taken], *attempt.context.routing.hops(number)]
     return refused
 
 

@@ -6,7 +6,7 @@ Verbs return what is to be done: SendMessage, LookUpBinding, CommitRecord. `now`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 from engine.core.admission import objection, relay
 from engine.core.attempt import AttemptBase, RequestOwner, begun
@@ -18,8 +18,7 @@ from engine.core.last_run import LastRun
 from engine.core.message_attempt import MessageAttempt
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
-from engine.core.policy import Refusal
-from engine.core.records import ReleaseCause, Step
+from engine.core.records import Step
 from engine.core.relay import RELAYED, Relay, refuse
 from engine.core.settings import CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
@@ -28,6 +27,7 @@ from engine.core.sms_report import AWAITING, PendingReport
 from engine.core.stray_answers import StrayAnswers
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
+from engine.core.turned_away import TurnedAway
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import (
@@ -53,15 +53,14 @@ from sipstack.uri import OtherUri
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "_strays", "is_draining", "is_store_behind", "last_run")
+    __slots__ = ("_context", "_strays", "intake", "last_run")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
     ) -> None:
         self._context = CoreContext(settings, transactions, tokens, run)
         self._strays = StrayAnswers(self._context)
-        self.is_draining = False
-        self.is_store_behind = False  # the store takes only what belongs to calls in progress
+        self.intake: Final = self._context.intake
         self.last_run = LastRun(self._context, self._strays)
 
     # -- verbs -----------------------------------------------------------------------------------------------------
@@ -237,25 +236,28 @@ class CallService:
 
     def _attempt(self, transaction: ServerTransaction, request: Message, peer: PeerSettings, now: float) -> None:
         """A new call or message. Raises RemoteSipError when its caller or its dialog cannot be read."""
+        context = self._context
+        kind = "voice" if request.method == "INVITE" else "message"
         attempt: AttemptBase | None
-        if request.method == "INVITE":
-            tokens = self._context.tokens
-            dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
-            attempt = Call(self._context, transaction, peer, dialog, begun(self._context, request, peer, "voice", now))
-            self._context.respond(transaction, 100, transaction.head.build(100), now)
-        elif is_short_message(request):
-            attempt = sms_attempt(self._context, transaction, peer, now)
+        if kind == "message" and is_short_message(request):
+            attempt = sms_attempt(context, transaction, peer, now)
             if attempt is None:
                 return  # a report: no attempt of its own
+            refusal = self.intake.objection(peer, kind, now)
+        elif (refusal := self.intake.objection(peer, kind, now)) is not None:
+            attempt = TurnedAway(context, transaction, peer, kind, now)
+        elif kind == "voice":
+            tokens = context.tokens
+            dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
+            attempt = Call(context, transaction, peer, dialog, begun(context, request, peer, kind, now))
+            context.respond(transaction, 100, transaction.head.build(100), now)
         else:
-            attempt = MessageAttempt(self._context, transaction, peer, now)
-        self._context.count(f"attempts_{attempt.record.kind}")
-        if self.is_draining:
-            attempt.refused(Refusal(ReleaseCause.OVERLOAD, "drain"), now)
-        elif self.is_store_behind:
-            attempt.refused(Refusal(ReleaseCause.OVERLOAD, "store"), now)
-        else:
+            attempt = MessageAttempt(context, transaction, peer, now)
+        context.count(f"attempts_{kind}")
+        if refusal is None:
             attempt.begin(now)
+        else:
+            attempt.refused(refusal, now)
 
     def _answer(self, transaction: ServerTransaction, status: int, now: float, *lines: str) -> None:
         self._context.count(f"answered_{status}")

@@ -104,6 +104,8 @@ class PeerSettings:
     profile: Profile = Profile.TRUNK
     follow_redirect: bool = False  # of a 3xx from this peer the number is used
     allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
+    max_calls: int = 0  # at the same time, on either side of a call; 0 is no limit
+    max_rate: int = 0  # new calls and messages a second, in either role; 0 is no limit
 
 
 @final
@@ -129,6 +131,8 @@ class PolicySettings:
     min_se_s: int = 90
     session_expires_s: int = 1800
     session_timer: SessionTimer = SessionTimer.INSIST
+    caller_max_calls: int = 0  # of one caller at the same time; 0 is no limit
+    caller_max_rate: int = 0  # new calls and messages of one caller a minute; 0 is no limit
 
 
 @final

@@ -148,7 +148,7 @@ class PendingReport(TimerOwner):
 
     def begin(self, now: float, wait_s: float = REPORT_WAIT_S) -> None:
         """The entry is durable and the RP-DATA confirmed: from now on the record is closed from here."""
-        self.context.attempts[self.record.record_id] = self
+        self.context.enter(self)
         self._set(_REPORT_TIMER, wait_s, now)
         self._step(BEGUN, now)
 
@@ -260,7 +260,7 @@ class PendingReport(TimerOwner):
 
     def _forget(self) -> None:
         self.context.reports.pop(self._call_id, None)
-        self.context.attempts.pop(self.record.record_id, None)
+        self.context.leave(self.record.record_id)
         self._relay = self._report = self._last = None
 
     def _stop(self) -> None:

@@ -96,6 +96,7 @@ def _moved(config: Config, pairs: list[Pair]) -> dict[str, Any]:
     tables["listen"] = [{"transport": "udp", "address": _text(pairs[0].element)}]
     tables["inventory"] = {"file": "inventory.toml"}
     tables["log"] = {"level": "warning", "format": "console"}
+    tables["policy"] |= {"caller_max_calls": 0, "caller_max_rate": 0}  # many messages of one caller are sent
     tables.pop("api", None)
     seats: dict[str, set[Address]] = {}
     for pair in pairs:

@@ -62,8 +62,8 @@ sms_centres = ["+86 138-0010-0500", "1065500"]
 profile = "isc"
 follow_redirect = true
 allow_transfer = true
-max_calls = 0
-max_rate = 0
+max_calls = 5000
+max_rate = 200
 options_interval_s = 0
 
 [[peer]]
@@ -90,6 +90,8 @@ session_expires_s = 300
 min_se_s = 120
 session_timer = "relay"
 message_text = "relay"
+caller_max_calls = 3
+caller_max_rate = 20
 
 [cdr]
 retention_days = 1000
@@ -132,6 +134,8 @@ def test_every_key_arrives(file: Path) -> None:
                 profile=Profile.ISC,
                 follow_redirect=True,
                 allow_transfer=True,
+                max_calls=5000,
+                max_rate=200,
             ),
             PeerSettings(
                 name="edge",
@@ -143,7 +147,7 @@ def test_every_key_arrives(file: Path) -> None:
             ),
         ),
         routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
-        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY),
+        policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY, 3, 20),
         t1_ms=20,
     )
     assert (config.path, config.data_dir) == (file, file.parent / "data")

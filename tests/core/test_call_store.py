@@ -180,9 +180,9 @@ def test_leak_that_is_stopped_in_the_answer_and_cannot_be_recorded_is_500() -> N
 
 def test_overload_while_the_store_is_down_stays_503() -> None:
     node = CoreNode()
-    node.service.is_draining = True
+    node.service.intake.is_draining = True
     node.durable = set()
-    opening(node)
+    node.book.wire_in(invite(), CALLER)
     node.release_held(durable=False)
     assert refused(node, 503, 42).value(h.RETRY_AFTER) == "5"
 

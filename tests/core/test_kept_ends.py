@@ -74,10 +74,9 @@ def test_an_end_that_is_durable_is_not_kept() -> None:
 
 def test_new_calls_are_refused_while_the_store_is_behind() -> None:
     node = CoreNode()
-    node.service.is_store_behind = True
+    node.service.intake.is_store_behind = True
     node.durable = set()
     node.book.wire_in(invite(), CALLER)
-    node.book.wire_out("SIP/2.0 100", CALLER)
     node.release_held(durable=False)  # the writer takes no step of a call that has sent nothing
     assert refused(node, 503, 42).value(h.RETRY_AFTER) == "5"
     record = kept(node)

@@ -107,10 +107,8 @@ def test_uniform_refusals_are_of_policy_alone() -> None:
 @pytest.mark.parametrize("uniform", [False, True])
 def test_overload_while_draining(kind: str, uniform: bool) -> None:
     node = CoreNode(with_trunk("caller-side", uniform_refusals=uniform))
-    node.service.is_draining = True
+    node.service.intake.is_draining = True
     node.book.wire_in(rows_by_kind(kind, X, A), CALLER)
-    if kind == "voice":
-        node.book.wire_out("SIP/2.0 100", CALLER)
     assert refused(node, 503, 42).value(h.RETRY_AFTER) == "5"
     node.assert_recorded(release_cause="OVERLOAD", decided_by="drain", sip_status=503, q850=42, attempts=())
 

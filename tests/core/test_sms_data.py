@@ -395,7 +395,7 @@ def test_peers_are_tried_that_have_a_centre() -> None:
 
 def test_draining_takes_none() -> None:
     node = CoreNode()
-    node.service.is_draining = True
+    node.service.intake.is_draining = True
     refused_alone(node, submitted(), 503, 42, "OVERLOAD", "drain")
 
 

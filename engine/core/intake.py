@@ -1,0 +1,57 @@
+"""Whether the node takes a new attempt at all: asked before anything of it is decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core.limits import Limits
+from engine.core.policy import Refusal
+from engine.core.records import ReleaseCause
+from engine.core.settings import PeerSettings, PolicySettings
+
+if TYPE_CHECKING:
+    from engine.core.outputs import InProgress
+    from engine.core.records import CallRecord
+
+# Seconds in Retry-After, by what has decided: a limit or a load lets others pass the next moment, a node that stops or
+# a store that is behind wants a while (RFC 3261 §21.5.4 has the whole peer wait).
+_SOON_S: Final = 1
+_LATER_S: Final = 5
+
+_DRAIN: Final = Refusal(ReleaseCause.OVERLOAD, "drain")
+_STORE: Final = Refusal(ReleaseCause.OVERLOAD, "store")
+PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
+_RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
+_RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
+
+
+@final
+class Intake:
+    """What stands against new calls and messages; those in progress go on whatever it says."""
+
+    __slots__ = ("is_draining", "is_store_behind", "limits")
+
+    def __init__(self, attempts: dict[str, InProgress]) -> None:
+        """`attempts` is the table of what is in progress, by record id."""
+        self.is_draining = False
+        self.is_store_behind = False  # the store takes only what belongs to calls in progress
+        self.limits: Final = Limits(attempts)
+
+    def objection(self, peer: PeerSettings, kind: str, now: float) -> Refusal | None:
+        """Why a new attempt of this kind ("voice", "message") from a peer is turned away; None: it is not."""
+        if self.is_draining:
+            return _DRAIN
+        if self.is_store_behind:
+            return _STORE
+        if (peer.max_calls or peer.max_rate) and not self.limits.admits(peer, kind, now):
+            return PEER_LIMIT
+        return None
+
+    def objection_to_caller(self, policy: PolicySettings, record: CallRecord, now: float) -> Refusal | None:
+        """Why the caller of an attempt that is being decided is refused; None: it is not."""
+        return None if self.limits.admits_caller(policy, record, now) else _RATE_LIMITED
+
+
+def retry_after_s(refusal: Refusal) -> int:
+    """Seconds after which to try again; 0 for a refusal that says nothing of it."""
+    return _RETRY_AFTER_S.get(refusal.decided_by, _SOON_S) if refusal.cause is ReleaseCause.OVERLOAD else 0

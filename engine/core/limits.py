@@ -1,0 +1,150 @@
+"""How much of the node one peer or one caller may take: calls at the same time, and new ones in a time.
+
+Rates are kept as one number a key: the time up to which what was admitted is used up (a token bucket, as the generic
+cell rate algorithm of ITU-T I.371 keeps it). A bucket holds what its limit admits in one window, and fills evenly. All
+is keyed by names, never by settings: a limit that changes applies at once, and what was counted stays.
+
+Calls are counted only once a limit asks for it; the first one that does counts what is in progress, adopted calls too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from engine.core.settings import PeerSettings, PolicySettings
+
+if TYPE_CHECKING:
+    from engine.core.outputs import InProgress
+    from engine.core.records import CallRecord
+
+PEER_WINDOW_S: Final = 1.0  # of max_rate
+CALLER_WINDOW_S: Final = 60.0  # of caller_max_rate
+MAX_CALLERS: Final = 50_000  # remembered in one window, about 150 bytes each; what is older goes early beyond it
+
+_ROUNDING_S: Final = 1e-9  # sums of intervals must not miss a whole window by the last bit
+_VOICE: Final = "voice"
+
+
+@final
+class Limits:
+    """What the peers and callers of one node have in use. `now` is monotonic seconds."""
+
+    __slots__ = (
+        "_attempts",
+        "_calls",
+        "_callers",
+        "_callers_before",
+        "_callers_since_s",
+        "_held",
+        "_peers",
+        "is_counting",
+    )
+
+    def __init__(self, attempts: dict[str, InProgress]) -> None:
+        """`attempts` is the node's own table, by record id: it is read when counting begins."""
+        self._attempts = attempts
+        self.is_counting = False  # until a limit asks how many calls there are
+        self._held: dict[str, list[str]] = {}  # record id -> what the call counts for
+        self._calls: dict[str, int] = {}
+        self._peers: dict[str, float] = {}
+        self._callers: dict[str, float] = {}
+        self._callers_before: dict[str, float] = {}  # those of the last window, all full again by its end
+        self._callers_since_s = 0.0
+
+    # -- a new attempt -----------------------------------------------------------------------------------------------
+
+    def admits(self, peer: PeerSettings, kind: str, now: float) -> bool:
+        """Whether a peer may begin one more call ("voice") or message; the message or call is on its account then."""
+        if peer.max_calls and kind == _VOICE and self._count_of(peer.name) >= peer.max_calls:
+            return False
+        return not peer.max_rate or _take(self._peers, peer.name, PEER_WINDOW_S, peer.max_rate, now)
+
+    def admits_caller(self, policy: PolicySettings, record: CallRecord, now: float) -> bool:
+        """The same for the caller of an attempt, which itself is counted already."""
+        key = _caller_key(record)
+        if policy.caller_max_calls and record.kind == _VOICE and self._count_of(key) > policy.caller_max_calls:
+            return False
+        if not policy.caller_max_rate:
+            return True
+        self._turn(now)
+        if key not in self._callers and (before := self._callers_before.get(key)) is not None:
+            self._callers[key] = before
+        return _take(self._callers, key, CALLER_WINDOW_S, policy.caller_max_rate, now)
+
+    def takes(self, peer: PeerSettings, record: CallRecord, now: float) -> bool:
+        """Whether a call or message may be tried at this peer; it is on its account then, and on no other callee's.
+
+        A peer that has it already, as the caller's side or by another target, pays nothing for it.
+        """
+        is_known = peer.name == record.ingress_peer or (
+            len(record.attempts) > 0 and record.attempts[-1].peer == peer.name
+        )
+        if not is_known:
+            if not self.admits(peer, record.kind, now):
+                return False
+            self._move(record, peer.name)
+        return True
+
+    # -- calls in progress -------------------------------------------------------------------------------------------
+
+    def began(self, record: CallRecord) -> None:
+        """A call is in progress, `is_counting`; messages are not counted."""
+        if record.kind == _VOICE:
+            keys = [record.ingress_peer, _caller_key(record)]
+            if record.egress_peer and record.egress_peer != record.ingress_peer:
+                keys.append(record.egress_peer)
+            self._held[record.record_id] = keys
+            for key in keys:
+                self._calls[key] = self._calls.get(key, 0) + 1
+
+    def ended(self, record_id: str) -> None:
+        """It is in progress no more."""
+        for key in self._held.pop(record_id, ()):
+            self._release(key)
+
+    def _move(self, record: CallRecord, peer: str) -> None:
+        """The callee's side of a call is now this peer, and not the one that was tried before."""
+        keys = self._held.get(record.record_id)
+        if keys is None:
+            return
+        if len(keys) > 2:
+            self._release(keys.pop())
+        keys.append(peer)
+        self._calls[peer] = self._calls.get(peer, 0) + 1
+
+    def _release(self, key: str) -> None:
+        left = self._calls[key] - 1
+        if left:
+            self._calls[key] = left
+        else:
+            del self._calls[key]
+
+    def _count_of(self, key: str) -> int:
+        if not self.is_counting:
+            self.is_counting = True
+            for attempt in self._attempts.values():
+                self.began(attempt.record)
+        return self._calls.get(key, 0)
+
+    def _turn(self, now: float) -> None:
+        """Forgets callers that have said nothing for a window: their buckets are full. Earlier when there are many."""
+        if now - self._callers_since_s >= CALLER_WINDOW_S or len(self._callers) >= MAX_CALLERS:
+            is_old = now - self._callers_since_s >= 2 * CALLER_WINDOW_S
+            self._callers_before = {} if is_old else self._callers
+            self._callers = {}
+            self._callers_since_s = now
+
+
+def _caller_key(record: CallRecord) -> str:
+    """One trunk's callers must not use up what those of another may: a name of a peer has no space."""
+    return f"{record.ingress_peer} {record.caller}"
+
+
+def _take(used: dict[str, float], key: str, window_s: float, limit: int, now: float) -> bool:
+    """Takes one of the `limit` that a window admits; False when none is left."""
+    until = max(now, used.get(key, now))
+    interval_s = window_s / limit
+    if until - now > window_s - interval_s + _ROUNDING_S:
+        return False
+    used[key] = until + interval_s
+    return True

@@ -1,0 +1,65 @@
+"""An attempt that is refused before anything of it is decided: as few steps as a record needs.
+
+Nothing is looked up, no body is read, no dialog made. The order is that of any refusal: recorded, then told; while the
+store takes no record it is told at once, and kept (contract §6).
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from engine.core.attempt import STORE_WAIT_S, AttemptBase, begun
+from engine.core.context import CoreContext
+from engine.core.policy import Refusal
+from engine.core.records import CLOSE, Step
+from engine.core.settings import PeerSettings
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import Timer
+
+
+@final
+class TurnedAway(AttemptBase):
+    """An INVITE or MESSAGE that the node does not take now."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(
+        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, now: float
+    ) -> None:
+        """Raises RemoteSipError when the caller cannot be read."""
+        known = begun(context, transaction.request, peer, kind, now)
+        super().__init__(context, transaction, peer, context.tokens.tag(), known)
+        transaction.owner = self
+        if kind == "message":
+            self.record.parts = 1
+            self.record.octets = len(self.request.body)
+        self._timer: Timer | None = None
+
+    @property
+    def state_name(self) -> str:
+        """Whether it has been told, in words."""
+        return "Ended" if self._timer is None else "Refusing"
+
+    def refused(self, refusal: Refusal, now: float) -> None:
+        """Records the end; the answer waits for it, STORE_WAIT_S at the longest."""
+        self.refusal = refusal
+        self.record.release_time = self.context.wall(now)
+        self.write_end(refusal, "platform")
+        self.commit(CLOSE)
+        self._timer = self.context.wheel.set(now, STORE_WAIT_S, self, 0)
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """The end is recorded, or the store takes it later."""
+        if self._timer is None or self.refusal is None:
+            return  # it was given up
+        self._timer.cancel()
+        self._timer = None
+        if durable:
+            self.send_refusal(self.refusal, now)
+        else:
+            self.send_unrecorded(self.refusal, now)
+        self.context.leave(self.record.record_id)
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The store says nothing."""
+        self.committed(CLOSE, False, now)
