@@ -13,7 +13,7 @@ from typing import Final, final
 from engine.completeness import Completeness
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
-from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding
+from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, Step
 from engine.core.service import CallService
 from engine.store.bindings import BindingReader
@@ -92,6 +92,8 @@ class Runner:
             self._commit(output)
         elif isinstance(output, LeakFound):
             self._alarm("leak stopped", record_id=output.record_id, message=output.message, peer=output.peer)
+        elif isinstance(output, TargetChanged):
+            self._log(f"target is {output.state}", address=output.address)
         elif isinstance(output, FaultFound):
             self._fault(output.fault)
 

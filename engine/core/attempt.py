@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.core.binding import Binding, Miss
+from engine.core.choice import NOWHERE, Choice
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
@@ -34,7 +35,9 @@ _ABOUT_THE_NODE: Final = (ReleaseCause.OVERLOAD, ReleaseCause.INTERNAL)
 # `decided_by` of ends that the parties, their trunks or their patience decided.
 _BY_OTHERS: Final = ("callee", "caller", "targets", "ring_timer", "message_timer")
 
-TIMED_OUT_STATUS: Final = 408  # what 64*T1 of silence or a transport error counts as in the record of a try
+# In the record of a try (RFC 3261 §8.1.3.1).
+TIMED_OUT_STATUS: Final = 408  # 64*T1 of silence
+UNSENT_STATUS: Final = 503  # a transport error
 
 
 class RequestOwner:
@@ -60,10 +63,10 @@ class AttemptBase(TimerOwner):
 
     __slots__ = (
         "_is_spared",
+        "choice",
         "context",
         "facts",
-        "hops",
-        "hops_taken",
+        "first_try",
         "left_callees",
         "local_tag",
         "party",
@@ -89,8 +92,8 @@ class AttemptBase(TimerOwner):
         self.peer = peer
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
-        self.hops: list[Hop] = []
-        self.hops_taken = 0  # how many of them have had their turn
+        self.choice = NOWHERE  # of places for the present callee
+        self.first_try = 0  # how many tries the callees before it have had
         self._is_spared = False  # a hop has had its turn and was not asked, since its peer has enough
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
@@ -122,8 +125,9 @@ class AttemptBase(TimerOwner):
         refusal = first_refusal(STEPS_AFTER_LOOKUP, self.facts)
         if refusal is None and isinstance(found, Binding):
             self.record.callee = found.callee
-            self.hops = self.context.routing.hops(found.callee)
-            if self.hops:
+            hops = self.context.routing.hops(found.callee)
+            if hops:
+                self.choice = Choice(hops)
                 self.permitted(found, now)
                 return
             refusal = Refusal(ReleaseCause.NO_ROUTE, "route")
@@ -205,9 +209,7 @@ class AttemptBase(TimerOwner):
 
     def next_hop(self, now: float) -> Hop | None:
         """The next target that may be tried; None, with the refusal set, when there is none."""
-        while self.hops_taken < len(self.hops):
-            hop = self.hops[self.hops_taken]
-            self.hops_taken += 1
+        while (hop := self.choice.next(now)) is not None:
             peer = hop.peer
             if not (peer.max_calls or peer.max_rate) or self.context.intake.limits.takes(peer, self.record, now):
                 return hop

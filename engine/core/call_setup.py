@@ -59,6 +59,7 @@ def give_up_target(call: Call, now: float) -> None:
     """Nothing at all has come from the target in first_response_ms: the next one (contract §4)."""
     tried = call.current
     assert tried is not None
+    tried.hop.health.silent(tried.sent_at, now)
     tried.ended(0, now)
     tried.cancel(now)
     call.try_lost(tried, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import TIMED_OUT_STATUS, RequestOwner
+from engine.core.attempt import TIMED_OUT_STATUS, UNSENT_STATUS, RequestOwner
 from engine.core.binding import Binding
 from engine.core.bodies import crossing_sdp
 from engine.core.context import CoreContext
@@ -56,7 +56,7 @@ class CalleeTry(RequestOwner):
     def __init__(self, call: Call, hop: Hop, binding: Binding) -> None:
         """Raises LeakStopped, and RemoteSipError for a body that cannot be looked into."""
         context = call.context
-        ids = ids_of_try(context.run.key, call.record.record_id, len(call.tries))
+        ids = ids_of_try(context.run.key, call.record.record_id, call.first_try, hop.name)
         self.call = call
         self.hop = hop
         self.cseq = ids.cseq
@@ -99,6 +99,7 @@ class CalleeTry(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
+        self.hop.health.heard(self.sent_at, response, now)
         if response.status < 200:
             if self.cancel_wanted:
                 self._send_cancel(now)
@@ -111,9 +112,18 @@ class CalleeTry(RequestOwner):
             self.call.failure_received(self, response, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
-        """Timer B, or the transport could not send: both mean the next target (contract §5)."""
+        """Timer B: the next target (contract §5)."""
+        self.hop.health.silent(self.sent_at, now)
+        self._lost(TIMED_OUT_STATUS, now)
+
+    def failed(self, transaction: ClientTransaction, now: float) -> None:
+        """The transport could not send: the next target at once (RFC 3261 §8.1.3.1)."""
+        self.hop.health.unreachable(self.sent_at, now)
+        self._lost(UNSENT_STATUS, now)
+
+    def _lost(self, status: int, now: float) -> None:
         if not self.is_over:
-            self.ended(TIMED_OUT_STATUS, now)
+            self.ended(status, now)
             self.call.try_lost(self, now)
 
     def ended(self, status: int, now: float) -> None:

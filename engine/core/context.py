@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.health import Health
 from engine.core.intake import Intake
 from engine.core.released import Released
 from engine.core.routing import Routing
@@ -55,6 +56,7 @@ class CoreContext:
         "attempts",
         "counters",
         "dialogs",
+        "health",
         "intake",
         "listeners",
         "out",
@@ -77,7 +79,8 @@ class CoreContext:
         self.run: Final = run
         self.transactions = transactions
         self.tokens = tokens
-        self.routing = Routing(settings)
+        self.health: Final = Health(self.tell)
+        self.routing = Routing(settings, self.health)
         self.listeners = self.routing.listeners
         self.wheel = TimerWheel()
         self.out: list[Output] = []
@@ -117,6 +120,10 @@ class CoreContext:
     def count(self, name: str) -> None:
         """Adds one to a counter."""
         self.counters[name] = self.counters.get(name, 0) + 1
+
+    def tell(self, output: Output) -> None:
+        """Adds to what is to be done."""
+        self.out.append(output)
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Sends a response through its transaction."""

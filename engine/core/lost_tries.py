@@ -33,9 +33,9 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
     One that cannot be made again is left to its target: its callee hears it until somebody there gives up.
     """
     first = len(record.attempts) - 1
-    for place, hop in enumerate(context.routing.hops(record.callee)):
+    for hop in context.routing.hops(record.callee):
         try:
-            LostTry(context, strays, record, first + place, hop).take_back(now)
+            LostTry(context, strays, record, first, hop).take_back(now)
         except Exception as fault:
             note_fault(context, fault)
 
@@ -46,8 +46,8 @@ class LostTry(RequestOwner, TimerOwner):
 
     __slots__ = ("_context", "_strays", "_transaction")
 
-    def __init__(self, context: CoreContext, strays: StrayAnswers, record: CallRecord, number: int, hop: Hop) -> None:
-        ids = ids_of_try(context.run.key, record.record_id, number)
+    def __init__(self, context: CoreContext, strays: StrayAnswers, record: CallRecord, first: int, hop: Hop) -> None:
+        ids = ids_of_try(context.run.key, record.record_id, first, hop.name)
         identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
         remote = to_value_for(record.callee, hop.peer, hop.target)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, ids.cseq, -1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, TIMED_OUT_STATUS, AttemptBase, RequestOwner, begun, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase, RequestOwner, begun, callee_refusal
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
 from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
@@ -77,8 +77,7 @@ class MessageAttempt(AttemptBase):
     """One message, from its MESSAGE to its final answer. `SmsAttempt` is the one with an RP-DATA in it."""
 
     __slots__ = (
-        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "awaits_report",
-        "state",
+        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "awaits_report", "state",
     )  # fmt: skip
 
     def __init__(
@@ -201,7 +200,7 @@ class MessageAttempt(AttemptBase):
     def lost(self, tried: MessageTry, now: float) -> None:
         """The transport could not send: the message has surely not arrived."""
         if tried is self._tried and self.state == SENDING:
-            tried.ended(TIMED_OUT_STATUS, now)
+            tried.ended(UNSENT_STATUS, now)
             self._try_next(now)
 
     def _try_next(self, now: float) -> None:
@@ -331,7 +330,7 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
 class MessageTry(RequestOwner):
     """A MESSAGE to one target."""
 
-    __slots__ = ("attempt", "peer", "record", "sent_at", "transaction")
+    __slots__ = ("attempt", "health", "peer", "record", "sent_at", "transaction")
 
     def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: Outgoing) -> None:
         """Builds it. Raises LeakStopped and RemoteSipError."""
@@ -351,6 +350,7 @@ class MessageTry(RequestOwner):
         draft.body, draft.content_type = outgoing.body, outgoing.content_type
         self.attempt = attempt
         self.peer = hop.peer
+        self.health = hop.health
         self.sent_at = 0.0
         self.transaction = ClientTransaction("MESSAGE", draft.branch, build(MESSAGE, draft), hop.flow, self)
         self.record: Attempt = attempt.new_try(hop, call_id)
@@ -367,18 +367,23 @@ class MessageTry(RequestOwner):
 
     def take_back(self, now: float) -> None:
         """Stops sending what its sender is about to be told has not arrived."""
+        if (now - self.sent_at) * 1000 >= self.attempt.context.settings.policy.first_response_ms:
+            self.health.silent(self.sent_at, now)
         self.ended(0, now)
         self.attempt.context.transactions.drop(self.transaction)
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
+        self.health.heard(self.sent_at, response, now)
         if response.is_final:
             self.attempt.answered(self, response, now)
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""
+        self.health.unreachable(self.sent_at, now)
         self.attempt.lost(self, now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer F."""
+        self.health.silent(self.sent_at, now)
         self.attempt.silent(self, now)

@@ -69,6 +69,20 @@ class LeakFound(Output):
 
 
 @final
+class TargetChanged(Output):
+    """Say in the log that the health of an address where requests are sent has changed.
+
+    `address` is "udp:127.0.0.13:5060", `state` one of `health.STATES`.
+    """
+
+    __slots__ = ("address", "state")
+
+    def __init__(self, address: str, state: str) -> None:
+        self.address = address
+        self.state = state
+
+
+@final
 class FaultFound(Output):
     """Say in the log where a bug of ours was caught that costs nothing but one attempt of the last run."""
 

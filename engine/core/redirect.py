@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.core import call_table as t
 from engine.core.binding import Binding
+from engine.core.choice import Choice
 from engine.core.identity import number_of
 from engine.core.numbers import REAL
 from engine.core.policy import STEPS_AFTER_LOOKUP, Facts, Refusal, first_refusal
@@ -42,7 +43,7 @@ _FULL_Q: Final = 1.0  # a Contact without q (RFC 3261 §20.10)
 
 
 def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refusal | None:
-    """Turns the attempt to the number that a 3xx of `peer` names: `facts.found` and `hops` are then the new callee's.
+    """Turns the attempt to the number that a 3xx of `peer` names: `facts.found` and `choice` are then the new callee's.
 
     The Refusal that ends the attempt when there is none that may be called; nothing has changed then.
     """
@@ -59,7 +60,8 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     if refused is None:
         attempt.facts.found = turned
         attempt.left_callees = (*attempt.left_callees, found.callee)
-        attempt.hops = [*attempt.hops[: attempt.hops_taken], *attempt.context.routing.hops(number)]
+        attempt.choice = Choice(attempt.context.routing.hops(number))
+        attempt.first_try = len(attempt.record.attempts)
     return refused
 
 

@@ -8,6 +8,7 @@ from engine.core.attempt import RequestOwner
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, REPORT
 from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
+from engine.core.health import AddressHealth
 from engine.core.identity import presented_uri, real_uri, request_uri_for, to_value_for
 from engine.core.pair import CALLEE, CALLER
 from engine.core.records import CallRecord
@@ -80,21 +81,25 @@ class Report:
 class ReportRelay(RequestOwner):
     """One report, to the targets of the peer that the RP-DATA came from."""
 
-    __slots__ = ("_body", "_context", "_entry", "_hops", "_prepared", "_record", "_request", "_tries")
+    __slots__ = ("_body", "_context", "_entry", "_hops", "_prepared", "_record", "_request", "_sent_at", "_tries")
 
-    def __init__(self, context: CoreContext, record: CallRecord, entry: ReportEntry, report: Report) -> None:
+    def __init__(
+        self, context: CoreContext, record: CallRecord, entry: ReportEntry, report: Report, now: float
+    ) -> None:
         """Translates it, and builds the first try. Raises LeakStopped and RemoteSipError; nothing is sent yet."""
         masks = context.settings.policy.message_text is MessageText.MASK
         self._context = context
         self._record = record
         self._entry = entry
-        self._hops = [
+        hops = [
             hop
             for peer in context.settings.peers
             if peer.name == record.ingress_peer
             for hop in context.routing.hops_of(peer)
         ]
+        self._hops = sorted(hops, key=lambda hop: not hop.health.is_usable(now))
         self._tries = 0
+        self._sent_at = 0.0
         self._request = report.transaction.request  # for its Max-Forwards; no other field of it crosses
         self._body = rp_report(report.rp, entry.first_reference, record.callee, masks)
         if not self._hops:
@@ -105,10 +110,12 @@ class ReportRelay(RequestOwner):
         """Sends it."""
         assert self._prepared is not None
         self._tries += 1
+        self._sent_at = now
         self._context.start(self._prepared, now)
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts; a 503 leads to the next target, as for any message."""
+        self._health.heard(self._sent_at, response, now)
         if response.status == 503:
             self._next(now)
         elif response.is_final:
@@ -117,12 +124,19 @@ class ReportRelay(RequestOwner):
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""
+        self._health.unreachable(self._sent_at, now)
         self._next(now)
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer F: it may have arrived, so it goes nowhere else."""
+        self._health.silent(self._sent_at, now)
         self._context.count("reports_lost")
         self._prepared = None
+
+    @property
+    def _health(self) -> AddressHealth:
+        """Of the address that it has been sent to."""
+        return self._hops[self._tries - 1].health
 
     def _next(self, now: float) -> None:
         if self._tries < len(self._hops):

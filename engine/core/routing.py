@@ -7,6 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
+from engine.core.health import AddressHealth, Health
 from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from sipstack.events import Flow
@@ -20,12 +21,14 @@ _MAX_REMEMBERED_SOURCES: Final = 4096
 class Hop:
     """One place to try: a target of a peer."""
 
-    __slots__ = ("flow", "peer", "target")
+    __slots__ = ("flow", "health", "name", "peer", "target")
 
-    def __init__(self, peer: PeerSettings, target: TargetSettings, local: int) -> None:
+    def __init__(self, peer: PeerSettings, target: TargetSettings, local: int, health: AddressHealth) -> None:
         self.peer: Final = peer
         self.target: Final = target
         self.flow: Final = Flow(target.transport, target.host, target.port, local)  # where its requests are sent
+        self.health: Final = health  # of that address
+        self.name: Final = f"{peer.name} {health.address}"  # of no other place of a route; the same after a restart
 
 
 @final
@@ -43,10 +46,12 @@ class Source:
 class Routing:
     """The peers, routes and listeners of one configuration."""
 
-    __slots__ = ("_by_address", "_by_network", "_by_source", "_remembered", "_routes", "listeners")
+    __slots__ = ("_by_address", "_by_network", "_by_source", "_health", "_remembered", "_routes", "listeners")
 
-    def __init__(self, settings: CoreSettings) -> None:
+    def __init__(self, settings: CoreSettings, health: Health | None = None) -> None:
+        """`health` is what is known of the addresses; nothing when it is left out."""
         self.listeners: Final = Listeners(settings.listeners)
+        self._health: Final = Health() if health is None else health
         peers = {peer.name: peer for peer in settings.peers}
         self._routes = [
             (
@@ -89,9 +94,14 @@ class Routing:
         return []
 
     def hops_of(self, peer: PeerSettings) -> list[Hop]:
-        """The targets of a peer, in order, as far as a listener can send to them."""
-        found = [(target, self.listeners.index_for(target.transport, target.host)) for target in peer.targets]
-        return [Hop(peer, target, local) for target, local in found if local >= 0]
+        """The targets of a peer, in order, as far as a listener can send to them; each address once."""
+        hops: dict[AddressHealth, Hop] = {}
+        for target in peer.targets:
+            local = self.listeners.index_for(target.transport, target.host)
+            health = self._health.of(target.transport, target.host, target.port)
+            if local >= 0 and health not in hops:
+                hops[health] = Hop(peer, target, local, health)
+        return list(hops.values())
 
     def route_of(self, called: str) -> RouteSettings | None:
         """The first route that matches a canonical national number."""

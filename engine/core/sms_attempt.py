@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from engine.core.binding import Binding
+from engine.core.choice import Choice
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped
 from engine.core.identity import request_uri_for, to_value_for
@@ -76,8 +77,8 @@ class SmsAttempt(MessageAttempt):
         if sms is None:
             self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "body"), now)
             return
-        self.hops = [hop for hop in self.hops if hop.peer.sms_centres]
-        if not self.hops:
+        self.choice = Choice([hop for hop in self.choice.hops if hop.peer.sms_centres])
+        if not self.choice.hops:
             self.refused(Refusal(ReleaseCause.NO_ROUTE, "sms_centre"), now)
             return
         if not self.peer.targets:
@@ -87,7 +88,7 @@ class SmsAttempt(MessageAttempt):
             try:
                 sms.tpdu = veiled_text(sms.tpdu, binding.caller)
             except LeakStopped:
-                self.leak_found("MESSAGE", self.hops[0].peer)
+                self.leak_found("MESSAGE", self.choice.hops[0].peer)
                 self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "disclosure"), now)
                 return
         self.send_first(now)

@@ -159,7 +159,7 @@ class PendingReport(TimerOwner):
     def reported(self, report: Report, now: float) -> None:
         """A report that this one expects; one that may not be passed on is refused, and another one awaited."""
         try:
-            relay = ReportRelay(self.context, self.record, self.entry, report)
+            relay = ReportRelay(self.context, self.record, self.entry, report, now)
         except (LeakStopped, RemoteSipError) as error:
             if isinstance(error, LeakStopped):
                 self.context.count("leaks_stopped")

@@ -35,9 +35,12 @@ class TryIds:
         self.cseq = FIRST_NUMBER + int.from_bytes(digest[_BRANCH_END:], "big")
 
 
-def ids_of_try(key: bytes, record_id: str, number: int) -> TryIds:
-    """Those of the try `number`, from 0, of an attempt."""
-    digest = blake2b(f"{record_id} {number}".encode(), key=key, digest_size=CALL_ID_LETTERS).digest()
+def ids_of_try(key: bytes, record_id: str, first: int, hop: str) -> TryIds:
+    """Those of an attempt's try at the place `hop` (`Hop.name`), among those that begin with its try number `first`.
+
+    A place is tried once for each callee, and which places were passed over another run does not know.
+    """
+    digest = blake2b(f"{record_id} {first} {hop}".encode(), key=key, digest_size=CALL_ID_LETTERS).digest()
     return TryIds(key, digest.translate(LETTERS).decode("ascii"))
 
 

@@ -78,7 +78,7 @@ class _Account:
             presented_number=record.presented_number,
         )
         if leaving is not None:
-            return _sent(told, attempt.hops[0], leaving)
+            return _sent(told, attempt.choice.hops[0], leaving)
         refusal = attempt.refusal
         assert refusal is not None
         return _refused(told, attempt, refusal)
@@ -95,8 +95,8 @@ class _Account:
         if passed and isinstance(found, Binding):
             yield self._route(attempt, found)
             yield from self._targets(attempt)
-        if attempt.hops:
-            yield from self._translation(attempt, attempt.hops[0].peer)
+        if attempt.choice.hops:
+            yield from self._translation(attempt, attempt.choice.hops[0].peer)
             yield self._gate(attempt)
         if attempt.refusal is not None:
             yield self._answer(attempt, attempt.refusal)
@@ -159,7 +159,7 @@ class _Account:
         return Line("route", route.name, f"{route.called} matches {found.callee}: {', '.join(route.peers)}", made_by)
 
     def _targets(self, attempt: AttemptBase) -> Iterator[Line]:
-        for number, hop in enumerate(attempt.hops, 1):
+        for number, hop in enumerate(attempt.choice.hops, 1):
             when = "first" if number == 1 else f"when those before it fail, number {number}"
             made_by = self._of_peer(hop.peer, "targets", hop.peer.targets.index(hop.target))
             yield Line("target", hop.peer.name, f"{hop.target.uri}, {when}; next hop {hop.flow!r}", made_by)

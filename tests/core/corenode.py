@@ -14,7 +14,7 @@ from typing import ClassVar
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.context import Run
-from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding
+from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.service import CallService
 from engine.core.settings import (
@@ -138,6 +138,7 @@ class CoreNode:
         )  # answers that tell a party nothing but what it wrote itself, though not of itself
         self.faults: list[Exception] = []  # those of ours that were caught
         self.leaks: list[tuple[str, str, str]] = []  # what the log is told of: record, message, trunk
+        self.targets: list[tuple[str, str]] = []  # what the log is told of: address, state
         self.book = Playbook(self.service, self._execute)
         CoreNode.made.append(self)
 
@@ -154,6 +155,9 @@ class CoreNode:
             return []
         if isinstance(output, FaultFound):
             self.faults.append(output.fault)
+            return []
+        if isinstance(output, TargetChanged):
+            self.targets.append((output.address, output.state))
             return []
         assert isinstance(output, CommitRecord)
         self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))

@@ -249,7 +249,7 @@ def test_transport_error_is_the_next_target_at_once() -> None:
     refused(node, 480, 31)
     node.assert_recorded(
         release_cause="ALL_TARGETS_FAILED",
-        attempts=(("callee-side", FIRST, 408, 0, None), ("callee-side", SECOND, 408, 0, None)),
+        attempts=(("callee-side", FIRST, 503, 0, None), ("callee-side", SECOND, 503, 0, None)),
     )
 
 

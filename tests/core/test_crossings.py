@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from engine.core.attempt import STORE_WAIT_S
-from engine.core.outputs import CommitRecord, LookUpBinding
+from engine.core.outputs import CommitRecord, LookUpBinding, TargetChanged
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.core.settings import CoreSettings
 from sipstack.events import Flow, Output, SendMessage
@@ -73,6 +73,8 @@ class LinkedNode(CoreNode):
 
     def execute(self, output: Output) -> list[Output]:
         """What the store is asked for comes back after a while."""
+        if isinstance(output, TargetChanged):
+            return []
         if isinstance(output, CommitRecord):
             self.steps.append((output.step, dict(zip(RECORD_COLUMNS, output.values, strict=True))))
             if output.step is Step.KEEP:
