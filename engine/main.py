@@ -13,7 +13,6 @@ import os
 import resource
 import secrets
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ from engine.core.service import CallService
 from engine.core.tokens import TokenSource
 from engine.core.try_ids import KEY_BYTES
 from engine.daily import DailyJob
+from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
 from engine.runner import Runner
 from engine.store.bindings import BindingReader, open_bindings
@@ -36,11 +36,9 @@ from engine.store.loading import recover
 from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
-from sipstack.aio.udp import bind_udp, serve_udp
 from sipstack.events import Output
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
-from sipstack.uri import uri_host
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -96,7 +94,7 @@ def run_node(config_file: Path | None) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the numbers of all calls in clear
     try:
         return asyncio.run(_Node(config, log).run())
-    except (StartError, StoreError) as error:
+    except (ListenError, StartError, StoreError) as error:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
 
@@ -114,14 +112,13 @@ class _Node:
 
     async def run(self) -> int:
         """Starts, serves, drains."""
-        listen = self._config.listeners[0].host, self._config.listeners[0].port
-        bound = _bind(listen)
+        sockets = BoundSockets(self._settings.listeners)
         gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
         try:
             cipher = await self._open_stores()
             runner, service = self._build(cipher)
         except BaseException:
-            bound.close()
+            sockets.close()
             raise
         config, log = self._config, self._log
         daily = DailyJob(
@@ -130,12 +127,12 @@ class _Node:
         control = ControlServer(self._config.data_dir, {"status": runner.status, "calls": runner.calls})
         try:
             await _start_control(control)
-            await serve_udp(runner.endpoint, bound)
+            await sockets.serve(runner.endpoint)
             runner.endpoint.perform(self._adopted)
             self._install_signals()
             daily.start()
             _tame_collector()
-            _tell(f"veil700 ready sip=udp:{_shown(listen)}")
+            _tell(f"veil700 ready sip={sockets.shown}")
             asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.last_run.forget)
             await self._stop.wait()
             return await self._drain(runner)
@@ -228,13 +225,6 @@ def _boot_id() -> str:
         return secrets.token_hex(16)
 
 
-def _bind(listen: tuple[str, int]) -> socket.socket:
-    try:
-        return bind_udp(*listen)
-    except OSError as error:
-        raise StartError(f"cannot listen on udp:{_shown(listen)}: {error.strerror or error}") from None
-
-
 def _tell(line: str) -> None:
     """One line on stdout, without a buffer that the end of the interpreter would try to write once more."""
     if sys.stdout is None:
@@ -250,11 +240,6 @@ async def _start_control(control: ControlServer) -> None:
         await control.start()
     except OSError as error:
         raise StartError(f"cannot open the control socket: {error}") from None
-
-
-def _shown(listen: tuple[str, int]) -> str:
-    host, port = listen
-    return f"{uri_host(host)}:{port}"
 
 
 if __name__ == "__main__":

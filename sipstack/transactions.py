@@ -95,13 +95,14 @@ class Transactions:
         """Ends a client transaction whose answer interests nobody any more."""
         transaction.drop()
 
-    def transport_failed(self, flow: Flow) -> list[Output]:
-        """The shell could not send to `flow`: every request on its way there has failed (§18.4).
+    def transport_failed(self, flow: Flow, data: bytes = b"") -> list[Output]:
+        """The shell could not send `data` to `flow`; b"": nothing gets there. What was on its way has failed (§18.4).
 
         Responses on their way there are sent again when they are asked for again (RFC 6026 §8.8).
         """
-        for transaction in [t for t in self._context.clients.values() if t.flow == flow]:
-            if isinstance(transaction, ClientTransaction):
+        clients = self._context.clients.values()
+        for transaction in [one for one in clients if isinstance(one, ClientTransaction) and one.flow == flow]:
+            if not data or transaction.last_sent is data:
                 transaction.transport_failed()
         return self.take()
 

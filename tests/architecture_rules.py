@@ -26,6 +26,7 @@ TIERS: Final = (
         "engine.completeness",
         "engine.daily",
         "engine.explain",
+        "engine.listening",
         "engine.runner",
     ),
     ("engine.store",),
@@ -47,7 +48,14 @@ SIPSTACK_SHELL: Final = ("sipstack.aio", "sipstack.scenario", "sipstack.testing.
 
 # Package -> who alone may import it, besides itself.
 RESERVED: Final = {
-    "sipstack.aio": ("engine.runner", "engine.main", "engine.cli", "sipstack.scenario", "sipstack.testing"),
+    "sipstack.aio": (
+        "engine.listening",
+        "engine.runner",
+        "engine.main",
+        "engine.cli",
+        "sipstack.scenario",
+        "sipstack.testing",
+    ),
     "sipstack.scenario": ("engine.main", "engine.cli", "sipstack.testing"),
     "sipstack.testing": (),
 }

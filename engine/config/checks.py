@@ -50,13 +50,26 @@ def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
 
 
 def _listen_faults(listens: list[_RawTable]) -> Iterator[Fault]:
-    if len(listens) > 1:
-        yield Fault(("listen", 1), "more than one listener is not supported yet")
+    taken: list[tuple[bool, IPv4Address | IPv6Address, int]] = []
     for index, listen in enumerate(listens):
         address = _socket(listen.get("address"))
+        if address is not None:
+            place = (listen.get("transport", "udp") == "udp", *address)
+            if any(_overlap(place, other) for other in taken):
+                yield Fault(("listen", index, "address"), f"{values.shown(listen['address'])} is another listener's")
+            taken.append(place)
         if address is not None and address[0].is_unspecified and "advertise" not in listen:
             reason = "missing: the peers must be told an address, and the listener has none of its own"
             yield Fault(("listen", index, "advertise"), reason)
+
+
+def _overlap(
+    one: tuple[bool, IPv4Address | IPv6Address, int], other: tuple[bool, IPv4Address | IPv6Address, int]
+) -> bool:
+    """True when the kernel would not let both be bound: the same family and port, and one address, or all of them."""
+    if one[0] is not other[0] or one[2] != other[2] or one[1].version != other[1].version:
+        return False
+    return one[1] == other[1] or one[1].is_unspecified or other[1].is_unspecified
 
 
 def _interval_faults(policy: _RawTable) -> Iterator[Fault]:
@@ -99,18 +112,17 @@ def _peer_faults(index: int, peer: _RawTable, listens: list[_RawTable]) -> Itera
         yield Fault(("peer", index), "has neither match nor targets: it can neither call nor be called")
     elif peer.get("sms_centres") and not (peer.get("match") and peer.get("targets")):
         yield Fault(("peer", index, "sms_centres"), "short messages and their reports need both match and targets")
-    address = _socket((listens[0] if listens else {}).get("address", "127.0.0.1:5060"))
+    sockets = [_socket(listen.get("address", "127.0.0.1:5060")) for listen in listens or [{}]]
+    able = [address for address in sockets if address is not None]
     for position, uri in enumerate(_texts(peer, "targets")):
         try:
             target = values.target(uri)
         except ValueError:
             continue
         key: Key = ("peer", index, "targets", position)
-        if address is None:
-            continue
-        if (target.address, target.port) == address:
+        if (target.address, target.port) in able:
             yield Fault(key, f"{values.shown(uri)} is this node itself")
-        elif target.address.version != address[0].version:
+        elif len(able) == len(sockets) and all(target.address.version != address.version for address, _ in able):
             yield Fault(key, f"{values.shown(uri)} is IPv{target.address.version}, the listener is not")
 
 

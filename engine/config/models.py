@@ -55,7 +55,9 @@ class Node(Table):
 
 
 class Listen(Table):
-    """`[[listen]]`: where SIP comes in. Without any, one with the defaults. Not yet: more than one."""
+    """`[[listen]]`: where SIP comes in, and whence what the node sends leaves. Without any, one with the defaults. Via
+    and Contact of what leaves by a listener say its `advertise`, or its `address`. A target is sent to by the first
+    listener of its transport and address family, an answer by the one that has taken the request."""
 
     transport: Annotated[Literal["udp", "tcp", "tls"], AfterValidator(values.only("udp"))] = "udp"
     """Transport protocol. Not yet: only `udp`."""

@@ -71,9 +71,9 @@ class CallService:
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._context.take()
 
-    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
-        """The shell could not send to `flow`."""
-        self._dispatch_all(self._context.transactions.transport_failed(flow), now)
+    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
+        """The shell could not send `data` to `flow`; b"": nothing that is on its way there arrives."""
+        self._dispatch_all(self._context.transactions.transport_failed(flow, data), now)
         return self._context.take()
 
     def handle_timer(self, now: float) -> list[Output]:

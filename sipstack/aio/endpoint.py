@@ -15,8 +15,8 @@ class Core(Protocol):
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message from `flow`."""
 
-    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
-        """A message could not be sent to `flow`."""
+    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
+        """`data` could not be sent to `flow`; b"": nothing that is on its way there arrives."""
 
     def handle_timer(self, now: float) -> list[Output]:
         """Time has come for something."""
@@ -90,6 +90,10 @@ class Endpoint:
                 self._on_fault(fault)
         self._arm()
 
+    def undelivered(self, flow: Flow, data: bytes) -> None:
+        """Called by a transport for a message that has not left; b"": nothing that is on its way there arrives."""
+        self._guarded(lambda: self._core.transport_failed(flow, self._loop.time(), data))
+
     def close(self) -> None:
         """Ends the timer and the transports. The core hears of nothing any more."""
         self._is_open = False
@@ -103,10 +107,7 @@ class Endpoint:
         transport = self._transports.get(output.flow.transport)
         if transport is None or not transport.send(output.data, output.flow):
             # Not from here: the core may be in the middle of the step that made this output.
-            self._loop.call_soon(self._transport_failed, output.flow)
-
-    def _transport_failed(self, flow: Flow) -> None:
-        self._guarded(lambda: self._core.transport_failed(flow, self._loop.time()))
+            self._loop.call_soon(self.undelivered, output.flow, b"" if output.flow.transport == "UDP" else output.data)
 
     def _fire(self) -> None:
         self._timer = None

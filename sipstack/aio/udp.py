@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Final, cast, final
 
 from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.icmp import report_unreachable, unreachable
 from sipstack.events import Flow
 
 # Room for a burst of 4,000 INVITEs of 1 KiB while the loop is busy elsewhere; the kernel caps it as it likes.
@@ -44,10 +45,11 @@ def _is_address(host: str) -> bool:
 class UdpTransport(asyncio.DatagramProtocol):
     """One UDP socket of an endpoint: asyncio says when there is something to read, the rest is done on the socket."""
 
-    def __init__(self, endpoint: Endpoint, bound: socket.socket | None = None) -> None:
-        """`bound` is what `serve_udp` serves; without it nothing can be sent."""
+    def __init__(self, endpoint: Endpoint, bound: socket.socket | None = None, index: int = 0) -> None:
+        """`bound` is what `serve_udp` serves; without it nothing can be sent. `index` is the `local` of its flows."""
         self._endpoint = endpoint
         self._bound = bound
+        self._index = index
         self._transport: asyncio.DatagramTransport | None = None
         self.local: tuple[str, int] = ("", 0)
 
@@ -59,17 +61,24 @@ class UdpTransport(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
         """Straight to the core, and after it what has come in meanwhile: no task, no queue, no turn of the loop."""
         received = self._endpoint.received
-        received(data, Flow("UDP", source[0], source[1]))
+        received(data, Flow("UDP", source[0], source[1], self._index))
         bound = self._bound
         for _ in range(BURST):
             if bound is None:
                 return  # closed by what was received
             try:
                 data, source = bound.recvfrom(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return  # nothing more is there
             except OSError:
-                return  # nothing more is there; an error would be about a datagram that was sent, and is lost
-            received(data, Flow("UDP", source[0], source[1]))
+                self._tell_unreachable()
+                return
+            received(data, Flow("UDP", source[0], source[1], self._index))
             bound = self._bound
+
+    def error_received(self, error: Exception) -> None:
+        """Something that was sent has come back."""
+        self._tell_unreachable()
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
@@ -80,9 +89,27 @@ class UdpTransport(asyncio.DatagramProtocol):
             self._bound.sendto(data, address)
         except BlockingIOError:
             self._transport.sendto(data, address)  # which waits for room
+        except OSError:
+            return self._send_again(self._bound, data, address)
+        return True
+
+    def _send_again(self, bound: socket.socket, data: bytes, address: tuple[str, int]) -> bool:
+        """What the kernel refused once: it says so, too, when an earlier datagram has come back, whoever's it was."""
+        self._tell_unreachable()
+        try:
+            bound.sendto(data, address)
         except OSError as error:
+            self._tell_unreachable()
             return error.errno in LOST_ERRNOS
         return True
+
+    def _tell_unreachable(self) -> None:
+        """The core hears of each far end that datagrams do not reach; not from here, where it may be sending."""
+        if self._bound is None:
+            return
+        for host, port in unreachable(self._bound):
+            flow = Flow("UDP", host, port, self._index)
+            asyncio.get_running_loop().call_soon(self._endpoint.undelivered, flow, b"")
 
     @property
     def dropped(self) -> int:
@@ -121,13 +148,43 @@ def bind_udp(host: str, port: int) -> socket.socket:
     return opened
 
 
+@final
+class UdpSockets:
+    """The UDP sockets of an endpoint: each message leaves by that of its flow's listener."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._sockets: dict[int, UdpTransport] = {}
+
+    async def serve(self, bound: socket.socket, local: int) -> UdpTransport:
+        """From now on the datagrams of a bound socket arrive, `local` in their flows; what does not arrive is told."""
+        report_unreachable(bound)
+        _, transport = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: UdpTransport(self._endpoint, bound, local), sock=bound
+        )
+        self._sockets[local] = transport
+        self._endpoint.add_transport("UDP", self)
+        return transport
+
+    def send(self, data: bytes, flow: Flow) -> bool:
+        """Sends one datagram; False when that failed, or when there is no such listener."""
+        transport = self._sockets.get(flow.local)
+        return transport is not None and transport.send(data, flow)
+
+    @property
+    def dropped(self) -> int:
+        """As of one socket, for all of them."""
+        return sum(transport.dropped for transport in self._sockets.values())
+
+    def close(self) -> None:
+        """Closes all sockets."""
+        for transport in self._sockets.values():
+            transport.close()
+
+
 async def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
-    """Registers a bound socket with the endpoint; from now on its datagrams arrive."""
-    _, transport = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: UdpTransport(endpoint, bound), sock=bound
-    )
-    endpoint.add_transport("UDP", transport)
-    return transport
+    """The only UDP socket of an endpoint."""
+    return await UdpSockets(endpoint).serve(bound, 0)
 
 
 async def open_udp(endpoint: Endpoint, host: str, port: int) -> UdpTransport:

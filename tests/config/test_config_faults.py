@@ -11,6 +11,7 @@ import pytest
 from engine.config import ConfigError, load
 
 PEER: Final = '[[peer]]\nname = "core"\nmatch = ["10.0.0.1"]\ntargets = ["sip:10.0.0.1"]\n'
+LISTEN: Final = "[[listen]]\naddress = '10.9.9.9:5060'\n"
 
 
 def faults(file: Path, text: str | bytes) -> list[str]:
@@ -86,6 +87,9 @@ BAD: Final = [
     ("[[listen]]\naddress = '[::]:5060'", "1: listen.advertise: missing"),
     ("[[listen]]\nadvertise = '203.0.113.7'", '2: listen.advertise: "203.0.113.7" is not host:port'),
     ("[[listen]]\nadvertise = 'a b:5060'", "is not host:port"),
+    (f"{LISTEN}{LISTEN}", "4: listen.address: \"10.9.9.9:5060\" is another listener's"),
+    (f"{LISTEN}[[listen]]\naddress = '0.0.0.0:5060'\nadvertise = 'a:1'", "4: listen.address: "),
+    (PEER.replace("sip:10.0.0.1", "sip:10.9.9.9") + f"[[listen]]\n{LISTEN}", '"sip:10.9.9.9" is this node itself'),
     # [inventory], [numbering]
     ("[inventory]\nfile = 'none.toml'", '2: inventory.file: "none.toml": no such file'),
     ("[numbering]\ncountry_code = '+86'", '2: numbering.country_code: "+86" is no country code'),
@@ -176,7 +180,6 @@ NOT_YET: Final = [
     ("[node]\nworkers = 0", "node.workers: 0 is not supported yet, only 1"),
     ("[[listen]]\ntransport = 'tcp'", 'listen.transport: "tcp" is not supported yet, only "udp"'),
     ("[[listen]]\ntransport = 'tls'", 'listen.transport: "tls" is not supported yet, only "udp"'),
-    ("[[listen]]\n\n[[listen]]\naddress = '127.0.0.1:5061'", "listen: more than one listener is not supported yet"),
     ("[[listen]]\ncertificate = 'a'", "listen.certificate: not supported yet"),
     ("[[listen]]\nprivate_key = 'a'", "listen.private_key: not supported yet"),
     ("[[listen]]\nclient_ca = 'a'", "listen.client_ca: not supported yet"),

@@ -41,7 +41,7 @@ class Recorder:
         self.flows.append(flow)
         return self._called(f"receive {data.decode()}", data, flow)
 
-    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
+    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
         return self._called(f"failed {flow!r}", b"failed", flow)
 
     def handle_timer(self, now: float) -> list[Output]:

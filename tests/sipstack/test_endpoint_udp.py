@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sipstack.aio.endpoint import Endpoint
-from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpTransport, bind_udp, open_udp, serve_udp
+from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpSockets, UdpTransport, bind_udp, open_udp, serve_udp
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow, Output, RequestReceived, SendMessage
 from sipstack.testing.playbook import wire
@@ -97,8 +97,8 @@ class Phone:
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         return self.core.receive(data, flow, now)
 
-    def transport_failed(self, flow: Flow, now: float) -> list[Output]:
-        return self.core.transport_failed(flow)
+    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
+        return self.core.transport_failed(flow, data)
 
     def handle_timer(self, now: float) -> list[Output]:
         outputs = self.core.handle_timer(now)
@@ -214,3 +214,113 @@ async def test_transport_that_was_never_opened(rig: Rig) -> None:
     assert transport.send(b"x", Flow("UDP", "127.0.0.1", 9)) is False
     transport.close()
     assert transport.local == ("", 0)
+
+
+# ---------------------------------------------------------------------- several sockets
+
+
+async def test_each_message_leaves_by_the_socket_of_its_listener(rig: Rig, host: str) -> None:
+    """RFC 3581 §4: an answer comes from where the request went to."""
+    sockets = UdpSockets(rig.endpoint)
+    served = [await sockets.serve(bind_udp(host, 0), local) for local in (0, 3)]
+    rig.core.answer = lambda data, flow: [SendMessage(data, flow)]
+    with raw_socket(host) as peer:
+        for transport, local in zip(served, (0, 3), strict=True):
+            peer.sendto(b"%d" % local, transport.local)
+            await rig.core.until(1 if local == 0 else 2)
+            assert rig.core.flows[-1].local == local
+            async with asyncio.timeout(WAIT_S):
+                assert await asyncio.get_running_loop().sock_recvfrom(peer, 100) == (b"%d" % local, transport.local)
+        rig.endpoint.perform([SendMessage(b"x", Flow("UDP", *peer.getsockname(), 1))])  # there is no such listener
+        await rig.core.until(3)
+    assert rig.core.calls[-1].startswith("failed udp:")
+
+
+# ---------------------------------------------------------------------- what comes back
+
+
+def closed_port(address: str) -> int:
+    with raw_socket(address) as gone:
+        port: int = gone.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("over", ["IPv4", pytest.param("IPv6", marks=NEEDS_IPV6)])
+async def test_call_to_a_closed_port_fails_at_once(host: str, over: str) -> None:
+    """RFC 3261 §18.4, §8.1.3.1."""
+    address = host if over == "IPv4" else "::1"
+    caller = Phone()
+    await open_udp(caller.endpoint, address, 0)
+    begun = asyncio.get_running_loop().time()
+    caller.core._context.timing.t1_s = 30.0  # nothing is said by a timer
+    caller.call(address, Flow("UDP", address, closed_port(address)))
+    async with asyncio.timeout(1.0):
+        while not caller.events:
+            await asyncio.sleep(0.001)
+    assert [in_words(event) for event in caller.events] == ["RequestFailed INVITE"]
+    assert asyncio.get_running_loop().time() - begun < 1.0
+    assert len(caller.core) == 0
+    caller.endpoint.close()
+
+
+async def test_what_came_back_costs_no_other_far_end_its_datagram(rig: Rig, host: str) -> None:
+    """The kernel tells it to whoever sends next; that is sent all the same, and the loop comes to rest."""
+    transport = await open_udp(rig.endpoint, host, 0)
+    nobody = [Flow("UDP", host, closed_port(host)) for _ in range(20)]
+    with raw_socket(host) as peer:
+        there = Flow("UDP", *peer.getsockname())
+        for flow in nobody:
+            rig.endpoint.perform([SendMessage(b"lost", flow)])
+            rig.endpoint.perform([SendMessage(b"sent", there)])
+        for _ in nobody:
+            assert await read(peer) == b"sent"
+        await rig.core.until(len({flow.port for flow in nobody}))
+        assert set(rig.core.calls) == {f"failed {flow!r}" for flow in nobody}
+        peer.sendto(b"still there", transport.local)
+        async with asyncio.timeout(WAIT_S):
+            while rig.core.calls[-1] != "receive still there":
+                await asyncio.sleep(0.001)
+    await loop_rests()
+    assert rig.faults == []
+
+
+async def test_what_comes_back_while_others_are_read_is_told(rig: Rig, host: str) -> None:
+    transport = await open_udp(rig.endpoint, host, 0)
+    nobody = Flow("UDP", host, closed_port(host))
+    rig.core.answer = lambda data, flow: [SendMessage(data, nobody)] if data.isdigit() else []
+    with raw_socket(host) as peer:
+        for number in range(3):
+            peer.sendto(b"%d" % number, transport.local)
+        await rig.core.until(4)
+        async with asyncio.timeout(WAIT_S):
+            while "receive 2" not in rig.core.calls or rig.core.calls[-1] != f"failed {nobody!r}":
+                await asyncio.sleep(0.001)
+    await loop_rests()
+
+
+async def loop_rests() -> None:
+    """Nothing keeps the loop turning: a socket with an error that nobody has read would."""
+    turns = 0
+    loop = asyncio.get_running_loop()
+    select = loop._selector.select  # type: ignore[attr-defined]
+
+    def counted(timeout: float | None = None) -> object:
+        nonlocal turns
+        turns += 1
+        return select(timeout)
+
+    loop._selector.select = counted  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    loop._selector.select = select  # type: ignore[attr-defined]
+    assert turns < 10
+
+
+@pytest.mark.parametrize("octets", [70_000, 65_520])  # refused at once; refused with a word in the error queue
+async def test_datagram_that_is_too_long_is_lost_and_the_loop_rests(rig: Rig, host: str, octets: int) -> None:
+    await open_udp(rig.endpoint, host, 0)
+    with raw_socket(host) as peer:
+        there = Flow("UDP", *peer.getsockname())
+        rig.endpoint.perform([SendMessage(bytes(octets), there), SendMessage(b"next", there)])
+        assert await read(peer) == b"next"
+    await loop_rests()
+    assert rig.core.calls == []

@@ -1,0 +1,124 @@
+"""A node with several listeners: each side talks to its own, and hears of no other."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from scenarios.rig.binding import BLOCK, Bound
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place
+from sipstack import headers as h
+from sipstack.message import Message
+from sipstack.parser import parse
+from tests.e2e.datagrams import request, udp_socket
+from tests.e2e.ends import SDP, Party, UdpEnd, call
+from tests.e2e.stories import BINDING, A, B, X
+
+INSIDE = 22  # last octet of the second listener
+SECOND = Bound(f"{BLOCK}0067", A, "13700137000")  # tried first where nobody is
+SIX = Bound(f"{BLOCK}0066", A, "13300133000")
+
+
+@pytest.fixture
+def ports6() -> tuple[int, int]:
+    """Two of ::1 that are free: the node's, and that of a party."""
+    opened = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in range(2)]
+    try:
+        for probe in opened:
+            probe.bind(("::1", 0))
+        return opened[0].getsockname()[1], opened[1].getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    finally:
+        for probe in opened:
+            probe.close()
+
+
+@pytest.fixture
+def node(make_node: Callable[..., Node], place: Place, ports6: tuple[int, int]) -> Node:
+    listeners = (
+        f'[[listen]]\naddress = "{place.host(INSIDE)}:5062"\n[[listen]]\naddress = "[::1]:{ports6[0]}"\n'
+        f'[[peer]]\nname = "six"\nmatch = ["::1"]\ntargets = ["sip:[::1]:{ports6[1]}"]\n'
+        '[[route]]\nname = "to-six"\ncalled = "^133"\npeers = ["six"]\n'
+    )
+    made = make_node(extra=listeners)
+    made.bind(BINDING, SECOND, SIX)
+    made.start()
+    return made
+
+
+@pytest.fixture
+def ends() -> Iterator[list[UdpEnd]]:
+    opened: list[UdpEnd] = []
+    yield opened
+    for end in opened:
+        end.close()
+
+
+def hosts_in(message: Message) -> str:
+    """Where it says that the node is: Via of a request, Contact, o=."""
+    via = message.line(h.VIA) if message.is_request else ""
+    origin = next(line for line in message.body.decode().split("\r\n") if line.startswith("o="))
+    return f"{via} {message.value(h.CONTACT)} {origin}"
+
+
+def test_call_between_two_listeners(node: Node, place: Place, ports6: tuple[int, int], ends: list[UdpEnd]) -> None:
+    inside = place.host(INSIDE)
+    assert node.stdout == f"veil700 ready sip=udp:{place.node}:5060,udp:{inside}:5062,udp:[::1]:{ports6[0]}\n"
+    ends += [UdpEnd(place.caller, inside, node_port=5062), UdpEnd(place.callee, place.node)]
+    invite, ok = call(Party(A, ends[0]), Party(B, ends[1]), X)
+    assert inside in hosts_in(ok) and place.node not in hosts_in(ok) and "::1" not in hosts_in(ok)
+    assert place.node in hosts_in(invite) and inside not in hosts_in(invite) and "::1" not in hosts_in(invite)
+    assert [record["release_cause"] for record in node.records()] == ["NORMAL"]
+
+
+def test_call_from_ipv4_to_ipv6(node: Node, place: Place, ports6: tuple[int, int], ends: list[UdpEnd]) -> None:
+    ends += [UdpEnd(place.caller, place.node), UdpEnd("::1", "::1", ports6[1], ports6[0])]
+    invite, ok = call(Party(A, ends[0]), Party(SIX.b, ends[1]), SIX.x)
+    assert invite.line(h.VIA).startswith(f"Via: SIP/2.0/UDP [::1]:{ports6[0]};branch=")
+    assert invite.value(h.CONTACT) == f"<sip:{SIX.x}@[::1]:{ports6[0]}>"
+    assert " IN IP6 ::1\r\n" in invite.body.decode()
+    assert place.node in hosts_in(ok) and "::1" not in hosts_in(ok)
+    assert [record["release_cause"] for record in node.records()] == ["NORMAL"]
+
+
+def test_same_answer_from_every_listener(node: Node, place: Place) -> None:
+    """RFC 3581 §4: from the address that was asked, whatever port of the asker."""
+    answers = set()
+    for number, address in enumerate(((place.node, 5060), (place.host(INSIDE), 5062))):
+        with udp_socket(place.caller, 0) as probe:
+            sent = request("OPTIONS", "sip:veil.example", "192.0.2.9:9;rport", f"same-{number}")
+            probe.sendto(sent, address)
+            data, source = probe.recvfrom(65_536)
+            port = probe.getsockname()[1]
+        assert source == address
+        to_tag = parse(data).to_tag.encode()
+        answers.add(data.replace(b"rport=%d" % port, b"rport=P").replace(b"same-%d" % number, b"").replace(to_tag, b""))
+    assert len(answers) == 1
+
+
+# -- what comes back -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [BINDING.x, SECOND.x])
+def test_closed_port_is_told_at_once(node: Node, place: Place, ends: list[UdpEnd], x: str) -> None:
+    """RFC 3261 §18.4: nobody waits for Timer B, nor for the first response: the next target, or the end of the call."""
+    ends += [UdpEnd(place.caller, place.node)]
+    caller = Party(A, ends[0])
+    begun = time.monotonic()
+    if x == SECOND.x:
+        ends += [UdpEnd(place.callee, place.node)]
+        call(caller, Party(SECOND.b, ends[1]), x)
+    else:
+        identity = [f"From: <sip:{A}@{caller.address}>;tag=a-tag", f"To: <sip:{x}@veil.example>"]
+        caller.ask("INVITE", f"sip:{x}@veil.example", [*identity, "Call-ID: lost", "CSeq: 1 INVITE"], SDP)
+        caller.take("SIP/2.0 480")
+    assert time.monotonic() - begun < 1.0
+    (record,) = node.records()
+    assert record["release_cause"] == ("NORMAL" if x == SECOND.x else "ALL_TARGETS_FAILED")
+    assert len(record["attempts"]) == (2 if x == SECOND.x else 1)
+    assert record["attempts"][0]["ms"] < 1000
