@@ -8,6 +8,10 @@ from typing import Final
 # work that one datagram can cause.
 MAX_HEAD_BYTES: Final = 16 * 1024
 
+# One body on a stream. A datagram holds less than that, and what cannot come by UDP has no business here: no
+# description, message or multipart body of a call is a tenth of it. It bounds what a connection keeps.
+MAX_STREAM_BODY_BYTES: Final = 64 * 1024
+
 # One header line, unfolded. A PASSporT or a long Route fits; a megabyte does not.
 MAX_LINE_CHARS: Final = 8 * 1024
 

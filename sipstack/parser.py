@@ -36,11 +36,11 @@ _TAG_MARK: Final = ";tag="
 _FOLD: Final = re.compile(rb"(?<![ \t])[ \t]*+(?:\r\n[ \t]++)+")
 
 # A line that goes on before its colon: HCOLON has no line end (§25.1), and others see a line without a colon there.
-_FOLDED_NAME: Final = re.compile(rb"\n[^:\r\n \t][^:\r\n]*+\r\n[ \t]")
+FOLDED_NAME: Final = re.compile(rb"\n[^:\r\n \t][^:\r\n]*+\r\n[ \t]")
 
 
-def parse(data: bytes) -> Message:
-    """Reads one message from the bytes of one datagram, or of one frame of a stream.
+def parse(data: bytes, is_framed: bool = False) -> Message:
+    """Reads one message from the bytes of one datagram; `is_framed`: of one message of a stream, as framing cuts it.
 
     Raises RemoteSipError; its `message` is set when an answer can be addressed (a request with a Via).
     """
@@ -50,13 +50,13 @@ def parse(data: bytes) -> Message:
             raise RemoteSipError("header section does not end")
         if len(head) > MAX_HEAD_BYTES:
             raise RemoteSipError("header section is too large", 513)
-        return _parse(head, body)
+        return _parse(head, body, is_framed)
     except RemoteSipError as error:
         error.message = _answerable(head)
         raise
 
 
-def _parse(head: bytes, body: bytes) -> Message:
+def _parse(head: bytes, body: bytes, is_framed: bool) -> Message:
     lines = head.decode(ENCODING, ERRORS).split("\r\n")
     line_ends = len(lines) - 1
     start_line = lines.pop(0)
@@ -64,10 +64,10 @@ def _parse(head: bytes, body: bytes) -> Message:
     try:
         ids, first, repeated = _index(lines, may_be_long)
     except RemoteSipError:  # a line that goes on in the next is none of ours as it stands: looked for only here
-        lines = _lines(head)
+        lines = unfolded_lines(head)
         if len(lines) > line_ends:
             raise
-        if _FOLDED_NAME.search(head) is not None:
+        if FOLDED_NAME.search(head) is not None:
             raise RemoteSipError("a field name goes on in the next line") from None
         lines = lines[1:]
         ids, first, repeated = _index(lines, may_be_long)
@@ -83,12 +83,15 @@ def _parse(head: bytes, body: bytes) -> Message:
     if is_request:
         _read_request(message, first, repeated)
     length = first[h.CONTENT_LENGTH]
-    if length is not None and length.strip(" \t") != str(len(body)):
+    if length is None:
+        if is_framed:
+            raise RemoteSipError("Content-Length is missing")  # §20.14: on a stream nothing else ends a message
+    elif length.strip(" \t") != str(len(body)):
         _cut_body(message, length.strip(" \t"))
     return message
 
 
-def _lines(head: bytes) -> list[str]:
+def unfolded_lines(head: bytes) -> list[str]:
     """The lines of a header section; CRLF and the white space around it become one space where a line goes on (§7.3.1).
 
     The start line never goes on: what looks so stays a line that begins with white space, and is no header field.
@@ -245,7 +248,7 @@ def _answerable(head: bytes) -> Message | None:
     None for a response, an ACK, and when there is no Via. A broken top Via is echoed as it is: the answer goes to the
     source of the datagram (§18.2.2).
     """
-    lines = _lines(head)
+    lines = unfolded_lines(head)
     method = lines[0].partition(" ")[0]
     kept: list[str] = []
     ids: list[int] = []
