@@ -125,7 +125,7 @@ NON_INVITE_CLIENT: Final = Table(
 
 @final
 class ClientTransaction(Transaction):
-    """One request of ours, over UDP. `owner` is the transaction user's own object, handed back with every event."""
+    """One request of ours. `owner` is the transaction user's own object, handed back with every event."""
 
     __slots__ = ("ack", "branch", "owner")
 
@@ -148,10 +148,11 @@ class ClientTransaction(Transaction):
         self.leave()
 
     def start(self, context: TransactionContext, now: float) -> None:
-        """Sends the request and sets Timers A and B, or E and F (§17.1.1.2, §17.1.2.2)."""
+        """Sends the request and sets Timers A and B, or E and F; A and E for UDP only (§17.1.1.2, §17.1.2.2)."""
         self.enter(context, context.clients, f"{self.branch} {self.method}")
         self.send(self.last_sent)
-        self.set_repeat(now, context.timing.t1_s, REPEAT_TIMER)
+        if self.flow.transport == "UDP":
+            self.set_repeat(now, context.timing.t1_s, REPEAT_TIMER)
         self.set_deadline(now, context.timing.transaction_s, TIMEOUT_TIMER)
 
     def resume(self, context: TransactionContext) -> None:
@@ -198,6 +199,18 @@ class ClientTransaction(Transaction):
         if self.state == TERMINATED:
             self.leave()
 
+    def connection_lost(self) -> None:
+        """The connection that the request left by has gone, and the request may have arrived.
+
+        Who has said nothing to an INVITE will not say it any more: as if it had not arrived (§17.1.4). Anything else
+        has its effect when it arrives, so it counts as unanswered, and is not tried elsewhere.
+        """
+        if self.table is INVITE_CLIENT:
+            self.transport_failed()
+        elif self.advance(TIMEOUT_TIMER) == TIME_OUT:
+            self.context.out.append(RequestTimedOut(self))
+            self.leave()
+
     def _next_gap(self) -> float:
         timing = self.context.timing
         if self.table is INVITE_CLIENT:
@@ -205,9 +218,12 @@ class ClientTransaction(Transaction):
         return timing.t2_s if self.state == PROCEEDING else min(self.repeat_s * 2, timing.t2_s)
 
     def _linger(self, now: float) -> None:
-        """Timer K is T4, Timers D and M are 64*T1 (Table 4; RFC 6026 §7.2)."""
+        """Timer K is T4, Timers D and M are 64*T1; on a stream K and D are zero (Table 4; RFC 6026 §7.2)."""
         timing = self.context.timing
-        self.set_deadline(now, timing.transaction_s if self.table is INVITE_CLIENT else timing.t4_s, LINGER_TIMER)
+        delay_s = timing.transaction_s if self.table is INVITE_CLIENT else timing.t4_s
+        if self.state == COMPLETED and self.flow.transport != "UDP":
+            delay_s = 0.0
+        self.set_deadline(now, delay_s, LINGER_TIMER)
 
 
 def ack_for_failure(invite: bytes, response: Message) -> bytes:

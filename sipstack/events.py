@@ -16,17 +16,30 @@ class Flow:
     """Where a message came from or goes to: transport ("UDP", "TCP" or "TLS"), remote IP address and port.
 
     `local` is the index of the listener that has received it, or that it leaves by. Of a stream these four name one
-    connection. Compared by these four; `identities` are the names of the far side's certificate, once it is verified.
+    connection. Compared by these four.
+
+    `identities` are names in the certificate of the far side (TLS): those that it has proven, where a message came
+    from; those of which it must prove one, where a message goes to. `reply_port` is for an answer on a stream: where it
+    goes by a new connection when its own has gone (RFC 3261 §18.2.2); 0 where nothing like that is meant.
     """
 
-    __slots__ = ("host", "identities", "local", "port", "transport")
+    __slots__ = ("host", "identities", "local", "port", "reply_port", "transport")
 
-    def __init__(self, transport: str, host: str, port: int, local: int = 0, identities: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        transport: str,
+        host: str,
+        port: int,
+        local: int = 0,
+        identities: tuple[str, ...] = (),
+        reply_port: int = 0,
+    ) -> None:
         self.transport = transport
         self.host = host
         self.port = port
         self.local = local
         self.identities = identities
+        self.reply_port = reply_port
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Flow):
@@ -67,6 +80,16 @@ class SendMessage(Output):
         return (self.data, self.flow) == (other.data, other.flow)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@final
+class Disconnect(Output):
+    """End the connection that this flow names; what it has sent and is not handed up yet is not read. UDP has none."""
+
+    __slots__ = ("flow",)
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
 
 
 @final
@@ -129,7 +152,7 @@ class StraySuccessReceived(Output):
 
 @final
 class RequestTimedOut(Output):
-    """Timer B or F: no final answer to our request in 64*T1."""
+    """Timer B or F: no final answer to our request in 64*T1, or none can come. It may have arrived."""
 
     __slots__ = ("transaction",)
 
@@ -139,7 +162,7 @@ class RequestTimedOut(Output):
 
 @final
 class RequestFailed(Output):
-    """The transport could not send our request (§8.1.3.1: treat like 503)."""
+    """The transport could not send our request (§8.1.3.1: treat like 503). It has not arrived, or is an INVITE."""
 
     __slots__ = ("transaction",)
 

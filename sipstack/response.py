@@ -116,8 +116,16 @@ class ResponseHead:
 
 
 def response_flow(request: Message, flow: Flow) -> Flow:
-    """Where an answer goes over UDP: the source where rport asks for it, else its host and sent-by's port (§18.2.2)."""
+    """Where an answer goes (§18.2.2).
+
+    Over UDP: the source where rport asks for it, else its host and sent-by's port. On a stream: the connection that the
+    request came by, and when that has gone a new one to sent-by's port.
+    """
     via = request.top_via
+    if flow.transport != "UDP":
+        default = 5061 if flow.transport == "TLS" else 5060
+        port = default if via is None else via.port or default
+        return Flow(flow.transport, flow.host, flow.port, flow.local, flow.identities, port)
     if via is None or via.asks_rport or (via.port or 5060) == flow.port:
         return flow
     return Flow(flow.transport, flow.host, via.port or 5060, flow.local, flow.identities)

@@ -147,7 +147,7 @@ NON_INVITE_SERVER: Final = Table(
 
 @final
 class ServerTransaction(Transaction):
-    """One request of a peer, over UDP. `owner` is the transaction user's own object; `head` starts every answer.
+    """One request of a peer. `owner` is the transaction user's own object; `head` starts every answer.
 
     `source` is where the request came from, `flow` where its answers go.
     """
@@ -183,7 +183,8 @@ class ServerTransaction(Transaction):
         """An ACK that matches this INVITE."""
         if self.advance(ACK) == CONFIRM:
             self.stop_repeat()
-            self.set_deadline(now, self.context.timing.t4_s, DEADLINE_TIMER)  # Timer I
+            delay_s = self.context.timing.t4_s if self.flow.transport == "UDP" else 0.0
+            self.set_deadline(now, delay_s, DEADLINE_TIMER)  # Timer I
 
     def respond(self, status: int, data: bytes, now: float) -> None:
         """A response of the transaction user."""
@@ -195,8 +196,11 @@ class ServerTransaction(Transaction):
         self.send(data)
         if action == SEND_FINAL:
             timing = self.context.timing
-            self.set_deadline(now, timing.transaction_s, DEADLINE_TIMER)  # Timers H, J and L are all 64*T1
-            if self.state == COMPLETED and self.table is INVITE_SERVER:
+            is_stream = self.flow.transport != "UDP"
+            is_invite = self.table is INVITE_SERVER
+            # Timers H, J and L are all 64*T1, but J is zero on a stream, where nothing is repeated (Table 4).
+            self.set_deadline(now, 0.0 if is_stream and not is_invite else timing.transaction_s, DEADLINE_TIMER)
+            if self.state == COMPLETED and is_invite and not is_stream:
                 self.set_repeat(now, timing.t1_s, REPEAT_TIMER)
 
     def timer_fired(self, code: int, now: float) -> None:

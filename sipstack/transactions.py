@@ -52,12 +52,14 @@ class Transactions:
         return len(self._context.clients) + len(self._context.servers)
 
     def receive(self, data: bytes, flow: Flow, now: float, may_answer: bool = True) -> list[Output]:
-        """Bytes of one datagram. Whatever they are, this returns: bad ones come back as MalformedReceived.
+        """Bytes of one datagram, or of one message of a stream.
+
+        Whatever they are, this returns: bad ones come back as MalformedReceived.
 
         `may_answer` False is for a source that is told nothing: a merged request from there gets no 482.
         """
         try:
-            message = parse(data)
+            message = parse(data, flow.transport != "UDP")
         except RemoteSipError as error:
             if not data.strip(b"\r\n\0"):
                 return []  # a keep-alive (RFC 5626 §3.5.1; NULs from old phones)
@@ -96,15 +98,24 @@ class Transactions:
         transaction.drop()
 
     def transport_failed(self, flow: Flow, data: bytes = b"") -> list[Output]:
-        """The shell could not send `data` to `flow`; b"": nothing gets there. What was on its way has failed (§18.4).
+        """The shell could not send `data` to `flow`; b"": nothing gets there. Requests on the way have failed (§18.4).
 
         Responses on their way there are sent again when they are asked for again (RFC 6026 §8.8).
         """
-        clients = self._context.clients.values()
-        for transaction in [one for one in clients if isinstance(one, ClientTransaction) and one.flow == flow]:
+        for transaction in self._requests_by(flow):
             if not data or transaction.last_sent is data:
                 transaction.transport_failed()
         return self.take()
+
+    def connection_lost(self, flow: Flow) -> list[Output]:
+        """The connection that `flow` names has gone: no answer to what was sent by it is waited for any more."""
+        for transaction in self._requests_by(flow):
+            transaction.connection_lost()
+        return self.take()
+
+    def _requests_by(self, flow: Flow) -> list[ClientTransaction]:
+        clients = self._context.clients.values()
+        return [one for one in clients if isinstance(one, ClientTransaction) and one.flow == flow]
 
     def handle_timer(self, now: float) -> list[Output]:
         """Fires what is due."""

@@ -96,7 +96,8 @@ def freeze(call: Call, known_at: float) -> tuple[object, ...]:
 
 
 def _flow(flow: Flow, listeners: Listeners) -> FrozenFlow:
-    return flow.transport, flow.host, flow.port, listeners.all[flow.local].address
+    port = flow.reply_port or flow.port  # of a connection nothing is left in another run
+    return flow.transport, flow.host, port, listeners.all[flow.local].address
 
 
 def _side(side: PairSide, listeners: Listeners) -> tuple[object, ...]:

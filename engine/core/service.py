@@ -76,6 +76,11 @@ class CallService:
         self._dispatch_all(self._context.transactions.transport_failed(flow, data), now)
         return self._context.take()
 
+    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
+        """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
+        self._dispatch_all(self._context.transactions.connection_lost(flow), now)
+        return self._context.take()
+
     def handle_timer(self, now: float) -> list[Output]:
         """Fires what is due."""
         self._dispatch_all(self._context.transactions.handle_timer(now), now)

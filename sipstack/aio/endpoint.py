@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol, final
 
-from sipstack.events import Flow, Output, SendMessage
+from sipstack.events import Disconnect, Flow, Output, SendMessage
 
 
 class Core(Protocol):
@@ -17,6 +17,9 @@ class Core(Protocol):
 
     def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
         """`data` could not be sent to `flow`; b"": nothing that is on its way there arrives."""
+
+    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
+        """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
 
     def handle_timer(self, now: float) -> list[Output]:
         """Time has come for something."""
@@ -35,6 +38,9 @@ class Transport(Protocol):
     def dropped(self) -> int:
         """Messages that have come and for which there was no room."""
 
+    def disconnect(self, flow: Flow) -> None:
+        """Ends the connection that the flow names, if there is one."""
+
     def close(self) -> None:
         """Closes the socket."""
 
@@ -43,8 +49,8 @@ class Transport(Protocol):
 class Endpoint:
     """Feeds a core and does what it says, in its order. Everything happens in the loop's thread, without a task.
 
-    `execute` gets the outputs that are no SendMessage. `on_fault` gets what the core or `execute` raised: a bug of ours
-    costs the message that met it, never the node.
+    `execute` gets the outputs that are neither SendMessage nor Disconnect. `on_fault` gets what the core or `execute`
+    raised: a bug of ours costs the message that met it, never the node.
     """
 
     def __init__(self, core: Core, execute: Callable[[Output], None], on_fault: Callable[[Exception], None]) -> None:
@@ -84,6 +90,8 @@ class Endpoint:
             try:
                 if isinstance(output, SendMessage):
                     self._send(output)
+                elif isinstance(output, Disconnect):
+                    self._disconnect(output.flow)
                 else:
                     self._execute(output)
             except Exception as fault:
@@ -93,6 +101,10 @@ class Endpoint:
     def undelivered(self, flow: Flow, data: bytes) -> None:
         """Called by a transport for a message that has not left; b"": nothing that is on its way there arrives."""
         self._guarded(lambda: self._core.transport_failed(flow, self._loop.time(), data))
+
+    def connection_lost(self, flow: Flow) -> None:
+        """Called by a transport when a connection has gone by which it had sent requests."""
+        self._guarded(lambda: self._core.connection_lost(flow, self._loop.time()))
 
     def close(self) -> None:
         """Ends the timer and the transports. The core hears of nothing any more."""
@@ -108,6 +120,11 @@ class Endpoint:
         if transport is None or not transport.send(output.data, output.flow):
             # Not from here: the core may be in the middle of the step that made this output.
             self._loop.call_soon(self.undelivered, output.flow, b"" if output.flow.transport == "UDP" else output.data)
+
+    def _disconnect(self, flow: Flow) -> None:
+        transport = self._transports.get(flow.transport)
+        if transport is not None:
+            transport.disconnect(flow)
 
     def _fire(self) -> None:
         self._timer = None

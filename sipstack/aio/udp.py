@@ -32,8 +32,8 @@ BURST: Final = 31  # datagrams read behind the first one before the loop looks a
 
 
 @lru_cache(maxsize=4096)
-def _is_address(host: str) -> bool:
-    """False for a name: `sendto` would look it up, and the whole loop would wait for the answer."""
+def is_address(host: str) -> bool:
+    """False for a name: `sendto` and `connect` would look it up, and the whole loop would wait for the answer."""
     try:
         ip_address(host)
     except ValueError:
@@ -82,7 +82,7 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
-        if self._bound is None or self._transport is None or not _is_address(flow.host):
+        if self._bound is None or self._transport is None or not is_address(flow.host):
             return False
         address = (flow.host, flow.port)
         try:
@@ -175,6 +175,9 @@ class UdpSockets:
     def dropped(self) -> int:
         """As of one socket, for all of them."""
         return sum(transport.dropped for transport in self._sockets.values())
+
+    def disconnect(self, flow: Flow) -> None:
+        """There are no connections."""
 
     def close(self) -> None:
         """Closes all sockets."""

@@ -42,7 +42,10 @@ class Recorder:
         return self._called(f"receive {data.decode()}", data, flow)
 
     def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
-        return self._called(f"failed {flow!r}", b"failed", flow)
+        return self._called(f"failed {flow!r} {data.decode()}".rstrip(), b"failed", flow)
+
+    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
+        return self._called(f"lost {flow!r}", b"lost", flow)
 
     def handle_timer(self, now: float) -> list[Output]:
         assert self.deadline is not None

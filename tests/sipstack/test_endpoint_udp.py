@@ -100,6 +100,9 @@ class Phone:
     def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
         return self.core.transport_failed(flow, data)
 
+    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
+        return self.core.connection_lost(flow)
+
     def handle_timer(self, now: float) -> list[Output]:
         outputs = self.core.handle_timer(now)
         if not len(self.core):
