@@ -1,0 +1,315 @@
+"""SIP over TCP and TLS: connections that come, connections that are opened, and the limits on both (RFC 3261 §18)."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Final, final
+
+from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.sockets import outgoing_socket, set_dscp, tune_stream
+from sipstack.aio.stream_connection import StreamConnection
+from sipstack.aio.tls import TlsContexts, TlsSession
+from sipstack.aio.udp import is_address
+from sipstack.events import Flow
+
+# Connections accepted in one turn of the loop, so that a flood of them does not hold up what is connected.
+ACCEPT_BURST: Final = 64
+
+# How long nothing is accepted when the process has no descriptor left. UDP and what is connected go on.
+ACCEPT_PAUSE_S: Final = 0.5
+_NO_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+# Octets read at a time, of whichever connection.
+_READ_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True)
+class StreamLimits:
+    """Limits of one stream transport; seconds, octets, counts."""
+
+    max_connections: int = 16_000
+    """In all, both ways. What is too many is closed as soon as it is accepted."""
+
+    max_per_host: int = 1_000
+    """Accepted from one address: a trunk has a few, and nobody may take them all."""
+
+    message_s: float = 10.0
+    """From the first octet of a message to its last; from accepting a connection to the end of its first message."""
+
+    handshake_s: float = 10.0
+    """From accepting a connection to the end of its TLS handshake."""
+
+    connect_s: float = 4.0
+    """To open a connection, TLS handshake included."""
+
+    idle_s: float = 600.0
+    """Since anything was heard: longer than a call may ring, so that its answer finds the connection."""
+
+    max_unsent_bytes: int = 512 * 1024
+    """What waits for a connection to open, or for a far end that does not read."""
+
+
+@final
+class _Listener:
+    """Where connections of one listener come in and leave from."""
+
+    def __init__(self, local: int, bound: socket.socket, contexts: TlsContexts | None) -> None:
+        self.local: Final = local
+        self.bound: Final = bound
+        self.contexts: Final = contexts
+        self.host: Final[str] = bound.getsockname()[0]
+        self.resuming: asyncio.TimerHandle | None = None
+
+
+DEFAULT_LIMITS: Final = StreamLimits()
+
+_Key = tuple[str, int, int]  # host, port of the far end, index of the listener
+
+
+@final
+class StreamTransport:
+    """All TCP, or all TLS connections of an endpoint. Everything happens in the loop's thread."""
+
+    def __init__(self, endpoint: Endpoint, name: str, limits: StreamLimits = DEFAULT_LIMITS, dscp: int = 0) -> None:
+        """`name` is "TCP" or "TLS", as flows have it. `dscp` marks what is sent (0 to 63)."""
+        self._endpoint = endpoint
+        self._name = name
+        self._limits = limits
+        self._dscp = dscp
+        self._loop = asyncio.get_running_loop()
+        self._listeners: dict[int, _Listener] = {}
+        self._all: set[StreamConnection] = set()
+        self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
+        self._per_host: dict[str, int] = {}  # accepted ones
+        self._watched: dict[StreamConnection, None] = {}
+        self._look_s = min(1.0, min(limits.message_s, limits.handshake_s, limits.connect_s, limits.idle_s) / 4)
+        self._looking: asyncio.TimerHandle | None = None
+        self._idle_look_at = 0.0
+        self.read_buffer = memoryview(bytearray(_READ_BYTES))
+        self.now = self._loop.time
+        self.counters: dict[str, int] = {}
+
+    @property
+    def connections(self) -> int:
+        """How many there are, those included that are being opened."""
+        return len(self._all)
+
+    @property
+    def dropped(self) -> int:
+        """TCP drops no message: a far end that is too fast waits."""
+        return 0
+
+    def count(self, name: str) -> None:
+        """One more of these."""
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+    # -- connections that come ---------------------------------------------------------------------------------------
+
+    def serve(self, bound: socket.socket, local: int, contexts: TlsContexts | None = None) -> None:
+        """Accepts on a listening socket (`bind_stream`); `local` is the index that its flows carry.
+
+        `contexts` is for TLS. What is sent to a flow of this index leaves from the socket's address.
+        """
+        listener = _Listener(local, bound, contexts)
+        self._listeners[local] = listener
+        self._endpoint.add_transport(self._name, self)
+        self._loop.add_reader(bound, self._accept, listener)
+
+    def _accept(self, listener: _Listener) -> None:
+        for _ in range(ACCEPT_BURST):
+            try:
+                accepted, source = listener.bound.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                self.count("accept_pauses")
+                self._loop.remove_reader(listener.bound)
+                listener.resuming = self._loop.call_later(ACCEPT_PAUSE_S, self._resume, listener)
+                return
+            self._accepted(listener, accepted, Flow(self._name, source[0], source[1], listener.local))
+
+    def _resume(self, listener: _Listener) -> None:
+        listener.resuming = None
+        self._loop.add_reader(listener.bound, self._accept, listener)
+
+    def _accepted(self, listener: _Listener, accepted: socket.socket, flow: Flow) -> None:
+        limits = self._limits
+        here = self._per_host.get(flow.host, 0)
+        if len(self._all) >= limits.max_connections or here >= limits.max_per_host:
+            self.count("connections_refused")
+            accepted.close()
+            return
+        try:
+            accepted.setblocking(False)
+            tune_stream(accepted)
+            if self._dscp:
+                set_dscp(accepted, self._dscp)
+        except OSError:
+            accepted.close()  # the far end has gone already
+            return
+        self._per_host[flow.host] = here + 1
+        session = None if listener.contexts is None else TlsSession(listener.contexts.server, is_server=True)
+        connection = StreamConnection(self, flow, session, False, limits.max_unsent_bytes)
+        self._enter(connection, limits.message_s if session is None else limits.handshake_s)
+        self._open(connection, accepted, None)
+
+    # -- connections that are opened ---------------------------------------------------------------------------------
+
+    def send(self, data: bytes, flow: Flow) -> bool:
+        """Sends on the connection that the flow names, or opens one; False when that fails at once.
+
+        What fails later the endpoint is told. An answer whose connection has gone goes to `flow.reply_port` (§18.2.2).
+        """
+        connection = self._connections.get((flow.host, flow.port, flow.local))
+        if connection is None:
+            port = flow.reply_port or flow.port
+            connection = self._connections.get((flow.host, port, flow.local)) or self._dial(flow, port)
+            if connection is None:
+                return False
+        return connection.may_carry(flow.identities) and connection.send(data)
+
+    def _dial(self, flow: Flow, port: int) -> StreamConnection | None:
+        listener = self._listeners.get(flow.local)
+        if listener is None or not is_address(flow.host) or len(self._all) >= self._limits.max_connections:
+            return None
+        wanted = flow.identities or (flow.host,) if listener.contexts is not None else ()
+        session = None
+        try:
+            opened = outgoing_socket(listener.host, flow.host, self._dscp)
+        except OSError:
+            return None
+        if listener.contexts is not None:
+            session = TlsSession(listener.contexts.client, is_server=False, server_name=wanted[0])
+        dialled = Flow(self._name, flow.host, port, flow.local, wanted)
+        connection = StreamConnection(self, dialled, session, True, self._limits.max_unsent_bytes)
+        self._enter(connection, self._limits.connect_s)
+        self._open(connection, opened, (flow.host, port))
+        return connection
+
+    def _open(self, connection: StreamConnection, opened: socket.socket, address: tuple[str, int] | None) -> None:
+        connection.unopened = opened
+        task = self._loop.create_task(self._opened(connection, opened, address))
+        connection.opening = task
+        task.add_done_callback(lambda task: self._finished(connection, task))
+
+    async def _opened(
+        self, connection: StreamConnection, opened: socket.socket, address: tuple[str, int] | None
+    ) -> bool:
+        """Connects, when there is an address, and gives the socket to asyncio; False when that failed."""
+        try:
+            if address is not None:
+                await self._loop.sock_connect(opened, address)
+            connection.unopened = None
+            if address is None:
+                await self._loop.connect_accepted_socket(lambda: connection, opened)
+            else:
+                await self._loop.create_connection(lambda: connection, sock=opened)
+        except OSError:
+            return False
+        return True
+
+    def _finished(self, connection: StreamConnection, task: asyncio.Task[bool]) -> None:
+        """Not in the task itself: one that is cancelled before its first step does nothing at all."""
+        connection.opening = None
+        if task.cancelled() or not task.result():
+            connection.failed()
+
+    # -- what connections tell ---------------------------------------------------------------------------------------
+
+    def received(self, message: bytes, connection: StreamConnection) -> None:
+        """Straight to the core."""
+        self._endpoint.received(message, connection.flow)
+
+    def watch(self, connection: StreamConnection) -> None:
+        """It has `message_s` from now."""
+        connection.deadline = self.now() + self._limits.message_s
+        self._watched[connection] = None
+
+    def unwatch(self, connection: StreamConnection) -> None:
+        """It owes nothing."""
+        self._watched.pop(connection, None)
+
+    def leaving(self, connection: StreamConnection) -> None:
+        """Messages find it no more."""
+        key = _key(connection.flow)
+        if self._connections.get(key) is connection:
+            del self._connections[key]
+
+    def gone(self, connection: StreamConnection) -> None:
+        """Forgets it, and says what has not been sent by it, and what may not have arrived."""
+        if connection not in self._all:
+            return
+        self.leaving(connection)
+        self._all.discard(connection)
+        self._watched.pop(connection, None)
+        flow = connection.flow
+        if not connection.is_outgoing:
+            left = self._per_host[flow.host] - 1
+            if left:
+                self._per_host[flow.host] = left
+            else:
+                del self._per_host[flow.host]
+        elif not connection.is_up:
+            self.count("connects_failed")
+        waiting, connection.unsent = connection.unsent, []
+        for data in waiting:
+            self._endpoint.undelivered(flow, data)
+        if connection.has_asked:
+            self._endpoint.connection_lost(flow)
+
+    def _enter(self, connection: StreamConnection, seconds: float) -> None:
+        key = _key(connection.flow)
+        old = self._connections.get(key)
+        if old is not None:
+            old.abort()  # its far end has forgotten it, else it could not use the port again
+        self._all.add(connection)
+        self._connections[key] = connection
+        self._watched[connection] = None
+        connection.deadline = self.now() + seconds
+        if self._looking is None:
+            self._looking = self._loop.call_later(self._look_s, self._look)
+
+    def _look(self) -> None:
+        """Ends what takes too long. One timer for all connections."""
+        now = self.now()
+        for connection in [one for one in self._watched if one.deadline <= now]:
+            self.count("timed_out")
+            connection.abort()
+        if now >= self._idle_look_at:
+            self._idle_look_at = now + self._limits.idle_s / 16
+            quiet_since = now - self._limits.idle_s
+            for connection in [one for one in self._all if one.heard_at < quiet_since]:
+                self.count("idle")
+                connection.close()
+        self._looking = self._loop.call_later(self._look_s, self._look) if self._all else None
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def disconnect(self, flow: Flow) -> None:
+        """Ends the connection that a flow names; nothing more of it is read."""
+        connection = self._connections.get(_key(flow))
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Closes all sockets. The endpoint hears of nothing any more."""
+        for listener in self._listeners.values():
+            if listener.resuming is not None:
+                listener.resuming.cancel()
+            self._loop.remove_reader(listener.bound)
+            listener.bound.close()
+        self._listeners.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        for connection in list(self._all):
+            connection.close()
+
+
+def _key(flow: Flow) -> _Key:
+    return flow.host, flow.port, flow.local
