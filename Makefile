@@ -57,7 +57,7 @@ interop: system $(VENV)/.ok-dev
 	@$(BIN)/pytest -q -m interop
 
 docs: $(VENV)/.ok-dev
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 long: system $(VENV)/.ok-dev
 	@echo "long: kills, floods, millions of rows"

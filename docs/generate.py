@@ -1,6 +1,6 @@
-"""Writes the part of docs/configuration.md that comes from the code; `make docs` runs it.
+"""Writes the part of docs/configuration.md that comes from the code, and docs/conformance.md; `make docs` runs it.
 
-What stands between the two marks of the page is made anew, everything else is left alone. A test fails when the page
+What stands between the two marks of a page is made anew, everything else is left alone. A test fails when the page
 differs from what this makes.
 """
 
@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from docs import conformance
 from engine.config import load, models
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -52,8 +53,11 @@ peers = ["p"]
 
 
 def main() -> int:
-    """Writes the page."""
+    """Writes the pages."""
     PAGE.write_text(with_reference(PAGE.read_text("utf-8")), "utf-8")
+    page = conformance.PAGE
+    found = conformance.requirements()
+    page.write_text(conformance.with_requirements(page.read_text("utf-8"), found), "utf-8")
     return 0
 
 

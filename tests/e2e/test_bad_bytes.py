@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 import re
 import select
@@ -10,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,10 +16,9 @@ import pytest
 from scenarios.rig.check import ended_wrong
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import PORT, Place
+from tests.conformance.torture import EXPECTED, NAMES, octets, reply_ports
 from tests.e2e.datagrams import answer_to_options, drain, request, udp_socket
 from tests.e2e.stories import BINDING, A, B, X, put_away, tell
-
-VECTORS: Final = Path(__file__).resolve().parents[1] / "vectors"
 
 # Hosts of one place: from 128 on they belong to a peer, those below are unknown. Each message has one of both kinds.
 TRUSTED: Final = 130
@@ -33,60 +30,6 @@ QUICK_T1_MS: Final = 20
 QUICK: Final = (
     f"[sip]\nt1_ms = {QUICK_T1_MS}\n[policy]\nfirst_response_ms = 100\nring_timeout_s = 0.5\nmessage_timeout_s = 0.5\n"
 )
-
-# What our policy makes of a message that parses and is for nobody we know (contract §5).
-USUAL: Final = {"INVITE": 404, "MESSAGE": 404, "OPTIONS": 200, "BYE": 481}
-
-# An INVITE whose To has a tag asks for a dialog, and we have none of it (RFC 3261 §12.2.2); the index says "accept".
-OF_A_DIALOG: Final = {"rfc4475/wsinv": {481}}
-
-# Messages beside the two indexes; tests/vectors/README.md says what they are.
-EXTRA: Final[dict[str, set[int]]] = {
-    "rfc4475/extra/baddn-terminated": {400},
-    "rfc4475/extra/jasomi-test": set(),
-    "rfc5118/as-printed/ipv4-mapped-ipv6": {404},
-    "rfc5118/as-printed/ipv6-in-sdp": {400},
-    "rfc5118/as-printed/mult-ip-in-sdp": {404},
-}
-
-
-def expectations() -> dict[str, set[int]]:
-    """Name of each message -> final responses that are right; none: silence."""
-    found: dict[str, set[int]] = dict(EXTRA)
-    for index in sorted(VECTORS.glob("*/index.tsv")):
-        with index.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-                name = f"{index.parent.name}/{row['file'].removesuffix('.dat')}"
-                found[name] = right_answers(name, row["expect"], row["also_ok"].split("|"))
-    return found
-
-
-def right_answers(name: str, expect: str, also_ok: list[str]) -> set[int]:
-    """One row of an index, under our routing: no message of it is for a 700 number."""
-    numbers = {int(word) for word in also_ok if word.isdigit()}
-    if expect == "drop":
-        return set()
-    if name in OF_A_DIALOG:
-        return OF_A_DIALOG[name]
-    if expect != "accept":
-        return {int(expect), *numbers}
-    usual = USUAL.get(octets(name).split(b" ")[0].decode("latin-1"), 405)
-    assert not numbers or usual in numbers, "the index does not know our policy"
-    return {usual}
-
-
-def octets(name: str) -> bytes:
-    return (VECTORS / f"{name}.dat").read_bytes()
-
-
-EXPECTED: Final = expectations()
-NAMES: Final = sorted(EXPECTED)
-
-
-def reply_ports(data: bytes) -> set[int]:
-    """Ports on which an answer may come: RFC 3261 §18.2.2 names the one in Via; ours for a Via that is broken."""
-    vias = re.findall(rb"(?im)^(?:via|v)\s*:.*?$(?:\r?\n[ \t].*?$)*", data)
-    return {PORT, *(int(port) for via in vias for port in re.findall(rb":\s*(\d{4,5})\b", via))}
 
 
 def rounds() -> dict[str, int]:
