@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -21,6 +23,9 @@ ACCEPT_BURST: Final = 64
 # How long nothing is accepted when the process has no descriptor left. UDP and what is connected go on.
 ACCEPT_PAUSE_S: Final = 0.5
 _NO_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+# Far ends whose trouble is remembered.
+MAX_TROUBLES: Final = 1024
 
 # Octets read at a time, of whichever connection.
 _READ_BYTES: Final = 64 * 1024
@@ -73,13 +78,25 @@ _Key = tuple[str, int, int]  # host, port of the far end, index of the listener
 class StreamTransport:
     """All TCP, or all TLS connections of an endpoint. Everything happens in the loop's thread."""
 
-    def __init__(self, endpoint: Endpoint, name: str, limits: StreamLimits = DEFAULT_LIMITS, dscp: int = 0) -> None:
-        """`name` is "TCP" or "TLS", as flows have it. `dscp` marks what is sent (0 to 63)."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        name: str,
+        limits: StreamLimits = DEFAULT_LIMITS,
+        dscp: int = 0,
+        on_trouble: Callable[[Flow, str], None] | None = None,
+    ) -> None:
+        """`name` is "TCP" or "TLS", as flows have it. `dscp` marks what is sent (0 to 63).
+
+        `on_trouble` hears why no connection to a far end comes up, once until the reason changes; "" says that one has.
+        """
         self._endpoint = endpoint
         self._name = name
         self._limits = limits
         self._dscp = dscp
         self._loop = asyncio.get_running_loop()
+        self._on_trouble = on_trouble
+        self._troubles: dict[_Key, str] = {}
         self._listeners: dict[int, _Listener] = {}
         self._all: set[StreamConnection] = set()
         self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
@@ -209,7 +226,8 @@ class StreamTransport:
                 await self._loop.connect_accepted_socket(lambda: connection, opened)
             else:
                 await self._loop.create_connection(lambda: connection, sock=opened)
-        except OSError:
+        except OSError as error:
+            connection.fault = os.strerror(error.errno or 0)  # asyncio puts addresses into its own text
             return False
         return True
 
@@ -234,6 +252,24 @@ class StreamTransport:
         """It owes nothing."""
         self._watched.pop(connection, None)
 
+    def opened(self, connection: StreamConnection) -> None:
+        """One that was opened is up."""
+        self.unwatch(connection)
+        if self._troubles:
+            self._tell(connection.flow, "")
+
+    def _tell(self, flow: Flow, reason: str) -> None:
+        key = _key(flow)
+        if self._on_trouble is None or self._troubles.get(key, "") == reason:
+            return
+        if reason:
+            if len(self._troubles) >= MAX_TROUBLES:
+                self._troubles.clear()
+            self._troubles[key] = reason
+        else:
+            del self._troubles[key]
+        self._on_trouble(flow, reason)
+
     def leaving(self, connection: StreamConnection) -> None:
         """Messages find it no more."""
         key = _key(connection.flow)
@@ -256,6 +292,7 @@ class StreamTransport:
                 del self._per_host[flow.host]
         elif not connection.is_up:
             self.count("connects_failed")
+            self._tell(flow, connection.fault or "the connection was closed")
         waiting, connection.unsent = connection.unsent, []
         for data in waiting:
             self._endpoint.undelivered(flow, data)
@@ -279,6 +316,7 @@ class StreamTransport:
         now = self.now()
         for connection in [one for one in self._watched if one.deadline <= now]:
             self.count("timed_out")
+            connection.fault = "time-out"
             connection.abort()
         if now >= self._idle_look_at:
             self._idle_look_at = now + self._limits.idle_s / 16

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final, Protocol, cast, final
+from typing import Final, Protocol, cast, final
 
+from sipstack.aio.tls import TlsSession, tls_reason
 from sipstack.events import Flow
 from sipstack.framing import StreamFramer
-
-if TYPE_CHECKING:
-    from sipstack.aio.tls import TlsSession
 
 _PONG: Final = b"\r\n"  # RFC 5626 §3.5.1
 
@@ -35,6 +33,9 @@ class Owner(Protocol):
 
     def unwatch(self, connection: StreamConnection) -> None:
         """It owes nothing."""
+
+    def opened(self, connection: StreamConnection) -> None:
+        """One that we have opened is up."""
 
     def leaving(self, connection: StreamConnection) -> None:
         """It takes nothing more, and what it has is still being sent."""
@@ -60,6 +61,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         "_transport",
         "_unsent_bytes",
         "deadline",
+        "fault",
         "flow",
         "has_asked",
         "heard_at",
@@ -89,6 +91,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.has_asked = False
         self.heard_at = owner.now()
         self.deadline = 0.0
+        self.fault = ""  # why it did not come up
         self.opening: asyncio.Task[bool] | None = None
         self.unopened: socket.socket | None = None  # while it is not asyncio's yet
 
@@ -141,8 +144,9 @@ class StreamConnection(asyncio.BufferedProtocol):
         was_up = session.is_up
         try:
             plain = session.receive(data)
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             self._owner.count("tls_failures")
+            self.fault = tls_reason(error)
             self._flush(session)  # the alert that says why
             self.close()
             return b""
@@ -156,6 +160,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         flow = self.flow
         if self.is_outgoing and not set(flow.identities) & set(proven):
             self._owner.count("tls_wrong_names")
+            self.fault = f"its certificate is not for {' or '.join(flow.identities)}"
             self.close()
             return
         self.flow = Flow(flow.transport, flow.host, flow.port, flow.local, proven)
@@ -164,7 +169,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     def _established(self) -> None:
         self.is_up = True
         if self.is_outgoing:
-            self._owner.unwatch(self)
+            self._owner.opened(self)
         else:
             self._owner.watch(self)
         waiting, self.unsent = self.unsent, []

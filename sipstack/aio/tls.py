@@ -73,7 +73,12 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(files.certificate, files.private_key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise TlsError(f"{files.certificate} and {files.private_key}: {_reason(error)}") from None
+        reason = tls_reason(error)
+        if reason == "key values mismatch":
+            reason = "the key is not that of the certificate"
+        elif "PEM" in reason:
+            reason = "not a certificate and a key without password, both PEM"
+        raise TlsError(f"{files.certificate} and {files.private_key}: {reason}") from None
     return context
 
 
@@ -82,7 +87,7 @@ def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
     try:
         context.load_verify_locations(path)
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise TlsError(f"{path}: {_reason(error)}") from None
+        raise TlsError(f"{path}: {tls_reason(error)}") from None
 
 
 def _readable(path: Path) -> None:
@@ -93,11 +98,12 @@ def _readable(path: Path) -> None:
         raise TlsError(f"{path}: {error.strerror}") from None
 
 
-def _reason(error: Exception) -> str:
+def tls_reason(error: Exception) -> str:
+    """What OpenSSL complains of, in a few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
     reason = getattr(error, "reason", None)
-    if reason == "KEY_VALUES_MISMATCH":
-        return "the key is not that of the certificate"
-    return "no certificate or key in PEM" if not reason else str(reason).replace("_", " ").lower()
+    return str(reason).replace("_", " ").lower() if reason else str(error)
 
 
 def names_of(certificate: dict[str, Any] | None) -> tuple[str, ...]:

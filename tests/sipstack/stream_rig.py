@@ -10,6 +10,7 @@ import struct
 from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import DEFAULT_LIMITS, StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts
+from sipstack.events import Flow
 from tests.sipstack.endpoint_rig import WAIT_S, Rig
 
 
@@ -21,12 +22,23 @@ def OPTIONS(number: int) -> bytes:
 class StreamRig(Rig):
     """Listens on a free port of `host`, as the listener with index 0."""
 
-    def __init__(self, host: str, limits: StreamLimits = DEFAULT_LIMITS, contexts: TlsContexts | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        limits: StreamLimits = DEFAULT_LIMITS,
+        contexts: TlsContexts | None = None,
+        dscp: int = 0,
+    ) -> None:
         super().__init__()
-        self.transport = StreamTransport(self.endpoint, "TCP" if contexts is None else "TLS", limits)
+        self.troubles: list[str] = []
+        name = "TCP" if contexts is None else "TLS"
+        self.transport = StreamTransport(self.endpoint, name, limits, dscp, self._trouble)
         bound = bind_stream(host, 0)
         self.address: tuple[str, int] = bound.getsockname()[:2]
         self.transport.serve(bound, 0, contexts)
+
+    def _trouble(self, flow: Flow, reason: str) -> None:
+        self.troubles.append(f"{flow!r} {reason}")
 
     async def until_connections(self, count: int) -> None:
         async with asyncio.timeout(WAIT_S):

@@ -92,9 +92,9 @@ def faulty(files: TlsFiles, tmp_path: Path, authority: Authority) -> dict[str, t
         "no key": (replace(files, private_key=absent), f"{absent}: No such file or directory"),
         "folder": (replace(files, client_ca=tmp_path), f"{tmp_path}: Is a directory"),
         "key of another": (replace(files, private_key=other[1]), "the key is not that of the certificate"),
-        "text for a certificate": (replace(files, certificate=text), str(text)),
-        "text for a key": (replace(files, private_key=text), str(text)),
-        "text for an authority": (replace(files, client_ca=text), str(text)),
+        "text for a certificate": (replace(files, certificate=text), f"{text} and {files.private_key}: not a cert"),
+        "text for a key": (replace(files, private_key=text), f"{files.certificate} and {text}: not a certificate and"),
+        "text for an authority": (replace(files, client_ca=text), f"{text}: no certificate or crl found"),
         "text for the other authority": (replace(files, server_ca=text), str(text)),
     }
 
@@ -125,7 +125,7 @@ def test_key_with_a_password_asks_nobody(node: TlsFiles, tmp_path: Path) -> None
     key = s.load_pem_private_key(node.private_key.read_bytes(), None)
     locked = tmp_path / "locked.key"
     locked.write_bytes(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"secret")))
-    with pytest.raises(TlsError, match=r"locked\.key"):
+    with pytest.raises(TlsError, match=r"locked\.key: .* without password"):
         TlsContexts(dataclasses.replace(node, private_key=locked))
 
 
@@ -315,18 +315,25 @@ async def test_message_goes_to_who_proves_the_name(
 
 
 @pytest.mark.parametrize(
-    ("subjects", "days", "wanted", "counted"),
+    ("subjects", "days", "wanted", "counted", "reason"),
     [
-        (("dns:other.example",), 30, "proxy.example", "tls_wrong_names"),
-        (("dns:proxy.example",), 30, "", "tls_wrong_names"),  # an address that it does not prove
-        (("dns:*.example",), 30, "proxy.example", "tls_wrong_names"),
-        (("uri:sip:other.example", "dns:proxy.example"), 30, "proxy.example", "tls_wrong_names"),
-        ((), 30, "proxy", "tls_wrong_names"),  # its common name counts for nothing
-        (("dns:proxy.example",), -2, "proxy.example", "tls_failures"),
+        (("dns:other.example",), 30, "proxy.example", "tls_wrong_names", "its certificate is not for proxy.example"),
+        (("dns:proxy.example",), 30, "", "tls_wrong_names", "its certificate is not for 127."),
+        (("dns:*.example",), 30, "proxy.example", "tls_wrong_names", "its certificate is not for proxy.example"),
+        (("uri:sip:other.example", "dns:proxy.example"), 30, "proxy.example", "tls_wrong_names", "is not for proxy.ex"),
+        ((), 30, "proxy", "tls_wrong_names", "is not for proxy"),  # its common name counts for nothing
+        (("dns:proxy.example",), -2, "proxy.example", "tls_failures", "certificate has expired"),
     ],
 )
 async def test_nothing_is_sent_to_who_does_not_prove_the_name(
-    rig: StreamRig, host: str, authority: Authority, subjects: tuple[str, ...], days: int, wanted: str, counted: str
+    rig: StreamRig,
+    host: str,
+    authority: Authority,
+    subjects: tuple[str, ...],
+    days: int,
+    wanted: str,
+    counted: str,
+    reason: str,
 ) -> None:
     async with Server(host, authority.issue("proxy", *subjects, days=days)) as server:
         flow = server.named(wanted) if wanted else server.flow
@@ -336,6 +343,8 @@ async def test_nothing_is_sent_to_who_does_not_prove_the_name(
         await rig.until_connections(0)
         assert server.data == b""
         assert rig.transport.counters == {counted: 1, "connects_failed": 1}
+        assert len(rig.troubles) == 1
+        assert reason in rig.troubles[0]
 
 
 async def test_nothing_is_sent_to_who_signs_for_himself(rig: StreamRig, host: str, tmp_path: Path) -> None:
