@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import resource
 import socket
-from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from collections.abc import AsyncIterator
 
 import pytest
 
-from sipstack.aio.sockets import FILES_KEPT, allow_connections, bind_stream
+from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import StreamLimits
-from sipstack.aio.udp import open_udp
 from sipstack.events import Disconnect, Flow, SendMessage
-from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, Note, own_address, raw_socket, read
+from tests.sipstack.endpoint_rig import NEEDS_IPV6, Note, own_address, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, reset
-
-
-@contextlib.contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """The process may open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.ExitStack() as gaps:
-        while True:  # until the next one would be behind all that are open
-            gap = gaps.enter_context(socket.socket())
-            if gap.fileno() >= max(int(fd) for fd in os.listdir("/proc/self/fd")) - 1:
-                break
-        resource.setrlimit(resource.RLIMIT_NOFILE, (gap.fileno() + 1, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -226,184 +205,6 @@ async def test_answer_whose_connection_has_gone_goes_to_sent_by(rig: StreamRig, 
         with accepted:
             assert await answered(accepted, 22) == b"SIP/2.0 180SIP/2.0 200"
         assert rig.transport.connections == 1
-
-
-# ---------------------------------------------------------------------- limits
-
-
-@pytest.mark.parametrize("said", [b"", b"OPTIONS sip:a", OPTIONS(1) + b"OPTIONS", OPTIONS(1)[:-4]])
-async def test_message_that_does_not_end_ends_its_connection(host: str, said: bytes) -> None:
-    rig = StreamRig(host, StreamLimits(message_s=0.08))
-    with await connected(rig, host) as peer, await connected(rig, host) as good:
-        peer.send(said)
-        good.send(OPTIONS(2))
-        await ended(peer)
-        good.send(OPTIONS(3))
-        await rig.core.until(2 + said.startswith(OPTIONS(1)))
-        assert rig.core.calls[-1] == f"receive {OPTIONS(3).decode()}"
-    assert rig.transport.counters == {"timed_out": 1}
-    await rig.close()
-
-
-async def test_dribble_does_not_prolong_a_message(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(message_s=0.1))
-    with await connected(rig, host) as peer:
-        for octet in OPTIONS(1) * 100:
-            if rig.transport.connections == 0:
-                break
-            peer.send(bytes([octet]))
-            await asyncio.sleep(0.005)
-        assert rig.transport.connections == 0
-    assert rig.core.calls == []
-    await rig.close()
-
-
-async def test_idle_connection_is_closed(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(idle_s=0.1))
-    with await connected(rig, host) as peer:
-        peer.send(OPTIONS(1))
-        assert await ended(peer) == b""
-    assert rig.transport.counters == {"idle": 1}
-    await rig.close()
-
-
-async def test_one_host_has_its_share_only(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_per_host=2))
-    first, second = await connected(rig, host), await connected(rig, host)
-    with await connected(rig, host, waits=False) as third:
-        assert await ended(third) == b""
-    with await connected(rig, "127.0.0.1") as other:
-        other.send(OPTIONS(1))
-        await rig.core.until(1)
-    first.close()
-    await rig.until_connections(1)
-    with second, await connected(rig, host) as again:
-        again.send(OPTIONS(2))
-        await rig.core.until(2)
-    assert rig.transport.counters == {"connections_refused": 1}
-    await rig.close()
-
-
-async def test_there_is_room_for_so_many(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_connections=1))
-    with await connected(rig, host):
-        with await connected(rig, "127.0.0.1", waits=False) as second:
-            assert await ended(second) == b""
-        flow = Flow("TCP", *rig.address)
-        rig.endpoint.perform([SendMessage(b"one", flow)])
-        await rig.core.until(1)
-        assert rig.core.calls == [f"failed {flow!r} one"]
-    await rig.close()
-
-
-async def test_far_end_that_does_not_read_loses_its_connection(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_unsent_bytes=100_000))
-    rig.core.answer = lambda data, flow: [SendMessage(b"SIP/2.0 " + b"x" * 50_000, flow)] * 200 if len(data) > 6 else []
-    with await connected(rig, host) as peer:
-        peer.send(OPTIONS(1))
-        await rig.until_connections(0)
-        assert rig.transport.counters["slow_readers"] == 1
-        assert rig.core.calls[1].startswith("failed tcp")
-    await rig.close()
-
-
-async def test_too_much_for_a_connection_that_is_being_opened(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_unsent_bytes=10))
-    with socket.create_server((host, 0)) as server:
-        server.setblocking(False)
-        flow = Flow("TCP", *server.getsockname())
-        rig.endpoint.perform([SendMessage(b"eight..", flow), SendMessage(b"more", flow)])
-        await rig.core.until(1)
-        assert rig.core.calls == [f"failed {flow!r} more"]
-        accepted, _ = await asyncio.get_running_loop().sock_accept(server)
-        with accepted:
-            assert await read(accepted) == b"eight.."
-    await rig.close()
-
-
-async def test_no_descriptor_left_pauses_what_comes_and_nothing_else(host: str) -> None:
-    rig = StreamRig(host)
-    rig.core.answer = lambda data, flow: [SendMessage(data, flow)]
-    datagrams = await open_udp(rig.endpoint, host, 0)
-    with await connected(rig, host) as early, raw_socket(host) as peer, contextlib.ExitStack() as late:
-        waiting = [late.enter_context(socket.create_connection(rig.address)) for _ in range(3)]  # the loop has no turn
-        with no_more_descriptors():
-            async with asyncio.timeout(WAIT_S):
-                while not rig.transport.counters.get("accept_pauses"):
-                    await asyncio.sleep(0.002)
-            for number in range(50):
-                early.send(OPTIONS(number))
-                assert await read(early) == OPTIONS(number)
-                peer.sendto(OPTIONS(number), datagrams.local)
-                assert await read(peer) == OPTIONS(number)
-            assert rig.transport.counters == {"accept_pauses": 1}  # not once for every turn of the loop
-            flow = Flow("TCP", *rig.address)
-            before = len(rig.core.calls)
-            rig.endpoint.perform([SendMessage(b"none left", flow)])
-            await rig.core.until(before + 1)
-            assert rig.core.calls[-1] == f"failed {flow!r} none left"
-        for one in waiting:
-            one.setblocking(False)
-            one.send(OPTIONS(1))
-            assert await read(one) == OPTIONS(1)
-    await rig.close()
-
-
-async def test_many_resets_at_once_leave_nothing(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_per_host=500))
-    rig.core.answer = lambda data, flow: [SendMessage(OPTIONS(1), flow), SendMessage(b"SIP/2.0 200", flow)]
-    before = set(os.listdir("/proc/self/fd"))
-    peers = [await connected(rig, host) for _ in range(300)]
-    for peer in peers:
-        peer.send(OPTIONS(1) * 3)
-        reset(peer)
-    rig.core.answer = lambda data, flow: []
-    await rig.until_connections(0)
-    assert rig.faults == []
-    assert set(os.listdir("/proc/self/fd")) == before
-    await rig.close()
-
-
-# ---------------------------------------------------------------------- sockets
-
-TOLD: Final = {"NODELAY": 1, "KEEPIDLE": 30, "KEEPINTVL": 10, "KEEPCNT": 3, "USER_TIMEOUT": 10_000}
-
-
-@pytest.mark.parametrize("over", ["IPv4", pytest.param("IPv6", marks=NEEDS_IPV6)])
-async def test_both_ways_a_dead_far_end_is_noticed_and_what_is_sent_is_marked(host: str, over: str) -> None:
-    address = host if over == "IPv4" else "::1"
-    rig = StreamRig(address, dscp=24)
-    rig.endpoint.perform([SendMessage(OPTIONS(1), Flow("TCP", *rig.address))])  # to itself: one of each kind
-    await rig.core.until(1)
-    ends = [one._transport.get_extra_info("socket") for one in rig.transport._all if one._transport is not None]
-    assert len(ends) == 2
-    for end in ends:
-        told = {name: end.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}")) for name in TOLD}
-        assert told == TOLD
-        assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        if over == "IPv4":
-            assert end.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 24 << 2
-        else:
-            assert end.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 24 << 2
-    await rig.close()
-
-
-def test_busy_port_is_an_error_that_leaves_no_socket(host: str) -> None:
-    with bind_stream(host, 0) as taken, pytest.raises(OSError, match="in use"):
-        bind_stream(host, taken.getsockname()[1])
-
-
-def test_limit_of_files_is_raised_as_far_as_it_goes() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
-        assert allow_connections(500) == 500
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1000, hard)
-        assert allow_connections(1500) == 1500
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1500 + FILES_KEPT, hard)
-        assert allow_connections(hard) == hard - FILES_KEPT
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # ---------------------------------------------------------------------- the end
