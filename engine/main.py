@@ -33,7 +33,6 @@ from engine.store.crypto import NumberCipher, open_key
 from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.loading import recover
-from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
 from sipstack.events import Output
@@ -155,16 +154,15 @@ class _Node:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
-        for note in recover(records, cipher):
+        for note in recover(records, cipher, self._tell_loading):
             self._log.warning(note)
         left = take_over(records, cipher, settings.node, time.time())
         run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
-        pending = read_pending(records, cipher, settings.node)
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
-        service.last_run.adopt_reports(pending, left.reported, loop_time)
+        service.last_run.adopt_reports(left.pending, left.reported, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
         window_ms = config.cdr.commit_window_ms
@@ -174,6 +172,9 @@ class _Node:
         if lost := left.unreadable + service.counters.get("adoptions_failed", 0):
             self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service
+
+    def _tell_loading(self, segment: int, last: int) -> None:
+        self._log.info("loading the journal of the last run", segment=segment, last_segment=last)
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

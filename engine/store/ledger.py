@@ -49,7 +49,7 @@ class Ledger:
         self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing],
         gone: Sequence[object] = (), position: Position | None = None,
     ) -> None:  # fmt: skip
-        """Commit all of it or nothing. Steps of one attempt may stand in one group.
+        """Commit all of it or nothing. An attempt stands in `closings`, or in `opens` or `answers` or both of them.
 
         `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
         journal is in the tables with it. Unfit for a step out of order; sqlite3.Error as it comes. After an error all
@@ -61,13 +61,12 @@ class Ledger:
             if self._is_stale:
                 self._read_tables()
             self._anchors.due(self._seq, self._hash)
-            ended = {closing.record_id for closing in closings}
             counts: _Counts = {}
-            # Ends first, so that new rows take their places. What begins and ends here needs no row at all.
+            # Ends first, so that new rows take their places.
             self._close(closings, counts)
             self._vacate(gone)
-            self._begin([row for row in opens if row[0] not in ended], counts)
-            self._answer([row for row in answers if row[0] not in ended])
+            self._begin(opens, counts)
+            self._answer(answers)
             self._open.clear(connection)
             self._answered.clear(connection)
             if counts:

@@ -51,7 +51,7 @@ class Loader:
         self._cipher = cipher
         self._signer = signer
         self._reader = JournalReader(folder, cipher)
-        self._position = read_position(connection)
+        self.position = read_position(connection)  # how far the journal is in the tables
         self._books: _Books | None = None
         self._singly: set[object] = set()  # ends of a batch that is written row by row, and may be done again
         self.loaded = 0  # bytes
@@ -67,7 +67,7 @@ class Loader:
     @property
     def last_number(self) -> int:
         """The last segment that was ever begun; 0 before the first."""
-        number, offset = self._position
+        number, offset = self.position
         return max([number if offset else number - 1, 0, *segment_numbers(self._folder)])
 
     def load(self, until: Position | None) -> bool:
@@ -75,17 +75,17 @@ class Loader:
 
         sqlite3.Error when the database is down, OSError when the journal cannot be read: nothing has changed then.
         """
-        batch = _Batch(self._position)
-        for group in self._reader.groups(self._position, until):
+        batch = _Batch(self.position)
+        for group in self._reader.groups(self.position, until):
             if not batch.takes(group):
                 break
-        if batch.position == self._position:
+        if batch.position == self.position:
             return False
         if batch.head is None:
             self._connection.execute(SET_POSITION, (position_text(batch.position),))
         else:
             self._write(batch, batch.head)
-        self._position = batch.position
+        self.position = batch.position
         self.loaded += batch.size
         return True
 
@@ -101,7 +101,7 @@ class Loader:
         `keep_spare`: one is kept, for the next segment to be made of.
         """
         spare = self._folder / SPARE
-        numbers = [number for number in segment_numbers(self._folder) if number < self._position[0]]
+        numbers = [number for number in segment_numbers(self._folder) if number < self.position[0]]
         for number in numbers:
             path = segment_path(self._folder, number)
             if number in self._reader.spoilt:

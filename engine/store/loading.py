@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
@@ -23,6 +25,7 @@ BYTES_A_SECOND: Final = 400_000  # of pause: 100 calls/s are loaded five times a
 FIRST_RETRY_S: Final = 0.25  # of a database that is down, then doubled ...
 LAST_RETRY_S: Final = 2.0  # ... up to this
 IDLE_S: Final = 60.0  # without a step for so long: is a day over?
+PROGRESS_S: Final = 3.0  # a start with much to load says so as often
 STOP_WAIT_S: Final = 10.0  # what is not loaded by then is loaded at the next start
 
 
@@ -112,9 +115,12 @@ def make_folder(records: Path) -> Path:
     return folder
 
 
-def recover(records: Path, cipher: NumberCipher) -> list[str]:
+def recover(
+    records: Path, cipher: NumberCipher, progress: Callable[[int, int], None] = lambda _at, _last: None
+) -> list[str]:
     """Load what the last run has left in the journal; before a writer starts, and before the tables are read.
 
+    `progress` is called every PROGRESS_S with the segment that is being loaded and the last one.
     Returns what was found damaged or missing, one line each. StoreError when the store cannot be used.
     """
     lock = lock_records(records)
@@ -123,8 +129,12 @@ def recover(records: Path, cipher: NumberCipher) -> list[str]:
         try:
             with store_errors(records):
                 loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent))
+                tell_at_s = time.monotonic() + PROGRESS_S
                 while loader.load(None):
-                    pass
+                    if time.monotonic() >= tell_at_s:
+                        last = loader.last_number
+                        progress(min(loader.position[0], last), last)
+                        tell_at_s = time.monotonic() + PROGRESS_S
                 loader.remove_loaded(keep_spare=False)
         except OSError as error:
             raise StoreError(f"{error.filename or records}: {error.strerror or error}") from None

@@ -23,6 +23,7 @@ from engine.core.records import (
     bill_seconds,
     elapsed_ms,
 )
+from engine.core.report_relay import ReportEntry
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.errors import StoreError
@@ -84,24 +85,27 @@ class RecentAttempt:
 
 @final
 class TakenOver:
-    """What this run goes on with: `answered` calls, which are open still, and `recent` attempts, latest first.
+    """What this run goes on with: `answered` calls and `pending` messages, which are open still, and `recent` attempts.
 
+    A pending message is one whose report is awaited. Recent attempts stand latest first.
     `unfinished` are calls without an answer, which have their record now: their INVITEs may be out. `unreadable` says
     how many rows were closed since they could not be read, or not whole.
     """
 
-    __slots__ = ("answered", "epoch", "recent", "unfinished", "unreadable")
+    __slots__ = ("answered", "epoch", "pending", "recent", "unfinished", "unreadable")
 
     def __init__(
         self,
         epoch: int,
         answered: list[tuple[CallRecord, FrozenCall]],
+        pending: list[tuple[CallRecord, ReportEntry]],
         unfinished: list[CallRecord],
         recent: list[RecentAttempt],
         unreadable: int,
     ) -> None:
         self.epoch = epoch
         self.answered = answered
+        self.pending = pending
         self.unfinished = unfinished
         self.recent = recent
         self.unreadable = unreadable
@@ -150,7 +154,7 @@ def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> Tak
                     ledger.write([], [], [_closing(row, cipher, wall_s) for row in rows])
                 connection.execute(_TAKE_OVER, (epoch, node))
                 recent = _recent(connection, node, wall_s)
-                return TakenOver(epoch, left.answered, left.unfinished, recent, left.unreadable)
+                return TakenOver(epoch, left.answered, left.pending, left.unfinished, recent, left.unreadable)
         finally:
             connection.close()
     finally:
@@ -159,15 +163,17 @@ def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> Tak
 
 @final
 class _LeftOpen:
-    """The calls that can be served on, and the rows of `others`, which are closed; `unfinished` are some of those.
+    """Calls and messages that can be served on, and the rows of `others`, which are closed; `unfinished` are some of
+    those.
 
     A row that cannot be read, whatever is wrong with it, is one of the others: it must not keep the node from starting.
     """
 
-    __slots__ = ("answered", "others", "unfinished", "unreadable")
+    __slots__ = ("answered", "others", "pending", "unfinished", "unreadable")
 
     def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, node: str) -> None:
         self.answered: list[tuple[CallRecord, FrozenCall]] = []
+        self.pending: list[tuple[CallRecord, ReportEntry]] = []
         self.unfinished: list[CallRecord] = []
         self.others: list[_Row] = []
         self.unreadable = 0
@@ -189,7 +195,7 @@ class _LeftOpen:
                 self.unfinished.append(read_record(values, cipher))
             return False
         if row["kind"] == "message":
-            pending_message(values, dialogs, cipher)  # readable, so `read_pending` goes on with it
+            self.pending.append(pending_message(values, dialogs, cipher))
         else:
             self.answered.append((read_record(values, cipher), _frozen(dialogs, cipher)))
         return True

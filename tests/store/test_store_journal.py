@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.core.records import CallRecord, Step
-from engine.store import journal, loader
+from engine.store import journal, loader, loading
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.journal import SPARE, Journal, segment_numbers, segment_path, waiting_bytes
 from engine.store.loading import make_folder, pause_s, recover
@@ -330,6 +330,21 @@ def test_a_start_that_is_cut_off_begins_again(run: Run, monkeypatch: pytest.Monk
     assert run.recover() == []
     assert run.ended == [f"r{number}" for number in range(6)]
     assert run.opened == []
+
+
+def test_a_long_start_tells_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "BATCH_STEPS", 1)
+    monkeypatch.setattr(loading, "PROGRESS_S", 0.0)
+    for record_id in "abc":
+        run.group((Step.CLOSE, record_id))
+        run.journal.begin()
+    told: list[tuple[int, int]] = []
+    run.journal.close()
+    recover(run.path, run.cipher, lambda at, last: told.append((at, last)))
+    assert told == [(2, 4), (3, 4), (4, 4)]
+    told.clear()
+    monkeypatch.setattr(loading, "PROGRESS_S", 3.0)
+    assert (recover(run.path, run.cipher, lambda at, last: told.append((at, last))), told) == ([], [])
 
 
 Script = Sequence[tuple[Step, str]]

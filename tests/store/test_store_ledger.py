@@ -36,7 +36,10 @@ class Book:
 
     def write(self, steps: Steps, **changes: object) -> None:
         groups: dict[Step, list] = {Step.OPEN: [], Step.ANSWER: [], Step.CLOSE: []}
+        ended = {record_id for step, record_id in steps if step is Step.CLOSE}
         for step, record_id in steps:
+            if record_id in ended and step is not Step.CLOSE:
+                continue  # as the loader has it: what begins and ends in one group is only recorded
             snapshot = self.make(record_id, node=self.node, **changes).snapshot()
             if step is Step.OPEN:
                 groups[step].append(self.maker.open_row(snapshot))

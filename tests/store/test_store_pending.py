@@ -11,8 +11,6 @@ import pytest
 from engine.core.records import CallRecord, Step
 from engine.core.report_relay import ReportEntry
 from engine.store.crypto import NumberCipher
-from engine.store.errors import StoreError
-from engine.store.pending import read_pending
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
 from engine.store.verify import verify
@@ -53,16 +51,17 @@ def left(records_db: Path, cipher: NumberCipher, message: CallRecord) -> Path:
 def test_it_stays_open_and_comes_back_as_it_was(
     left: Path, cipher: NumberCipher, message: CallRecord, now: float
 ) -> None:
-    assert take_over(left, cipher, "veil-1", now + 1).recent == []
-    for _ in range(2):  # read, not taken
-        ((record, entry),) = read_pending(left, cipher, "veil-1")
+    for run in range(2):  # each start finds it
+        begun = take_over(left, cipher, "veil-1", now + 1 + run)
+        assert (begun.recent, begun.answered, begun.unreadable) == ([], [], 0)
+        ((record, entry),) = begun.pending
         message.duration_source = "wall"
         assert record.snapshot() == message.snapshot()
         assert entry.stored() == ENTRY.stored()
 
 
 def test_its_record_closes_in_the_next_run(left: Path, cipher: NumberCipher, now: float, rows: Rows) -> None:
-    ((record, _),) = read_pending(left, cipher, "veil-1")
+    ((record, _),) = take_over(left, cipher, "veil-1", now + 1).pending
     record.release_time, record.release_cause, record.sip_status, record.q850 = now + 2, "NORMAL", 202, 16
     record.release_direction = "callee"
     write(left, cipher, (Step.CLOSE, record, None))
@@ -73,8 +72,9 @@ def test_its_record_closes_in_the_next_run(left: Path, cipher: NumberCipher, now
         assert rows(left, f"SELECT * FROM {table}") == []
     report = verify(left)
     assert report.is_clean and report.records == 1
-    assert read_pending(left, cipher, "veil-1") == []
-    (recent,) = take_over(left, cipher, "veil-1", now + 3).recent
+    begun = take_over(left, cipher, "veil-1", now + 3)
+    assert begun.pending == []
+    (recent,) = begun.recent
     assert recent.is_reported and recent.callee_call_id == "abcdef"
 
 
@@ -91,16 +91,17 @@ def test_a_message_without_an_entry_and_an_answered_call_are_closed(
     write(
         records_db, cipher, (Step.OPEN, message, None), (Step.OPEN, call, None), (Step.ANSWER, call, ("dialogs", b"x"))
     )
-    assert read_pending(records_db, cipher, "veil-1") == []
-    recent = take_over(records_db, cipher, "veil-1", now + 1).recent
-    assert [(one.kind, one.is_reported) for one in recent] == [("voice", False), ("message", False)]
+    begun = take_over(records_db, cipher, "veil-1", now + 1)
+    assert (begun.pending, begun.answered) == ([], [])
+    assert [(one.kind, one.is_reported) for one in begun.recent] == [("voice", False), ("message", False)]
 
 
-def test_what_another_node_awaits_is_not_ours(left: Path, cipher: NumberCipher) -> None:
-    assert read_pending(left, cipher, "veil-2") == []
+def test_what_another_node_awaits_is_not_ours(left: Path, cipher: NumberCipher, now: float) -> None:
+    assert take_over(left, cipher, "veil-2", now + 1).pending == []
+    assert len(take_over(left, cipher, "veil-1", now + 2).pending) == 1
 
 
-def test_an_entry_that_is_none(records_db: Path, cipher: NumberCipher, message: CallRecord) -> None:
+def test_an_entry_that_is_none(records_db: Path, cipher: NumberCipher, message: CallRecord, now: float) -> None:
     write(records_db, cipher, (Step.OPEN, message, None), (Step.ANSWER, message, ("dialogs", 1, 2, 3, 4)))
-    with pytest.raises(StoreError, match="not the entry of a report"):
-        read_pending(records_db, cipher, "veil-1")
+    begun = take_over(records_db, cipher, "veil-1", now + 1)
+    assert (begun.pending, begun.unreadable, len(begun.recent)) == ([], 1, 1)
