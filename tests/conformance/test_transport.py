@@ -6,8 +6,10 @@ from contextlib import closing
 
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
+from tests.conformance.conftest import RigFactory
 from tests.conformance.message import text_for_x
 from tests.conformance.rig import Rig, options
+from tests.conformance.talk import Call
 from tests.e2e.datagrams import udp_socket
 
 
@@ -88,3 +90,23 @@ def test_req_007_content_length_over_udp(rig: Rig) -> None:
         rig.hears_nothing(rig.caller)
         rig.callee.send(good)
         assert rig.final("MESSAGE").status == 200
+
+
+def test_req_011_transport_errors_at_once(make_rig: RigFactory) -> None:
+    """RFC 3261 §18.4; §17.1.4; §8.1.3.1: what cannot be sent, or comes back as an ICMP error, has failed at once, as if
+    it were answered 503.
+
+    Checked: a target whose port is closed: the next one has its INVITE in less than a second, though T1 is 100 ms;
+    where there is no next one, the caller has its answer in that time.
+    """
+    for prefix in ("137", "136"):
+        rig = make_rig("", prefix, 100)
+        call = Call(rig)
+        sent = rig.caller.send(call.invite())
+        if prefix == "136":
+            assert call.refused().at_s - sent.at_s < 1.0
+            continue
+        call.sent = rig.hear(rig.callee, "INVITE")
+        assert call.sent.at_s - sent.at_s < 1.0
+        call.tag = rig.callee.word()
+        call.drop()
