@@ -38,7 +38,7 @@ TIERS: Final = (
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
     "errors", "limits", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "sdp",
-    "multipart",
+    "multipart", "digest",
     "timers", "table", "location", "events", "response", "transaction", "client_transaction", "server_transaction",
     "transactions", "dialog", "aio", "scenario", "testing",
 )  # fmt: skip
