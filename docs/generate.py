@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance
-from engine.config import load, models
+from engine.config import accounts, load, models
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 BEGIN: Final = "<!-- made by `make docs` from engine/config/models.py: change it there -->\n"
@@ -45,6 +45,15 @@ _LEAST: Final = """
 [[peer]]
 name = "p"
 targets = ["sip:127.0.0.1:5080"]
+[[peer]]
+name = "q"
+match = ["127.0.0.2"]
+caller = "digest"
+[[account]]
+user = "u"
+peer = "q"
+numbers = ["10086"]
+password = "p"
 [[route]]
 name = "r"
 called = "1"
@@ -72,7 +81,7 @@ def with_reference(page: str) -> str:
 
 def reference() -> str:
     """One section for each table of the file, in the order of the models."""
-    texts = attribute_texts(Path(models.__file__).read_text("utf-8"))
+    texts = all_texts()
     defaults = default_values()
     return "\n".join(_section(table, model, texts, defaults) for table, model in tables().items())
 
@@ -80,6 +89,14 @@ def reference() -> str:
 def tables() -> dict[str, type[BaseModel]]:
     """Name of each table -> its model."""
     return {name: next(_models_in(field.annotation)) for name, field in models.Config.model_fields.items()}
+
+
+def all_texts() -> dict[tuple[str, str], str]:
+    """`attribute_texts` of every file that holds models."""
+    found: dict[tuple[str, str], str] = {}
+    for module in (models, accounts):
+        found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
+    return found
 
 
 def attribute_texts(source: str) -> dict[tuple[str, str], str]:
@@ -112,7 +129,7 @@ def default_values() -> dict[str, Any]:
         entry = content[0] if isinstance(content, list) else content
         entry = model() if entry is None else entry
         values |= {f"{table}.{key}": getattr(entry, key) for key in model.model_fields}
-    return values | {"peer.targets": []}  # one of the two that a peer must have
+    return values | {"peer.targets": [], "account.password": None}  # of those an entry must have one
 
 
 def unit(key: str) -> str:

@@ -57,9 +57,9 @@ def _md5(data: bytes) -> str:
 
 
 # In the order of their strength.
-_HASHES: Final[dict[str, Callable[[bytes], str]]] = (
-    {SHA_512_256: _sha_512_256} if "sha512_256" in algorithms_available else {}
-) | {SHA_256: _sha_256, MD5: _md5}
+_HASHES: Final[dict[str, Callable[[bytes], str]]] = {SHA_512_256: _sha_512_256, SHA_256: _sha_256, MD5: _md5}
+if "sha512_256" not in algorithms_available:
+    del _HASHES[SHA_512_256]
 
 ALGORITHMS: Final = tuple(_HASHES)
 

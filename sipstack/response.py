@@ -17,6 +17,7 @@ REASON_PHRASES: Final[dict[int, str]] = {
     200: "OK",
     202: "Accepted",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
-from engine.config.written import toml_text
+from engine.config.written import masked, toml_text
 from engine.control.client import ask
 from engine.store.crypto import open_key
 from engine.store.inventory import InventoryError, apply_inventory, read_inventory
@@ -69,7 +69,7 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
 
 
 def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:
-    """Print the effective configuration, defaults included, as TOML or JSON.
+    """Print the effective configuration, defaults included, as TOML or JSON; passwords are masked.
 
     \b
     Example:
@@ -77,9 +77,10 @@ def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None
     """
     config = configuration(context)
     if as_json:
-        say_json(config.model_dump())
+        say_json(masked(config.model_dump()))
     else:
-        say(f"# {config.path}\n# data in {config.data_dir}\n\n{toml_text(config.model_dump(exclude_none=True))}")
+        text = toml_text(masked(config.model_dump(exclude_none=True)))
+        say(f"# {config.path}\n# data in {config.data_dir}\n\n{text}")
 
 
 def apply(

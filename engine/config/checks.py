@@ -14,9 +14,9 @@ from typing import Any, Final, final
 from engine.config import values
 from engine.config.lines import Key
 
-_RawTable = Mapping[str, Any]
+RawTable = Mapping[str, Any]
 
-UNTRUSTED: Final = 'an untrusted peer must say where its caller is read: "pai-or-from", "pai" or "from"'
+UNTRUSTED: Final = 'an untrusted peer must say where its caller is read: "pai-or-from", "pai", "from" or "digest"'
 
 
 @final
@@ -28,9 +28,9 @@ class Fault:
     reason: str
 
 
-def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
+def cross_faults(data: RawTable, folder: Path) -> Iterator[Fault]:
     """Every broken rule between keys. Values of a wrong type are passed over: the models report them."""
-    listens, peers, routes = (_tables(data, name) for name in ("listen", "peer", "route"))
+    listens, peers, routes = (tables(data, name) for name in ("listen", "peer", "route"))
     yield from _listen_faults(listens)
     yield from _repeated("peer", peers)
     yield from _repeated("route", routes)
@@ -49,7 +49,7 @@ def cross_faults(data: _RawTable, folder: Path) -> Iterator[Fault]:
         yield Fault(("node", "data_dir"), f"{values.shown(data_dir)} is a file, not a folder")
 
 
-def _listen_faults(listens: list[_RawTable]) -> Iterator[Fault]:
+def _listen_faults(listens: list[RawTable]) -> Iterator[Fault]:
     taken: list[tuple[bool, IPv4Address | IPv6Address, int]] = []
     for index, listen in enumerate(listens):
         address = _socket(listen.get("address"))
@@ -72,14 +72,14 @@ def _overlap(
     return one[1] == other[1] or one[1].is_unspecified or other[1].is_unspecified
 
 
-def _interval_faults(policy: _RawTable) -> Iterator[Fault]:
+def _interval_faults(policy: RawTable) -> Iterator[Fault]:
     """The default of the one is the most that the other may be."""
     interval_s, least_s = policy.get("session_expires_s"), policy.get("min_se_s")
     if type(interval_s) is int and type(least_s) is int and 90 <= interval_s < least_s <= 1800:
         yield Fault(("policy", "session_expires_s"), f"{interval_s} is less than min_se_s ({least_s})")
 
 
-def _repeated(table: str, entries: list[_RawTable]) -> Iterator[Fault]:
+def _repeated(table: str, entries: list[RawTable]) -> Iterator[Fault]:
     """Names that stand twice."""
     seen: set[str] = set()
     for index, entry in enumerate(entries):
@@ -90,7 +90,7 @@ def _repeated(table: str, entries: list[_RawTable]) -> Iterator[Fault]:
             seen.add(name)
 
 
-def _repeated_sources(peers: list[_RawTable]) -> Iterator[Fault]:
+def _repeated_sources(peers: list[RawTable]) -> Iterator[Fault]:
     """Sources that two peers, or one peer twice, claim: the most specific entry wins, and two equal ones cannot."""
     owners: dict[tuple[object, object], object] = {}
     for index, peer in enumerate(peers):
@@ -105,7 +105,7 @@ def _repeated_sources(peers: list[_RawTable]) -> Iterator[Fault]:
             owners.setdefault(key, peer.get("name"))
 
 
-def _peer_faults(index: int, peer: _RawTable, listens: list[_RawTable]) -> Iterator[Fault]:
+def _peer_faults(index: int, peer: RawTable, listens: list[RawTable]) -> Iterator[Fault]:
     if peer.get("trusted") is False and "caller" not in peer:
         yield Fault(("peer", index, "caller"), f"missing: {UNTRUSTED}")
     if not peer.get("match") and not peer.get("targets"):
@@ -126,7 +126,7 @@ def _peer_faults(index: int, peer: _RawTable, listens: list[_RawTable]) -> Itera
             yield Fault(key, f"{values.shown(uri)} is IPv{target.address.version}, the listener is not")
 
 
-def _route_faults(index: int, route: _RawTable, peers: list[_RawTable]) -> Iterator[Fault]:
+def _route_faults(index: int, route: RawTable, peers: list[RawTable]) -> Iterator[Fault]:
     known = {name: peer for peer in peers if isinstance(name := peer.get("name"), str)}
     names = _texts(route, "peers")
     for position, name in enumerate(names):
@@ -139,18 +139,18 @@ def _route_faults(index: int, route: _RawTable, peers: list[_RawTable]) -> Itera
             yield Fault(key, f"peer {values.shown(name)} stands there twice")
 
 
-def _table(data: _RawTable, name: str) -> _RawTable:
+def _table(data: RawTable, name: str) -> RawTable:
     table = data.get(name)
     return table if isinstance(table, dict) else {}
 
 
-def _tables(data: _RawTable, name: str) -> list[_RawTable]:
+def tables(data: RawTable, name: str) -> list[RawTable]:
     """An array of tables; entries of another type as empty ones, so that positions stay."""
     entries = data.get(name)
     return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []
 
 
-def _texts(table: _RawTable, name: str) -> list[str]:
+def _texts(table: RawTable, name: str) -> list[str]:
     """An array of texts; items of another type as empty ones, so that positions stay."""
     items = table.get(name)
     return [item if isinstance(item, str) else "" for item in items] if isinstance(items, list) else []

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from engine.config.accounts import account_faults, read_secrets
 from engine.config.checks import Fault, cross_faults
 from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.models import Config
 from engine.config.values import shown, suggestion
+from engine.config.written import SECRETS
 
 VARIABLE: Final = "VEIL700_CONFIG"
 HERE: Final = Path("configs/embedded.toml")
@@ -45,7 +47,9 @@ def load(path: Path | None = None) -> Config:
     text = _read(path)
     data = _parse(path, text)
     config, faults = _validate(data)
-    faults += cross_faults(data, path.parent)
+    faults += [*cross_faults(data, path.parent), *account_faults(data)]
+    if config is not None:
+        faults += read_secrets(config, path.parent)
     if config is None or faults:
         raise ConfigError("\n".join(_told(path, text, faults)))
     folder = data_dir or Path(os.path.normpath(path.absolute().parent / config.node.data_dir))
@@ -140,7 +144,8 @@ def _reason(detail: Mapping[str, Any]) -> str:
         return f"must be a table, written as {brackets[0]}{key[0]}{brackets[1]}"
     reason = f"must be {_TYPES[kind]}" if kind in _TYPES else _one_line(detail["msg"])
     reason = reason.replace("Input should be", "must be").replace("should have", "must have")
-    return reason if isinstance(value, list | dict) else f"{reason}, not {shown(value)}"
+    is_told = not isinstance(value, list | dict) and key[-1] not in SECRETS
+    return f"{reason}, not {shown(value)}" if is_told else reason
 
 
 def _nearest(key: Key) -> str:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
 
 from engine.config import values
+from engine.config.accounts import Account
 from engine.config.lines import Places
+from engine.config.table import STRICT, Name
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
@@ -28,16 +30,15 @@ from engine.core.settings import (
     TargetSettings,
 )
 
-Name = Annotated[str, AfterValidator(values.name)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=3_600_000)]
 NotYet = Annotated[str | None, BeforeValidator(values.not_yet)]
 
 
 class Table(BaseModel):
-    """A table of the file: unknown keys and wrong types are errors."""
+    """A table of the file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = STRICT
 
 
 class Node(Table):
@@ -124,8 +125,9 @@ class Peer(Table):
     8613800138000, `tel` a tel URI."""
     trusted: bool = True
     """Inside the trust domain of RFC 3325: P-Asserted-Identity is read and written."""
-    caller: Annotated[Literal["pai-or-from", "pai", "from", "digest"], AfterValidator(values.not_digest)] | None = None
-    """Where the caller's number is read. An untrusted peer has no default and must say. Not yet: `digest`."""
+    caller: Literal["pai-or-from", "pai", "from", "digest"] | None = None
+    """Where the caller's number is read. An untrusted peer has no default and must say. `digest`: its sender must show
+    the password of an [account](#account), and calls from a number of that."""
     serves_700: list[Annotated[str, AfterValidator(values.number_block)]] = []
     """Number blocks (11 digits) whose 700 numbers this peer may use as caller."""
     uniform_refusals: bool | None = None
@@ -149,6 +151,19 @@ class Peer(Table):
     allow_transfer: bool = False
     """REFER and NOTIFY are let through in an answered call when the peers of both its sides allow it. Of Refer-To a
     700 number or a service number crosses, of a report its status code."""
+    digest_algorithms: Annotated[list[Literal["SHA-256", "MD5"]], Field(min_length=1)] = ["SHA-256", "MD5"]
+    """What `caller = "digest"` asks for, the preferred first. A phone that does not know one should take the next; for
+    those that stumble over it, `["MD5"]`."""
+    username: Annotated[str, AfterValidator(values.user)] | None = None
+    """The node's own user at this peer, for one that answers 401 or 407. Each request is sent again once, with the
+    answer to the strongest challenge: to a target of this peer, never to another one."""
+    password: Annotated[str, AfterValidator(values.secret)] | None = None
+    """Its password there; or `password_file`."""
+    password_file: Annotated[str, Field(min_length=1)] | None = None
+    """File with the password as its only line, relative to this file."""
+    realm: Annotated[str, AfterValidator(values.quotable)] | None = None
+    """The only realm whose challenges are answered. Without, any of this peer's is: then whoever it passes requests on
+    to may ask too, and can try passwords against the answer."""
     max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Calls at the same time that have this peer on either side; 0 is no limit. One more from it is refused as
     OVERLOAD; one more to it goes to the next peer of its route, and is refused where none is left:
@@ -158,6 +173,8 @@ class Peer(Table):
     without any. Beyond it as with `max_calls`."""
     options_interval_s: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
     """Time between two health probes; 0 is none. Not yet: probes."""
+
+    _password: str = PrivateAttr(default="")
 
     def core_settings(self) -> PeerSettings:
         """The same for the core."""
@@ -177,6 +194,10 @@ class Peer(Table):
             allow_transfer=self.allow_transfer,
             max_calls=self.max_calls,
             max_rate=self.max_rate,
+            digest_algorithms=tuple(dict.fromkeys(self.digest_algorithms)),
+            username=self.username or "",
+            password=self._password,
+            realm=self.realm or "",
         )
 
 
@@ -298,6 +319,7 @@ class Config(Table):
     inventory: Inventory = Inventory()
     numbering: Numbering = Numbering()
     peer: list[Peer] = []
+    account: list[Account] = []
     route: list[Route] = []
     sip: Sip = Sip()
     policy: Policy = Policy()
@@ -356,6 +378,7 @@ class Config(Table):
             policy=self.policy.core_settings(),
             country_code=self.numbering.country_code,
             t1_ms=self.sip.t1_ms,
+            accounts=tuple(account.core_settings(self.node.domain) for account in self.account),
         )
 
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, TypeVar, final
 
 from engine.core.numbers import canonical_real, mask
+from sipstack.digest import may_be_quoted
 
 DEFAULT_SIP_PORT: Final = 5060  # RFC 3261 §19.1.2
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
@@ -227,11 +228,41 @@ def layout(value: list[int]) -> list[int]:
     return value
 
 
-def not_digest(value: str) -> str:
-    """Where the caller's number is read; digest authentication is not there yet."""
-    if value == "digest":
-        raise ValueError('"digest" is not supported yet, only "pai-or-from", "pai" and "from"')
+def quotable(value: str) -> str:
+    """A text that stands between quotes in a challenge or in credentials (RFC 3261 §25.1)."""
+    if not value or not may_be_quoted(value):
+        raise ValueError("is empty, or has a quote, a backslash or a control character in it")
     return value
+
+
+def user(value: str) -> str:
+    """A user of credentials: no colon, which ends it in what is hashed (RFC 7616 §3.4.2)."""
+    if ":" in value:
+        raise ValueError("has a colon in it")
+    return quotable(value)
+
+
+def secret(value: str) -> str:
+    """A password; it is never quoted."""
+    if not value or not value.isprintable():
+        raise ValueError("a password is one line, not empty, of characters that print")
+    return value
+
+
+def sha256_hash(value: str) -> str:
+    """SHA-256 as text; it is never quoted."""
+    return _hash(value, 64)
+
+
+def md5_hash(value: str) -> str:
+    """MD5 as text; it is never quoted."""
+    return _hash(value, 32)
+
+
+def _hash(value: str, digits: int) -> str:
+    if re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value) is None:
+        raise ValueError(f"is no hash of {digits} hexadecimal digits")
+    return value.lower()
 
 
 def store_url(value: str) -> str:

@@ -4,6 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any, Final
+
+from engine.core.numbers import MASK, mask
+
+# Keys whose values are shown to nobody.
+SECRETS: Final = ("password", "ha1_sha256", "ha1_md5")
+
+_NUMBERS: Final = "numbers"  # real ones, of an account
+
+
+def masked(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Config.model_dump` gives, as it may be shown: no password, and the numbers of accounts masked."""
+    return {
+        table: [_masked(entry) for entry in content] if isinstance(content, list) else content
+        for table, content in tables.items()
+    }
+
+
+def _masked(entry: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: MASK if key in SECRETS and value is not None else value for key, value in entry.items()}
+    if _NUMBERS in shown:
+        shown[_NUMBERS] = [mask(number) for number in shown[_NUMBERS]]
+    return shown
 
 
 def toml_text(tables: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number, render_user
-from engine.core.settings import TEL, CallerSource, NumberFormat, PeerSettings, TargetSettings
+from engine.core.settings import DIGEST, TEL, CallerSource, NumberFormat, PeerSettings, TargetSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -26,11 +26,14 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
 
     P-Asserted-Identity stands before From; when it is there, it alone counts. Two values that name different numbers
     name nobody (RFC 3325 §9.1 allows one sip and one tel URI of the same user). From a peer outside of the trust
-    domain it is taken as if it were not there (RFC 3325 §5).
+    domain it is taken as if it were not there (RFC 3325 §5). Who must show a password is not read from a field at all
+    (`engine.core.accounts`).
     """
     asserted = request.values(h.P_ASSERTED_IDENTITY) if peer.trusted else []
     if peer.caller is CallerSource.FROM or (peer.caller is CallerSource.PAI_OR_FROM and not asserted):
         return _number_in(request.value(h.FROM) or "", peer)
+    if peer.caller is DIGEST:
+        return UNKNOWN
     if len(asserted) == 1 and "," not in asserted[0]:
         return _number_in(asserted[0], peer)
     found = UNKNOWN

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from engine.core.admission import objection, relay
 from engine.core.attempt import AttemptBase, RequestOwner, begun
+from engine.core.authentication import Authentication
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
@@ -20,7 +21,7 @@ from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.records import Step
 from engine.core.relay import RELAYED, Relay, refuse
-from engine.core.settings import CoreSettings, PeerSettings
+from engine.core.settings import DIGEST, CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import AWAITING, PendingReport
@@ -53,13 +54,14 @@ from sipstack.uri import OtherUri
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_context", "_strays", "intake", "last_run")
+    __slots__ = ("_authentication", "_context", "_strays", "intake", "last_run")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
     ) -> None:
         self._context = CoreContext(settings, transactions, tokens, run)
         self._strays = StrayAnswers(self._context)
+        self._authentication = Authentication(self._context)
         self.intake: Final = self._context.intake
         self.last_run = LastRun(self._context, self._strays)
 
@@ -244,20 +246,25 @@ class CallService:
         context = self._context
         kind = "voice" if request.method == "INVITE" else "message"
         attempt: AttemptBase | None
-        if kind == "message" and is_short_message(request):
+        numbers = None
+        if peer.caller is DIGEST:
+            numbers = self._authentication.numbers(transaction, peer, now)
+            if numbers is None:
+                return  # a challenge is no attempt
+        if kind == "message" and numbers is None and is_short_message(request):
             attempt = sms_attempt(context, transaction, peer, now)
             if attempt is None:
                 return  # a report: no attempt of its own
             refusal = self.intake.objection(peer, kind, now)
         elif (refusal := self.intake.objection(peer, kind, now)) is not None:
-            attempt = TurnedAway(context, transaction, peer, kind, now)
+            attempt = TurnedAway(context, transaction, peer, kind, now, numbers)
         elif kind == "voice":
             tokens = context.tokens
             dialog = Dialog.as_server(request, tokens.tag(), tokens.first_cseq())
-            attempt = Call(context, transaction, peer, dialog, begun(context, request, peer, kind, now))
+            attempt = Call(context, transaction, peer, dialog, begun(context, request, peer, kind, now, numbers))
             context.respond(transaction, 100, transaction.head.build(100), now)
         else:
-            attempt = MessageAttempt(context, transaction, peer, now)
+            attempt = MessageAttempt(context, transaction, peer, now, numbers)
         context.count(f"attempts_{kind}")
         if refusal is None:
             attempt.begin(now)
@@ -319,7 +326,8 @@ class CallService:
         """The ACK of a 2xx: of the first INVITE, or of a later one that was relayed. Never answered."""
         end = self._dialog_end(request, flow)
         if end is None:
-            self._context.count("stray_acks")
+            if not self._authentication.is_own_answer(request):
+                self._context.count("stray_acks")
             return
         pending = end.pair.pending_invite
         if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:

@@ -6,7 +6,7 @@ Durations keep the unit of their configuration key in the name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, final
 
@@ -31,6 +31,11 @@ class CallerSource(StrEnum):
     PAI_OR_FROM = "pai-or-from"
     PAI = "pai"
     FROM = "from"
+    DIGEST = "digest"  # the account that its sender has shown to know the password of
+
+
+# For the call path, like those above.
+DIGEST: Final = CallerSource.DIGEST
 
 
 class Profile(StrEnum):
@@ -106,6 +111,27 @@ class PeerSettings:
     allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
     max_calls: int = 0  # at the same time, on either side of a call; 0 is no limit
     max_rate: int = 0  # new calls and messages a second, in either role; 0 is no limit
+    digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # asked for in this order, where `caller` is DIGEST
+    username: str = ""  # the node's own at this peer, where that challenges it; "": it has none
+    password: str = field(default="", repr=False)
+    realm: str = ""  # the only one that gets them; "": any of this peer's
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """Who may call through a peer with `caller` DIGEST, and from which numbers.
+
+    A hash is H(A1) of RFC 7616 §3.4.2, "" where this account has none of that algorithm. User and realm are such as
+    stand between quotes (`sipstack.digest.may_be_quoted`). All accounts of a peer have one realm.
+    """
+
+    user: str
+    realm: str
+    peer: str
+    numbers: tuple[str, ...]  # canonical real numbers, at least one
+    ha1_sha256: str = field(default="", repr=False)
+    ha1_md5: str = field(default="", repr=False)
 
 
 @final
@@ -148,3 +174,4 @@ class CoreSettings:
     policy: PolicySettings
     country_code: str = "86"
     t1_ms: int = 500
+    accounts: tuple[AccountSettings, ...] = ()

@@ -10,6 +10,7 @@ from typing import final
 
 from engine.core.attempt import STORE_WAIT_S, AttemptBase, begun
 from engine.core.context import CoreContext
+from engine.core.numbers import Dialled
 from engine.core.policy import Refusal
 from engine.core.records import CLOSE, Step
 from engine.core.settings import PeerSettings
@@ -24,10 +25,16 @@ class TurnedAway(AttemptBase):
     __slots__ = ("_timer",)
 
     def __init__(
-        self, context: CoreContext, transaction: ServerTransaction, peer: PeerSettings, kind: str, now: float
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        kind: str,
+        now: float,
+        numbers: tuple[Dialled, Dialled] | None,
     ) -> None:
-        """Raises RemoteSipError when the caller cannot be read."""
-        known = begun(context, transaction.request, peer, kind, now)
+        """`numbers` as in `begun`. Raises RemoteSipError when the caller cannot be read."""
+        known = begun(context, transaction.request, peer, kind, now, numbers)
         super().__init__(context, transaction, peer, context.tokens.tag(), known)
         transaction.owner = self
         if kind == "message":

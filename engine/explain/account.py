@@ -17,8 +17,9 @@ from engine.core.binding import Binding, Miss
 from engine.core.numbers import Dialled, DialledKind
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
 from engine.core.routing import Hop
-from engine.core.settings import MessageText, PeerSettings
+from engine.core.settings import DIGEST, MessageText, PeerSettings
 from engine.explain.arrival import Arrival
+from engine.explain.login import logged_in
 from engine.explain.rehearsal import Finder, Rehearsal
 from engine.explain.told import Explanation, Line, veiled
 from engine.store.rows import utc_text
@@ -43,9 +44,16 @@ def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, 
 
     The callee's number is masked in every text unless `reveal`.
     """
-    rehearsal = Rehearsal(config.core_settings(), finder, wall_s)
+    settings = config.core_settings()
+    rehearsal = Rehearsal(settings, finder, wall_s)
     rehearsal.run(arrival.data, arrival.flow)
-    told = _Account(config, arrival, rehearsal).told()
+    user = ""
+    if arrival.peer.caller is DIGEST and rehearsal.attempt is None and rehearsal.answer is not None:
+        found = logged_in(settings, arrival, rehearsal.answer)
+        if found is not None:
+            user, arrival = found[0].user, found[1]
+            rehearsal.run(arrival.data, arrival.flow)
+    told = _Account(config, arrival, rehearsal, user).told()
     return told if reveal else veiled(told)
 
 
@@ -53,7 +61,9 @@ def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, 
 class _Account:
     """Tells one rehearsal."""
 
-    def __init__(self, config: Config, arrival: Arrival, rehearsal: Rehearsal) -> None:
+    def __init__(self, config: Config, arrival: Arrival, rehearsal: Rehearsal, user: str) -> None:
+        """`user` of the account that the request shows the password of, "" when it need not."""
+        self._user = user
         self._config = config
         self._places = config.places
         self._index = {peer.name: index for index, peer in enumerate(config.peer)}
@@ -87,6 +97,8 @@ class _Account:
         """In the order in which the core works."""
         found = attempt.facts.found
         yield self._peer()
+        if self._user:
+            yield self._login()
         yield self._called(attempt)
         yield self._caller(attempt)
         passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
@@ -107,6 +119,12 @@ class _Account:
         arrival = self._arrival
         made_by = self._of_peer(arrival.peer, "match", arrival.peer.match.index(arrival.entry))
         return Line("peer", arrival.peer.name, f"{arrival.chosen}; {arrival.flow!r} is in {arrival.entry}", made_by)
+
+    def _login(self) -> Line:
+        names = [(entry.peer, entry.user) for entry in self._config.account]
+        index = names.index((self._arrival.peer.name, self._user))
+        said = "asked for a password, as if its phone had shown it"
+        return Line("account", self._user, said, self._places.of("account", index, "user"))
 
     def _called(self, attempt: AttemptBase) -> Line:
         result = f"{attempt.request.uri_text} is {_meaning(attempt.facts.called)}"

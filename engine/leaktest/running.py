@@ -80,7 +80,9 @@ class _Seats:
         target = values.target(callee.targets[0])
         seat = (str(target.address), target.port)
         number = self._routed(callee)
-        if len(callee.targets) > 1:
+        if caller.caller == "digest":
+            self.why = f"{caller.name} asks for a password, which leak-test has none of"
+        elif len(callee.targets) > 1:
             self.why = f"{callee.name} has several targets: what one refuses would be tried at another"
         elif not is_free(seat):
             self.why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"

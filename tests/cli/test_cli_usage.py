@@ -158,3 +158,15 @@ def test_config_show_is_a_configuration_with_the_same_effect(run: Run, file: Pat
     as_json = run("config", "show", "--json").json
     assert as_json == load(file).model_dump()
     assert as_json["peer"][0]["caller"] == "pai-or-from"
+
+
+def test_config_show_masks_passwords(run: Run, file: Path) -> None:
+    file.write_text(
+        '[[peer]]\nname = "a"\nmatch = ["10.0.0.0/8"]\ncaller = "digest"\n'
+        '[[account]]\nuser = "u"\npeer = "a"\nnumbers = ["13800138000"]\npassword = "hunter2"\n'
+    )
+    for words in ((), ("--json",)):
+        shown = run("config", "show", *words)
+        assert shown.status == 0
+        assert "****" in shown.out
+        assert "hunter2" not in shown.out and "13800138000" not in shown.out

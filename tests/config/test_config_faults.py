@@ -192,7 +192,6 @@ NOT_YET: Final = [
     (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;transport=TCP"), "transport=TCP is not supported yet, only udp"),
     (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;weight=2"), "weight= is not supported yet"),
     (PEER.replace("sip:10.0.0.1", "sip:10.0.0.1;priority=2"), "priority= is not supported yet"),
-    (PEER + "caller = 'digest'", 'peer.caller: "digest" is not supported yet'),
     (PEER + "options_interval_s = 5", "peer.options_interval_s: 5 is not supported yet, only 0"),
     (PEER + "[[route]]\nname='a'\ncalled='1'\npeers=['core']\ntransit=true", "transit: true is not supported yet"),
     ("[api]", "1: api: not supported yet"),

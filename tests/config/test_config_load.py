@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from engine.config import Config, ConfigError, load, values
 from engine.core.settings import (
+    AccountSettings,
     CallerSource,
     CoreSettings,
     ListenerSettings,
@@ -23,6 +24,7 @@ from engine.core.settings import (
     SessionTimer,
     TargetSettings,
 )
+from sipstack.digest import MD5, SHA_256, hashed_secret
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -62,6 +64,10 @@ sms_centres = ["+86 138-0010-0500", "1065500"]
 profile = "isc"
 follow_redirect = true
 allow_transfer = true
+digest_algorithms = ["MD5", "SHA-256"]
+username = "veil"
+password = "trunk secret"
+realm = "core.example.cn"
 max_calls = 5000
 max_rate = 200
 options_interval_s = 0
@@ -71,6 +77,33 @@ name = "edge"
 match = ["203.0.113.9"]
 trusted = false
 caller = "from"
+
+[[peer]]
+name = "phones"
+match = ["203.0.113.10"]
+caller = "digest"
+
+[[account]]
+user = "alice"
+peer = "phones"
+numbers = ["13800138000"]
+realm = "pbx.example.cn"
+password = "secret"
+
+[[account]]
+user = "bob"
+peer = "phones"
+numbers = ["13800138001"]
+realm = "pbx.example.cn"
+password_file = "secret"
+
+[[account]]
+user = "carol"
+peer = "phones"
+numbers = ["13800138002"]
+realm = "pbx.example.cn"
+ha1_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
+ha1_md5 = "66666666666666666666666666666666"
 
 [[route]]
 name = "mobiles"
@@ -109,8 +142,14 @@ format = "json"
 PEER: Final = '[[peer]]\nname = "core"\nmatch = ["10.0.0.1"]\ntargets = ["sip:10.0.0.1"]\n'
 
 
+def account(user: str, number: str, password: str) -> AccountSettings:
+    hashes = [hashed_secret(algorithm, user, "pbx.example.cn", password) for algorithm in (SHA_256, MD5)]
+    return AccountSettings(user, "pbx.example.cn", "phones", (number,), *hashes)
+
+
 def test_every_key_arrives(file: Path) -> None:
     file.write_text(FULL)
+    (file.parent / "secret").write_text("other\n")
     config = load(file)
     assert config.core_settings() == CoreSettings(
         node="n-2",
@@ -136,6 +175,10 @@ def test_every_key_arrives(file: Path) -> None:
                 allow_transfer=True,
                 max_calls=5000,
                 max_rate=200,
+                digest_algorithms=("MD5", "SHA-256"),
+                username="veil",
+                password="trunk secret",
+                realm="core.example.cn",
             ),
             PeerSettings(
                 name="edge",
@@ -145,10 +188,16 @@ def test_every_key_arrives(file: Path) -> None:
                 caller=CallerSource.FROM,
                 uniform_refusals=True,  # the default of an untrusted peer
             ),
+            PeerSettings(name="phones", match=("203.0.113.10",), targets=(), caller=CallerSource.DIGEST),
         ),
         routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
         policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY, 3, 20),
         t1_ms=20,
+        accounts=(
+            account("alice", "13800138000", "secret"),
+            account("bob", "13800138001", "other"),
+            AccountSettings("carol", "pbx.example.cn", "phones", ("13800138002",), "5" * 64, "6" * 32),
+        ),
     )
     assert (config.path, config.data_dir) == (file, file.parent / "data")
     assert config.inventory_file == file.parent / "inv.toml"
@@ -161,7 +210,7 @@ def test_every_key_arrives(file: Path) -> None:
 def test_the_keys_of_this_test_are_all_keys() -> None:
     """So that `test_every_key_arrives` cannot fall behind the models."""
     written = {f"{table}.{key}" for table, content in tomllib.loads(FULL).items() for key in keys_in(content)}
-    not_built = {"listen.certificate", "listen.private_key", "listen.client_ca", "api.address"}
+    not_built = {"peer.password_file", "listen.certificate", "listen.private_key", "listen.client_ca", "api.address"}
     assert written == set(all_keys()) - not_built
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import AfterValidator, BeforeValidator
 
-from docs.generate import END, PAGE, WORD_OF_TYPE, attribute_texts, tables, unit, with_reference
-from engine.config import models
+from docs.generate import END, PAGE, WORD_OF_TYPE, all_texts, tables, unit, with_reference
 from engine.store import inventory
 from tests.docs.pages import rows, section
 
 # Validators that refuse a value because what it asks for is not built.
-NOT_BUILT = ("only.<locals>.check", "not_yet", "not_digest", "store_url", "target_text")
+NOT_BUILT = ("only.<locals>.check", "not_yet", "store_url", "target_text")
 
 KEYS = [(table, name, field) for table, model in tables().items() for name, field in model.model_fields.items()]
 
@@ -32,7 +30,7 @@ def test_a_page_without_marks_is_refused() -> None:
 
 def test_every_key_has_its_row() -> None:
     for table, model in tables().items():
-        head = f"[[{table}]]" if table in ("listen", "peer", "route") else f"[{table}]"
+        head = f"[[{table}]]" if table in ("listen", "peer", "account", "route") else f"[{table}]"
         shown = [row[0].strip("`") for row in rows(section(PAGE, head), "key")]
         assert shown == list(model.model_fields)
 
@@ -48,7 +46,7 @@ def test_numbers_have_a_unit_and_nothing_else_has() -> None:
 
 def test_what_is_not_built_says_so() -> None:
     """The HTTP API is refused as a table."""
-    texts = attribute_texts(Path(models.__file__).read_text("utf-8"))
+    texts = all_texts()
     wrong = []
     for table, name, field in KEYS:
         is_refused = bool({function.__qualname__ for function in _validators(field)} & set(NOT_BUILT))

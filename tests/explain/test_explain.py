@@ -127,3 +127,33 @@ def test_a_peer_outside_of_the_trust_domain_asserts_nothing(here: Office) -> Non
 def test_only_calls_and_messages_are_explained(here: Office, method: str) -> None:
     with pytest.raises(QuestionFault, match=r"method: .* is neither INVITE nor MESSAGE"):
         here.ask(Question(A, X, method))
+
+
+DIGEST = """
+[[account]]
+user = "bob"
+peer = "a-side"
+numbers = ["13700137000"]
+password = "secret"
+[[account]]
+user = "alice"
+peer = "a-side"
+numbers = ["13800138000"]
+password = "secret"
+"""
+
+
+def test_who_must_show_a_password_is_told_as_if_it_had(here: Office) -> None:
+    here.configure(a='caller = "digest"\ntrusted = false', rest=DIGEST)
+    told = here.ask(Question(A, X, peer="a-side"))
+    assert told.sent and told.callee
+    line = next(line for line in told.lines if line.stage == "account")
+    assert (line.name, line.made_by) == ("alice", "veil.toml:38 account.user")
+    assert "Authorization" not in told.leaves and "Authorization" in told.arrives
+    assert "secret" not in told.arrives
+
+
+def test_a_number_of_no_account_is_refused_as_in_the_node(here: Office) -> None:
+    here.configure(a='caller = "digest"\ntrusted = false', rest=DIGEST)
+    told = here.ask(Question(B, X, peer="a-side"))
+    assert (told.cause, told.decided_by) == ("NOT_IN_CALLER_SET", "caller_entitled")
