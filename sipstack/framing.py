@@ -44,9 +44,9 @@ class StreamFramer:
         self.pongs = 0
 
     @property
-    def is_within_message(self) -> bool:
-        """True when a message has begun and has not ended."""
-        return bool(self._partial)
+    def held(self) -> int:
+        """Octets of a message that has begun and has not ended."""
+        return len(self._partial)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that are whole with these octets; the last one may be the head that has lost the framing.

@@ -53,8 +53,11 @@ class StreamLimits:
     idle_s: float = 600.0
     """Since anything was heard: longer than a call may ring, so that its answer finds the connection."""
 
-    max_unsent_bytes: int = 512 * 1024
+    max_unsent_bytes: int = 256 * 1024
     """What waits for a connection to open, or for a far end that does not read."""
+
+    max_held_bytes: int = 32 * 1024 * 1024
+    """Of messages that have begun and have not ended, on all connections together."""
 
 
 @final
@@ -102,6 +105,8 @@ class StreamTransport:
         self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
         self._per_host: dict[str, int] = {}  # accepted ones
         self._watched: dict[StreamConnection, None] = {}
+        self._holding: dict[StreamConnection, int] = {}  # octets of messages that have not ended, longest held first
+        self._held = 0
         self._look_s = min(1.0, min(limits.message_s, limits.handshake_s, limits.connect_s, limits.idle_s) / 4)
         self._looking: asyncio.TimerHandle | None = None
         self._idle_look_at = 0.0
@@ -204,6 +209,7 @@ class StreamTransport:
             session = TlsSession(listener.contexts.client, is_server=False, server_name=wanted[0])
         dialled = Flow(self._name, flow.host, port, flow.local, wanted)
         connection = StreamConnection(self, dialled, session, True, self._limits.max_unsent_bytes)
+        connection.is_reply = flow.reply_port != 0
         self._enter(connection, self._limits.connect_s)
         self._open(connection, opened, (flow.host, port))
         return connection
@@ -252,6 +258,17 @@ class StreamTransport:
         """It owes nothing."""
         self._watched.pop(connection, None)
 
+    def holds(self, connection: StreamConnection, octets: int) -> None:
+        """So many octets of a message are there; whoever holds his for longest makes room when all hold too much."""
+        self._held += octets - self._holding.get(connection, 0)
+        if octets:
+            self._holding[connection] = octets
+        else:
+            del self._holding[connection]
+        while self._held > self._limits.max_held_bytes:
+            self.count("crowded_out")
+            next(iter(self._holding)).abort()
+
     def opened(self, connection: StreamConnection) -> None:
         """One that was opened is up."""
         self.unwatch(connection)
@@ -275,6 +292,7 @@ class StreamTransport:
         key = _key(connection.flow)
         if self._connections.get(key) is connection:
             del self._connections[key]
+        self._held -= self._holding.pop(connection, 0)
 
     def gone(self, connection: StreamConnection) -> None:
         """Forgets it, and says what has not been sent by it, and what may not have arrived."""
@@ -292,7 +310,8 @@ class StreamTransport:
                 del self._per_host[flow.host]
         elif not connection.is_up:
             self.count("connects_failed")
-            self._tell(flow, connection.fault or "the connection was closed")
+            if not connection.is_reply:
+                self._tell(flow, connection.fault or "the connection was closed")
         waiting, connection.unsent = connection.unsent, []
         for data in waiting:
             self._endpoint.undelivered(flow, data)

@@ -37,6 +37,9 @@ class Owner(Protocol):
     def opened(self, connection: StreamConnection) -> None:
         """One that we have opened is up."""
 
+    def holds(self, connection: StreamConnection, octets: int) -> None:
+        """So many octets of a message are there that has not ended."""
+
     def leaving(self, connection: StreamConnection) -> None:
         """It takes nothing more, and what it has is still being sent."""
 
@@ -50,7 +53,8 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     Until it is up, what is sent waits: `unsent` is what is certain never to have left. `flow.identities` are the names
     that the far end has proven; of a connection that we open, until it is up, those of which it must prove one.
-    `heard_at` and `deadline` are monotonic seconds. `has_asked`: a request of ours may have left by it.
+    `heard_at` and `deadline` are monotonic seconds. `has_asked`: a request of ours may have left by it. `is_reply`: it was
+    opened for an answer, where the sender of the request says.
     """
 
     __slots__ = (
@@ -67,6 +71,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         "heard_at",
         "is_closing",
         "is_outgoing",
+        "is_reply",
         "is_up",
         "opening",
         "unopened",
@@ -86,6 +91,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.unsent: list[bytes] = []
         self.flow = flow
         self.is_outgoing = is_outgoing
+        self.is_reply = False
         self.is_up = False
         self.is_closing = False
         self.has_asked = False
@@ -178,7 +184,7 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def _read(self, data: bytes) -> None:
         framer = self._framer
-        was_within = framer.is_within_message
+        held = framer.held
         messages = framer.feed(data)
         for message in messages:
             self._owner.received(message, self)
@@ -190,10 +196,13 @@ class StreamConnection(asyncio.BufferedProtocol):
         if framer.fault:
             self._owner.count("framing_lost")
             self.close()
-        elif not framer.is_within_message:
+            return
+        if held != framer.held:
+            self._owner.holds(self, framer.held)
+        if not framer.held:
             if messages or pongs:
                 self._owner.unwatch(self)
-        elif messages or not was_within:
+        elif messages or not held:
             self._owner.watch(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
@@ -234,7 +243,11 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._session is None:
             transport.write(data)
         else:
-            self._session.send(data)
+            try:
+                self._session.send(data)
+            except ssl.SSLError:
+                self.abort()  # the far end has ended the session
+                return False
             self._flush(self._session)
         return True
 

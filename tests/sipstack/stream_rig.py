@@ -45,6 +45,11 @@ class StreamRig(Rig):
             while self.transport.connections != count:
                 await asyncio.sleep(0.002)
 
+    async def until_held(self, octets: int) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while self.transport._held != octets:
+                await asyncio.sleep(0.002)
+
     async def close(self) -> None:
         self.endpoint.close()
         await self.until_connections(0)

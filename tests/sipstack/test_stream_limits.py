@@ -71,6 +71,31 @@ async def test_dribble_does_not_prolong_a_message(host: str) -> None:
     await rig.close()
 
 
+async def test_who_holds_a_message_for_longest_makes_room(host: str) -> None:
+    rig = StreamRig(host, StreamLimits(max_held_bytes=3000))
+    head = OPTIONS(1).replace(b"Length: 0", b"Length: 5000")
+    with (
+        await connected(rig, host) as first,
+        await connected(rig, host) as second,
+        await connected(rig, host) as third,
+    ):
+        first.send(head + b"x" * 1000)
+        await rig.until_held(len(head) + 1000)
+        second.send(head + b"x" * 1000)
+        await rig.until_held(2 * len(head) + 2000)
+        first.send(b"x")  # it does not become the newest by that
+        await rig.until_held(2 * len(head) + 2001)
+        third.send(head + b"x" * 1000)
+        assert await ended(first) == b""
+        await rig.until_held(2 * len(head) + 2000)
+        second.send(b"x" * 4000)
+        await rig.core.until(1)
+        await rig.until_held(len(head) + 1000)
+    await rig.until_held(0)
+    assert rig.transport.counters == {"crowded_out": 1}
+    await rig.close()
+
+
 async def test_idle_connection_is_closed(host: str) -> None:
     rig = StreamRig(host, StreamLimits(idle_s=0.1))
     with await connected(rig, host) as peer:
