@@ -10,11 +10,11 @@ from typing import Final
 # A listening socket may have so many connections that nobody has accepted yet; the kernel caps it (somaxconn).
 BACKLOG: Final = 1024
 
-# A far end that has gone without a word is found in 30 + 3 * 10 s while nothing is sent, and 10 s after something was:
-# well before Timer B, so that the next call goes on a new connection.
+# A far end that has gone without a word is found 10 s after something was sent to it, well before Timer B, so that the
+# next call goes on a new connection; and in 30 + 10 s while nothing is sent: the second probe that meets silence is the
+# last one (with TCP_USER_TIMEOUT their number does not count).
 KEEPALIVE_IDLE_S: Final = 30
 KEEPALIVE_GAP_S: Final = 10
-KEEPALIVE_PROBES: Final = 3
 UNACKNOWLEDGED_MS: Final = 10_000
 
 # Descriptors that are left for databases, the journal, UDP and the control socket.
@@ -60,7 +60,6 @@ def tune_stream(opened: socket.socket) -> None:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_GAP_S)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
 
 

@@ -53,8 +53,8 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     Until it is up, what is sent waits: `unsent` is what is certain never to have left. `flow.identities` are the names
     that the far end has proven; of a connection that we open, until it is up, those of which it must prove one.
-    `heard_at` and `deadline` are monotonic seconds. `has_asked`: a request of ours may have left by it. `is_reply`: it was
-    opened for an answer, where the sender of the request says.
+    `heard_at` and `deadline` are monotonic seconds. `has_asked`: a request of ours may have left by it. `is_reply`: it
+    was opened for an answer, where the sender of the request says.
     """
 
     __slots__ = (
@@ -151,7 +151,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         try:
             plain = session.receive(data)
         except ssl.SSLError as error:
-            self._owner.count("tls_failures")
+            self._owner.count("handshakes_failed")
             self.fault = tls_reason(error)
             self._flush(session)  # the alert that says why
             self.close()
@@ -165,7 +165,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         """The handshake is over: a far end that is not whom we meant to reach gets nothing (RFC 5922 §7.3)."""
         flow = self.flow
         if self.is_outgoing and not set(flow.identities) & set(proven):
-            self._owner.count("tls_wrong_names")
+            self._owner.count("wrong_names")
             self.fault = f"its certificate is not for {' or '.join(flow.identities)}"
             self.close()
             return

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
+import struct
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 
@@ -13,6 +16,8 @@ from sipstack.aio.stream import StreamLimits
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, Note, own_address, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, reset
+
+SO_ATTACH_FILTER: Final = 26  # of Linux; Python has no name for it
 
 
 @pytest.fixture
@@ -163,6 +168,45 @@ async def test_lost_connection_is_told_when_a_request_left_by_it(rig: StreamRig,
         accepted, _ = await asyncio.get_running_loop().sock_accept(server)
         with accepted:
             assert await read(accepted) == OPTIONS(2)
+
+
+def turn_deaf(peer: socket.socket) -> None:
+    """From now on nothing reaches it, as if the way had been cut: a BPF program that drops all."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET, 0 octets
+    pointer = struct.pack("HL", 1, ctypes.addressof(program))
+    peer.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, pointer)
+
+
+@pytest.mark.parametrize(
+    ("is_idle", "within_s"),
+    [(False, 1), pytest.param(False, 14, marks=pytest.mark.long), pytest.param(True, 45, marks=pytest.mark.long)],
+    ids=["made short", "as it is", "idle"],
+)
+async def test_far_end_that_has_gone_without_a_word(rig: StreamRig, host: str, is_idle: bool, within_s: float) -> None:
+    with socket.create_server((host, 0)) as server:
+        server.setblocking(False)
+        flow = Flow("TCP", *server.getsockname())
+        rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
+        accepted, _ = await asyncio.get_running_loop().sock_accept(server)
+        with accepted:
+            await read(accepted)
+            if within_s == 1:
+                [connection] = rig.transport._all
+                assert connection._transport is not None
+                end = connection._transport.get_extra_info("socket")
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+            turn_deaf(accepted)
+            if not is_idle:
+                rig.endpoint.perform([SendMessage(OPTIONS(2), flow)])
+            async with asyncio.timeout(within_s):
+                while not rig.core.calls:
+                    rig.core.changed.clear()
+                    await rig.core.changed.wait()
+            assert rig.core.calls == [f"lost {flow!r}"]
+            rig.endpoint.perform([SendMessage(OPTIONS(3), flow)])
+            again, _ = await asyncio.get_running_loop().sock_accept(server)
+            with again:
+                assert await read(again) == OPTIONS(3)
 
 
 async def test_connection_that_carried_answers_only_is_lost_in_silence(rig: StreamRig, host: str) -> None:

@@ -203,7 +203,7 @@ async def test_client_without_a_good_certificate_is_not_heard(
     await mutual.until_connections(0)
     await over(writer)
     assert mutual.core.calls == []
-    assert mutual.transport.counters == {"tls_failures": 1}
+    assert mutual.transport.counters == {"handshakes_failed": 1}
 
 
 async def test_old_versions_are_refused(rig: StreamRig, authority: Authority) -> None:
@@ -215,7 +215,7 @@ async def test_old_versions_are_refused(rig: StreamRig, authority: Authority) ->
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await asyncio.open_connection(*rig.address, ssl=context, server_hostname="node.example")
     await rig.until_connections(0)
-    assert rig.transport.counters == {"tls_failures": 1}
+    assert rig.transport.counters == {"handshakes_failed": 1}
 
 
 @pytest.mark.parametrize("said", [OPTIONS(1), b"\x16\x03\x01\xff\xff" + b"x" * 70_000, b"\x00" * 100])
@@ -224,7 +224,7 @@ async def test_what_is_no_tls_is_closed(rig: StreamRig, host: str, said: bytes) 
         peer.send(said)
         await ended(peer)
     assert rig.core.calls == []
-    assert rig.transport.counters == {"tls_failures": 1}
+    assert rig.transport.counters == {"handshakes_failed": 1}
 
 
 async def test_handshake_that_does_not_end(host: str, node: TlsFiles) -> None:

@@ -116,12 +116,12 @@ async def test_message_goes_to_who_proves_the_name(
 @pytest.mark.parametrize(
     ("subjects", "days", "wanted", "counted", "reason"),
     [
-        (("dns:other.example",), 30, "proxy.example", "tls_wrong_names", "its certificate is not for proxy.example"),
-        (("dns:proxy.example",), 30, "", "tls_wrong_names", "its certificate is not for 127."),
-        (("dns:*.example",), 30, "proxy.example", "tls_wrong_names", "its certificate is not for proxy.example"),
-        (("uri:sip:other.example", "dns:proxy.example"), 30, "proxy.example", "tls_wrong_names", "is not for proxy.ex"),
-        ((), 30, "proxy", "tls_wrong_names", "is not for proxy"),  # its common name counts for nothing
-        (("dns:proxy.example",), -2, "proxy.example", "tls_failures", "certificate has expired"),
+        (("dns:other.example",), 30, "proxy.example", "wrong_names", "its certificate is not for proxy.example"),
+        (("dns:proxy.example",), 30, "", "wrong_names", "its certificate is not for 127."),
+        (("dns:*.example",), 30, "proxy.example", "wrong_names", "its certificate is not for proxy.example"),
+        (("uri:sip:other.example", "dns:proxy.example"), 30, "proxy.example", "wrong_names", "is not for proxy.ex"),
+        ((), 30, "proxy", "wrong_names", "is not for proxy"),  # its common name counts for nothing
+        (("dns:proxy.example",), -2, "proxy.example", "handshakes_failed", "certificate has expired"),
     ],
 )
 async def test_nothing_is_sent_to_who_does_not_prove_the_name(
