@@ -16,6 +16,7 @@ from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, Step
 from engine.core.service import CallService
+from engine.load_watch import LoadWatch
 from engine.store.bindings import BindingReader
 from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
@@ -51,11 +52,13 @@ class Runner:
         self._writer: RecordWriter | None = None
         self._books = Completeness()
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
+        self._load = LoadWatch(service.intake.load, self.endpoint.waiting_s, log)
 
     def start(self, writer: RecordWriter) -> None:
         """From now on records are written and time is kept."""
         self._writer = writer
         writer.start()
+        self._load.start()
         self._check_clock()
 
     def records_done(self, done: Done) -> None:
@@ -78,6 +81,7 @@ class Runner:
         """Closes sockets, writes what has queued, lets go of the stores."""
         if self._clock is not None:
             self._clock.cancel()
+        self._load.stop()
         self.endpoint.close()
         if self._writer is not None:
             self._writer.stop()
@@ -165,6 +169,7 @@ class Runner:
     def _check_clock(self) -> None:
         self._service.set_wall_clock(time.time() - self._loop.time())
         self._look_at_store()
+        self._load.tell()
         missing = self._account()[0]
         if self._books.must_tell(missing):
             self._alarm("records are missing", missing=missing)
@@ -213,6 +218,8 @@ class Runner:
             "store_fault": "" if writer is None else writer.fault,
             "load_fault": "" if writer is None else writer.load_fault,
             "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,
+            "wait_ms": round(self._load.wait_s * 1000),
+            "turned_away_share": round(self._service.intake.load.share, 3),
             "peers": self._service.peer_names,
             "uss_kb": _private_kb(),
             "counters": counters,

@@ -27,6 +27,7 @@ TIERS: Final = (
         "engine.daily",
         "engine.explain",
         "engine.listening",
+        "engine.load_watch",
         "engine.runner",
     ),
     ("engine.store",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core.limits import Limits
+from engine.core.overload import LoadControl
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause
 from engine.core.settings import PeerSettings, PolicySettings
@@ -20,6 +21,7 @@ _LATER_S: Final = 5
 
 _DRAIN: Final = Refusal(ReleaseCause.OVERLOAD, "drain")
 _STORE: Final = Refusal(ReleaseCause.OVERLOAD, "store")
+_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
 _RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
@@ -29,13 +31,14 @@ _RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
 class Intake:
     """What stands against new calls and messages; those in progress go on whatever it says."""
 
-    __slots__ = ("is_draining", "is_store_behind", "limits")
+    __slots__ = ("is_draining", "is_store_behind", "limits", "load")
 
     def __init__(self, attempts: dict[str, InProgress]) -> None:
         """`attempts` is the table of what is in progress, by record id."""
         self.is_draining = False
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.limits: Final = Limits(attempts)
+        self.load: Final = LoadControl()
 
     def objection(self, peer: PeerSettings, kind: str, now: float) -> Refusal | None:
         """Why a new attempt of this kind ("voice", "message") from a peer is turned away; None: it is not."""
@@ -43,6 +46,8 @@ class Intake:
             return _DRAIN
         if self.is_store_behind:
             return _STORE
+        if self.load.share and self.load.turns_away():
+            return _LOAD
         if (peer.max_calls or peer.max_rate) and not self.limits.admits(peer, kind, now):
             return PEER_LIMIT
         return None

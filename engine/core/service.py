@@ -269,6 +269,7 @@ class CallService:
         if refusal is None:
             attempt.begin(now)
         else:
+            context.count(f"turned_away_{refusal.decided_by}")
             attempt.refused(refusal, now)
 
     def _answer(self, transaction: ServerTransaction, status: int, now: float, *lines: str) -> None:

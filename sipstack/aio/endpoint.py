@@ -41,6 +41,9 @@ class Transport(Protocol):
     def disconnect(self, flow: Flow) -> None:
         """Ends the connection that the flow names, if there is one."""
 
+    def waiting_s(self) -> float:
+        """How long the oldest message that has come and was not taken yet has been waiting; 0.0 when none is."""
+
     def close(self) -> None:
         """Closes the socket."""
 
@@ -71,6 +74,10 @@ class Endpoint:
     def dropped(self) -> int:
         """Messages that the kernel has thrown away since nobody took them in time."""
         return sum(transport.dropped for transport in self._transports.values())
+
+    def waiting_s(self) -> float:
+        """How long the oldest message that nobody has taken yet has been waiting, in seconds; 0.0 when none is."""
+        return max((transport.waiting_s() for transport in self._transports.values()), default=0.0)
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Called by a transport for each message."""

@@ -124,6 +124,10 @@ class StreamTransport:
         """TCP drops no message: a far end that is too fast waits."""
         return 0
 
+    def waiting_s(self) -> float:
+        """Nobody tells how long octets have been waiting; how late the loop is, tells something of it."""
+        return 0.0
+
     def count(self, name: str) -> None:
         """One more of these."""
         self.counters[name] = self.counters.get(name, 0) + 1

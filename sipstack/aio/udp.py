@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 import struct
+import time
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, cast, final
@@ -26,6 +27,12 @@ LOST_ERRNOS: Final = frozenset((errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM))
 # has no name for it.
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
+
+# setsockopt(SO_TIMESTAMPNS) of Linux, and the type of what comes of it: when the kernel has taken a datagram, by the
+# wall clock, as a timespec. Python has no name for it.
+_SO_TIMESTAMPNS: Final = 35
+_TIMESPEC: Final = struct.Struct("@ll")
+_LONGEST_WAIT_S: Final = 60.0  # what has waited longer has seen the clock being set
 
 MAX_DATAGRAM_BYTES: Final = 65_536
 BURST: Final = 31  # datagrams read behind the first one before the loop looks at anything else
@@ -123,6 +130,24 @@ class UdpTransport(asyncio.DatagramProtocol):
         drops: int = _MEMINFO.unpack(told)[-1] if len(told) == _MEMINFO.size else 0
         return drops
 
+    def waiting_s(self) -> float:
+        """How long the datagram that would be read next has been waiting; 0.0 when none is, or nobody can tell."""
+        if self._bound is None:
+            return 0.0
+        try:
+            _, told, _, _ = self._bound.recvmsg(1, socket.CMSG_SPACE(_TIMESPEC.size), socket.MSG_PEEK)
+        except BlockingIOError:
+            return 0.0  # nearly always
+        except OSError:
+            self._tell_unreachable()
+            return 0.0
+        for level, kind, data in told:
+            if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) == _TIMESPEC.size:
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                waited_s: float = time.time() - seconds - nanoseconds * 1e-9
+                return waited_s if 0.0 < waited_s < _LONGEST_WAIT_S else 0.0
+        return 0.0
+
     def close(self) -> None:
         """Closes the socket."""
         self._bound = None
@@ -138,6 +163,8 @@ def bind_udp(host: str, port: int) -> socket.socket:
         opened.setblocking(False)
         with contextlib.suppress(OSError):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        with contextlib.suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         if family == socket.AF_INET6:
             # IPv4 has sockets of its own: "[::]:5060" leaves them their port, and no source is "::ffff:192.0.2.1".
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -175,6 +202,10 @@ class UdpSockets:
     def dropped(self) -> int:
         """As of one socket, for all of them."""
         return sum(transport.dropped for transport in self._sockets.values())
+
+    def waiting_s(self) -> float:
+        """As of one socket: the longest of them all."""
+        return max((transport.waiting_s() for transport in self._sockets.values()), default=0.0)
 
     def disconnect(self, flow: Flow) -> None:
         """There are no connections."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -327,3 +328,45 @@ async def test_datagram_that_is_too_long_is_lost_and_the_loop_rests(rig: Rig, ho
         assert await read(peer) == b"next"
     await loop_rests()
     assert rig.core.calls == []
+
+
+# ---------------------------------------------------------------------- how long datagrams wait
+
+
+async def test_what_nobody_has_read_yet_says_how_long_it_has_been_waiting(host: str, rig: Rig) -> None:
+    transport = await open_udp(rig.endpoint, host, 0)
+    assert rig.endpoint.waiting_s() == 0.0
+    with raw_socket(host) as peer:
+        peer.sendto(b"one", transport.local)
+        peer.sendto(b"two", transport.local)
+        time.sleep(0.05)  # the loop reads nothing meanwhile
+        waited = rig.endpoint.waiting_s()
+        assert 0.05 <= waited < WAIT_S
+        time.sleep(0.02)
+        assert rig.endpoint.waiting_s() >= waited + 0.02, "looking does not take it"
+        await rig.core.until(2)
+    assert rig.core.calls == ["receive one", "receive two"]
+    assert rig.endpoint.waiting_s() == 0.0
+    rig.endpoint.close()
+    assert rig.endpoint.waiting_s() == 0.0
+
+
+async def test_a_clock_that_was_set_makes_nothing_old(host: str, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = await open_udp(rig.endpoint, host, 0)
+    with raw_socket(host) as peer:
+        peer.sendto(b"one", transport.local)
+        real = time.time
+        for step_s in (3600.0, -3600.0):
+            monkeypatch.setattr("sipstack.aio.udp.time.time", lambda step_s=step_s: real() + step_s)
+            assert rig.endpoint.waiting_s() == 0.0
+        await rig.core.until(1)
+
+
+async def test_looking_for_what_waits_hides_nothing_that_came_back(host: str, rig: Rig) -> None:
+    await open_udp(rig.endpoint, host, 0)
+    nobody = Flow("UDP", host, closed_port(host))
+    rig.endpoint.perform([SendMessage(b"lost", nobody)])
+    assert rig.endpoint.waiting_s() == 0.0  # the kernel tells it here, and once
+    await rig.core.until(1)
+    assert rig.core.calls == [f"failed {nobody!r}"]
+    await loop_rests()
