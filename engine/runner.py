@@ -219,7 +219,7 @@ class Runner:
             "load_fault": "" if writer is None else writer.load_fault,
             "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,
             "wait_ms": round(self._load.wait_s * 1000),
-            "turned_away_share": round(self._service.intake.load.share, 3),
+            "shed_share": round(self._service.intake.load.share, 3),
             "peers": self._service.peer_names,
             "uss_kb": _private_kb(),
             "counters": counters,
