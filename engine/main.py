@@ -27,6 +27,7 @@ from engine.core.try_ids import KEY_BYTES
 from engine.daily import DailyJob
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
+from engine.names import Names
 from engine.runner import Runner
 from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher, open_key
@@ -36,6 +37,7 @@ from engine.store.loading import recover
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
 from sipstack.events import Output
+from sipstack.location import LookupFailed
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
 
@@ -113,17 +115,21 @@ class _Node:
         """Starts, serves, drains."""
         sockets = BoundSockets(self._settings.listeners)
         gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
+        names = Names(self._settings, self._config.dns.settings(), self._log.warning)
         try:
             cipher = await self._open_stores()
-            runner, service = self._build(cipher)
+            await _start_names(names)
+            runner, service = self._build(cipher, names)
         except BaseException:
+            await names.stop()
             sockets.close()
             raise
         config, log = self._config, self._log
         daily = DailyJob(
             self._settings.node, config.data_dir, config.cdr.retention_days, config.archive_dir, log.info, log.error
         )
-        control = ControlServer(self._config.data_dir, {"status": runner.status, "calls": runner.calls})
+        verbs = {"status": lambda: {**runner.status(), "targets": names.status()}, "calls": runner.calls}
+        control = ControlServer(self._config.data_dir, verbs)
         try:
             await _start_control(control)
             await sockets.serve(runner.endpoint)
@@ -136,6 +142,7 @@ class _Node:
             await self._stop.wait()
             return await self._drain(runner)
         finally:
+            await names.stop()
             await daily.stop()
             await control.close()
             runner.stop()
@@ -150,7 +157,7 @@ class _Node:
             apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file))
         return cipher
 
-    def _build(self, cipher: NumberCipher) -> tuple[Runner, CallService]:
+    def _build(self, cipher: NumberCipher, names: Names) -> tuple[Runner, CallService]:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
@@ -159,6 +166,7 @@ class _Node:
         left = take_over(records, cipher, settings.node, time.time())
         run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
+        names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they have gone
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
@@ -234,6 +242,13 @@ def _tell(line: str) -> None:
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
     except OSError as error:
         raise StartError(f"cannot write to stdout: {error.strerror}") from None
+
+
+async def _start_names(names: Names) -> None:
+    try:
+        await names.start()
+    except LookupFailed as error:
+        raise StartError(f"cannot resolve targets: {error}, and [dns] servers is empty") from None
 
 
 async def _start_control(control: ControlServer) -> None:

@@ -28,6 +28,16 @@ class LookupFailed(Exception):
     """A query has no answer: no server has spoken in time, or none could. The text says why, on one line."""
 
 
+class DnsSettings(NamedTuple):
+    """How the DNS is asked, and for how long its answers are good."""
+
+    servers: tuple[tuple[str, int], ...] = ()  # (address, port); none: those of the system
+    timeout_s: float = 1.0  # for one query at one server
+    min_ttl_s: float = 5.0  # an answer is good for so long at least, and after a failure so long nobody asks again
+    max_ttl_s: float = 3600.0  # at most
+    stale_s: float = 3600.0  # and for so long behind that, where no server answers
+
+
 class Place(NamedTuple):
     """What a URI says of where its requests go. `host` is a name in small letters, without a dot at its end."""
 

@@ -28,6 +28,7 @@ TIERS: Final = (
         "engine.explain",
         "engine.listening",
         "engine.load_watch",
+        "engine.names",
         "engine.runner",
     ),
     ("engine.store",),
@@ -51,6 +52,7 @@ SIPSTACK_SHELL: Final = ("sipstack.aio", "sipstack.scenario", "sipstack.testing.
 RESERVED: Final = {
     "sipstack.aio": (
         "engine.listening",
+        "engine.names",
         "engine.runner",
         "engine.main",
         "engine.cli",

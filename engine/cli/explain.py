@@ -28,6 +28,7 @@ from engine.core.numbers import is_privacy_number, mask
 from engine.explain import Explanation, Question, QuestionFault, arrival_of
 from engine.explain import explain as explain_arrival
 from engine.explain.arrival import TEXT
+from engine.names import look_up
 from engine.store.audit import audit_row, write_audit
 from engine.store.crypto import open_key
 from engine.store.glance import Glance
@@ -98,8 +99,11 @@ def explain(
     if who is not None:
         detail = f"reveal {method.value} from {mask(caller)} to {called if is_privacy_number(called) else mask(called)}"
         write_audit(path, cipher, audit_row(time.time(), who, "explain", detail))
+    resolved = look_up(config.core_settings(), config.dns.settings())
     with closing(Glance(path, cipher)) as glance:
-        told = explain_arrival(config, arrival, glance, time.time() if wall_s is None else wall_s, reveal=reveal)
+        told = explain_arrival(
+            config, arrival, glance, time.time() if wall_s is None else wall_s, resolved, reveal=reveal
+        )
     if as_json:
         say_json(asdict(told))
     else:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final, final
 
-from engine.config import values
+from engine.config import targets, values
 from engine.config.lines import Key
 
 RawTable = Mapping[str, Any]
@@ -41,6 +41,7 @@ def cross_faults(data: RawTable, folder: Path) -> Iterator[Fault]:
     for index, route in enumerate(routes):
         yield from _route_faults(index, route, peers)
     yield from _interval_faults(_table(data, "policy"))
+    yield from _ttl_faults(_table(data, "dns"))
     file = _table(data, "inventory").get("file")
     if isinstance(file, str) and file and "\0" not in file and not (folder / file).is_file():
         yield Fault(("inventory", "file"), f"{values.shown(file)}: no such file")
@@ -79,6 +80,12 @@ def _interval_faults(policy: RawTable) -> Iterator[Fault]:
         yield Fault(("policy", "session_expires_s"), f"{interval_s} is less than min_se_s ({least_s})")
 
 
+def _ttl_faults(dns: RawTable) -> Iterator[Fault]:
+    least_s, most_s = dns.get("min_ttl_s", 5), dns.get("max_ttl_s", 3600)
+    if type(least_s) is int and type(most_s) is int and 1 <= most_s < least_s <= 3600:
+        yield Fault(("dns", "max_ttl_s"), f"{most_s} is less than min_ttl_s ({least_s})")
+
+
 def _repeated(table: str, entries: list[RawTable]) -> Iterator[Fault]:
     """Names that stand twice."""
     seen: set[str] = set()
@@ -112,18 +119,35 @@ def _peer_faults(index: int, peer: RawTable, listens: list[RawTable]) -> Iterato
         yield Fault(("peer", index), "has neither match nor targets: it can neither call nor be called")
     elif peer.get("sms_centres") and not (peer.get("match") and peer.get("targets")):
         yield Fault(("peer", index, "sms_centres"), "short messages and their reports need both match and targets")
-    sockets = [_socket(listen.get("address", "127.0.0.1:5060")) for listen in listens or [{}]]
-    able = [address for address in sockets if address is not None]
-    for position, uri in enumerate(_texts(peer, "targets")):
+    for position, entry in enumerate(_items(peer, "targets")):
         try:
-            target = values.target(uri)
+            text = targets.target_text(entry)
+            reason = _unreachable(targets.target(text), listens) if isinstance(text, str) else ""
         except ValueError:
             continue
-        key: Key = ("peer", index, "targets", position)
-        if (target.address, target.port) in able:
-            yield Fault(key, f"{values.shown(uri)} is this node itself")
-        elif len(able) == len(sockets) and all(target.address.version != address.version for address, _ in able):
-            yield Fault(key, f"{values.shown(uri)} is IPv{target.address.version}, the listener is not")
+        if reason:
+            yield Fault(("peer", index, "targets", position), f"{values.shown(text)} {reason}")
+
+
+def _unreachable(target: targets.Target, listens: list[RawTable]) -> str:
+    """Why no listener can send to a target, or none must; "" when one may."""
+    sockets = [
+        (str(listen.get("transport", "udp")).upper(), _socket(listen.get("address", "127.0.0.1:5060")))
+        for listen in listens or [{}]
+    ]
+    if any(socket is None for _, socket in sockets):
+        return ""  # the models say what is wrong
+    transport = target.transport or ("TLS" if target.is_secure else "")
+    able = [socket for over, socket in sockets if socket is not None and transport in ("", over)]
+    if not able:
+        return f"needs a listener over {transport}, and there is none"
+    if target.address is None:
+        return ""
+    if (target.address, target.port) in able:
+        return "is this node itself"
+    if target.address.version not in [address.version for address, _ in able]:
+        return f"is IPv{target.address.version}, the listener is not"
+    return ""
 
 
 def _route_faults(index: int, route: RawTable, peers: list[RawTable]) -> Iterator[Fault]:
@@ -154,6 +178,11 @@ def _texts(table: RawTable, name: str) -> list[str]:
     """An array of texts; items of another type as empty ones, so that positions stay."""
     items = table.get(name)
     return [item if isinstance(item, str) else "" for item in items] if isinstance(items, list) else []
+
+
+def _items(table: RawTable, name: str) -> list[object]:
+    items = table.get(name)
+    return items if isinstance(items, list) else []
 
 
 def _socket(address: object) -> tuple[IPv4Address | IPv6Address, int] | None:

@@ -16,6 +16,7 @@ from engine.config import values
 from engine.config.accounts import Account
 from engine.config.lines import Places
 from engine.config.table import STRICT, Name
+from engine.config.targets import target, target_text
 from engine.core.settings import (
     CallerSource,
     CoreSettings,
@@ -27,8 +28,8 @@ from engine.core.settings import (
     Profile,
     RouteSettings,
     SessionTimer,
-    TargetSettings,
 )
+from sipstack.location import DnsSettings
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=3_600_000)]
@@ -117,9 +118,10 @@ class Peer(Table):
     match: list[Annotated[str, AfterValidator(values.match_text)]] = []
     """Where its requests come from: networks (`"10.1.0.0/16"`), addresses, or `"address:port"`. The most specific
     entry wins, and no two peers may have the same one."""
-    targets: list[Annotated[str, AfterValidator(values.target_text)]] = []
-    """SIP URIs that take the node's requests, tried in order: `"sip:198.51.100.4:5080"`. Not yet: host names, other
-    transports than UDP, `weight=`, `priority=`."""
+    targets: list[Annotated[str, BeforeValidator(target_text)]] = []
+    """SIP URIs that take the node's requests, tried in order: `"sip:198.51.100.4:5080"`, `"sip:core.example"`. Names
+    are looked up in the DNS, without a port by NAPTR and SRV. `;priority=` and `;weight=`, or a table
+    `{ uri = "...", priority = 1, weight = 10 }`, choose among them: [routing](routing.md)."""
     number_format: Literal["national", "plus", "prefix86", "tel"] = "national"
     """How real numbers look on this trunk, both ways: `national` 13800138000, `plus` +8613800138000, `prefix86`
     8613800138000, `tel` a tel URI."""
@@ -181,7 +183,7 @@ class Peer(Table):
         return PeerSettings(
             name=self.name,
             match=tuple(self.match),
-            targets=tuple(_target(uri) for uri in self.targets),
+            targets=tuple(target(text).core_settings() for text in self.targets),
             number_format=NumberFormat(self.number_format),
             trusted=self.trusted,
             caller=CallerSource(self.caller or "pai-or-from"),
@@ -213,6 +215,26 @@ class Route(Table):
     """Names of peers with targets, in failover order."""
     transit: Annotated[bool, AfterValidator(values.only(False))] = False
     """Relay numbers that are no 700 numbers, identities untouched. Not yet: `true`."""
+
+
+class Dns(Table):
+    """`[dns]`: who is asked about targets that are names, and for how long answers are good: [routing](routing.md)."""
+
+    servers: list[Annotated[str, AfterValidator(values.dns_server)]] = []
+    """DNS servers, address or address:port, asked in order; none: those of `/etc/resolv.conf` at the start."""
+    timeout_ms: Annotated[int, Field(ge=50, le=10_000)] = 1000
+    """No answer of a server for so long: the next one is asked, and each twice at the most. No call waits for it."""
+    min_ttl_s: Annotated[int, Field(ge=1, le=3600)] = 5
+    """An answer is good for so long at least, and after a failure so long passes before the next question."""
+    max_ttl_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
+    """An answer is good for so long at most; one that there is nothing for 60 s at most."""
+    stale_s: Annotated[int, Field(ge=0, le=604_800)] = 3600
+    """While no server answers, what is known counts on for so long."""
+
+    def settings(self) -> DnsSettings:
+        """The same for the resolver."""
+        servers = tuple(values.dns_address(text) for text in self.servers)
+        return DnsSettings(servers, self.timeout_ms / 1000, self.min_ttl_s, self.max_ttl_s, self.stale_s)
 
 
 class Sip(Table):
@@ -321,6 +343,7 @@ class Config(Table):
     peer: list[Peer] = []
     account: list[Account] = []
     route: list[Route] = []
+    dns: Dns = Dns()
     sip: Sip = Sip()
     policy: Policy = Policy()
     cdr: Cdr = Cdr()
@@ -380,8 +403,3 @@ class Config(Table):
             t1_ms=self.sip.t1_ms,
             accounts=tuple(account.core_settings(self.node.domain) for account in self.account),
         )
-
-
-def _target(uri: str) -> TargetSettings:
-    target = values.target(uri)
-    return TargetSettings(uri, str(target.address), target.port)

@@ -13,7 +13,6 @@ from typing import Final, TypeVar, final
 from engine.core.numbers import canonical_real, mask
 from sipstack.digest import may_be_quoted
 
-DEFAULT_SIP_PORT: Final = 5060  # RFC 3261 §19.1.2
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
 
 _T = TypeVar("_T")
@@ -51,15 +50,6 @@ class Match:
     def key(self) -> tuple[object, object]:
         """Equal for entries that mean the same."""
         return self.network, self.port
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a peer takes requests."""
-
-    address: IPv4Address | IPv6Address
-    port: int
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
@@ -107,7 +97,7 @@ def advertised(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not colon or not _is_host(host):
         raise ValueError(f"{shown(value)} is not host:port")
-    _port(port)
+    port_of(port)
     return value
 
 
@@ -122,7 +112,24 @@ def socket_address(value: str) -> tuple[IPv4Address | IPv6Address, int]:
     host, colon, port = value.rpartition(":")
     if not colon or not host or port.endswith("]"):
         raise ValueError(f"{shown(value)} is not address:port")
-    return _address(host, bracketed=True), _port(port)
+    return address_of(host, bracketed=True), port_of(port)
+
+
+def dns_server(value: str) -> str:
+    """Address, or address:port, of a DNS server, normalised."""
+    host, port = dns_address(value)
+    return join(ip_address(host), port)
+
+
+def dns_address(value: str) -> tuple[str, int]:
+    """The two parts of it; the port is 53 when there is none."""
+    if value.startswith("[") or value.count(":") == 1:
+        address, port = socket_address(value)
+    else:
+        address, port = address_of(value), 53
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError(f"{shown(value)}: nobody answers there")
+    return str(address), port
 
 
 def join(address: IPv4Address | IPv6Address, port: int) -> str:
@@ -141,44 +148,13 @@ def match_entry(value: str) -> Match:
     if value.startswith("[") or value.count(":") == 1:
         address, port = socket_address(value)
         return Match(ip_network(address), port, join(address, port))
-    address = _address(value)
+    address = address_of(value)
     return Match(ip_network(address), None, str(address))
 
 
 def match_text(value: str) -> str:
     """`match_entry`, as the core reads it."""
     return match_entry(value).text
-
-
-def target(value: str) -> Target:
-    """A next hop: `sip:127.0.0.1:5080;transport=udp`, for now with an address and over UDP."""
-    scheme, colon, rest = value.partition(":")
-    if not colon or scheme.lower() not in ("sip", "sips"):
-        raise ValueError(f"{shown(value)} is no SIP URI")
-    if scheme.lower() == "sips":
-        raise ValueError("sips is not supported yet, only sip over UDP")
-    host, *parameters = rest.split(";")
-    for forbidden, what in (("@", "a user part"), ("?", "header fields")):
-        if forbidden in rest:
-            raise ValueError(f"{shown(value)}: {what} has no place in a target")
-    for parameter in parameters:
-        _target_parameter(parameter)
-    port = DEFAULT_SIP_PORT
-    if ":" in host and not host.endswith("]"):
-        host, _, digits = host.rpartition(":")
-        port = _port(digits)
-    if _HOST_NAME.fullmatch(host):
-        raise ValueError(f"{shown(host)}: a host name is not supported yet, only an address")
-    address = _address(host, bracketed=True)
-    if address.is_unspecified or address.is_multicast:
-        raise ValueError(f"{shown(value)}: nothing can be sent to {address}")
-    return Target(address, port)
-
-
-def target_text(value: str) -> str:
-    """`value` itself once it is seen to be a target: records name targets as they are configured."""
-    target(value)
-    return value
 
 
 def real_number(value: str) -> str:
@@ -300,7 +276,12 @@ def offset_s(value: str) -> int:
 def _is_host(value: str) -> bool:
     if value.startswith("["):
         return value.endswith("]") and _is_address(value[1:-1], 6)
-    return _is_address(value, 4) or (len(value) <= 253 and _HOST_NAME.fullmatch(value) is not None)
+    return _is_address(value, 4) or is_host_name(value)
+
+
+def is_host_name(value: str) -> bool:
+    """True for a name that the DNS can have; an IPv4 address is none."""
+    return len(value) <= 253 and _HOST_NAME.fullmatch(value) is not None
 
 
 def _is_address(value: str, version: int) -> bool:
@@ -310,7 +291,7 @@ def _is_address(value: str, version: int) -> bool:
         return False
 
 
-def _address(value: str, *, bracketed: bool = False) -> IPv4Address | IPv6Address:
+def address_of(value: str, *, bracketed: bool = False) -> IPv4Address | IPv6Address:
     """An address without scope; IPv6 in brackets where a port may follow."""
     in_brackets = value.startswith("[") and value.endswith("]")
     bare = value[1:-1] if in_brackets else value
@@ -327,7 +308,8 @@ def _address(value: str, *, bracketed: bool = False) -> IPv4Address | IPv6Addres
     return address
 
 
-def _port(value: str) -> int:
+def port_of(value: str) -> int:
+    """A port as it is written."""
     if not (value.isascii() and value.isdigit() and len(value) <= 5 and 1 <= int(value) <= 65535):
         raise ValueError(f"{shown(value)} is no port: 1 to 65535")
     return int(value)
@@ -337,15 +319,3 @@ def _network_fault(value: str, error: ValueError) -> str:
     if "host bits" in str(error):
         return f"{shown(value)} has bits set behind its prefix, write {ip_network(value, strict=False)}"
     return f"{shown(value)} is no network"
-
-
-def _target_parameter(parameter: str) -> None:
-    key, _, value = parameter.partition("=")
-    if key.lower() in ("weight", "priority"):
-        raise ValueError(f"{key}= is not supported yet: targets are tried in the order in which they stand")
-    if key.lower() != "transport":
-        raise ValueError(f"unknown parameter {shown(key)}{suggestion(key, ['transport', 'weight', 'priority'])}")
-    if value.lower() in ("tcp", "tls"):
-        raise ValueError(f"transport={value} is not supported yet, only udp")
-    if value.lower() != "udp":
-        raise ValueError(f"unknown transport {shown(value)}, only udp")

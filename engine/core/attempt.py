@@ -125,12 +125,12 @@ class AttemptBase(TimerOwner):
         refusal = first_refusal(STEPS_AFTER_LOOKUP, self.facts)
         if refusal is None and isinstance(found, Binding):
             self.record.callee = found.callee
-            hops = self.context.routing.hops(found.callee)
+            hops = self.context.routing.hops(found.callee, self.record.record_id)
             if hops:
                 self.choice = Choice(hops)
                 self.permitted(found, now)
                 return
-            refusal = Refusal(ReleaseCause.NO_ROUTE, "route")
+            refusal = unroutable(self.context, found.callee)
         if refusal is not None:
             self.refused(refusal, now)
 
@@ -223,7 +223,7 @@ class AttemptBase(TimerOwner):
 
     def new_try(self, hop: Hop, callee_call_id: str) -> Attempt:
         """Writes into the record that a target is tried."""
-        tried = Attempt(hop.peer.name, hop.target.uri, callee_call_id, self.record.icid_out)
+        tried = Attempt(hop.peer.name, hop.target.uri, callee_call_id, self.record.icid_out, hop.address)
         self.record.attempts.append(tried)
         self.record.egress_peer = hop.peer.name
         self.record.callee_call_id = callee_call_id
@@ -270,6 +270,13 @@ def begun(
         record.icid_in = masked_identifier(icid_value(request))
     _write_numbers(record, numbers[0], numbers[1])
     return Facts(numbers[0], numbers[1], peer, wall_s), record
+
+
+def unroutable(context: CoreContext, callee: str) -> Refusal:
+    """Why there is nowhere to send what is for a real number: no route, or one whose targets have no address."""
+    if context.routing.route_of(callee) is None:
+        return Refusal(ReleaseCause.NO_ROUTE, "route")
+    return Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
 
 
 def _is_policy(refusal: Refusal) -> bool:

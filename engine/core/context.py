@@ -9,6 +9,7 @@ from engine.core.intake import Intake
 from engine.core.released import Released
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
+from engine.core.targets import TargetTable
 from engine.core.tokens import TokenSource
 from engine.core.try_ids import KEY_BYTES
 from sipstack.client_transaction import ClientTransaction, cancel_for
@@ -66,6 +67,7 @@ class CoreContext:
         "routing",
         "run",
         "settings",
+        "targets",
         "tokens",
         "transactions",
         "wall_offset_s",
@@ -80,7 +82,8 @@ class CoreContext:
         self.transactions = transactions
         self.tokens = tokens
         self.health: Final = Health(self.tell)
-        self.routing = Routing(settings, self.health)
+        self.targets = TargetTable()
+        self.routing = Routing(settings, self.targets, self.health)
         self.listeners = self.routing.listeners
         self.wheel = TimerWheel()
         self.out: list[Output] = []

@@ -47,3 +47,7 @@ class Listeners:
             if listener.transport == transport and listener.address == address:
                 return index
         return self.index_for(transport, host)
+
+    def is_own(self, transport: str, host: str, port: int) -> bool:
+        """True for an address that the node itself listens on."""
+        return any(one.transport == transport and one.address == f"{host} {port}" for one in self.all)

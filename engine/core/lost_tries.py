@@ -1,8 +1,9 @@
 """INVITEs that an earlier run may have sent for calls that it has not finished: taken back (RFC 3261 §9.1).
 
-Nothing of them is stored. What a CANCEL must repeat is made again of the record (`try_ids`) and of the configuration;
-an INVITE that never left, or that left another way, is unknown to its target, which answers 481. Whoever had answered
-before is acknowledged and ended like any other answer that nobody waits for.
+Nothing of them is stored but where the first has gone. What a CANCEL must repeat is made again of the record
+(`try_ids`, `targets`) and of the configuration; an INVITE that never left, or that left another way, is unknown to its
+target, which answers 481. Whoever had answered before is acknowledged and ended like any other answer that nobody waits
+for.
 """
 
 from __future__ import annotations
@@ -33,11 +34,21 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
     One that cannot be made again is left to its target: its callee hears it until somebody there gives up.
     """
     first = len(record.attempts) - 1
-    for hop in context.routing.hops(record.callee):
+    for hop in _hops(context, record):
         try:
             LostTry(context, strays, record, first, hop).take_back(now)
         except Exception as fault:
             note_fault(context, fault)
+
+
+def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
+    """Where its INVITEs may have gone: where the DNS leads now, and where the open row says that the first has gone."""
+    hops = context.routing.hops(record.callee, record.record_id)
+    tried = record.attempts[-1] if record.attempts else None
+    if tried is not None and tried.address and tried.address not in [hop.address for hop in hops]:
+        gone = context.routing.hop_at(tried.peer, tried.target, tried.address)
+        return hops if gone is None else [gone, *hops]
+    return hops
 
 
 @final

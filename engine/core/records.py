@@ -172,13 +172,14 @@ RECORD_COLUMNS: Final[tuple[str, ...]] = (
 class Attempt:
     """One try at one target of one peer; a JSON object of the record's `attempts`."""
 
-    __slots__ = ("bye", "call_id", "icid", "ms", "peer", "status", "target")
+    __slots__ = ("address", "bye", "call_id", "icid", "ms", "peer", "status", "target")
 
-    def __init__(self, peer: str, target: str, call_id: str = "", icid: str = "") -> None:
+    def __init__(self, peer: str, target: str, call_id: str = "", icid: str = "", address: str = "") -> None:
         self.peer: str = peer
         self.call_id: str = call_id  # ours towards it; of the last one it is `callee_call_id`
         self.icid: str = icid  # of the last one it is `icid_out`
         self.target: str = target  # as configured: "sip:127.0.0.13:5060", never with a number
+        self.address: str = address  # where a name has led: "udp:127.0.0.13:5060"; "" for an address in `target`
         self.status: int = 0  # final SIP status; 0: none came
         self.ms: int = 0  # from sending to the final status or to giving up
         self.bye: int | None = None  # the far end's answer to the relayed BYE; None: no BYE or no answer
@@ -257,13 +258,13 @@ class CallRecord:
     def snapshot(self) -> tuple[object, ...]:
         """The values in the order of RECORD_COLUMNS, safe to read in another thread while the call goes on.
 
-        `attempts` becomes a tuple of (peer, target, status, ms, bye).
+        `attempts` becomes a tuple of (peer, target, status, ms, bye, address).
         """
         return (
             self.record_id, self.node, self.kind, self.mode, self.subs_id, self.binding_version,
             self.app_platform, self.business_user, self.order_id, self.scenario, self.tel_x, self.tel_y,
             self.caller, self.callee, self.group_member, self.presented_number, self.ingress_peer,
-            self.egress_peer, tuple([(a.peer, a.target, a.status, a.ms, a.bye) for a in self.attempts]),
+            self.egress_peer, tuple([(a.peer, a.target, a.status, a.ms, a.bye, a.address) for a in self.attempts]),
             self.caller_call_id, self.callee_call_id, self.call_time, self.call_out_time, self.ring_time,
             self.answer_time, self.release_time, self.ring_ms, self.duration_ms, self.duration_source,
             self.bill_seconds, self.release_direction, self.release_cause, self.sip_status, self.q850,

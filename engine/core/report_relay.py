@@ -91,12 +91,7 @@ class ReportRelay(RequestOwner):
         self._context = context
         self._record = record
         self._entry = entry
-        hops = [
-            hop
-            for peer in context.settings.peers
-            if peer.name == record.ingress_peer
-            for hop in context.routing.hops_of(peer)
-        ]
+        hops = context.routing.hops_of(record.ingress_peer, record.record_id)
         self._hops = sorted(hops, key=lambda hop: not hop.health.is_usable(now))
         self._tries = 0
         self._sent_at = 0.0

@@ -10,8 +10,10 @@ from typing import Final, final
 from engine.core.health import AddressHealth, Health
 from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
+from engine.core.targets import Draw, Fixed, InOrder, Plan, TargetTable, plan_of_addresses, plan_of_targets
 from sipstack.events import Flow
-from sipstack.uri import SipUri, parse_uri
+from sipstack.location import Address
+from sipstack.uri import SipUri, parse_uri, uri_host
 
 # Sources remembered: past this many, the memory starts anew instead of growing.
 _MAX_REMEMBERED_SOURCES: Final = 4096
@@ -19,16 +21,19 @@ _MAX_REMEMBERED_SOURCES: Final = 4096
 
 @final
 class Hop:
-    """One place to try: a target of a peer."""
+    """One place to try: a target of a peer, or one address of it where it is a name."""
 
-    __slots__ = ("flow", "health", "name", "peer", "target")
+    __slots__ = ("address", "flow", "health", "name", "peer", "target")
 
-    def __init__(self, peer: PeerSettings, target: TargetSettings, local: int, health: AddressHealth) -> None:
+    def __init__(self, peer: PeerSettings, target: TargetSettings, flow: Flow, health: AddressHealth) -> None:
+        """`flow` is where its requests are sent, `health` that of this address."""
         self.peer: Final = peer
         self.target: Final = target
-        self.flow: Final = Flow(target.transport, target.host, target.port, local)  # where its requests are sent
-        self.health: Final = health  # of that address
+        self.flow: Final = flow
+        self.health: Final = health
         self.name: Final = f"{peer.name} {health.address}"  # of no other place of a route; the same after a restart
+        # What records add to a name: "udp:192.0.2.1:5060". An address that is configured is there already.
+        self.address: Final = "" if target.place is None else health.address
 
 
 @final
@@ -43,24 +48,45 @@ class Source:
 
 
 @final
+class _Route:
+    """One route. `hops` are the targets of all its peers when their order is always the same."""
+
+    __slots__ = ("hops", "pattern", "plan", "settings")
+
+    def __init__(self, settings: RouteSettings) -> None:
+        self.settings: Final = settings
+        self.pattern: Final = re.compile(settings.called, re.ASCII)
+        self.plan: Plan = Fixed([])
+        self.hops: list[Hop] | None = []
+
+
+@final
 class Routing:
     """The peers, routes and listeners of one configuration."""
 
-    __slots__ = ("_by_address", "_by_network", "_by_source", "_health", "_remembered", "_routes", "listeners")
+    __slots__ = (
+        "_by_address",
+        "_by_network",
+        "_by_source",
+        "_health",
+        "_peers",
+        "_plans",
+        "_remembered",
+        "_routes",
+        "_table",
+        "listeners",
+    )
 
-    def __init__(self, settings: CoreSettings, health: Health | None = None) -> None:
-        """`health` is what is known of the addresses; nothing when it is left out."""
+    def __init__(self, settings: CoreSettings, table: TargetTable | None = None, health: Health | None = None) -> None:
+        """`table` has the addresses of targets that are names, `readdress` when they have changed. `health` is what is
+        known of addresses. Without them nothing is known."""
         self.listeners: Final = Listeners(settings.listeners)
+        self._table: Final = TargetTable() if table is None else table
         self._health: Final = Health() if health is None else health
-        peers = {peer.name: peer for peer in settings.peers}
-        self._routes = [
-            (
-                re.compile(route.called, re.ASCII),
-                route,
-                [hop for name in route.peers for hop in self.hops_of(peers[name])],
-            )
-            for route in settings.routes
-        ]
+        self._peers = {peer.name: peer for peer in settings.peers}
+        self._plans: dict[str, Plan] = {}
+        self._routes = [_Route(route) for route in settings.routes]
+        self.readdress()
         self._by_source: dict[tuple[str, int], Source] = {}
         self._by_address: dict[str, Source] = {}
         self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
@@ -83,31 +109,77 @@ class Routing:
         self._remembered[source] = peer
         return peer
 
-    def hops(self, called: str) -> list[Hop]:
-        """The targets for a canonical national number, in failover order: the first route that matches; [] for none.
+    def readdress(self) -> None:
+        """Takes the addresses of all targets anew."""
+        self._plans = {name: self._plan_of(peer) for name, peer in self._peers.items()}
+        for route in self._routes:
+            route.plan = InOrder([self._plans[name] for name in route.settings.peers])
+            fixed = route.plan.fixed
+            route.hops = None if fixed is None else _each_once(fixed)
 
-        The list is the route's own: it is read, never changed.
+    def hops(self, called: str, record_id: str = "") -> list[Hop]:
+        """The targets for a canonical national number, in the order in which the attempt `record_id` tries them.
+
+        Those of the first route that matches; [] for none, or when there is no address of any. The list may be the
+        route's own: it is read, never changed.
         """
-        for pattern, _, hops in self._routes:
-            if pattern.search(called):
+        for route in self._routes:
+            if route.pattern.search(called):
+                hops = route.hops
+                if hops is None:
+                    hops = []
+                    route.plan.put(hops, Draw(record_id))
+                    hops = _each_once(hops)
                 return hops
         return []
 
-    def hops_of(self, peer: PeerSettings) -> list[Hop]:
-        """The targets of a peer, in order, as far as a listener can send to them; each address once."""
-        hops: dict[AddressHealth, Hop] = {}
-        for target in peer.targets:
-            local = self.listeners.index_for(target.transport, target.host)
-            health = self._health.of(target.transport, target.host, target.port)
-            if local >= 0 and health not in hops:
-                hops[health] = Hop(peer, target, local, health)
-        return list(hops.values())
+    def hops_of(self, peer: str, record_id: str) -> list[Hop]:
+        """The targets of the peer of this name, in the order in which what belongs to `record_id` tries them."""
+        found: list[Hop] = []
+        plan = self._plans.get(peer)
+        if plan is not None:
+            plan.put(found, Draw(record_id))
+        return _each_once(found)
+
+    def hop_at(self, peer: str, target: str, address: str) -> Hop | None:
+        """A place that was tried by another run: names of records. None when it is not configured any more."""
+        transport, _, socket = address.partition(":")
+        host, _, port = socket.rpartition(":")
+        for one in self._peers[peer].targets if peer in self._peers else ():
+            if one.uri == target and one.place is not None and port.isdigit():
+                found = Address(transport.upper(), host.strip("[]"), int(port), 0, 0.0)
+                return self._hop(self._peers[peer], one, found) if self._may_reach(found) else None
+        return None
+
+    def _plan_of(self, peer: PeerSettings) -> Plan:
+        return plan_of_targets([self._plan_of_target(peer, target) for target in peer.targets], peer.targets)
+
+    def _plan_of_target(self, peer: PeerSettings, target: TargetSettings) -> Plan:
+        """Its addresses, as far as a listener can send to them."""
+        if target.place is None:
+            at = Address(target.transport, target.host, target.port, 0, 0.0)
+            return Fixed([self._hop(peer, target, at)] if self.listeners.index_for(at.transport, at.host) >= 0 else [])
+        addresses = [address for address in self._table.addresses(target.place) if self._may_reach(address)]
+        return plan_of_addresses([self._hop(peer, target, address) for address in addresses], addresses)
+
+    def _hop(self, peer: PeerSettings, target: TargetSettings, at: Address) -> Hop:
+        flow = Flow(at.transport, at.host, at.port, self.listeners.index_for(at.transport, at.host))
+        return Hop(peer, target, flow, self._health.of(at.transport, at.host, at.port))
+
+    def _may_reach(self, found: Address) -> bool:
+        """False for an address that reaches nobody, too many, or the node itself, whatever the DNS says."""
+        address = address_of(found.host)
+        if address is None or address.is_multicast or address.is_unspecified or not _is_unicast(address):
+            return False
+        return self.listeners.index_for(found.transport, found.host) >= 0 and not self.listeners.is_own(
+            found.transport, found.host, found.port
+        )
 
     def route_of(self, called: str) -> RouteSettings | None:
         """The first route that matches a canonical national number."""
-        for pattern, route, _ in self._routes:
-            if pattern.search(called):
-                return route
+        for route in self._routes:
+            if route.pattern.search(called):
+                return route.settings
         return None
 
     def _add_source(self, source: Source) -> None:
@@ -134,6 +206,14 @@ class Routing:
             if address.version == network.version and address in network:
                 return source
         return None
+
+
+def _each_once(hops: list[Hop]) -> list[Hop]:
+    """Without those that lead a peer's requests to where an earlier one leads them."""
+    found: dict[str, Hop] = {}
+    for hop in hops:
+        found.setdefault(hop.name, hop)
+    return list(found.values())
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
@@ -179,12 +259,22 @@ def _reachable(host: str, near: str) -> str:
 def _may_send_to(address: IPv4Address | IPv6Address, near: IPv4Address | IPv6Address | None) -> bool:
     if near is None or address.version != near.version or address.is_multicast or address.is_unspecified:
         return False
-    if isinstance(address, IPv4Address) and (address.is_reserved or address in _THIS_NETWORK):
-        return False  # 240/4 with the broadcast address, and 0/8 (RFC 6890)
+    if not _is_unicast(address):
+        return False
     return (near.is_loopback or not address.is_loopback) and (near.is_link_local or not address.is_link_local)
 
 
+def _is_unicast(address: IPv4Address | IPv6Address) -> bool:
+    """False for 240/4 with the broadcast address, and 0/8 (RFC 6890)."""
+    return isinstance(address, IPv6Address) or not (address.is_reserved or address in _THIS_NETWORK)
+
+
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
+
+
+def shown_address(at: Flow | Address) -> str:
+    """Where something is sent, for people and records: "udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"."""
+    return f"{at.transport.lower()}:{uri_host(at.host)}:{at.port}"
 
 
 def hosts_of(uris: list[str]) -> set[str]:

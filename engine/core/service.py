@@ -44,6 +44,7 @@ from sipstack.events import (
     SendMessage,
     StraySuccessReceived,
 )
+from sipstack.location import Address, Place
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.transactions import Transactions, answer_malformed
@@ -131,6 +132,11 @@ class CallService:
         """How many of them must end before the node stops; a report that is awaited is awaited after a start, too."""
         attempts = self._context.attempts.values()
         return sum(1 for one in attempts if not (isinstance(one, PendingReport) and one.state == AWAITING))
+
+    def targets_resolved(self, place: Place, addresses: tuple[Address, ...]) -> None:
+        """What the DNS says now of a target that is a name: it counts for attempts that are decided from now on."""
+        if self._context.targets.tell(place, addresses):
+            self._context.routing.readdress()
 
     @property
     def peer_names(self) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, final
 
+from sipstack.location import Place
+
 
 class NumberFormat(StrEnum):
     """How real numbers look on a trunk, both ways (contract §4, `number_format`)."""
@@ -83,12 +85,15 @@ class ListenerSettings:
 @final
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """One place where a peer takes requests. `host` is an IP literal without brackets."""
+    """One place where a peer takes requests."""
 
     uri: str  # as configured, for records: "sip:127.0.0.13:5060"
-    host: str
-    port: int
-    transport: str = "UDP"  # as in Flow
+    host: str  # an IP literal without brackets, or a name
+    port: int  # 0: a name, and no port with it
+    transport: str = "UDP"  # as in Flow; "": a name, and no transport with it
+    priority: int = 0  # the lowest is tried first
+    weight: int | None = None  # the share among those of one priority; all None: they are tried in order
+    place: Place | None = None  # what is to be resolved; None for an IP literal
 
 
 @final

@@ -16,12 +16,13 @@ from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import Dialled, DialledKind
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
-from engine.core.routing import Hop
+from engine.core.routing import Hop, shown_address
 from engine.core.settings import DIGEST, MessageText, PeerSettings
 from engine.explain.arrival import Arrival
 from engine.explain.login import logged_in
-from engine.explain.rehearsal import Finder, Rehearsal
+from engine.explain.rehearsal import Finder, Rehearsal, Resolved
 from engine.explain.told import Explanation, Line, veiled
+from engine.names import told_address
 from engine.store.rows import utc_text
 from sipstack import headers as h
 from sipstack.events import SendMessage
@@ -39,13 +40,15 @@ _MEANING: Final = {
 }
 
 
-def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, reveal: bool = False) -> Explanation:
-    """What the node would do with `arrival` at `wall_s` (seconds since the epoch).
+def explain(
+    config: Config, arrival: Arrival, finder: Finder, wall_s: float, resolved: Resolved, *, reveal: bool = False
+) -> Explanation:
+    """What the node would do with `arrival` at `wall_s` (seconds since the epoch), when targets are `resolved` so.
 
     The callee's number is masked in every text unless `reveal`.
     """
     settings = config.core_settings()
-    rehearsal = Rehearsal(settings, finder, wall_s)
+    rehearsal = Rehearsal(settings, finder, wall_s, resolved)
     rehearsal.run(arrival.data, arrival.flow)
     user = ""
     if arrival.peer.caller is DIGEST and rehearsal.attempt is None and rehearsal.answer is not None:
@@ -53,7 +56,7 @@ def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, 
         if found is not None:
             user, arrival = found[0].user, found[1]
             rehearsal.run(arrival.data, arrival.flow)
-    told = _Account(config, arrival, rehearsal, user).told()
+    told = _Account(config, arrival, rehearsal, resolved, user).told()
     return told if reveal else veiled(told)
 
 
@@ -61,7 +64,7 @@ def explain(config: Config, arrival: Arrival, finder: Finder, wall_s: float, *, 
 class _Account:
     """Tells one rehearsal."""
 
-    def __init__(self, config: Config, arrival: Arrival, rehearsal: Rehearsal, user: str) -> None:
+    def __init__(self, config: Config, arrival: Arrival, rehearsal: Rehearsal, resolved: Resolved, user: str) -> None:
         """`user` of the account that the request shows the password of, "" when it need not."""
         self._user = user
         self._config = config
@@ -69,6 +72,7 @@ class _Account:
         self._index = {peer.name: index for index, peer in enumerate(config.peer)}
         self._arrival = arrival
         self._rehearsal = rehearsal
+        self._resolved = resolved
 
     def told(self) -> Explanation:
         """The whole account."""
@@ -106,6 +110,7 @@ class _Account:
         passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
         if passed and isinstance(found, Binding):
             yield self._route(attempt, found)
+            yield from self._names(attempt, found)
             yield from self._targets(attempt)
         if attempt.choice.hops:
             yield from self._translation(attempt, attempt.choice.hops[0].peer)
@@ -118,7 +123,9 @@ class _Account:
     def _peer(self) -> Line:
         arrival = self._arrival
         made_by = self._of_peer(arrival.peer, "match", arrival.peer.match.index(arrival.entry))
-        return Line("peer", arrival.peer.name, f"{arrival.chosen}; {arrival.flow!r} is in {arrival.entry}", made_by)
+        return Line(
+            "peer", arrival.peer.name, f"{arrival.chosen}; {shown_address(arrival.flow)} is in {arrival.entry}", made_by
+        )
 
     def _login(self) -> Line:
         names = [(entry.peer, entry.user) for entry in self._config.account]
@@ -176,11 +183,25 @@ class _Account:
         made_by = self._places.of("route", names.index(route.name), "called")
         return Line("route", route.name, f"{route.called} matches {found.callee}: {', '.join(route.peers)}", made_by)
 
+    def _names(self, attempt: AttemptBase, found: Binding) -> Iterator[Line]:
+        """What the DNS says of each target of the route that is a name."""
+        route = attempt.context.routing.route_of(found.callee)
+        for peer in attempt.context.settings.peers:
+            for position, target in enumerate(peer.targets):
+                if target.place is None or route is None or peer.name not in route.peers:
+                    continue
+                addresses, fault = self._resolved.get(target.place, ((), "no answer in time"))
+                told = [f"is {', '.join(map(told_address, addresses))}"] if addresses else []
+                result = f"{target.uri} {'; '.join([*told, *([fault] if fault else [])])}"
+                yield Line("name", peer.name, result, self._of_peer(peer, "targets", position))
+
     def _targets(self, attempt: AttemptBase) -> Iterator[Line]:
         for number, hop in enumerate(attempt.choice.hops, 1):
             when = "first" if number == 1 else f"when those before it fail, number {number}"
             made_by = self._of_peer(hop.peer, "targets", hop.peer.targets.index(hop.target))
-            yield Line("target", hop.peer.name, f"{hop.target.uri}, {when}; next hop {hop.flow!r}", made_by)
+            yield Line(
+                "target", hop.peer.name, f"{hop.target.uri}, {when}; next hop {shown_address(hop.flow)}", made_by
+            )
 
     # -- what was made ---------------------------------------------------------------------------------------------
 
@@ -246,7 +267,7 @@ def _sent(told: Explanation, hop: Hop, leaving: SendMessage) -> Explanation:
         sent=True,
         egress_peer=hop.peer.name,
         target=hop.target.uri,
-        next_hop=repr(leaving.flow),
+        next_hop=shown_address(leaving.flow),
         leaves=_text(leaving.data),
     )
 

@@ -141,7 +141,8 @@ def _likely_peers(routing: Routing, caller: str, senders: list[PeerSettings]) ->
         number = Dialled(PRIVACY, caller)
         return [peer for peer in senders if caller_entitled(Facts(number, number, peer, 0.0)) is None]
     real = canonical_real(caller)
-    reached = {hop.peer.name for hop in routing.hops(real)} if real is not None else set()
+    route = routing.route_of(real) if real is not None else None
+    reached = route.peers if route is not None else ()
     return [peer for peer in senders if peer.name in reached]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol, final
 
 from engine.core.attempt import AttemptBase
@@ -14,10 +15,14 @@ from engine.core.settings import CoreSettings
 from engine.core.tokens import TokenSource
 from engine.store.errors import StoreError
 from sipstack.events import Flow, Output, SendMessage
+from sipstack.location import Address, Place
 from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
+
+# Of each target that is a name its addresses, and why there are none, or old ones; "" when all is well.
+Resolved = Mapping[Place, tuple[tuple[Address, ...], str]]
 
 
 class Finder(Protocol):
@@ -35,8 +40,8 @@ class Rehearsal:
     without one (contract §5: a rule of SIP, nothing of ours).
     """
 
-    def __init__(self, settings: CoreSettings, finder: Finder, wall_s: float) -> None:
-        """`wall_s`: when it happens, seconds since the epoch."""
+    def __init__(self, settings: CoreSettings, finder: Finder, wall_s: float, resolved: Resolved) -> None:
+        """`wall_s`: when it happens, seconds since the epoch. `resolved`: the addresses of targets that are names."""
         self.attempt: AttemptBase | None = None
         self.looked_up: LookUpBinding | None = None
         self.store_fault = ""  # why the store did not answer
@@ -47,6 +52,8 @@ class Rehearsal:
         transactions = Transactions(Timing(settings.t1_ms / 1000))
         self._service = CallService(settings, transactions, TokenSource(secrets.token_bytes))
         self._service.set_wall_clock(wall_s)
+        for place, (addresses, _) in resolved.items():
+            self._service.targets_resolved(place, addresses)
 
     def run(self, data: bytes, flow: Flow) -> None:
         """The request comes in, at the monotonic time 0."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from random import Random
 from typing import Final, final
 
-from engine.config import values
+from engine.config import targets, values
 from engine.config.models import Config, Peer
 from engine.control.client import ControlError, ask
 from engine.core.routing import Routing
@@ -77,13 +77,15 @@ class _Seats:
         self.why = "no peer with sources can reach one with targets"
 
     def pair(self, caller: Peer, callee: Peer, x: str) -> Pair | None:
-        target = values.target(callee.targets[0])
-        seat = (str(target.address), target.port)
+        target = targets.target(callee.targets[0])
+        seat = (target.host, target.port)
         number = self._routed(callee)
         if caller.caller == "digest":
             self.why = f"{caller.name} asks for a password, which leak-test has none of"
         elif len(callee.targets) > 1:
             self.why = f"{callee.name} has several targets: what one refuses would be tried at another"
+        elif target.address is None:
+            self.why = f"{target.uri}, the target of {callee.name}, is a name: nobody can take its place"
         elif not is_free(seat):
             self.why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"
         elif not number:
@@ -126,8 +128,9 @@ class _Seats:
 def _sources(caller: Peer, random: Random) -> Iterator[Address]:
     """Where its requests may come from: first where it takes those of the node, such as reports on short messages."""
     for text in caller.targets:
-        target = values.target(text)
-        yield str(target.address), target.port
+        target = targets.target(text)
+        if target.address is not None:
+            yield target.host, target.port
     for entry in caller.match:
         match = values.match_entry(entry)
         for host in _hosts(match.network, random):

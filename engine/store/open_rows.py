@@ -37,6 +37,6 @@ def _value(name: str, stored: object, cipher: NumberCipher) -> object:
 
 
 def _attempt(tried: dict[str, object]) -> Attempt:
-    attempt = Attempt(str(tried["peer"]), str(tried["target"]))
+    attempt = Attempt(str(tried["peer"]), str(tried["target"]), address=str(tried.get("address", "")))
     attempt.status, attempt.ms = cast(int, tried["status"]), cast(int, tried["ms"])
     return attempt

@@ -90,7 +90,7 @@ class RowMaker:
         self._boot_id = boot_id
         self._epoch = epoch
         self._clock = UtcText()
-        self._targets: dict[tuple[str, str], str] = {}
+        self._targets: dict[tuple[str, str, str], str] = {}
         self._attempts: dict[object, str] = {}  # a target as configured has no number in it
 
     def expect(self, opens: Sequence[Row], ends: Sequence[Row]) -> None:
@@ -157,14 +157,18 @@ class RowMaker:
             else:
                 stored[at] = None
 
-    def _attempts_json(self, attempts: tuple[tuple[str, str, int, int, int | None], ...]) -> str:
-        """The `attempts` column: a JSON array of objects; `bye` only where a BYE was relayed and answered."""
+    def _attempts_json(self, attempts: tuple[tuple[str, str, int, int, int | None, str], ...]) -> str:
+        """The `attempts` column: a JSON array of objects.
+
+        `bye` only where a BYE was relayed and answered, `address` only where the target is a name.
+        """
         tries = []
-        for peer, target, status, ms, bye in attempts:
-            head = self._targets.get((peer, target))
+        for peer, target, status, ms, bye, address in attempts:
+            head = self._targets.get((peer, target, address))
             if head is None:
-                head = json.dumps({"peer": peer, "target": target}, ensure_ascii=False, separators=(",", ":"))[:-1]
-                _remember(self._targets, (peer, target), head)
+                known = {"peer": peer, "target": target, **({"address": address} if address else {})}
+                head = json.dumps(known, ensure_ascii=False, separators=(",", ":"))[:-1]
+                _remember(self._targets, (peer, target, address), head)
             tail = "}" if bye is None else f',"bye":{bye}}}'
             tries.append(f'{head},"status":{status},"ms":{ms}{tail}')
         text = f"[{','.join(tries)}]"

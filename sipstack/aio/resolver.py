@@ -11,23 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, final
 
 from sipstack.aio.dns_client import DnsClient
-from sipstack.location import Address, LookupFailed, Place, Query, Reach, Records, locate
+from sipstack.location import Address, DnsSettings, LookupFailed, Place, Query, Reach, Records, locate
 
 # What is left of a record's life when it is asked for again: a fifth.
 _REFRESHED_AT: Final = 0.8
 
 # "There is no such name" is believed for so long at the most, whatever the zone says: somebody may have made it since.
 MAX_NEGATIVE_TTL_S: Final = 60.0
-
-
-class DnsSettings(NamedTuple):
-    """How the DNS is asked, and for how long its answers are good."""
-
-    servers: tuple[tuple[str, int], ...] = ()  # (address, port); none: those of the system
-    timeout_s: float = 1.0  # for one query at one server
-    min_ttl_s: float = 5.0  # an answer is good for so long at least, and after a failure so long nobody asks again
-    max_ttl_s: float = 3600.0  # at most
-    stale_s: float = 3600.0  # and for so long behind that, where no server answers
 
 
 class Found(NamedTuple):

@@ -25,6 +25,7 @@ from engine.core.settings import (
     TargetSettings,
 )
 from sipstack.digest import MD5, SHA_256, hashed_secret
+from sipstack.location import DnsSettings, Place
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -53,7 +54,7 @@ layout = [3, 1, 7, 4]
 [[peer]]
 name = "core"
 match = ["127.0.0.0/8", "198.51.100.4:5080", "[2001:DB8::1]:5060", "2001:db8:0::2"]
-targets = ["sip:[::2]:5080;transport=udp", "sip:[::3]"]
+targets = ["sip:[::2]:5080;transport=udp", "sip:[::3]", { uri = "sip:Core.Example", priority = 1, weight = 10 }]
 number_format = "tel"
 trusted = true
 caller = "pai"
@@ -111,6 +112,13 @@ called = "^1[3-9][0-9]{9}$"
 peers = ["core"]
 transit = false
 
+[dns]
+servers = ["10.0.0.53", "[2001:db8::53]:5353"]
+timeout_ms = 500
+min_ttl_s = 1
+max_ttl_s = 60
+stale_s = 0
+
 [sip]
 t1_ms = 20
 
@@ -162,6 +170,7 @@ def test_every_key_arrives(file: Path) -> None:
                 targets=(
                     TargetSettings("sip:[::2]:5080;transport=udp", "::2", 5080),
                     TargetSettings("sip:[::3]", "::3", 5060),
+                    TargetSettings("sip:Core.Example", "core.example", 0, "", 1, 10, Place("core.example")),
                 ),
                 number_format=NumberFormat.TEL,
                 trusted=True,
@@ -199,6 +208,7 @@ def test_every_key_arrives(file: Path) -> None:
             AccountSettings("carol", "pbx.example.cn", "phones", ("13800138002",), "5" * 64, "6" * 32),
         ),
     )
+    assert config.dns.settings() == DnsSettings((("10.0.0.53", 53), ("2001:db8::53", 5353)), 0.5, 1, 60, 0)
     assert (config.path, config.data_dir) == (file, file.parent / "data")
     assert config.inventory_file == file.parent / "inv.toml"
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)

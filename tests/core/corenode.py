@@ -224,8 +224,12 @@ class CoreNode:
         return self.records[0]
 
     def assert_recorded(self, **expected: object) -> None:
-        """The only record has these values."""
+        """The only record has these values; of `attempts` the address is left out where the target says it."""
         found = {name: self.record[name] for name in expected}
+        if "attempts" in found:
+            tries = found["attempts"]
+            assert isinstance(tries, tuple)
+            found["attempts"] = tuple(tried if tried[5] else tried[:5] for tried in tries)
         assert found == expected, [(name, found[name]) for name in expected if found[name] != expected[name]]
 
     def sent_to(self, address: str) -> list[bytes]:

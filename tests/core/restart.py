@@ -32,6 +32,8 @@ def restarted(
     )
     if first in CoreNode.made:
         CoreNode.made.remove(first)  # it is dead
+    for place, addresses in context.targets._found.items():
+        second.service.targets_resolved(place, addresses)
     second.book.now = first.book.now + after_s
     second.book.log += first.book.log
     answered, unfinished = left_open(first)
@@ -85,8 +87,8 @@ def record_of(done: CommitRecord) -> CallRecord:
     for name in OPEN_COLUMNS:
         setattr(record, name, values[name])
     record.attempts = []
-    for peer, target, status, ms, _ in values["attempts"]:  # type: ignore[attr-defined]
-        tried = Attempt(peer, target)
+    for peer, target, status, ms, _, address in values["attempts"]:  # type: ignore[attr-defined]
+        tried = Attempt(peer, target, address=address)
         tried.status, tried.ms = status, ms
         record.attempts.append(tried)
     return record

@@ -96,11 +96,11 @@ def test_a_snapshot_has_each_attribute_in_its_column() -> None:
     for name in RECORD_COLUMNS:
         if name != "attempts":
             setattr(record, name, f"value of {name}")
-    attempt = Attempt("core", "sip:127.0.0.13:5060")
+    attempt = Attempt("core", "sip:core.example", address="udp:127.0.0.13:5060")
     attempt.status, attempt.ms, attempt.bye = 200, 31, 481
     record.attempts.append(attempt)
     expected: list[object] = [f"value of {name}" for name in RECORD_COLUMNS]
-    expected[RECORD_COLUMNS.index("attempts")] = (("core", "sip:127.0.0.13:5060", 200, 31, 481),)
+    expected[RECORD_COLUMNS.index("attempts")] = (("core", "sip:core.example", 200, 31, 481, "udp:127.0.0.13:5060"),)
     assert record.snapshot() == tuple(expected)
 
 
@@ -110,7 +110,7 @@ def test_a_snapshot_does_not_change_with_the_call() -> None:
     before = record.snapshot()
     record.attempts[0].status = 486
     record.attempts.append(Attempt("other", "sip:127.0.0.14:5060"))
-    assert before[RECORD_COLUMNS.index("attempts")] == (("core", "sip:127.0.0.13:5060", 0, 0, None),)
+    assert before[RECORD_COLUMNS.index("attempts")] == (("core", "sip:127.0.0.13:5060", 0, 0, None, ""),)
 
 
 @pytest.mark.parametrize(("duration_ms", "billed"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (3_599_001, 3600)])

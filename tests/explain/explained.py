@@ -93,7 +93,7 @@ class Office:
         config = load(self.file)
         arrival = arrival_of(config.core_settings(), question)
         with closing(Glance(self.database, self.cipher)) as glance:
-            return explain(config, arrival, glance, at, reveal=reveal)
+            return explain(config, arrival, glance, at, {}, reveal=reveal)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def test_a_store_that_does_not_answer_refuses_as_in_the_node(here: Office) -> No
             raise StoreError("bindings.db: disk I/O error")
 
     config = here.configure()
-    told = explain(config, arrival_of(config.core_settings(), Question(A, X)), Broken(), AT)
+    told = explain(config, arrival_of(config.core_settings(), Question(A, X)), Broken(), AT, {})
     assert (told.cause, told.decided_by, told.sip_status, told.q850) == ("INTERNAL", "lookup", 500, 41)
     assert (told.seen_status, told.seen_q850) == (500, 41)
     assert results(told)["binding none"] == "the store does not answer: bindings.db: disk I/O error"
@@ -65,7 +65,7 @@ def test_a_trunk_of_ipv6_and_tel_is_written_as_it_would_be(here: Office) -> None
     here.configure(text=IPV6)
     told = here.ask(Question(A, "+86" + X), reveal=True)
     assert told.sent
-    assert told.next_hop == "udp:2001:db8::8:5060"
+    assert told.next_hop == "udp:[2001:db8::8]:5060"
     arrives, leaves = told.arrives.splitlines(), told.leaves.splitlines()
     assert arrives[0] == f"INVITE tel:+86{X} SIP/2.0"
     assert arrives[1].startswith("Via: SIP/2.0/UDP [2001:db8::7]:5070;branch=")
@@ -112,7 +112,7 @@ def test_a_source_is_found_beside_more_specific_entries_of_others(here: Office) 
     other = '[[peer]]\nname = "other"\nmatch = ["2001:db8::1", "[2001:db8::2]:5060"]\n'
     here.configure(text=IPV6.replace('"[2001:db8::7]:5070"', '"2001:db8::/126"') + other)
     told = here.ask(Question(A, X, peer="six"))
-    assert told.lines[0].result == "as asked; udp:2001:db8::2:5062 is in 2001:db8::/126"
+    assert told.lines[0].result == "as asked; udp:[2001:db8::2]:5062 is in 2001:db8::/126"
 
 
 def test_a_peer_outside_of_the_trust_domain_asserts_nothing(here: Office) -> None:

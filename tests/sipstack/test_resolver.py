@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from sipstack.aio.dns_client import DnsClient
-from sipstack.aio.resolver import DnsSettings, Found, Resolver, look_up_once
-from sipstack.location import LookupFailed, Naptr, Place, Query, Reach, Srv
+from sipstack.aio.resolver import Found, Resolver, look_up_once
+from sipstack.location import DnsSettings, LookupFailed, Naptr, Place, Query, Reach, Srv
 from tests.sipstack.dns_stub import DnsStub
 from tests.sipstack.endpoint_rig import own_address
 

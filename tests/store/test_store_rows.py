@@ -92,12 +92,18 @@ def test_attempts_are_json(make_record: MakeRecord) -> None:
     first, second = Attempt("core", "sip:127.0.0.13:5060"), Attempt('quoted "名"', "sip:[::1]:5060")
     first.status, first.ms = 503, 12
     second.status, second.ms, second.bye = 200, 31, 481
-    record = make_record("r", attempts=[first, second, second])
+    named = Attempt("core", "sip:core.example", address="udp:127.0.0.13:5060")
+    record = make_record("r", attempts=[first, second, second, named])
     row = dict(zip(OPEN_COLUMNS, RowMaker(KEY, "boot").open_row(record.snapshot()), strict=False))
     tries = json.loads(str(row["attempts"]))
     assert tries[0] == {"peer": "core", "target": "sip:127.0.0.13:5060", "status": 503, "ms": 12}
     assert tries[1] == {"peer": 'quoted "名"', "target": "sip:[::1]:5060", "status": 200, "ms": 31, "bye": 481}
     assert tries[2] == tries[1]
+    assert list(tries[3].items())[:3] == [
+        ("peer", "core"),
+        ("target", "sip:core.example"),
+        ("address", "udp:127.0.0.13:5060"),
+    ]
     none = dict(zip(OPEN_COLUMNS, RowMaker(KEY, "b").open_row(make_record("r", attempts=[]).snapshot()), strict=False))
     assert none["attempts"] == "[]"
 
