@@ -147,6 +147,8 @@ class Transactions:
     def _request(self, message: Message, flow: Flow, now: float, may_answer: bool) -> None:
         method = message.method
         key = _server_key(message, "INVITE" if method == "ACK" else method)
+        if method == "CANCEL":
+            key = (key, flow.host)  # a forged one, which ends nothing, must not be taken for a copy of the real one
         found = self._context.servers.get(key)
         if method == "ACK":
             self._ack(message, found, flow, now)

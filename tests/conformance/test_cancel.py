@@ -96,7 +96,8 @@ def test_req_067_cancel_of_nothing(rig: Rig) -> None:
         assert forger.recv(65_536).startswith(b"SIP/2.0 481 ")
     rig.barrier()
     assert "487 INVITE" not in rig.caller.texts and "CANCEL" not in rig.callee.texts
-    call.drop()
+    cancelled(rig, call)
+    given_up(rig, call)
     call = Call(rig).talk()
     rig.caller.send(call.of_invite("CANCEL"))
     assert rig.final("CANCEL").status == 200

@@ -194,10 +194,10 @@ def test_req_034_peers_of_rfc_2543(rig: Rig) -> None:
     """RFC 3261 §17.2.3: without a branch that begins with z9hG4bK and goes on, a copy is known by Request-URI, To and
     From tag, Call-ID, CSeq and top Via.
 
-    Checked: INVITEs with another branch, with the cookie alone and without any, each sent twice: one INVITE each at the
-    callee, and an ACK finds its failure.
+    Checked: INVITEs with another branch, with the cookie alone and without any, each sent twice, and two calls of each:
+    one INVITE for each call at the callee, and an ACK finds its failure.
     """
-    for branch in (";branch=1", ";branch=z9hG4bK", ""):
+    for branch in 2 * (";branch=1", ";branch=z9hG4bK", ""):
         call = Call(rig)
         call.invite_branch = "z9hG4bKold"
         data = call.invite().replace(b";branch=z9hG4bKold", branch.encode())
