@@ -35,6 +35,8 @@ UNIT_OF_KEY: Final = {
     "numbering.layout": "digits",
     "peer.max_calls": "calls",
     "peer.max_rate": "per second",
+    "peer.options_down_after": "probes",
+    "peer.options_up_after": "probes",
     "policy.caller_max_calls": "calls",
     "policy.caller_max_rate": "per minute",
 }

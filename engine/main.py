@@ -134,6 +134,8 @@ class _Node:
             await _start_control(control)
             await sockets.serve(runner.endpoint)
             runner.endpoint.perform(self._adopted)
+            runner.follow_targets()
+            names.on_change(runner.follow_targets)
             self._install_signals()
             daily.start()
             _tame_collector()

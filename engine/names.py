@@ -46,6 +46,7 @@ class Names:
         self._log = log
         self._resolver: Resolver | None = None
         self._service: CallService | None = None
+        self._follow: Callable[[], None] = lambda: None
         self._found: dict[Place, Found] = {}
 
     async def start(self) -> None:
@@ -66,6 +67,10 @@ class Names:
         self._service = service
         for place, found in self._found.items():
             service.targets_resolved(place, found.addresses)
+
+    def on_change(self, follow: Callable[[], None]) -> None:
+        """`follow` is called whenever the core has been told something."""
+        self._follow = follow
 
     async def stop(self) -> None:
         """Asks no more."""
@@ -95,6 +100,7 @@ class Names:
                 self._log("target is resolved again", target=target, addresses=len(found.addresses))
         if self._service is not None:
             self._service.targets_resolved(place, found.addresses)
+            self._follow()
 
 
 def look_up(settings: CoreSettings, dns: DnsSettings) -> dict[Place, tuple[tuple[Address, ...], str]]:

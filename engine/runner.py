@@ -16,10 +16,12 @@ from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, Step
 from engine.core.service import CallService
+from engine.core.target_states import TargetState
 from engine.load_watch import LoadWatch
 from engine.store.bindings import BindingReader
 from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
+from engine.store.rows import utc_text
 from sipstack.aio.endpoint import Endpoint
 from sipstack.events import Output
 
@@ -60,6 +62,10 @@ class Runner:
         writer.start()
         self._load.start()
         self._check_clock()
+
+    def follow_targets(self) -> None:
+        """The sockets are open, or names lead elsewhere: the targets are probed that want it."""
+        self.endpoint.perform(self._service.follow_targets(self._loop.time()))
 
     def records_done(self, done: Done) -> None:
         """Called by the writer, in its own thread, once per group."""
@@ -221,6 +227,7 @@ class Runner:
             "wait_ms": round(self._load.wait_s * 1000),
             "shed_share": round(self._service.intake.load.share, 3),
             "peers": self._service.peer_names,
+            "health": [_known(target) for target in self._service.target_states(self._loop.time())],
             "uss_kb": _private_kb(),
             "counters": counters,
         }
@@ -229,6 +236,18 @@ class Runner:
         """The answer to `veil700 calls`: what is in progress, numbers masked."""
         now = self._loop.time()
         return {"calls": [_shown(attempt, self._service.wall(now)) for attempt in self._service.attempts]}
+
+
+def _known(target: TargetState) -> dict[str, object]:
+    return {
+        "peer": target.peer,
+        "target": target.target,
+        "address": target.address,
+        "state": target.state,
+        "since": "" if target.since_s is None else utc_text(target.since_s),
+        "barred_s": round(target.barred_s, 3),
+        "probed": target.is_probed,
+    }
 
 
 def _shown(attempt: InProgress, wall_s: float) -> dict[str, object]:

@@ -199,8 +199,15 @@ class ClientTransaction(Transaction):
         if self.state == TERMINATED:
             self.leave()
 
+    def undelivered(self) -> None:
+        """What was sent has come back, or was not taken. Of several copies another one may have arrived."""
+        if self.state == CALLING and self.repeat_s <= self.context.timing.t1_s:
+            self.transport_failed()
+        else:
+            self.connection_lost()
+
     def connection_lost(self) -> None:
-        """The connection that the request left by has gone, and the request may have arrived.
+        """The way that the request left by has gone, and the request may have arrived.
 
         Who has said nothing to an INVITE will not say it any more: as if it had not arrived (§17.1.4). Anything else
         has its effect when it arrives, so it counts as unanswered, and is not tried elsewhere.

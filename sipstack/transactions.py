@@ -98,14 +98,28 @@ class Transactions:
         transaction.drop()
 
     def transport_failed(self, flow: Flow, data: bytes = b"") -> list[Output]:
-        """The shell could not send `data` to `flow`; b"": nothing gets there. Requests on the way have failed (§18.4).
+        """The shell could not send `data`, or a datagram that begins so, to `flow`: its request has failed (§18.4).
 
-        Responses on their way there are sent again when they are asked for again (RFC 6026 §8.8).
+        Where it is not known which one it was (b""), every INVITE is meant that nobody has answered yet, and nothing
+        else: what may have arrived would be tried elsewhere. Responses on their way there are sent again when they are
+        asked for again (RFC 6026 §8.8).
         """
-        for transaction in self._requests_by(flow):
-            if not data or transaction.last_sent is data:
-                transaction.transport_failed()
+        sent = self._request_in(data) if data else None
+        if sent is not None and sent.flow == flow:
+            sent.undelivered()
+        elif not data:
+            for transaction in self._requests_by(flow):
+                if transaction.method == "INVITE":
+                    transaction.transport_failed()
         return self.take()
+
+    def _request_in(self, data: bytes) -> ClientTransaction | None:
+        """The transaction of a request, or of the ACK of its failure, that begins so; None where nothing tells."""
+        method = data.partition(b" ")[0].decode(ENCODING, ERRORS)
+        via = data.partition(b"\r\n")[2].partition(b"\r\n")[0]
+        branch = via.partition(b";branch=")[2].partition(b";")[0].decode(ENCODING, ERRORS)
+        found = self._context.clients.get(f"{branch} {'INVITE' if method == 'ACK' else method}")
+        return found if isinstance(found, ClientTransaction) else None
 
     def connection_lost(self, flow: Flow) -> list[Output]:
         """The connection that `flow` names has gone: no answer to what was sent by it is waited for any more."""

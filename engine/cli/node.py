@@ -116,7 +116,17 @@ def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> No
     if as_json:
         say_json(answer)
     else:
-        say_facts(answer)
+        say_facts(answer | {"health": _health(answer.get("health"))})
+
+
+def _health(told: object) -> dict[str, str]:
+    """Peer and address of each target, and how it is there."""
+    found = {}
+    for target in told if isinstance(told, list) else []:
+        since = f" since {target['since']}" if target["since"] else ""
+        barred = f", barred for {target['barred_s']:.0f} s" if target["barred_s"] else ""
+        found[f"{target['peer']} {target['address']}"] = f"{target['state']}{since}{barred}"
+    return found
 
 
 def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:

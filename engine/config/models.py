@@ -168,14 +168,16 @@ class Peer(Table):
     to may ask too, and can try passwords against the answer."""
     max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Calls at the same time that have this peer on either side; 0 is no limit. One more from it is refused as
-    OVERLOAD; one more to it goes to the next peer of its route, and is refused where none is left:
-    [overload](overload.md)."""
+    OVERLOAD; one more to it goes to the next peer of its route, or is refused: [overload](overload.md)."""
     max_rate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """New calls and messages from and to this peer together; 0 is no limit. So many may come at once after a second
     without any. Beyond it as with `max_calls`."""
-    options_interval_s: Annotated[int, Field(ge=0), AfterValidator(values.only(0))] = 0
-    """Time between two health probes; 0 is none. Not yet: probes."""
-
+    options_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """Time between two probes (OPTIONS) of each target, a tenth more or less; 0 is none. See [health.md](health.md)."""
+    options_up_after: Annotated[int, Field(ge=1, le=100)] = 1
+    """So many answered probes in a row bring a target back that probes have taken down."""
+    options_down_after: Annotated[int, Field(ge=1, le=100)] = 2
+    """So many lost probes in a row take a target down: nothing else is sent there until it is back."""
     _password: str = PrivateAttr(default="")
 
     def core_settings(self) -> PeerSettings:
@@ -194,6 +196,9 @@ class Peer(Table):
             profile=Profile(self.profile),
             follow_redirect=self.follow_redirect,
             allow_transfer=self.allow_transfer,
+            options_interval_s=self.options_interval_s,
+            options_up_after=self.options_up_after,
+            options_down_after=self.options_down_after,
             max_calls=self.max_calls,
             max_rate=self.max_rate,
             digest_algorithms=tuple(dict.fromkeys(self.digest_algorithms)),

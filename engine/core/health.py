@@ -79,7 +79,7 @@ HEALTH: Final = Table(
     ),
 )
 
-_NEVER: Final = float("-inf")
+NEVER: Final = float("-inf")
 _MOST_DIGITS: Final = 9  # of a Retry-After: thirty years
 
 
@@ -94,11 +94,11 @@ class AddressHealth:
         self.address: Final = address
         self.state = UP
         self.busy = 0  # how many times it has said 503 since it last said anything else
-        self.heard_at = _NEVER  # the last response to a request
-        self.changed_at = _NEVER  # the last change of `state`; never: since the node runs
-        self.until = _NEVER  # when the next request may go there
+        self.heard_at = NEVER  # the last response to a request
+        self.changed_at = NEVER  # the last change of `state`; never: since the node runs
+        self.until = NEVER  # when the next request may go there
         self.bar_s = 0.0  # the last bar, which the next one doubles
-        self._barred_at = _NEVER
+        self._barred_at = NEVER
         self._report = report
 
     def is_usable(self, now: float) -> bool:
@@ -157,7 +157,7 @@ class AddressHealth:
             self._barred_at = now
             self.until = max(self.until, now + self.bar_s)
         elif action == FREE:
-            self.busy, self.bar_s, self.until = 0, 0.0, _NEVER
+            self.busy, self.bar_s, self.until = 0, 0.0, NEVER
         elif action == END_BAR:
             self.until = now
         if self.state != before:

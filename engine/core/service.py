@@ -19,6 +19,7 @@ from engine.core.last_run import LastRun
 from engine.core.message_attempt import MessageAttempt
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
+from engine.core.probes import Probes
 from engine.core.records import Step
 from engine.core.relay import RELAYED, Relay, refuse
 from engine.core.settings import DIGEST, CoreSettings, PeerSettings
@@ -26,6 +27,7 @@ from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import AWAITING, PendingReport
 from engine.core.stray_answers import StrayAnswers
+from engine.core.target_states import TargetState, target_states
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
 from engine.core.turned_away import TurnedAway
@@ -55,7 +57,7 @@ from sipstack.uri import OtherUri
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_authentication", "_context", "_strays", "intake", "last_run")
+    __slots__ = ("_authentication", "_context", "_probes", "_strays", "intake", "last_run")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -65,6 +67,7 @@ class CallService:
         self._authentication = Authentication(self._context)
         self.intake: Final = self._context.intake
         self.last_run = LastRun(self._context, self._strays)
+        self._probes = Probes(self._context)
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -75,7 +78,7 @@ class CallService:
         return self._context.take()
 
     def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
-        """The shell could not send `data` to `flow`; b"": nothing that is on its way there arrives."""
+        """The shell could not send `data`, or what begins so, to `flow`; b"" for what is not known."""
         self._dispatch_all(self._context.transactions.transport_failed(flow, data), now)
         return self._context.take()
 
@@ -111,6 +114,11 @@ class CallService:
         attempt.committed(step, durable, now)
         return self._context.take()
 
+    def follow_targets(self, now: float) -> list[Output]:
+        """The node sends from now on, or its peers have other targets than before: these are probed."""
+        self._probes.follow(now)
+        return self._context.take()
+
     # -- what the shell may know and say ---------------------------------------------------------------------------
 
     def set_wall_clock(self, offset_s: float) -> None:
@@ -142,6 +150,10 @@ class CallService:
     def peer_names(self) -> list[str]:
         """The configured peers, in order."""
         return [peer.name for peer in self._context.settings.peers]
+
+    def target_states(self, now: float) -> list[TargetState]:
+        """Where the peers take requests, in the order of the configuration, and what is known of these addresses."""
+        return target_states(self._context, self._probes, now)
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch at the monotonic time `now`."""

@@ -114,6 +114,9 @@ class PeerSettings:
     profile: Profile = Profile.TRUNK
     follow_redirect: bool = False  # of a 3xx from this peer the number is used
     allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
+    options_interval_s: int = 0  # between two probes of a target; 0: it is not probed
+    options_up_after: int = 1  # answered probes in a row that bring one back
+    options_down_after: int = 2  # lost ones in a row that take one down
     max_calls: int = 0  # at the same time, on either side of a call; 0 is no limit
     max_rate: int = 0  # new calls and messages a second, in either role; 0 is no limit
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # asked for in this order, where `caller` is DIGEST

@@ -13,7 +13,8 @@ MAX_PAIRS: Final = 12
 # What does not change what may cross.
 _NOT_ABOUT_PRIVACY: Final = frozenset(
     (
-        "name", "match", "targets", "serves_700", "max_calls", "max_rate", "options_interval_s",
+        "name", "match", "targets", "serves_700", "max_calls", "max_rate",
+        "options_interval_s", "options_up_after", "options_down_after",
         "digest_algorithms", "username", "password", "password_file", "realm",
     )
 )  # fmt: skip

@@ -16,7 +16,7 @@ class Core(Protocol):
         """Bytes of one message from `flow`."""
 
     def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
-        """`data` could not be sent to `flow`; b"": nothing that is on its way there arrives."""
+        """`data`, or what begins so, could not be sent to `flow`; b"" for what is not known."""
 
     def connection_lost(self, flow: Flow, now: float) -> list[Output]:
         """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
@@ -106,7 +106,7 @@ class Endpoint:
         self._arm()
 
     def undelivered(self, flow: Flow, data: bytes) -> None:
-        """Called by a transport for a message that has not left; b"": nothing that is on its way there arrives."""
+        """Called by a transport for a message that has not left or has come back: its beginning, b"" if not known."""
         self._guarded(lambda: self._core.transport_failed(flow, self._loop.time(), data))
 
     def connection_lost(self, flow: Flow) -> None:
@@ -126,7 +126,7 @@ class Endpoint:
         transport = self._transports.get(output.flow.transport)
         if transport is None or not transport.send(output.data, output.flow):
             # Not from here: the core may be in the middle of the step that made this output.
-            self._loop.call_soon(self.undelivered, output.flow, b"" if output.flow.transport == "UDP" else output.data)
+            self._loop.call_soon(self.undelivered, output.flow, output.data)
 
     def _disconnect(self, flow: Flow) -> None:
         transport = self._transports.get(flow.transport)

@@ -25,6 +25,7 @@ _UNREACHABLE6: Final = 1  # RFC 4443
 _PARAMETER_PROBLEM6: Final = 4
 
 _ANCILLARY_BYTES: Final = 512
+_BEGINNING_BYTES: Final = 512  # of the datagram: its first line and its Via, as far as ICMP has brought them back
 
 
 def report_unreachable(bound: socket.socket) -> None:
@@ -35,19 +36,19 @@ def report_unreachable(bound: socket.socket) -> None:
         bound.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
 
 
-def unreachable(bound: socket.socket) -> list[tuple[str, int]]:
-    """Empties the error queue: whither datagrams did not get, each address and port once.
+def unreachable(bound: socket.socket) -> list[tuple[str, int, bytes]]:
+    """Empties the error queue: whither datagrams did not get, with what is known of them, b"" at least.
 
     All of it: a socket whose queue is not empty is always ready, and the loop would turn for nothing.
     """
-    found: dict[tuple[str, int], None] = {}
+    found: dict[tuple[str, int, bytes], None] = {}
     while True:
         try:
-            _, ancillary, _, destination = bound.recvmsg(1, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+            data, ancillary, _, destination = bound.recvmsg(_BEGINNING_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except OSError:
             return list(found)
-        if any(_says_unreachable(data) for _, _, data in ancillary if len(data) >= _EXTENDED_ERROR.size):
-            found[destination[0], destination[1]] = None
+        if any(_says_unreachable(error) for _, _, error in ancillary if len(error) >= _EXTENDED_ERROR.size):
+            found[destination[0], destination[1], data] = None
 
 
 def _says_unreachable(data: bytes) -> bool:

@@ -111,12 +111,12 @@ class UdpTransport(asyncio.DatagramProtocol):
         return True
 
     def _tell_unreachable(self) -> None:
-        """The core hears of each far end that datagrams do not reach; not from here, where it may be sending."""
+        """The core hears of each datagram that has come back; not from here, where it may be sending."""
         if self._bound is None:
             return
-        for host, port in unreachable(self._bound):
+        for host, port, data in unreachable(self._bound):
             flow = Flow("UDP", host, port, self._index)
-            asyncio.get_running_loop().call_soon(self._endpoint.undelivered, flow, b"")
+            asyncio.get_running_loop().call_soon(self._endpoint.undelivered, flow, data)
 
     @property
     def dropped(self) -> int:

@@ -71,7 +71,9 @@ password = "trunk secret"
 realm = "core.example.cn"
 max_calls = 5000
 max_rate = 200
-options_interval_s = 0
+options_interval_s = 10
+options_up_after = 3
+options_down_after = 4
 
 [[peer]]
 name = "edge"
@@ -188,6 +190,9 @@ def test_every_key_arrives(file: Path) -> None:
                 username="veil",
                 password="trunk secret",
                 realm="core.example.cn",
+                options_interval_s=10,
+                options_up_after=3,
+                options_down_after=4,
             ),
             PeerSettings(
                 name="edge",

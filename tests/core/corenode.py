@@ -192,10 +192,10 @@ class CoreNode:
         self.book.perform(self._committed(self.held.pop(0), durable))
 
     def transport_fails(self, address: str) -> None:
-        """The shell hears that nothing can be sent to an address."""
+        """The shell hears that what was last sent to an address has not arrived."""
         host, _, port = address.rpartition(":")
-        flow = next(s.flow for s in reversed(self.book.log) if (s.flow.host, s.flow.port) == (host, int(port)))
-        self.book.perform(self.service.transport_failed(flow, self.book.now))
+        last = next(s for s in reversed(self.book.log) if (s.flow.host, s.flow.port) == (host, int(port)))
+        self.book.perform(self.service.transport_failed(last.flow, self.book.now, last.data))
 
     def wait(self, seconds: float) -> None:
         self.book.at(self.book.now - Playbook.START_S + seconds)

@@ -192,7 +192,7 @@ TRANSPORT_ERRORS: Final = (
     ("INVITE", 486, "RequestFailed INVITE"),  # the ACK (figure 5)
     ("INVITE", 200, ""),
     ("BYE", None, "RequestFailed BYE"),
-    ("BYE", 100, "RequestFailed BYE"),
+    ("BYE", 100, "RequestTimedOut BYE"),  # it has arrived
     ("BYE", 200, ""),
 )
 
@@ -205,22 +205,49 @@ def test_transport_error(method: str, status: int | None, told: str) -> None:
         bench.reply(transaction, status)
     bench.told()
     before = transaction.state
-    bench.fail()
+    bench.fail(data=bench.book.log[-1].data)
     assert bench.told() == ([told] if told else [])
     assert transaction.state == (TERMINATED if told else before)
     assert bench.is_empty() is bool(told)
 
 
-def test_transport_error_fails_all_requests_on_that_way_and_no_other() -> None:
+def test_transport_error_of_nobody_knows_what_fails_all_invites_on_that_way_and_nothing_else() -> None:
     bench = Bench()
-    bench.client("INVITE", "z9hG4bK1")
-    bench.client("BYE", "z9hG4bK2")
+    for number in range(2):
+        bench.client("INVITE", f"z9hG4bK{number}")
+    message = bench.client("MESSAGE", "z9hG4bK2")
     other = bench.client("INVITE", "z9hG4bK3", to="192.0.2.1:5071")
     bench.fail()
-    assert bench.told() == ["RequestFailed INVITE", "RequestFailed BYE"]
-    assert len(bench.core) == 1
+    assert bench.told() == ["RequestFailed INVITE", "RequestFailed INVITE"]
+    assert len(bench.core) == 2
+    bench.reply(message, 200)
     bench.reply(other, 180)
-    assert bench.told() == ["ResponseReceived 180"]
+    assert bench.told() == ["ResponseReceived 200", "ResponseReceived 180"]
+
+
+@pytest.mark.parametrize("octets", [160, 10_000])
+def test_what_has_come_back_fails_its_own_request_alone(octets: int) -> None:
+    bench = Bench()
+    sent = [bench.client(method, f"z9hG4bK{method}") for method in ("INVITE", "MESSAGE", "BYE")]
+    for transaction in sent:
+        data = transaction.last_sent[:octets]
+        bench.fail("192.0.2.1:5071", data)
+        assert bench.told() == []  # from elsewhere
+        bench.fail(data=data)
+        assert bench.told() == [f"RequestFailed {transaction.method}"]
+    bench.fail(data=data)
+    bench.fail(data=b"MESSAGE sip:callee@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch")
+    assert (bench.told(), bench.is_empty()) == ([], True)
+
+
+def test_one_of_two_copies_that_comes_back_says_nothing_about_the_other() -> None:
+    bench = Bench()
+    message, invite = bench.client("MESSAGE", "z9hG4bK1"), bench.client("INVITE", "z9hG4bK2")
+    bench.watch(0.51)
+    for transaction in (message, invite):
+        bench.fail(data=transaction.last_sent)
+    assert bench.told() == ["RequestTimedOut MESSAGE", "RequestFailed INVITE"]
+    assert bench.is_empty()
 
 
 # ---------------------------------------------------------------------- dropping

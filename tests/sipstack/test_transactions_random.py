@@ -139,6 +139,12 @@ class AnyTraffic(RuleBasedStateMachine):
     def sending_fails(self, address: str) -> None:
         self.do(self.core.transport_failed(flow_of(address)))
 
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), octets=st.sampled_from((0, 100, 10_000)))
+    def request_comes_back(self, data: st.DataObject, octets: int) -> None:
+        client = data.draw(st.sampled_from(self.clients))
+        self.do(self.core.transport_failed(client.flow, client.last_sent[:octets]))
+
     # ---- the transaction user
 
     @precondition(lambda self: self.servers)

@@ -111,9 +111,9 @@ class Bench:
         self.book.perform(self.core.respond(transaction, status, data, self.book.now))
         return data
 
-    def fail(self, address: str = PEER) -> None:
-        """The transport could not send to an address."""
-        self.book.perform(self.core.transport_failed(flow_of(address)))
+    def fail(self, address: str = PEER, data: bytes = b"") -> None:
+        """The transport could not send `data`, or what begins so, to an address; b"": it does not know what."""
+        self.book.perform(self.core.transport_failed(flow_of(address), data))
 
     def told(self) -> list[str]:
         """What the transaction user has been told since the last time."""
