@@ -92,7 +92,7 @@ class Names:
         """Called by the resolver after each look."""
         before = self._found.get(place)
         self._found[place] = found
-        if found.fault != (before.fault if before is not None else ""):
+        if _condition(found) != (_condition(before) if before is not None else WELL):
             target = places_of(self._settings).get(place, place.host)
             if found.fault:
                 self._log("target is not resolved", target=target, reason=found.fault, addresses=len(found.addresses))
@@ -101,6 +101,14 @@ class Names:
         if self._service is not None:
             self._service.targets_resolved(place, found.addresses)
             self._follow()
+
+
+# What the log is told once: a name with a fault, and whether there are old addresses; not each new reason.
+WELL: Final = (False, True)
+
+
+def _condition(found: Found) -> tuple[bool, bool]:
+    return found.fault != "", bool(found.addresses)
 
 
 def look_up(settings: CoreSettings, dns: DnsSettings) -> dict[Place, tuple[tuple[Address, ...], str]]:

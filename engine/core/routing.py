@@ -163,7 +163,9 @@ class Routing:
         return plan_of_addresses([self._hop(peer, target, address) for address in addresses], addresses)
 
     def _hop(self, peer: PeerSettings, target: TargetSettings, at: Address) -> Hop:
-        flow = Flow(at.transport, at.host, at.port, self.listeners.index_for(at.transport, at.host))
+        # The certificate of who answers there must have the name that is configured, not one that the DNS has led to.
+        names = (target.host,) if at.transport == "TLS" and target.place is not None else ()
+        flow = Flow(at.transport, at.host, at.port, self.listeners.index_for(at.transport, at.host), names)
         return Hop(peer, target, flow, self._health.of(at.transport, at.host, at.port))
 
     def _may_reach(self, found: Address) -> bool:

@@ -217,6 +217,21 @@ def test_draws_are_spread_and_repeat_themselves() -> None:
     assert Draw("s").fraction() != Draw("r").fraction()
 
 
+def test_over_tls_the_certificate_must_have_the_configured_name() -> None:
+    """Whoever forges the DNS leads to another host, not to another name."""
+    place = Place("core.example", 0, "", True)
+    listeners = tuple(ListenerSettings(over, "10.9.9.9", 5060, "10.9.9.9:5060") for over in ("UDP", "TCP", "TLS"))
+    fixed_tls = TargetSettings("sips:10.0.0.2", "10.0.0.2", 5061, "TLS")
+    peer = PeerSettings("p", (), (named(place), fixed_tls))
+    table = TargetTable()
+    table.tell(place, (at("10.0.0.1", transport="TLS", port=5061), at("10.0.0.1", 1, transport="TCP")))
+    routing = Routing(
+        CoreSettings("n", "v.example", listeners, (peer,), (RouteSettings("all", "", ("p",)),), PolicySettings()), table
+    )
+    flows = [(hop.flow.transport, hop.flow.local, hop.flow.identities) for hop in routing.hops(NUMBER)]
+    assert flows == [("TLS", 2, ("core.example",)), ("TCP", 1, ()), ("TLS", 2, ())]
+
+
 # -- in calls ----------------------------------------------------------------------------------------------------------
 
 NAMED = replace(SETTINGS, peers=(CALLER_SIDE, replace(CALLEE_SIDE, targets=(named(),))))
