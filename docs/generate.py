@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance
-from engine.config import accounts, load, models
+from engine.config import accounts, listeners, load, models
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 BEGIN: Final = "<!-- made by `make docs` from engine/config/models.py: change it there -->\n"
@@ -39,6 +39,7 @@ UNIT_OF_KEY: Final = {
     "peer.options_up_after": "probes",
     "policy.caller_max_calls": "calls",
     "policy.caller_max_rate": "per minute",
+    "sip.dscp": "code point",
 }
 WORD_OF_TYPE: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -96,7 +97,7 @@ def tables() -> dict[str, type[BaseModel]]:
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, accounts):
+    for module in (models, listeners, accounts):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 

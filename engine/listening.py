@@ -3,43 +3,82 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from pathlib import Path
 from typing import Final, final
 
+from engine.config.listeners import Listen
+from engine.config.models import Config
 from engine.core.settings import ListenerSettings
 from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.sockets import allow_connections, bind_stream
+from sipstack.aio.stream import StreamLimits, StreamTransport
+from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles
 from sipstack.aio.udp import UdpSockets, bind_udp
 from sipstack.uri import uri_host
 
+# Who does not answer a TCP connection is sent a long request by UDP (`engine.core.large_requests`): time must be left
+# for that before the next target is tried. The kernel asks twice in it.
+TCP_CONNECT_S: Final = 2.0
+
 
 class ListenError(Exception):
-    """An address cannot be had; the text is one clear line."""
+    """An address cannot be had, or a certificate cannot be used; the text is one clear line."""
 
 
 @final
 class BoundSockets:
-    """One bound socket for each listener, in their order."""
+    """One bound socket for each `[[listen]]`, in their order."""
 
-    def __init__(self, listeners: tuple[ListenerSettings, ...]) -> None:
-        """Binds them. Raises ListenError, and then none is left."""
-        self._listeners: Final = listeners
+    def __init__(self, config: Config) -> None:
+        """Reads certificates and binds. Raises ListenError, and then no socket is left."""
+        self._listeners: Final = config.listeners
+        self._contexts: Final = tls_contexts(config)
+        self._dscp: Final = config.sip.dscp
         self._bound: Final[list[socket.socket]] = []
+        self._streams: Final[dict[str, StreamTransport]] = {}
         try:
-            for listener in listeners:
-                self._bound.append(_bind(listener))
+            for listener in self._listeners:
+                self._bound.append(_bind(listener, self._dscp))
         except BaseException:
             self.close()
             raise
 
     @property
     def shown(self) -> str:
-        """`udp:127.0.0.1:5060,udp:[::1]:5060`."""
+        """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""
         return ",".join(shown(listener) for listener in self._listeners)
 
     async def serve(self, endpoint: Endpoint) -> None:
         """From now on what they receive arrives, and they are the endpoint's to close."""
         datagrams = UdpSockets(endpoint)
         for local, bound in enumerate(self._bound):
-            await datagrams.serve(bound, local)
+            transport = self._listeners[local].transport
+            if transport == "UDP":
+                await datagrams.serve(bound, local)
+            else:
+                self._stream(endpoint, transport).serve(bound, local, self._contexts.get(local))
+
+    def _stream(self, endpoint: Endpoint, transport: str) -> StreamTransport:
+        """All TCP, or all TLS connections; both may have as many as the process may have descriptors."""
+        if transport not in self._streams:
+            limits = StreamLimits()
+            count = len({one.transport for one in self._listeners} - {"UDP"})
+            room = allow_connections(limits.max_connections * count) // count
+            limits = replace(limits, max_connections=room)
+            if transport == "TCP":
+                limits = replace(limits, connect_s=TCP_CONNECT_S)
+            self._streams[transport] = StreamTransport(endpoint, transport, limits, self._dscp)
+        return self._streams[transport]
+
+    def counters(self) -> dict[str, int]:
+        """Connections that there are, and what became of others: `tcp_connections`, `tls_timed_out`."""
+        found: dict[str, int] = {}
+        for transport, stream in self._streams.items():
+            name = transport.lower()
+            found[f"{name}_connections"] = stream.connections
+            found |= {f"{name}_{what}": count for what, count in stream.counters.items()}
+        return found
 
     def close(self) -> None:
         """Closes those that are not served."""
@@ -47,13 +86,35 @@ class BoundSockets:
             bound.close()
 
 
+def tls_contexts(config: Config) -> dict[int, TlsContexts]:
+    """What the sessions of each TLS listener are made with. Raises ListenError for a file that is of no use."""
+    folder = config.path.parent
+    contexts: dict[int, TlsContexts] = {}
+    for local, listen in enumerate(config.listen):
+        if listen.transport == "tls":
+            try:
+                contexts[local] = TlsContexts(_files(folder, listen))
+            except TlsError as error:
+                raise ListenError(f"cannot listen on {shown(config.listeners[local])}: {error}") from None
+    return contexts
+
+
+def _files(folder: Path, listen: Listen) -> TlsFiles:
+    assert listen.certificate is not None and listen.private_key is not None  # `engine.config.checks`
+    client_ca = None if listen.client_ca is None else folder / listen.client_ca
+    server_ca = None if listen.server_ca is None else folder / listen.server_ca
+    return TlsFiles(folder / listen.certificate, folder / listen.private_key, client_ca, server_ca)
+
+
 def shown(listener: ListenerSettings) -> str:
     """`udp:127.0.0.1:5060`, as the line that says that the node is ready has it."""
     return f"{listener.transport.lower()}:{uri_host(listener.host)}:{listener.port}"
 
 
-def _bind(listener: ListenerSettings) -> socket.socket:
+def _bind(listener: ListenerSettings, dscp: int) -> socket.socket:
     try:
-        return bind_udp(listener.host, listener.port)
+        if listener.transport != "UDP":
+            return bind_stream(listener.host, listener.port, dscp)
+        return bind_udp(listener.host, listener.port, dscp)
     except OSError as error:
         raise ListenError(f"cannot listen on {shown(listener)}: {error.strerror or error}") from None

@@ -113,7 +113,7 @@ class _Node:
 
     async def run(self) -> int:
         """Starts, serves, drains."""
-        sockets = BoundSockets(self._settings.listeners)
+        sockets = BoundSockets(self._config)
         gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
         names = Names(self._settings, self._config.dns.settings(), self._log.warning)
         try:
@@ -133,6 +133,7 @@ class _Node:
         try:
             await _start_control(control)
             await sockets.serve(runner.endpoint)
+            runner.socket_counters = sockets.counters
             runner.endpoint.perform(self._adopted)
             runner.follow_targets()
             names.on_change(runner.follow_targets)

@@ -53,6 +53,7 @@ class Runner:
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
         self._books = Completeness()
+        self.socket_counters: Callable[[], dict[str, int]] = dict
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
         self._load = LoadWatch(service.intake.load, self.endpoint.waiting_s, log)
 
@@ -212,6 +213,7 @@ class Runner:
         counters = self._service.counters
         counters["faults"] = self._faults
         counters["datagrams_dropped"] = self.endpoint.dropped
+        counters |= self.socket_counters()
         if writer is not None:
             counters["records_lost"] = writer.lost
             counters["journal_damaged"] = writer.damaged

@@ -127,7 +127,7 @@ NON_INVITE_CLIENT: Final = Table(
 class ClientTransaction(Transaction):
     """One request of ours. `owner` is the transaction user's own object, handed back with every event."""
 
-    __slots__ = ("ack", "branch", "owner")
+    __slots__ = ("ack", "branch", "otherwise", "owner")
 
     def __init__(self, method: str, branch: str, data: bytes, flow: Flow, owner: object) -> None:
         super().__init__(method, INVITE_CLIENT if method == "INVITE" else NON_INVITE_CLIENT, flow)
@@ -135,6 +135,7 @@ class ClientTransaction(Transaction):
         self.last_sent = data
         self.owner = owner
         self.ack = b""
+        self.otherwise: tuple[bytes, Flow] | None = None  # how it is sent when this way fails
 
     @property
     def awaits_final(self) -> bool:

@@ -10,6 +10,7 @@ import typer
 from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
+from engine.listening import ListenError, tls_contexts
 from engine.store.crypto import open_key
 from engine.store.inventory import InventoryError, apply_inventory, read_inventory
 
@@ -55,6 +56,11 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
       veil700 check --config veil700.toml
     """
     config = configuration(context)
+    try:
+        tls_contexts(config)
+    except ListenError as error:
+        tell(str(error))
+        return USAGE
     if config.inventory_file is not None:
         try:
             read_inventory(config.inventory_file)

@@ -32,6 +32,7 @@ def cross_faults(data: RawTable, folder: Path) -> Iterator[Fault]:
     """Every broken rule between keys. Values of a wrong type are passed over: the models report them."""
     listens, peers, routes = (tables(data, name) for name in ("listen", "peer", "route"))
     yield from _listen_faults(listens)
+    yield from _tls_faults(listens, folder)
     yield from _repeated("peer", peers)
     yield from _repeated("route", routes)
     yield from _repeated_sources(peers)
@@ -62,6 +63,22 @@ def _listen_faults(listens: list[RawTable]) -> Iterator[Fault]:
         if address is not None and address[0].is_unspecified and "advertise" not in listen:
             reason = "missing: the peers must be told an address, and the listener has none of its own"
             yield Fault(("listen", index, "advertise"), reason)
+
+
+def _tls_faults(listens: list[RawTable], folder: Path) -> Iterator[Fault]:
+    """The files of a TLS listener. What is in them is read when the node starts, and by `veil700 check`."""
+    for index, listen in enumerate(listens):
+        is_tls = listen.get("transport", "udp") == "tls"
+        for name in ("certificate", "private_key", "client_ca", "server_ca"):
+            file = listen.get(name)
+            key: Key = ("listen", index, name)
+            if file is None:
+                if is_tls and name in ("certificate", "private_key"):
+                    yield Fault(key, "missing: TLS cannot be spoken without")
+            elif not is_tls:
+                yield Fault(key, 'has a meaning only with transport = "tls"')
+            elif isinstance(file, str) and file and ("\0" in file or not (folder / file).is_file()):
+                yield Fault(key, f"{values.shown(file)}: no such file")
 
 
 def _overlap(

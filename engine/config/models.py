@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 from engine.config import values
 from engine.config.accounts import Account
 from engine.config.lines import Places
+from engine.config.listeners import Listen
 from engine.config.table import STRICT, Name
 from engine.config.targets import target, target_text
 from engine.core.settings import (
@@ -33,7 +34,6 @@ from sipstack.location import DnsSettings
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 Milliseconds = Annotated[int, Field(ge=1, le=3_600_000)]
-NotYet = Annotated[str | None, BeforeValidator(values.not_yet)]
 
 
 class Table(BaseModel):
@@ -54,31 +54,6 @@ class Node(Table):
     `signing_key.pub`, `control-0.sock`."""
     workers: Annotated[int, Field(ge=0, le=1024), AfterValidator(values.only(1))] = 1
     """SIP processes; 0 is one per core. Not yet: only 1."""
-
-
-class Listen(Table):
-    """`[[listen]]`: where SIP comes in, and whence what the node sends leaves. Without any, one with the defaults. Via
-    and Contact of what leaves by a listener say its `advertise`, or its `address`. A target is sent to by the first
-    listener of its transport and address family, an answer by the one that has taken the request."""
-
-    transport: Annotated[Literal["udp", "tcp", "tls"], AfterValidator(values.only("udp"))] = "udp"
-    """Transport protocol. Not yet: only `udp`."""
-    address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:5060"
-    """address:port; IPv6 as `"[::1]:5060"`."""
-    advertise: Annotated[str, AfterValidator(values.advertised)] | None = None
-    """host:port that stands in Via and Contact when the world sees another address. Required when `address` is
-    `0.0.0.0` or `[::]`."""
-    certificate: NotYet = None
-    """TLS certificate, PEM file. Not yet."""
-    private_key: NotYet = None
-    """TLS key, PEM file. Not yet."""
-    client_ca: NotYet = None
-    """Authorities whose client certificates are accepted, PEM file. Not yet."""
-
-    def core_settings(self) -> ListenerSettings:
-        """The same for the core."""
-        address, port = values.socket_address(self.address)
-        return ListenerSettings(self.transport.upper(), str(address), port, self.advertise or self.address)
 
 
 class Store(Table):
@@ -247,6 +222,8 @@ class Sip(Table):
 
     t1_ms: Annotated[int, Field(ge=10, le=10_000)] = 500
     """T1 of RFC 3261, the estimate of a round trip: retransmissions and transaction timers follow from it."""
+    dscp: Annotated[int, Field(ge=0, le=63)] = 0
+    """Differentiated services code point (RFC 2474) of all that the node sends: 24 is CS3, 0 marks nothing."""
 
 
 class Policy(Table):

@@ -159,16 +159,20 @@ def _pair(
         rewriter.thaw(values.origin, skipped)
         party = Party(side, peer, values.hidden, context.contact(flow, contact), values.also_hidden)
         party.may_transfer = frozen.may_transfer and caller_peer.allow_transfer and callee_peer.allow_transfer
-        sides.append(_side(values, party, flow, rewriter, skipped))
+        made = PairSide(_dialog(values, skipped), party, flow, rewriter, context.listeners)
+        sides.append(_thawed(made, values))
     return DialogPair(*sides)
 
 
-def _side(values: FrozenSide, party: Party, flow: Flow, origin: OriginRewriter, skipped: int) -> PairSide:
+def _dialog(values: FrozenSide, skipped: int) -> Dialog:
     identity = DialogId(values.call_id, values.local_tag, values.remote_tag)
     dialog = Dialog(identity, values.local, values.remote, values.local_seq + skipped, values.remote_seq)
     dialog.remote_target = values.remote_target
     dialog.route_set = list(values.route_set)
-    side = PairSide(dialog, party, flow, origin)
+    return dialog
+
+
+def _thawed(side: PairSide, values: FrozenSide) -> PairSide:
     side.seqs = dict(values.seqs)
     side.references = dict(values.references)
     side.rseqs = set(values.rseqs)

@@ -53,6 +53,11 @@ class RequestOwner:
         """No final answer in 64*T1."""
         raise NotImplementedError
 
+    @property
+    def may_start_again(self) -> bool:
+        """False when nobody waits any more for the answer to a request that has not left yet."""
+        return True
+
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: like silence, but at once (RFC 3261 §8.1.3.1)."""
         self.unanswered(transaction, now)

@@ -111,6 +111,11 @@ class CalleeTry(RequestOwner):
             self.ended(response.status, now)
             self.call.failure_received(self, response, now)
 
+    @property
+    def may_start_again(self) -> bool:
+        """Nobody has given it up yet."""
+        return not (self.is_over or self.cancel_wanted)
+
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Timer B: the next target (contract §5)."""
         self.hop.health.silent(self.sent_at, now)
@@ -161,11 +166,13 @@ class CalleeTry(RequestOwner):
     def _new_pair(self, response: Message) -> DialogPair:
         call = self.call
         tokens = call.context.tokens
-        callee = PairSide(self._callee_dialog(response), self.party, self.hop.flow, self.origin.in_early_dialog())
+        callee = self._side(self._callee_dialog(response), self.origin.in_early_dialog())
         callee.description = self.offer
         dialog = call.caller_dialog()
         origin = self.origin.opposite(tokens.session_id(), call.context.address(call.transaction.source))
-        caller = PairSide(dialog, call.party, call.transaction.source, origin)
+        came = call.transaction
+        flow = came.source if came.source.transport == "UDP" else came.flow
+        caller = PairSide(dialog, call.party, flow, origin, call.context.listeners)
         caller.seqs[call.request.cseq] = self.cseq
         return DialogPair(caller, callee)
 
@@ -206,7 +213,10 @@ class CalleeTry(RequestOwner):
             identity = DialogId(response.call_id, self.local_tag, response.to_tag)
             dialog = Dialog(identity, self.local, response.value(h.TO) or "", self.cseq, -1)
             dialog.remote_target = self.request_uri
-        return PairSide(dialog, self.party, self.hop.flow, self.origin)
+        return self._side(dialog, self.origin)
+
+    def _side(self, dialog: Dialog, origin: OriginRewriter) -> PairSide:
+        return PairSide(dialog, self.party, self.hop.flow, origin, self.call.context.listeners)
 
     def drop(self) -> None:
         """Forgets the INVITE: the target has had 64*T1 since its CANCEL (§9.1)."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.health import Health
 from engine.core.intake import Intake
+from engine.core.large_requests import MOST_UDP_BYTES, LargeRequests
 from engine.core.released import Released
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings
@@ -59,6 +60,7 @@ class CoreContext:
         "dialogs",
         "health",
         "intake",
+        "large",
         "listeners",
         "out",
         "released",
@@ -85,6 +87,7 @@ class CoreContext:
         self.targets = TargetTable()
         self.routing = Routing(settings, self.targets, self.health)
         self.listeners = self.routing.listeners
+        self.large: Final = LargeRequests(self.listeners)
         self.wheel = TimerWheel()
         self.out: list[Output] = []
         self.dialogs: dict[str, DialogEnd] = {}
@@ -135,7 +138,16 @@ class CoreContext:
 
     def start(self, transaction: ClientTransaction, now: float) -> None:
         """Sends a request with a transaction of its own."""
+        if len(transaction.last_sent) > MOST_UDP_BYTES and transaction.flow.transport == "UDP":
+            self.large.turn_to_tcp(transaction, now)
         self.out += self.transactions.start(transaction, now)
+
+    def start_otherwise(self, transaction: ClientTransaction, now: float) -> bool:
+        """Sends what could not be sent one way the other way; False when there is none."""
+        if not self.large.turn_back(transaction, now):
+            return False
+        self.start(transaction, now)
+        return True
 
     def cancel(self, invite: ClientTransaction, now: float) -> None:
         """Takes back an INVITE of ours that has had a provisional (RFC 3261 §9.1); the answer interests nobody."""

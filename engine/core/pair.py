@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, final
 from engine.core.context import CoreContext
 from engine.core.crossing import leading_number
 from engine.core.disclosure import Party
+from engine.core.listeners import Listeners
 from engine.core.routing import flow_to, hosts_of
 from engine.core.session_bodies import OriginRewriter
 from sipstack import headers as h
@@ -61,6 +62,7 @@ class PairSide:
     __slots__ = (
         "_hop",
         "_hop_flow",
+        "_listeners",
         "description",
         "dialog",
         "flow",
@@ -74,7 +76,7 @@ class PairSide:
         "takes",
     )
 
-    def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter) -> None:
+    def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter, listeners: Listeners) -> None:
         self.dialog = dialog
         self.party = party
         self.flow = flow
@@ -88,6 +90,7 @@ class PairSide:
         self.description = b""
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
+        self._listeners: Final = listeners
 
     def note_invite(self, theirs: int, ours: int) -> None:
         """The numbers of an INVITE, for its PRACKs. The one before is over; so the row of a call stays short."""
@@ -111,9 +114,15 @@ class PairSide:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""
         hop = self.dialog.next_hop()
         if hop != self._hop:
-            self._hop_flow = flow_to(hop, self.flow)
+            self._hop_flow = flow_to(hop, self.flow, self._listeners)
             self._hop = hop
         return self._hop_flow
+
+    def speaks_by(self, flow: Flow) -> None:
+        """Its requests come by this connection: those to it go there, too, as long as it stands."""
+        if (flow.transport, flow.host) == (self.flow.transport, self.flow.host):
+            self.flow = flow
+            self._hop = ""
 
     def stay_at(self, flow: Flow) -> None:
         """What goes to its present target goes there, whatever address the target names."""
@@ -123,7 +132,7 @@ class PairSide:
         """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set."""
         if flow.host == self.flow.host:
             return True
-        peer = context.routing.peer_of(flow.host, flow.port)
+        peer = context.routing.peer_of(flow)
         if peer is not None and peer.name == self.party.peer.name:
             return True
         routes = [route[1:-1] for route in self.dialog.route_set]

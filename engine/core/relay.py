@@ -331,6 +331,11 @@ class Relay(RequestOwner, TimerOwner):
             self._stop_limit()
             self._limit = context.wheel.set(now, context.transactions.timing.transaction_s, self, _CANCEL_IGNORED)
 
+    @property
+    def may_start_again(self) -> bool:
+        """Its sender still waits for an answer."""
+        return not (self.is_over or self._cancel_wanted)
+
     def _provisional_came(self, now: float) -> None:
         if self._cancel_wanted:
             self._cancel_wanted = False

@@ -12,7 +12,7 @@ from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from engine.core.targets import Draw, Fixed, InOrder, Plan, TargetTable, plan_of_addresses, plan_of_targets
 from sipstack.events import Flow
-from sipstack.location import Address
+from sipstack.location import DEFAULT_PORTS, Address
 from sipstack.uri import SipUri, parse_uri, uri_host
 
 # Sources remembered: past this many, the memory starts anew instead of growing.
@@ -96,9 +96,12 @@ class Routing:
                 self._add_source(Source(entry, peer))
         self._by_network.sort(key=lambda pair: pair[0].prefixlen, reverse=True)
 
-    def peer_of(self, host: str, port: int) -> PeerSettings | None:
-        """The peer that a source belongs to, the most specific entry winning; None for an unknown one."""
-        source = (host, port)
+    def peer_of(self, flow: Flow) -> PeerSettings | None:
+        """The peer that a source belongs to, the most specific entry winning; None for an unknown one.
+
+        The port of a connection says nothing: entries with a port are for UDP (contract §4).
+        """
+        host, port = source = (flow.host, flow.port if flow.transport == "UDP" else 0)
         remembered = self._remembered
         if source in remembered:
             return remembered[source]
@@ -237,18 +240,45 @@ def _canonical(host: str) -> str:
     return host if address is None else str(address)
 
 
-def flow_to(uri: str, fallback: Flow) -> Flow:
-    """Where a request to `uri` goes: its address when it is one that may be sent to, else `fallback`.
+def flow_to(uri: str, known: Flow, listeners: Listeners) -> Flow:
+    """Where a request to `uri` goes: to its address by its transport, where those may be; else to `known`.
 
-    A host name, or an address that reaches nobody or too many in a Contact or Record-Route takes us nowhere: the
-    request goes to where the dialog's own messages came from. So it does instead of to this machine or its own link
-    when the party itself is neither: no party sends us into the node's own services (metadata, control).
+    `known` is where the dialog's own messages came from, or were first sent to. A host name, or an address that reaches
+    nobody or too many in a Contact or Record-Route takes us nowhere: the request goes to `known`. So it does instead of
+    to this machine or its own link when the party itself is neither: no party sends us into the node's own services
+    (metadata, control). A URI that names no transport means that of `known`, and so does one whose transport no
+    listener speaks; but what is asked for by a sips URI leaves over TLS or not at all (RFC 3261 §26.2.2).
     """
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
-        return fallback
-    host = _reachable(parsed.host, fallback.host)
-    return Flow(fallback.transport, host, parsed.port or 5060, fallback.local) if host else fallback
+        return known
+    host = _reachable(parsed.host, known.host)
+    if (parsed.params or parsed.scheme != "sip") and (transport := _transport_of(parsed)) not in ("", known.transport):
+        local = listeners.index_for(transport, known.host)
+        if parsed.scheme == "sips":
+            port = parsed.port or DEFAULT_PORTS["TLS"]
+            return Flow("TLS", host or known.host, port, max(local, 0), (parsed.host.strip("[]").lower(),))
+        if host and local >= 0:
+            return Flow(transport, host, parsed.port or DEFAULT_PORTS[transport], local, known.identities)
+    if not host:
+        return known
+    transport = known.transport
+    port = parsed.port or DEFAULT_PORTS[transport]
+    if transport == "UDP":
+        return Flow(transport, host, port, known.local)
+    if host == known.host:
+        if known.reply_port:  # its own connection, and where it listens when that has gone (RFC 5923 §3)
+            return Flow(transport, host, known.port, known.local, known.identities, port)
+        return Flow(transport, host, port, known.local, known.identities)
+    return Flow(transport, host, port, known.local, (*known.identities, host))
+
+
+def _transport_of(uri: SipUri) -> str:
+    """As in Flow; "" when it names none that we speak. Of a sips URI it is TLS (RFC 3261 §26.2.2)."""
+    if uri.scheme == "sips":
+        return "TLS"
+    named = (uri.param("transport") or "").upper()
+    return named if named in DEFAULT_PORTS else ""
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)

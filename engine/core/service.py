@@ -36,6 +36,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.events import (
     AckReceived,
     CancelReceived,
+    Disconnect,
     Flow,
     MalformedReceived,
     Output,
@@ -73,7 +74,7 @@ class CallService:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
-        may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow.host, flow.port) is not None
+        may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow) is not None
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._context.take()
 
@@ -200,15 +201,25 @@ class CallService:
             event.transaction.owner = None
         elif isinstance(event, RequestFailed):
             if isinstance(event.transaction.owner, RequestOwner):
+                if event.transaction.owner.may_start_again and self._context.start_otherwise(event.transaction, now):
+                    return
                 event.transaction.owner.failed(event.transaction, now)
             event.transaction.owner = None
         elif isinstance(event, MalformedReceived):
-            if self._context.routing.peer_of(event.flow.host, event.flow.port) is not None:
+            if self._context.routing.peer_of(event.flow) is not None:
                 self._context.out += answer_malformed(event)
             else:
-                self._context.count("unknown_source")
+                self._turn_away(event.flow)
         elif isinstance(event, StraySuccessReceived):
             self._stray_success(event.response, event.flow, now)
+
+    def _turn_away(self, flow: Flow, transaction: ServerTransaction | None = None) -> None:
+        """From an unknown source: nothing is answered, and its connection is closed (contract §4)."""
+        self._context.count("unknown_source")
+        if transaction is not None:
+            self._context.transactions.abandon(transaction)
+        if flow.transport != "UDP":
+            self._context.out.append(Disconnect(flow))
 
     def _stray_success(self, response: Message, flow: Flow, now: float) -> None:
         """A 2xx that no transaction of this run waits for."""
@@ -228,10 +239,9 @@ class CallService:
             if request.to_tag and request.method != "MESSAGE":
                 self._in_dialog(transaction, request, flow, now)
                 return
-            peer = self._context.routing.peer_of(flow.host, flow.port)
+            peer = self._context.routing.peer_of(flow)
             if peer is None:
-                self._context.count("unknown_source")
-                self._context.transactions.abandon(transaction)
+                self._turn_away(flow, transaction)
             elif not self._answered_by_rule(transaction, request, peer, now):
                 self._attempt(transaction, request, peer, now)
         except RemoteSipError as error:  # a field that the parser leaves to us
@@ -313,16 +323,17 @@ class CallService:
     def _in_dialog(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
         end = self._dialog_end(request, flow)
         if end is None:
-            peer = self._context.routing.peer_of(flow.host, flow.port)
+            peer = self._context.routing.peer_of(flow)
             if peer is None:
-                self._context.count("unknown_source")
-                self._context.transactions.abandon(transaction)
+                self._turn_away(flow, transaction)
             elif request.method == "BYE" and self.last_run.has_ended(request, peer):
                 self._answer(transaction, 200, now)  # a repeat
             else:
                 self._answer(transaction, 481, now)  # §12.2.2
             return
         end.pair.sides[end.side].heard_at = now
+        if flow.transport != "UDP":
+            end.pair.sides[end.side].speaks_by(transaction.flow)
         method = request.method
         if method == "CANCEL":
             refuse(end.call, transaction, 481, now)  # §9.2: it matches no INVITE; its number is that of the INVITE

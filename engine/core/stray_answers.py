@@ -45,7 +45,7 @@ class StrayAnswers:
         """Acknowledges and ends it, if it is ours; else it is counted."""
         context = self._context
         ids = TryIds(context.run.key, response.call_id)
-        peer = context.routing.peer_of(flow.host, flow.port)
+        peer = context.routing.peer_of(flow)
         if (response.from_tag, response.cseq) != (ids.tag, ids.cseq) or peer is None:
             context.count("stray_successes")
             return
@@ -64,9 +64,10 @@ class StrayAnswers:
             return
         context.count("stray_successes_ended")
         dialog.local_seq += SKIPPED  # the other run may have sent PRACKs and UPDATEs (§12.2.1.1)
-        side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, OriginRewriter(0, context.address(flow)))
+        origin = OriginRewriter(0, context.address(flow))
+        side = PairSide(dialog, Party(CALLEE, peer, "", ""), flow, origin, context.listeners)
         there = side.next_flow()
-        if context.routing.peer_of(there.host, there.port) is not peer:
+        if context.routing.peer_of(there) is not peer:
             side.stay_at(flow)
         acknowledgement = end_unwanted(context, side, ids.cseq, now)
         released.remember(response.call_id, response.to_tag, acknowledgement, now)

@@ -19,6 +19,7 @@ from engine.leaktest.chosen import combinations, trunk
 from engine.leaktest.errors import RigError
 from engine.leaktest.own import is_free
 from engine.leaktest.pair import Address, Pair, shown
+from sipstack.events import Flow
 
 _DRAWS: Final = 3  # numbers with each prefix, until one takes the wanted route
 _MOBILE: Final = tuple(f"1{second}{third}" for second in range(3, 10) for third in range(10))
@@ -118,7 +119,7 @@ class _Seats:
     def _caller_seat(self, caller: Peer, taken: Address) -> Address | None:
         """A free address of this machine from which the node takes requests as this peer's."""
         for address in _sources(caller, self._random):
-            peer = self._routing.peer_of(*address)
+            peer = self._routing.peer_of(Flow("UDP", *address))
             is_its = peer is not None and peer.name == caller.name
             if address[0] not in (taken[0], self._element[0]) and is_its and is_free(address):
                 return address

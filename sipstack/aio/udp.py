@@ -14,6 +14,7 @@ from typing import Final, cast, final
 
 from sipstack.aio.endpoint import Endpoint
 from sipstack.aio.icmp import report_unreachable, unreachable
+from sipstack.aio.sockets import set_dscp
 from sipstack.events import Flow
 
 # Room for a burst of 4,000 INVITEs of 1 KiB while the loop is busy elsewhere; the kernel caps it as it likes.
@@ -155,8 +156,8 @@ class UdpTransport(asyncio.DatagramProtocol):
             self._transport.close()
 
 
-def bind_udp(host: str, port: int) -> socket.socket:
-    """A bound, non-blocking socket. Raises OSError when the address cannot be had."""
+def bind_udp(host: str, port: int, dscp: int = 0) -> socket.socket:
+    """A bound, non-blocking socket; `dscp` marks what it sends. Raises OSError when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -168,6 +169,8 @@ def bind_udp(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             # IPv4 has sockets of its own: "[::]:5060" leaves them their port, and no source is "::ffff:192.0.2.1".
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if dscp:
+            set_dscp(opened, dscp)
         opened.bind((host, port))
     except BaseException:
         opened.close()

@@ -11,6 +11,8 @@ import pytest
 from engine.config import ConfigError, load
 
 PEER: Final = '[[peer]]\nname = "core"\nmatch = ["10.0.0.1"]\ntargets = ["sip:10.0.0.1"]\n'
+TLS: Final = "[[listen]]\ntransport = 'tls'\n"
+FILES: Final = f"{TLS}certificate = 'veil.toml'\nprivate_key = 'veil.toml'\n"
 LISTEN: Final = "[[listen]]\naddress = '10.9.9.9:5060'\n"
 
 
@@ -56,6 +58,7 @@ BAD: Final = [
     # types are those of TOML: nothing is converted
     ('[cdr]\nretention_days = "730"', '2: cdr.retention_days: must be a whole number, not "730"'),
     ("[cdr]\nretention_days = 730.0", "2: cdr.retention_days: must be a whole number, not 730.0"),
+    ("[sip]\ndscp = 64", "2: sip.dscp: "),
     ("[sip]\nt1_ms = true", "2: sip.t1_ms: must be a whole number, not true"),
     (PEER + "trusted = 1", "5: peer.trusted: must be true or false, not 1"),
     ("[node]\nname = 2026-11-24", "2: node.name: must be a text in quotes, not 2026-11-24"),
@@ -87,6 +90,12 @@ BAD: Final = [
     ("[[listen]]\naddress = '[::]:5060'", "1: listen.advertise: missing"),
     ("[[listen]]\nadvertise = '203.0.113.7'", '2: listen.advertise: "203.0.113.7" is not host:port'),
     ("[[listen]]\nadvertise = 'a b:5060'", "is not host:port"),
+    ("[[listen]]\ntransport = 'sctp'", "2: listen.transport: "),
+    ("[[listen]]\ncertificate = 'veil.toml'", '2: listen.certificate: has a meaning only with transport = "tls"'),
+    (f"{TLS}certificate = 'veil.toml'", "1: listen.private_key: missing: TLS cannot be spoken without"),
+    (f"{TLS}private_key = 'veil.toml'", "1: listen.certificate: missing: TLS cannot be spoken without"),
+    (f"{FILES}client_ca = 'none.pem'", '5: listen.client_ca: "none.pem": no such file'),
+    (f"{FILES}server_ca = 'none.pem'", '5: listen.server_ca: "none.pem": no such file'),
     (f"{LISTEN}{LISTEN}", "4: listen.address: \"10.9.9.9:5060\" is another listener's"),
     (f"{LISTEN}[[listen]]\naddress = '0.0.0.0:5060'\nadvertise = 'a:1'", "4: listen.address: "),
     (PEER.replace("sip:10.0.0.1", "sip:10.9.9.9") + f"[[listen]]\n{LISTEN}", '"sip:10.9.9.9" is this node itself'),
@@ -213,11 +222,6 @@ def test_faults_name_line_key_and_reason(file: Path, text: str | bytes, fault: s
 
 NOT_YET: Final = [
     ("[node]\nworkers = 0", "node.workers: 0 is not supported yet, only 1"),
-    ("[[listen]]\ntransport = 'tcp'", 'listen.transport: "tcp" is not supported yet, only "udp"'),
-    ("[[listen]]\ntransport = 'tls'", 'listen.transport: "tls" is not supported yet, only "udp"'),
-    ("[[listen]]\ncertificate = 'a'", "listen.certificate: not supported yet"),
-    ("[[listen]]\nprivate_key = 'a'", "listen.private_key: not supported yet"),
-    ("[[listen]]\nclient_ca = 'a'", "listen.client_ca: not supported yet"),
     ("[store]\nurl = 'postgresql://u:p@h/d'", '2: store.url: not supported yet, only "sqlite"'),
     ("[numbering]\ncountry_code = '852'", 'numbering.country_code: "852" is not supported yet, only "86"'),
     ("[numbering]\nlayout = [3, 2, 6, 4]", "[3, 2, 6, 4] is not supported yet, only [3, 1, 7, 4]"),

@@ -101,8 +101,8 @@ def test_target_that_no_listener_can_send_to_is_none() -> None:
     node = CoreNode(listening(INSIDE, settings=with_trunk("callee-side", targets=(TargetSettings("", "::9", 5060),))))
     node.book.wire_in(invite(), CALLER)
     node.book.wire_out("SIP/2.0 100", CALLER)
-    node.book.wire_out("SIP/2.0 404", CALLER)
-    assert node.record["release_cause"] == "NO_ROUTE"
+    node.book.wire_out("SIP/2.0 480", CALLER)
+    assert node.record["release_cause"] == "ALL_TARGETS_FAILED"
 
 
 def test_which_listener_is_which_in_another_run() -> None:

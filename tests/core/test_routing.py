@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core import routing
-from engine.core.routing import Routing, address_of, flow_to, hosts_of
+from engine.core.listeners import Listeners
+from engine.core.routing import Routing, address_of, hosts_of
 from engine.core.settings import (
     CoreSettings,
     ListenerSettings,
@@ -75,7 +76,7 @@ SPECIFIC = (
 )
 def test_most_specific_source_wins_in_any_order(host: str, port: int, expected: str) -> None:
     for order in (SPECIFIC, SPECIFIC[::-1], *list(permutations(SPECIFIC))[::97]):
-        assert name_of(routed(*order).peer_of(host, port)) == expected
+        assert name_of(routed(*order).peer_of(Flow("UDP", host, port))) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,14 @@ def test_most_specific_source_wins_in_any_order(host: str, port: int, expected: 
 )
 def test_unknown_source_is_nobody(host: str, port: int) -> None:
     known = routed(peer("a", "10.1.2.3:5070"), peer("b", "198.51.100.0/24"))
-    assert known.peer_of(host, port) is None
+    assert known.peer_of(Flow("UDP", host, port)) is None
 
 
 @pytest.mark.parametrize(
     "entry", ["2001:DB8::0001", "2001:0db8:0:0:0:0:0:1", "2001:db8::1", "[2001:db8::1]", "2001:db8::1/128"]
 )
 def test_spellings_of_an_ipv6_entry(entry: str) -> None:
-    assert name_of(routed(peer("a", entry)).peer_of("2001:db8::1", 5060)) == "a"
+    assert name_of(routed(peer("a", entry)).peer_of(Flow("UDP", "2001:db8::1", 5060))) == "a"
 
 
 def test_a_source_names_the_entry_that_it_falls_under() -> None:
@@ -105,8 +106,8 @@ def test_a_source_names_the_entry_that_it_falls_under() -> None:
 
 
 def test_an_ipv4_network_holds_no_ipv6_address() -> None:
-    assert routed(peer("v4", "0.0.0.0/0")).peer_of("2001:db8::1", 5060) is None
-    assert routed(peer("v6", "::/0")).peer_of("192.0.2.1", 5060) is None
+    assert routed(peer("v4", "0.0.0.0/0")).peer_of(Flow("UDP", "2001:db8::1", 5060)) is None
+    assert routed(peer("v6", "::/0")).peer_of(Flow("UDP", "192.0.2.1", 5060)) is None
 
 
 def test_answers_stay_right_when_they_are_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +115,10 @@ def test_answers_stay_right_when_they_are_remembered_and_forgotten(monkeypatch: 
     known = routed(*SPECIFIC[1:])
     for _ in range(3):
         for last in range(8):
-            assert name_of(known.peer_of(f"10.9.9.{last}", 5060)) == "ten"
-            assert known.peer_of(f"198.51.100.{last}", 5060) is None
-        assert name_of(known.peer_of("10.1.2.3", 5070)) == "port"
-        assert name_of(known.peer_of("10.1.2.3", 5071)) == "one"
+            assert name_of(known.peer_of(Flow("UDP", f"10.9.9.{last}", 5060))) == "ten"
+            assert known.peer_of(Flow("UDP", f"198.51.100.{last}", 5060)) is None
+        assert name_of(known.peer_of(Flow("UDP", "10.1.2.3", 5070))) == "port"
+        assert name_of(known.peer_of(Flow("UDP", "10.1.2.3", 5071))) == "one"
     assert len(known._remembered) <= 3
 
 
@@ -126,7 +127,7 @@ def test_a_network_holds_its_own_addresses(address: object, port: int, prefix: i
     """And a longer prefix beats a shorter one, whatever the address."""
     wide, narrow = f"{address}/{prefix}", f"{address}/{min(prefix + 1, 32)}"
     known = routed(peer("wide", wide), peer("narrow", narrow))
-    assert name_of(known.peer_of(str(address), port)) == ("narrow" if prefix < 32 else "wide")
+    assert name_of(known.peer_of(Flow("UDP", str(address), port))) == ("narrow" if prefix < 32 else "wide")
 
 
 # -- routes ------------------------------------------------------------------------------------------------------------
@@ -178,6 +179,21 @@ def test_digits_of_other_scripts_match_no_route() -> None:
 
 # -- next hops ---------------------------------------------------------------------------------------------------------
 
+ALL = Listeners(
+    (
+        ListenerSettings("UDP", "192.0.2.1", 5060, "192.0.2.1:5060"),
+        ListenerSettings("TCP", "192.0.2.1", 5060, "192.0.2.1:5060"),
+        ListenerSettings("TLS", "192.0.2.1", 5061, "192.0.2.1:5061"),
+        ListenerSettings("UDP", "2001:db8::1", 5060, "[2001:db8::1]:5060"),
+    )
+)
+ONLY_UDP = Listeners((ListenerSettings("UDP", "192.0.2.1", 5060, "192.0.2.1:5060"),))
+
+
+def flow_to(uri: str, known: Flow, listeners: Listeners = ALL) -> Flow:
+    return routing.flow_to(uri, known, listeners)
+
+
 FALLBACK = Flow("UDP", "192.0.2.12", 5062)
 FALLBACK6 = Flow("UDP", "2001:db8::12", 5062)
 LOOPBACK = Flow("UDP", "127.0.0.12", 5060)
@@ -188,7 +204,8 @@ LOOPBACK = Flow("UDP", "127.0.0.12", 5060)
     [
         ("sip:a@198.51.100.9", "198.51.100.9", 5060),
         ("sip:a@198.51.100.9:5070", "198.51.100.9", 5070),
-        ("sips:a@198.51.100.9:5071;transport=tcp", "198.51.100.9", 5071),
+        ("sip:a@198.51.100.9:5071;transport=udp", "198.51.100.9", 5071),
+        ("sip:a@198.51.100.9:5071;transport=sctp", "198.51.100.9", 5071),
         ("sip:198.51.100.9;lr", "198.51.100.9", 5060),
         ("sip:a@10.0.0.1;maddr=224.0.0.1", "10.0.0.1", 5060),
         ("sip:a@[::ffff:198.51.100.9]:5070", "198.51.100.9", 5070),
@@ -252,9 +269,47 @@ def test_ipv6_does_not_go_to_ipv4() -> None:
     assert flow_to("sip:a@[::]", FALLBACK6) is FALLBACK6
 
 
-def test_transport_of_the_dialog_stays() -> None:
-    assert flow_to("sip:a@198.51.100.9;transport=tcp", FALLBACK).transport == "UDP"
-    assert flow_to("sip:a@198.51.100.9", Flow("TCP", "192.0.2.12", 1)).transport == "TCP"
+def test_transport_of_the_dialog_stays_where_none_is_named_or_none_can_be_had() -> None:
+    assert flow_to("sip:a@198.51.100.9", Flow("TCP", "192.0.2.12", 1, 1)) == Flow("TCP", "198.51.100.9", 5060, 1)
+    assert flow_to("sip:a@198.51.100.9", Flow("TLS", "192.0.2.12", 1, 2)) == Flow("TLS", "198.51.100.9", 5061, 2)
+    assert flow_to("sip:a@198.51.100.9;transport=tcp", FALLBACK, ONLY_UDP) == Flow("UDP", "198.51.100.9", 5060)
+    assert flow_to("sip:a@[2001:db8::2];transport=tcp", FALLBACK6) == Flow("UDP", "2001:db8::2", 5060)
+
+
+def test_transport_that_is_named_is_taken() -> None:
+    """RFC 3263 §4.1."""
+    assert flow_to("sip:a@198.51.100.9;transport=TCP", FALLBACK) == Flow("TCP", "198.51.100.9", 5060, 1)
+    assert flow_to("sip:a@198.51.100.9;lr;transport=tls", FALLBACK) == Flow("TLS", "198.51.100.9", 5061, 2)
+    assert flow_to("sip:a@198.51.100.9:7;transport=udp", Flow("TLS", "192.0.2.12", 1, 2)) == Flow(
+        "UDP", "198.51.100.9", 7
+    )
+    assert flow_to("sip:a@phone.example;transport=tcp", FALLBACK) is FALLBACK
+
+
+@pytest.mark.parametrize("listeners", [ALL, ONLY_UDP])
+@pytest.mark.parametrize("host", ["198.51.100.9", "phone.example", "127.0.0.1"])
+@pytest.mark.parametrize("known", [FALLBACK, Flow("TCP", "192.0.2.12", 1, 1), Flow("TLS", "192.0.2.12", 1, 2)])
+def test_sips_never_leaves_but_over_tls(listeners: Listeners, host: str, known: Flow) -> None:
+    """RFC 3261 §26.2.2: without a listener for it there is no such transport, and the request fails."""
+    for params in ("", ";transport=udp", ";transport=tcp"):
+        flow = flow_to(f"sips:a@{host}{params}", known, listeners)
+        assert flow.transport == "TLS"
+        assert flow.host == ("198.51.100.9" if host == "198.51.100.9" else "192.0.2.12")
+        assert flow is known or host in flow.identities
+
+
+def test_connection_that_a_party_has_opened_is_used_again() -> None:
+    """RFC 5923 §3: as long as it stands; and then it is called where it says that it listens."""
+    came = Flow("TLS", "192.0.2.12", 40_000, 2, ("core.example",), 5061)
+    there = flow_to("sip:a@192.0.2.12:5071;transport=tls", came)
+    assert (there.transport, there.port, there.reply_port, there.local) == ("TLS", 40_000, 5071, 2)
+    assert there.identities == ("core.example",)
+    elsewhere = flow_to("sip:a@192.0.2.13:5071", came)
+    assert (elsewhere.port, elsewhere.reply_port) == (5071, 0)
+    assert set(elsewhere.identities) == {"core.example", "192.0.2.13"}
+    opened = Flow("TLS", "192.0.2.12", 5061, 2, ("core.example",))
+    assert flow_to("sip:a@192.0.2.12:5071", opened) == Flow("TLS", "192.0.2.12", 5071, 2)
+    assert flow_to("sip:a@192.0.2.12:5071", opened).identities == ("core.example",)
 
 
 @given(st.ip_addresses(), st.none() | st.integers(1, 65535))
@@ -315,3 +370,11 @@ def test_address_of(host: str, expected: str) -> None:
 def test_hosts_are_read_as_the_parser_reads_them() -> None:
     uri = parse_uri("sip:evil:10.0.0.1@host.example")
     assert isinstance(uri, SipUri) and hosts_of([str(uri)]) == {"host.example"}
+
+
+def test_port_of_a_connection_is_no_source() -> None:
+    """Contract §4: `address:port` is for UDP."""
+    known = routed(peer("port", "10.1.2.3:5070"), peer("one", "10.1.2.3"))
+    assert name_of(known.peer_of(Flow("UDP", "10.1.2.3", 5070))) == "port"
+    assert name_of(known.peer_of(Flow("TCP", "10.1.2.3", 5070))) == "one"
+    assert routed(peer("port", "10.1.2.3:5070")).peer_of(Flow("TLS", "10.1.2.3", 5070)) is None

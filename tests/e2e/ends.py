@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import Final
 
 from sipstack import headers as h
+from sipstack.framing import StreamFramer
 from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.uri import uri_host
@@ -41,12 +43,90 @@ class UdpEnd:
         self.opened.close()
 
 
+class StreamEnd:
+    """TCP or TLS: a connection to the node that it opens itself, and a listening socket for those of the node."""
+
+    def __init__(
+        self,
+        host: str,
+        node: str,
+        port: int = 5060,
+        node_port: int = 5060,
+        client: ssl.SSLContext | None = None,
+        server: ssl.SSLContext | None = None,
+    ) -> None:
+        """With contexts it speaks TLS, as a client and as a server."""
+        self.transport = "TCP" if client is None else "TLS"
+        self.host = host
+        self.node = (node, node_port)
+        self._contexts = (client, server)
+        self._server = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._server.settimeout(WAIT_S)
+        self.port = self._server.getsockname()[1]
+        self._framer = StreamFramer()
+        self._waiting: list[bytes] = []
+        self.connection: socket.socket | None = None
+        self.accepted = 0
+
+    def connect(self) -> None:
+        """To the node, from whatever port."""
+        plain = socket.create_connection(self.node, WAIT_S, (self.host, 0))
+        client = self._contexts[0]
+        self._take(plain if client is None else client.wrap_socket(plain, server_hostname=self.node[0]))
+
+    def accept(self) -> None:
+        """Waits for the node."""
+        plain, _ = self._server.accept()
+        server = self._contexts[1]
+        plain.settimeout(WAIT_S)
+        self._take(plain if server is None else server.wrap_socket(plain, server_side=True))
+        self.accepted += 1
+
+    def _take(self, connection: socket.socket) -> None:
+        self.drop()
+        connection.settimeout(WAIT_S)
+        self.connection = connection
+
+    def send(self, data: bytes) -> None:
+        if self.connection is None:
+            self.connect()
+        assert self.connection is not None
+        self.connection.sendall(data)
+
+    def receive(self) -> Message:
+        """The next message: of the connection that there is, else of the next one that the node opens."""
+        while not self._waiting:
+            if self.connection is None:
+                self.accept()
+            assert self.connection is not None
+            data = self.connection.recv(65_536)
+            if data:
+                self._waiting += self._framer.feed(data)
+            else:
+                self.drop()
+        return parse(self._waiting.pop(0))
+
+    def drop(self) -> None:
+        """Closes the connection."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        self._framer = StreamFramer()
+
+    def close(self) -> None:
+        self.drop()
+        self._server.close()
+
+
+End = UdpEnd | StreamEnd
+
+
 @dataclass
 class Party:
     """A number at an end."""
 
     number: str
-    end: UdpEnd
+    end: End
 
     @property
     def address(self) -> str:
@@ -54,7 +134,8 @@ class Party:
 
     @property
     def contact(self) -> str:
-        return f"<sip:{self.number}@{self.address}>"
+        parameter = "" if self.end.transport == "UDP" else f";transport={self.end.transport.lower()}"
+        return f"<sip:{self.number}@{self.address}{parameter}>"
 
     def ask(self, method: str, uri: str, rows: list[str], body: str = "") -> None:
         """Sends a request; `rows` are From, To, Call-ID, CSeq and what else it has."""

@@ -1,0 +1,139 @@
+"""The same call over UDP, TCP and TLS, in all pairs: RFC 3261 §18."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scenarios.rig.binding import BLOCK, Bound
+from scenarios.rig.node import Node
+from scenarios.rig.place import Place
+from sipstack import headers as h
+from sipstack.message import Message
+from tests.e2e.datagrams import request
+from tests.e2e.ends import SDP, End, Party, StreamEnd, UdpEnd, call
+from tests.e2e.stories import A
+from tests.sipstack.certificates import Authority
+
+TCP = Bound(f"{BLOCK}0071", A, "13100131000")
+TLS = Bound(f"{BLOCK}0072", A, "13200132000")
+UDP = Bound(f"{BLOCK}0073", A, "13900139000")
+BOUND = {"UDP": UDP, "TCP": TCP, "TLS": TLS}
+PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
+
+Opened = Callable[[str, str], End]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def node(make_node: Callable[..., Node], place: Place, authority: Authority) -> Node:
+    certificate, key = authority.issue("node", f"ip:{place.node}")
+    made = make_node(
+        extra=(
+            f'[[listen]]\ntransport = "tcp"\naddress = "{place.node}:5060"\n'
+            f'[[listen]]\ntransport = "tls"\naddress = "{place.node}:5061"\ncertificate = "{certificate}"\n'
+            f'private_key = "{key}"\nserver_ca = "{authority.file}"\n'
+            f'[[peer]]\nname = "tcp"\ntargets = ["sip:{place.callee}:5060;transport=tcp"]\n'
+            f'[[peer]]\nname = "tls"\ntargets = ["sip:{place.callee}:5061;transport=tls"]\n'
+            '[[route]]\nname = "to-tcp"\ncalled = "^131"\npeers = ["tcp"]\n'
+            '[[route]]\nname = "to-tls"\ncalled = "^132"\npeers = ["tls"]\n'
+        )
+    )
+    made.bind(TCP, TLS, UDP)
+    return made
+
+
+@pytest.fixture
+def opened(place: Place, authority: Authority) -> Iterator[Opened]:
+    """Opens the end of a host over a transport."""
+    ends: list[End] = []
+
+    def open_end(transport: str, host: str) -> End:
+        if transport == "UDP":
+            ends.append(UdpEnd(host, place.node))
+        else:
+            client = server = None
+            if transport == "TLS":
+                client = ssl.create_default_context(cafile=authority.file)
+                server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                server.load_cert_chain(*authority.issue(f"end-{host}", f"ip:{host}"))
+            ends.append(StreamEnd(host, place.node, PORTS[transport], PORTS[transport], client, server))
+        return ends[-1]
+
+    yield open_end
+    for end in ends:
+        end.close()
+
+
+def says(message: Message) -> list[str]:
+    """Transports that it names as the node's: in Via, and in Contact."""
+    via = message.line(h.VIA).partition(" SIP/2.0/")[2].partition(" ")[0] if message.is_request else ""
+    contact = (message.value(h.CONTACT) or "").partition(";transport=")[2].strip("<>").upper() or "UDP"
+    return [via, contact] if via else [contact]
+
+
+@pytest.mark.parametrize("callee_by", ["UDP", "TCP", "TLS"])
+@pytest.mark.parametrize("caller_by", ["UDP", "TCP", "TLS"])
+def test_call(node: Node, place: Place, opened: Opened, caller_by: str, callee_by: str) -> None:
+    node.start()
+    assert node.stdout == f"veil700 ready sip=udp:{place.node}:5060,tcp:{place.node}:5060,tls:{place.node}:5061\n"
+    bound = BOUND[callee_by]
+    caller, callee = opened(caller_by, place.caller), opened(callee_by, place.callee)
+    invite, ok = call(Party(A, caller), Party(bound.b, callee), bound.x)
+    assert (says(invite), says(ok)) == ([callee_by, callee_by], [caller_by])
+    (record,) = node.records()
+    assert (record["release_cause"], record["release_direction"]) == ("NORMAL", "callee")
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
+def test_same_answer_over_every_transport(node: Node, place: Place, opened: Opened, transport: str) -> None:
+    """Requirement 1."""
+    node.start()
+    asked = request("OPTIONS", f"sip:{place.node}", "192.0.2.9:9", "same")
+    first = opened("UDP", place.caller)
+    first.send(asked.replace(b"9:9;", b"9:9;rport;"))
+    over_udp = first.receive()
+    end = opened(transport, place.caller) if transport != "UDP" else first
+    end.send(
+        asked.replace(b"SIP/2.0/UDP", f"SIP/2.0/{transport}".encode())
+        .replace(b"9:9;", b"9:9;rport;")
+        .replace(b"same", b"then")
+    )
+    answer = end.receive()
+    assert (answer.status, answer.values(h.ALLOW), answer.named("Accept")) == (
+        200,
+        over_udp.values(h.ALLOW),
+        over_udp.named("Accept"),
+    )
+    assert answer.values(h.SUPPORTED) == over_udp.values(h.SUPPORTED)
+
+
+@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+def test_connection_of_an_unknown_source_is_closed(node: Node, place: Place, opened: Opened, transport: str) -> None:
+    node.start()
+    end = opened(transport, place.stranger)
+    assert isinstance(end, StreamEnd)
+    end.send(request("OPTIONS", f"sip:{place.node}", "192.0.2.9:9", "unknown"))
+    assert end.connection is not None
+    assert end.connection.recv(100) == b""
+    assert node.status()["counters"]["unknown_source"] == 1
+
+
+@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+def test_nobody_at_a_stream_target_is_told_at_once(node: Node, place: Place, opened: Opened, transport: str) -> None:
+    """Requirement 11."""
+    node.start()
+    caller = Party(A, opened("UDP", place.caller))
+    identity = [f"From: <sip:{A}@{caller.address}>;tag=a-tag", f"To: <sip:{BOUND[transport].x}@veil.example>"]
+    uri = f"sip:{BOUND[transport].x}@veil.example"
+    caller.end.opened.settimeout(1.0)  # type: ignore[union-attr]
+    caller.ask("INVITE", uri, [*identity, "Call-ID: lost", "CSeq: 1 INVITE"], SDP)
+    caller.take("SIP/2.0 480")
+    assert node.records()[0]["release_cause"] == "ALL_TARGETS_FAILED"
