@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.rig.place import Places
+from scenarios.rig.place import Place, Places
 from tests.conformance.rig import T1_MS, Rig
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
@@ -34,11 +34,13 @@ def rig(module_rig: Rig) -> Iterator[Rig]:
 
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[RigFactory]:
-    """Nodes for one test alone."""
+    """Nodes for one test alone; the settings may be made of the place that it gets."""
     running: list[Iterator[Rig]] = []
 
-    def make(extra: str = "", prefix_b: str = "139", t1_ms: int = T1_MS) -> Rig:
-        running.append(_run(Rig(_PLACES.take(), tmp_path / f"node-{len(running)}", extra, prefix_b, t1_ms)))
+    def make(extra: str | Callable[[Place], str] = "", prefix_b: str = "139", t1_ms: int = T1_MS) -> Rig:
+        place = _PLACES.take()
+        text = extra if isinstance(extra, str) else extra(place)
+        running.append(_run(Rig(place, tmp_path / f"node-{len(running)}", text, prefix_b, t1_ms)))
         return next(running[-1])
 
     yield make

@@ -7,8 +7,10 @@ from typing import Final
 
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
+from tests.conformance.conftest import RigFactory
 from tests.conformance.message import text_for_x
 from tests.conformance.rig import Rig
+from tests.conformance.talk import Call
 from tests.e2e.datagrams import udp_socket
 
 RATE: Final = 5
@@ -18,7 +20,40 @@ SETTINGS: Final = f"""
 name = "greedy"
 match = ["{{prefix}}.20"]
 max_rate = {RATE}
+[[peer]]
+name = "narrow"
+targets = ["sip:{{callee}}:5060"]
+max_calls = 2
+[[route]]
+name = "to-narrow"
+called = "^134"
+peers = ["narrow"]
 """
+
+
+def test_req_080_no_room_for_new_calls(make_rig: RigFactory) -> None:
+    """RFC 7339 §5.10.1; RFC 6357 §4; RFC 3261 §21.5.4: who has no room refuses what is new, with 503 and Retry-After,
+    and goes on serving what is in progress.
+
+    Checked: at a limit of two calls: a third is refused, an INFO and a BYE of the first are served, and then there is
+    room again. The load of the node itself has the same answers: tests/core/test_overload.py and docs/overload.md have
+    what it is measured by.
+    """
+    rig = make_rig(SETTINGS, "134")
+    calls = [Call(rig).talk() for _ in range(2)]
+    third = Call(rig)
+    rig.caller.send(third.invite())
+    refused = third.refused()
+    assert (refused.status, refused.value("Reason")) == (503, "Q.850;cause=42")
+    assert int(refused.value("Retry-After")) > 0
+    rig.hears_nothing(rig.callee)
+    rig.caller.send(calls[0].caller.request("INFO"))
+    info = rig.hear(rig.callee, "INFO")
+    rig.callee.send(rig.callee.answer(info, 200))
+    rig.hear(rig.caller, "200 INFO")
+    calls[0].hang_up()
+    Call(rig).talk().hang_up()
+    calls[1].hang_up()
 
 
 def test_req_082_limits_of_a_peer(rig: Rig) -> None:
