@@ -41,7 +41,8 @@ def test_req_014_torture_messages(rig: Rig) -> None:
     Checked: 61 messages and 5 variants over UDP; which answers are right stands in tests/vectors, and below.
     """
     wrong = {}
-    for group in rounds():
+    groups = rounds()
+    for group in groups:
         with ExitStack() as opened:
             ends = {}
             for number, name in enumerate(group):
@@ -55,7 +56,8 @@ def test_req_014_torture_messages(rig: Rig) -> None:
                     wrong[name] = found
             rig.barrier()
             wrong |= {name: 1 for name in group if not EXPECTED[name] and any(map(drain, ends[name]))}
-            rig.wait(1.1 * TRANSACTION_S)  # for branches that stand in several messages
+            if group is not groups[-1]:
+                rig.wait(1.1 * TRANSACTION_S)  # for branches that stand in several messages
     assert wrong == {}
 
 
