@@ -49,6 +49,10 @@ USAGE: Final = 2
 # one: collections come while calls pile up, not while as many end as begin.
 GC_THRESHOLDS: Final = (20_000, 50, 50)
 
+# So long the loop and the threads of the store wait for the interpreter while another one computes. With Python's 5 ms
+# a call that meets the loader waits for several of them; shorter than this was no better (measured).
+SWITCH_S: Final = 0.001
+
 # Repeats of requests from before the start come for 64*T1 at the longest (RFC 3261 §17.2).
 REPEATS_KEPT_S: Final = 64.0
 
@@ -140,6 +144,7 @@ class _Node:
             self._install_signals()
             daily.start()
             _tame_collector()
+            sys.setswitchinterval(SWITCH_S)
             _tell(f"veil700 ready sip={sockets.shown}")
             asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.last_run.forget)
             await self._stop.wait()

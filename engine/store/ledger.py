@@ -11,6 +11,7 @@ from typing import Final, final
 
 from engine.core.records import GENESIS_HASH, chain_hash
 from engine.store.anchors import Anchors
+from engine.store.breathing import breathing
 from engine.store.journal import SET_POSITION, position_text
 from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
 from engine.store.segment import Position
@@ -113,7 +114,7 @@ class Ledger:
     def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
         seq, prev_hash = self._seq, self._hash
         rows: list[list[object]] = []
-        for closing in closings:
+        for closing in breathing(closings):
             count = _count(counts, closing.call_time)
             count[0] += closing.record_id not in self._open.taken  # else it was counted when it was opened
             count[1] += 1

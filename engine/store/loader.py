@@ -6,12 +6,12 @@ The connection flushes each commit (`synchronous=FULL`), so a segment that is lo
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeVar, final
+from typing import Final, final
 
 from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
+from engine.store.breathing import breathing
 from engine.store.crypto import NumberCipher, sync_folder
 from engine.store.journal import (
     NEXT,
@@ -29,10 +29,6 @@ from engine.store.segment import Group, Position, SegmentHead
 from engine.store.signing import Signer
 
 BATCH_STEPS: Final = 4_000  # in one transaction, so that its locks and its memory are bounded
-ROWS_AT_ONCE: Final = 32  # made in one go, about a millisecond; then whoever waits for the interpreter gets it
-BREATH_S: Final = 0.0002
-
-_Item = TypeVar("_Item")
 
 # Errors of sqlite3 that blame the row. All others (full, locked, I/O, damaged) mean that the database is down.
 _ROW_ERRORS: Final = (
@@ -238,9 +234,9 @@ class _Books:
         maker = self._maker
         try:
             maker.expect(opens, ends)
-            open_rows = [maker.open_row(values) for values in _breathing(opens)]
-            answer_rows = [maker.answer_row(values, _dialogs(extra)) for values, extra in _breathing(answers)]
-            closings: list[Closing] = [maker.closing(values) for values in _breathing(ends)]
+            open_rows = [maker.open_row(values) for values in breathing(opens)]
+            answer_rows = [maker.answer_row(values, _dialogs(extra)) for values, extra in breathing(answers)]
+            closings: list[Closing] = [maker.closing(values) for values in breathing(ends)]
         finally:
             maker.forget()
         self.ledger.write(open_rows, answer_rows, closings, position=position)
@@ -266,11 +262,3 @@ def _is_down(error: Exception) -> bool:
 
 def _same_run(head: SegmentHead, other: SegmentHead | None) -> bool:
     return other is not None and (head.node, head.boot_id) == (other.node, other.boot_id)
-
-
-def _breathing(items: Sequence[_Item]) -> Iterator[_Item]:
-    """The same items, with a moment for other threads now and then."""
-    for at in range(0, len(items), ROWS_AT_ONCE):
-        if at:
-            time.sleep(BREATH_S)
-        yield from items[at : at + ROWS_AT_ONCE]

@@ -77,6 +77,7 @@ class RecordWriter(threading.Thread):
         self._kept: set[object] = set()  # attempts that were kept while other steps of theirs may be in the queue
         self._began_s = 0.0  # when the group at work began to be written; 0 while none is
         self._next_group_s = 0.0
+        self._is_busy = False  # the last group was of several steps
         self._fault = ""
         self._retry_at_s = 0.0
         self._retry_in_s = FIRST_RETRY_S
@@ -197,29 +198,26 @@ class RecordWriter(threading.Thread):
             wait_s = max(0.0, self._retry_at_s - time.monotonic())
         elif self._spool:
             wait_s = 0.0
+        elif self._is_busy:  # a step will come within the window: to be woken by it, and to sleep then, costs more
+            self._wait_for_window()
         try:
             job = self._queue.get(timeout=wait_s)
         except Empty:
             return [], self._is_stopping
-        self._wait_for_more()
-        jobs: list[_Job] = []
-        while True:
-            if job is not None:
-                jobs.append(job)
-                if len(jobs) >= GROUP_LIMIT:
-                    return jobs, False
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                return jobs, self._is_stopping
+        self._wait_for_window()
+        self._next_group_s = time.monotonic() + self._window_s
+        queued = [job]
+        waiting = self._queue.qsize()
+        queued += [self._queue.get_nowait() for _ in range(min(waiting, GROUP_LIMIT - 1))]
+        jobs = [job for job in queued if job is not None]
+        self._is_busy = len(jobs) > 1
+        return jobs, self._is_stopping and self._queue.empty()
 
-    def _wait_for_more(self) -> None:
+    def _wait_for_window(self) -> None:
         """Groups begin a window apart at least: one flush costs as much as many steps."""
-        now = time.monotonic()
-        if now < self._next_group_s and not self._is_stopping and not self._fault:
-            time.sleep(self._next_group_s - now)
-            now = time.monotonic()
-        self._next_group_s = now + self._window_s
+        left_s = self._next_group_s - time.monotonic()
+        if left_s > 0.0 and not self._is_stopping and not self._fault:
+            time.sleep(left_s)
 
     def _process(self, jobs: list[_Job]) -> Done:
         """Write a group, what was kept first; or say at once that it cannot be written."""

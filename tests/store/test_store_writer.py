@@ -67,6 +67,24 @@ def test_groups_begin_a_window_apart(records_db: Path, cipher: NumberCipher, mak
     writer.stop()
 
 
+def test_a_busy_writer_looks_when_its_window_is_over(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord
+) -> None:
+    """Nothing wakes it before; a single step does, as after a quiet time."""
+    groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
+    writer = RecordWriter(records_db, cipher, "veil-1", "boot", 300, groups.put)
+    for record_id in ("a", "b"):
+        writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
+    writer.start()
+    assert len(groups.get(timeout=PATIENCE_S)) == 2
+    assert writer._is_busy
+    writer.submit(Step.CLOSE, make_record("c").snapshot(), None, "c")
+    assert groups.get(timeout=PATIENCE_S) == [("c", True)]
+    assert not writer._is_busy
+    writer.stop()
+    assert writer.written == 3
+
+
 def test_who_comes_alone_does_not_wait(records_db: Path, cipher: NumberCipher, make_record: MakeRecord) -> None:
     done = threading.Event()
     writer = RecordWriter(records_db, cipher, "veil-1", "boot", 30_000, lambda _: done.set())

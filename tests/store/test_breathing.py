@@ -1,0 +1,43 @@
+"""Long work lets others have the interpreter between its pieces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.core.records import CallRecord, Step
+from engine.store.breathing import ROWS_AT_ONCE, breathing
+from engine.store.crypto import NumberCipher
+from tests.store.test_store_fresh import Mill
+
+MakeRecord = Callable[..., CallRecord]
+
+
+@pytest.fixture
+def breaths(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken: list[float] = []
+    monkeypatch.setattr(time, "sleep", taken.append)
+    return taken
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])
+def test_all_of_them_in_order_and_a_breath_between_pieces(breaths: list[float], count: int) -> None:
+    items = list(range(count))
+    assert list(breathing(items)) == items
+    assert len(breaths) == max(0, count - 1) // ROWS_AT_ONCE
+
+
+def test_a_load_breathes_when_it_makes_rows_and_when_it_hashes_them(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, breaths: list[float]
+) -> None:
+    mill = Mill(records_db, cipher, make_record)
+    steps = [(int(Step.CLOSE), make_record(f"r{n:03d}").snapshot(), None) for n in range(3 * ROWS_AT_ONCE)]
+    mill.loader.fresh.put(mill.journal.append(steps))
+    mill.load(mill.journal.end)
+    assert len(mill.recorded) == 3 * ROWS_AT_ONCE
+    assert len(breaths) == 2 * 2
+    mill.journal.close()
+    mill.connection.close()
