@@ -11,7 +11,8 @@ from sipstack.uri import PORT_LIMIT, check_host_port, parse_params, token_param
 
 SEQUENCE_LIMIT: Final = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
 
-_SOURCE_PARAMS: Final = ("received", "rport")
+_SOURCE_PARAMS: Final = frozenset(("received", "rport"))
+_LOAD_PARAMS: Final = frozenset(("oc", "oc-algo", "oc-seq", "oc-validity"))  # RFC 7339 §4
 
 
 @final
@@ -46,22 +47,25 @@ class Via:
         """Value of a parameter; None when absent or without a value."""
         return parse_params(self.params).get(name)
 
-    def with_source(self, host: str, port: int) -> str:
+    def with_source(self, host: str, port: int, load: str = "") -> str:
         """The value as an answer carries it: `received` when the source is not sent-by (§18.2.1) or rport is asked for.
 
         What the sender itself wrote into `received` and `rport` goes; IPv6 is written without brackets (RFC 5118 §4.5).
+        `load`, parameters of RFC 7339, stands in the place of those that the sender wrote.
         """
-        text = self._without_source()
+        text = self._without(_SOURCE_PARAMS | _LOAD_PARAMS) + load if load else self._without_source()
         if self.asks_rport:
             return f"{text};rport={port};received={host}"
         return text if self.host == host or self.host.strip("[]") == host else f"{text};received={host}"
 
     def _without_source(self) -> str:
-        """The value without `received` and `rport`; what a quoted string holds is no parameter."""
+        """The value without `received` and `rport`."""
         folded = self.params.lower()
-        if "received" not in folded and "rport" not in folded:
-            return self.text
-        kept = [param.group() for param in PARAM.finditer(self.params) if param[1].lower() not in _SOURCE_PARAMS]
+        return self._without(_SOURCE_PARAMS) if "received" in folded or "rport" in folded else self.text
+
+    def _without(self, names: frozenset[str]) -> str:
+        """The value without these parameters; what a quoted string holds is no parameter."""
+        kept = [param.group() for param in PARAM.finditer(self.params) if param[1].lower() not in names]
         return self.text.removesuffix(self.params) + "".join(kept)
 
 

@@ -147,10 +147,13 @@ class Message:
             self.forwards = parse_max_forwards(self.value(MAX_FORWARDS) or "")
         return None if self.forwards < 0 else self.forwards
 
-    def via_lines(self, source_host: str, source_port: int) -> list[str]:
-        """All Via rows for a response to this request, the top one with `received` and `rport` filled in."""
+    def via_lines(self, source_host: str, source_port: int, load: str = "") -> list[str]:
+        """All Via rows for a response to this request, the top one with `received` and `rport` filled in, and `load`.
+
+        `load` as in `Via.with_source`.
+        """
         via = self.top_via
-        first = "" if via is None else via.with_source(source_host, source_port) + via.rest
+        first = "" if via is None else via.with_source(source_host, source_port, load) + via.rest
         if first and self.ids.count(VIA) == 1:
             return [f"Via: {first}"]
         rows = self.values(VIA)

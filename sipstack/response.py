@@ -93,6 +93,11 @@ class ResponseHead:
             self._after_to.append(f"CSeq: {cseq.strip(_BLANK)}")
         self._timestamp = "" if first[h.TIMESTAMP] is None else request.line(h.TIMESTAMP)
 
+    def tell_load(self, request: Message, source: Flow, load: str) -> None:
+        """Every response from now on says so in the top Via: parameters of RFC 7339 §4."""
+        rows = request.via_lines(source.host, source.port, load)
+        self._before_to[: len(rows)] = rows
+
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
         """A response with our reason phrase and `lines` behind the rows of the request."""
         rows = self.rows(status, to_tag)

@@ -141,12 +141,12 @@ class Peer(Table):
     realm: Annotated[str, AfterValidator(values.quotable)] | None = None
     """The only realm whose challenges are answered. Without, any of this peer's is: then whoever it passes requests on
     to may ask too, and can try passwords against the answer."""
+    overload_control: bool = False
+    """The share of new calls and messages that a target asks to be kept back goes to the next one: RFC 7339."""
     max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Calls at the same time that have this peer on either side; 0 is no limit. One more from it is refused as
-    OVERLOAD; one more to it goes to the next peer of its route, or is refused: [overload](overload.md)."""
+    """Calls at the same time with this peer on either side; 0 is no limit. Beyond it: [overload](overload.md)."""
     max_rate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """New calls and messages from and to this peer together; 0 is no limit. So many may come at once after a second
-    without any. Beyond it as with `max_calls`."""
+    """New calls and messages from and to this peer together; 0 is no limit. Beyond it as with `max_calls`."""
     options_interval_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     """Time between two probes (OPTIONS) of each target, a tenth more or less; 0 is none. See [health.md](health.md)."""
     options_up_after: Annotated[int, Field(ge=1, le=100)] = 1
@@ -176,6 +176,7 @@ class Peer(Table):
             options_down_after=self.options_down_after,
             max_calls=self.max_calls,
             max_rate=self.max_rate,
+            overload_control=self.overload_control,
             digest_algorithms=tuple(dict.fromkeys(self.digest_algorithms)),
             username=self.username or "",
             password=self._password,
@@ -254,8 +255,7 @@ class Policy(Table):
     caller_max_calls: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Calls at the same time of one caller of one peer; 0 is no limit. One more is refused as RATE_LIMITED."""
     caller_max_rate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """New calls and messages of one caller of one peer; 0 is no limit. So many may come at once after a minute without
-    any. Beyond it RATE_LIMITED."""
+    """New calls and messages of one caller of one peer; 0 is no limit. Beyond it RATE_LIMITED."""
 
     def core_settings(self) -> PolicySettings:
         """The same for the core."""

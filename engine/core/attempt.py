@@ -10,7 +10,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
-from engine.core.intake import PEER_LIMIT, retry_after_s
+from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
 from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
@@ -67,7 +67,7 @@ class AttemptBase(TimerOwner):
     """An INVITE without To tag or a MESSAGE from a known peer: one record, whatever becomes of it."""
 
     __slots__ = (
-        "_is_spared",
+        "_spared",
         "choice",
         "context",
         "facts",
@@ -99,7 +99,7 @@ class AttemptBase(TimerOwner):
         self.local_tag: Final = tag
         self.choice = NOWHERE  # of places for the present callee
         self.first_try = 0  # how many tries the callees before it have had
-        self._is_spared = False  # a hop has had its turn and was not asked, since its peer has enough
+        self._spared: Refusal | None = None  # why a hop was passed over
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
         self.facts, self.record = known
@@ -216,12 +216,15 @@ class AttemptBase(TimerOwner):
         """The next target that may be tried; None, with the refusal set, when there is none."""
         while (hop := self.choice.next(now)) is not None:
             peer = hop.peer
-            if not (peer.max_calls or peer.max_rate) or self.context.intake.limits.takes(peer, self.record, now):
+            if peer.overload_control and self.context.intake.throttles.keeps_back(hop.health.address, now):
+                self._spared = PEER_LOAD
+            elif (peer.max_calls or peer.max_rate) and not self.context.intake.limits.takes(peer, self.record, now):
+                self._spared = PEER_LIMIT
+            else:
                 return hop
-            self._is_spared = True
-            self.context.count("peer_limit_passed_over")
-        if self._is_spared and not self.record.attempts:
-            self.refusal = PEER_LIMIT
+            self.context.count(f"passed_over_{self._spared.decided_by}")
+        if self._spared is not None and not self.record.attempts:
+            self.refusal = self._spared
         else:
             self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
         return None

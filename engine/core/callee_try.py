@@ -100,6 +100,8 @@ class CalleeTry(RequestOwner):
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
         self.hop.health.heard(self.sent_at, response, now)
+        if self.hop.peer.overload_control:
+            self.call.context.intake.throttles.heed(self.hop.health.address, response, now)
         if response.status < 200:
             if self.cancel_wanted:
                 self._send_cancel(now)

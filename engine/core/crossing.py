@@ -13,6 +13,7 @@ from typing import Final
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
 from engine.core.features import FEATURE_MARK, feature_tags, wanted_features
+from engine.core.oc import ANNOUNCED
 from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
@@ -61,7 +62,8 @@ def _request_line(draft: RequestDraft) -> str:
 
 
 def _via(draft: RequestDraft) -> str:
-    return draft.context.via(draft.flow, draft.branch)
+    row = draft.context.via(draft.flow, draft.branch)
+    return row + ANNOUNCED if draft.party.peer.overload_control else row
 
 
 def _max_forwards(draft: RequestDraft) -> str:

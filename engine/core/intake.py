@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core.limits import Limits
+from engine.core.oc import LoadTeller, Throttles, heeds
 from engine.core.overload import LoadControl
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause
@@ -13,6 +14,7 @@ from engine.core.settings import PeerSettings, PolicySettings
 if TYPE_CHECKING:
     from engine.core.outputs import InProgress
     from engine.core.records import CallRecord
+    from sipstack.message import Message
 
 # Seconds in Retry-After, by what has decided: a limit or a load lets others pass the next moment, a node that stops or
 # a store that is behind wants a while (RFC 3261 §21.5.4 has the whole peer wait).
@@ -22,6 +24,7 @@ _LATER_S: Final = 5
 _DRAIN: Final = Refusal(ReleaseCause.OVERLOAD, "drain")
 _STORE: Final = Refusal(ReleaseCause.OVERLOAD, "store")
 _LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
+PEER_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "peer_load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
 _RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
@@ -31,7 +34,7 @@ _RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
 class Intake:
     """What stands against new calls and messages; those in progress go on whatever it says."""
 
-    __slots__ = ("is_draining", "is_store_behind", "limits", "load")
+    __slots__ = ("is_draining", "is_store_behind", "limits", "load", "teller", "throttles")
 
     def __init__(self, attempts: dict[str, InProgress]) -> None:
         """`attempts` is the table of what is in progress, by record id."""
@@ -39,14 +42,16 @@ class Intake:
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.limits: Final = Limits(attempts)
         self.load: Final = LoadControl()
+        self.teller: Final = LoadTeller(self.load)
+        self.throttles: Final = Throttles()
 
-    def objection(self, peer: PeerSettings, kind: str, now: float) -> Refusal | None:
+    def objection(self, peer: PeerSettings, kind: str, request: Message, now: float) -> Refusal | None:
         """Why a new attempt of this kind ("voice", "message") from a peer is turned away; None: it is not."""
         if self.is_draining:
             return _DRAIN
         if self.is_store_behind:
             return _STORE
-        if self.load.share and self.load.turns_away():
+        if self.load.share and self.load.turns_away(peer.trusted and heeds(request)):
             return _LOAD
         if (peer.max_calls or peer.max_rate) and not self.limits.admits(peer, kind, now):
             return PEER_LIMIT

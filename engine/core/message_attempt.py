@@ -375,6 +375,8 @@ class MessageTry(RequestOwner):
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
         self.health.heard(self.sent_at, response, now)
+        if self.peer.overload_control:
+            self.attempt.context.intake.throttles.heed(self.health.address, response, now)
         if response.is_final:
             self.attempt.answered(self, response, now)
 

@@ -42,9 +42,13 @@ class LoadControl:
         self.share = min(MOST, max(0.0, self.share + change))
         self._excess_s = excess_s
 
-    def turns_away(self) -> bool:
-        """Whether the next attempt is one of that share: they are spread evenly, without chance."""
-        self._due += self.share
+    def turns_away(self, is_thinned: bool = False) -> bool:
+        """Whether the next attempt is one of that share: they are spread evenly, without chance.
+
+        `is_thinned`: who sends it says that it keeps that share back (RFC 7339). While it does, half is the most that
+        the share comes to at twice the capacity; a share beyond a half is what it does not keep back.
+        """
+        self._due += max(0.0, 2.0 * self.share - 1.0) if is_thinned else self.share
         if self._due < 1.0:
             return False
         self._due -= 1.0

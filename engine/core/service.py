@@ -17,6 +17,7 @@ from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORT
 from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.last_run import LastRun
 from engine.core.message_attempt import MessageAttempt
+from engine.core.oc import MARK, heeds
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
 from engine.core.probes import Probes
@@ -235,6 +236,9 @@ class CallService:
     # -- requests --------------------------------------------------------------------------------------------------
 
     def _request(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
+        via = request.top_via
+        if via is not None and MARK in via.params and heeds(request):
+            transaction.head.tell_load(request, flow, self.intake.teller.params(self._context.wall(now), now))
         try:
             if request.to_tag and request.method != "MESSAGE":
                 self._in_dialog(transaction, request, flow, now)
@@ -283,8 +287,8 @@ class CallService:
             attempt = sms_attempt(context, transaction, peer, now)
             if attempt is None:
                 return  # a report: no attempt of its own
-            refusal = self.intake.objection(peer, kind, now)
-        elif (refusal := self.intake.objection(peer, kind, now)) is not None:
+            refusal = self.intake.objection(peer, kind, request, now)
+        elif (refusal := self.intake.objection(peer, kind, request, now)) is not None:
             attempt = TurnedAway(context, transaction, peer, kind, now, numbers)
         elif kind == "voice":
             tokens = context.tokens

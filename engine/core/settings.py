@@ -118,6 +118,7 @@ class PeerSettings:
     options_up_after: int = 1  # answered probes in a row that bring one back
     options_down_after: int = 2  # lost ones in a row that take one down
     max_calls: int = 0  # at the same time, on either side of a call; 0 is no limit
+    overload_control: bool = False  # what its targets ask to be kept back is (RFC 7339)
     max_rate: int = 0  # new calls and messages a second, in either role; 0 is no limit
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # asked for in this order, where `caller` is DIGEST
     username: str = ""  # the node's own at this peer, where that challenges it; "": it has none

@@ -77,6 +77,7 @@ digest_algorithms = ["MD5", "SHA-256"]
 username = "veil"
 password = "trunk secret"
 realm = "core.example.cn"
+overload_control = true
 max_calls = 5000
 max_rate = 200
 options_interval_s = 10
@@ -196,6 +197,7 @@ def test_every_key_arrives(file: Path) -> None:
                 profile=Profile.ISC,
                 follow_redirect=True,
                 allow_transfer=True,
+                overload_control=True,
                 max_calls=5000,
                 max_rate=200,
                 digest_algorithms=("MD5", "SHA-256"),

@@ -178,7 +178,7 @@ def test_a_peer_that_has_enough_is_passed_over(limits: dict[str, int]) -> None:
     node.book.wire_in(another(), CALLER)
     node.book.wire_out("SIP/2.0 100", CALLER)
     node.book.wire_out("INVITE ", CALLEE2)
-    assert node.counters["peer_limit_passed_over"] == 1
+    assert node.counters["passed_over_peer_limit"] == 1
 
 
 @pytest.mark.parametrize("kind", ["voice", "message"])
