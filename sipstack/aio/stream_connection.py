@@ -134,6 +134,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         """The far end sends no more: asyncio closes, once it has sent what we had to say."""
         self.is_closing = True
         self._owner.leaving(self)
+        self._owner.watch(self)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -11,9 +11,6 @@ from typing import Any, Final, final
 # Octets of plain text that are taken out of a session at a time: one record of TLS.
 _RECORD_BYTES: Final = 16 * 1024
 
-# A handshake is some kilobytes of certificates; one that goes on is none.
-MAX_HANDSHAKE_BYTES: Final = 128 * 1024
-
 
 class TlsError(Exception):
     """Files that make no TLS; the text is one line that names the file."""
@@ -137,24 +134,23 @@ class TlsSession:
     there, too.
     """
 
-    __slots__ = ("_in", "_object", "_out", "_taken", "is_up", "is_closed")
+    __slots__ = ("_in", "_object", "_out", "is_up", "is_closed")
 
     def __init__(self, context: ssl.SSLContext, is_server: bool, server_name: str = "") -> None:
         """`server_name` is whom a client means to reach (SNI)."""
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._in, self._out, is_server, None if is_server else server_name or None)
-        self._taken = 0
         self.is_up = False
         self.is_closed = False
 
     def receive(self, data: bytes) -> bytes:
-        """Plain text out of octets from the wire; b"" during the handshake, which b"" starts. Raises SSLError."""
+        """Plain text out of octets from the wire; b"" during the handshake, which b"" starts. Raises SSLError.
+
+        How long messages of a handshake may be is OpenSSL's to say: 128 KiB a greeting, 100 KiB a list of certificates.
+        """
         self._in.write(data)
         if not self.is_up:
-            self._taken += len(data)
-            if self._taken > MAX_HANDSHAKE_BYTES:
-                raise ssl.SSLError("handshake is too long")
             try:
                 self._object.do_handshake()
             except ssl.SSLWantReadError:

@@ -45,6 +45,12 @@ class StreamRig(Rig):
             while self.transport.connections != count:
                 await asyncio.sleep(0.002)
 
+    async def until_messages_find(self, count: int) -> None:
+        """Until so many connections take messages."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.transport._connections) != count:
+                await asyncio.sleep(0.002)
+
     async def until_held(self, octets: int) -> None:
         async with asyncio.timeout(WAIT_S):
             while self.transport._held != octets:

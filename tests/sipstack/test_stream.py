@@ -237,6 +237,15 @@ async def test_trouble_is_told_once_and_its_end(rig: StreamRig, host: str) -> No
 # ---------------------------------------------------------------------- answers
 
 
+async def test_answer_that_finds_nobody_is_no_trouble_of_ours(rig: StreamRig, host: str) -> None:
+    """The port is whatever the sender of the request has written."""
+    with socket.create_server((host, 0)) as server:
+        port = server.getsockname()[1]
+    rig.endpoint.perform([SendMessage(b"SIP/2.0 200", Flow("TCP", host, 9, reply_port=port))])
+    await rig.core.until(1)
+    assert (rig.core.calls, rig.troubles) == ([f"failed tcp:{host}:{port} SIP/2.0 200"], [])
+
+
 async def test_answer_whose_connection_has_gone_goes_to_sent_by(rig: StreamRig, host: str) -> None:
     with socket.create_server((host, 0)) as server:
         server.setblocking(False)

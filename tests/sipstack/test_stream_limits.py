@@ -15,7 +15,7 @@ import pytest
 from sipstack.aio.sockets import FILES_KEPT, allow_connections, bind_stream
 from sipstack.aio.stream import StreamLimits
 from sipstack.aio.udp import open_udp
-from sipstack.events import Flow, SendMessage
+from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, own_address, raw_socket, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, connected, ended, reset
 
@@ -55,6 +55,22 @@ async def test_message_that_does_not_end_ends_its_connection(host: str, said: by
         await rig.core.until(2 + said.startswith(OPTIONS(1)))
         assert rig.core.calls[-1] == f"receive {OPTIONS(3).decode()}"
     assert rig.transport.counters == {"timed_out": 1}
+    await rig.close()
+
+
+async def test_each_message_has_its_own_time(host: str) -> None:
+    """One that begins in the same segment as another ends does not inherit what the other has used up."""
+    rig = StreamRig(host, StreamLimits(message_s=1.0))
+    first, second = OPTIONS(1), OPTIONS(2)
+    with await connected(rig, host) as peer:
+        peer.send(first[:10])
+        await asyncio.sleep(0.6)
+        peer.send(first[10:] + second[:10])
+        await rig.core.until(1)
+        await asyncio.sleep(0.6)
+        peer.send(second[10:])
+        await rig.core.until(2)
+    assert rig.transport.counters == {}
     await rig.close()
 
 
@@ -145,6 +161,30 @@ async def test_far_end_that_does_not_read_loses_its_connection(host: str) -> Non
     await rig.close()
 
 
+@pytest.mark.parametrize("ends", ["far end", "node"])
+async def test_connection_that_is_ending_takes_no_answers_and_ends_in_time(host: str, ends: str) -> None:
+    """What was said on it before is still being sent, to somebody who does not read it."""
+    rig = StreamRig(host, StreamLimits(max_unsent_bytes=100_000_000, message_s=0.5))
+    rig.core.answer = lambda data, flow: [SendMessage(b"SIP/2.0 " + b"x" * 50_000, flow)] * 400
+    with await connected(rig, host) as peer, socket.create_server((host, 0)) as sent_by:
+        sent_by.setblocking(False)
+        peer.send(OPTIONS(1))
+        await rig.core.until(1)
+        flow = Flow("TCP", *peer.getsockname(), reply_port=sent_by.getsockname()[1])
+        if ends == "node":
+            rig.endpoint.perform([Disconnect(flow)])
+        else:
+            peer.shutdown(socket.SHUT_WR)
+            await rig.until_messages_find(0)
+        rig.endpoint.perform([SendMessage(b"SIP/2.0 200", flow)])
+        accepted, _ = await asyncio.get_running_loop().sock_accept(sent_by)
+        with accepted:
+            assert await read(accepted) == b"SIP/2.0 200"
+        await rig.until_connections(0)
+    assert rig.transport.counters == {"timed_out": 1}
+    await rig.close()
+
+
 async def test_too_much_for_a_connection_that_is_being_opened(host: str) -> None:
     rig = StreamRig(host, StreamLimits(max_unsent_bytes=10))
     with socket.create_server((host, 0)) as server:
@@ -229,6 +269,14 @@ async def test_both_ways_a_dead_far_end_is_noticed_and_what_is_sent_is_marked(ho
 def test_busy_port_is_an_error_that_leaves_no_socket(host: str) -> None:
     with bind_stream(host, 0) as taken, pytest.raises(OSError, match="in use"):
         bind_stream(host, taken.getsockname()[1])
+
+
+async def test_node_that_starts_again_gets_its_port(host: str) -> None:
+    rig = StreamRig(host)
+    with await connected(rig, host) as peer:
+        await rig.close()  # the node closes first: the kernel remembers the connection for a minute
+        await ended(peer)
+    bind_stream(*rig.address).close()
 
 
 def test_limit_of_files_is_raised_as_far_as_it_goes() -> None:

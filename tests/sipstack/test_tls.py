@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from sipstack.aio.stream import StreamLimits
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles, names_of
-from sipstack.events import Flow, SendMessage
+from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.certificates import Authority
 from tests.sipstack.endpoint_rig import own_address
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, connected, ended
@@ -206,6 +207,30 @@ async def test_client_without_a_good_certificate_is_not_heard(
     assert mutual.transport.counters == {"handshakes_failed": 1}
 
 
+def said_at_the_end(address: tuple[str, int], authority: Authority, says: bytes) -> bytes | str:
+    """What a client hears last that tells an end that was said from one that was cut: b"", or the alert."""
+    context = ssl.create_default_context(cafile=str(authority.file))
+    with (
+        socket.create_connection(address) as plain,
+        context.wrap_socket(plain, server_hostname="node.example", suppress_ragged_eofs=False) as wrapped,
+    ):
+        wrapped.sendall(says)
+        try:
+            return wrapped.recv(1)
+        except ssl.SSLError as error:
+            return str(error.reason)
+
+
+async def test_why_a_client_is_turned_away_is_said(mutual: StreamRig, authority: Authority) -> None:
+    said = await asyncio.to_thread(said_at_the_end, mutual.address, authority, OPTIONS(1))
+    assert said == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+
+
+async def test_end_is_said(rig: StreamRig, authority: Authority) -> None:
+    rig.core.answer = lambda data, flow: [Disconnect(flow)]
+    assert await asyncio.to_thread(said_at_the_end, rig.address, authority, OPTIONS(1)) == b""
+
+
 async def test_old_versions_are_refused(rig: StreamRig, authority: Authority) -> None:
     context = ssl.create_default_context(cafile=str(authority.file))
     with warnings.catch_warnings():
@@ -261,3 +286,11 @@ async def test_new_certificate_is_for_new_connections(host: str, node: TlsFiles,
     await over(old)
     await over(new)
     await rig.close()
+
+
+def test_other_files_are_kept_for_the_next_time(node: TlsFiles, authority: Authority) -> None:
+    contexts = TlsContexts(node)
+    other = dataclasses.replace(node, client_ca=None)
+    contexts.reload(other)
+    contexts.reload()
+    assert contexts.server.verify_mode is ssl.CERT_NONE
