@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
@@ -15,6 +16,7 @@ from sipstack.aio.sockets import allow_connections, bind_stream
 from sipstack.aio.stream import StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles
 from sipstack.aio.udp import UdpSockets, bind_udp
+from sipstack.events import Flow
 from sipstack.uri import uri_host
 
 # Who does not answer a TCP connection is sent a long request by UDP (`engine.core.large_requests`): time must be left
@@ -49,17 +51,27 @@ class BoundSockets:
         """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""
         return ",".join(shown(listener) for listener in self._listeners)
 
-    async def serve(self, endpoint: Endpoint) -> None:
-        """From now on what they receive arrives, and they are the endpoint's to close."""
+    async def serve(self, endpoint: Endpoint, log: Callable[..., None]) -> None:
+        """From now on what they receive arrives, and they are the endpoint's to close.
+
+        `log` is told when connections to a far end begin to fail, and when they come up again.
+        """
+
+        def tell(flow: Flow, reason: str) -> None:
+            if reason:
+                log("no connection", to=repr(flow), reason=reason)
+            else:
+                log("connection is up again", to=repr(flow))
+
         datagrams = UdpSockets(endpoint)
         for local, bound in enumerate(self._bound):
             transport = self._listeners[local].transport
             if transport == "UDP":
                 await datagrams.serve(bound, local)
             else:
-                self._stream(endpoint, transport).serve(bound, local, self._contexts.get(local))
+                self._stream(endpoint, transport, tell).serve(bound, local, self._contexts.get(local))
 
-    def _stream(self, endpoint: Endpoint, transport: str) -> StreamTransport:
+    def _stream(self, endpoint: Endpoint, transport: str, on_trouble: Callable[[Flow, str], None]) -> StreamTransport:
         """All TCP, or all TLS connections; both may have as many as the process may have descriptors."""
         if transport not in self._streams:
             limits = StreamLimits()
@@ -68,7 +80,7 @@ class BoundSockets:
             limits = replace(limits, max_connections=room)
             if transport == "TCP":
                 limits = replace(limits, connect_s=TCP_CONNECT_S)
-            self._streams[transport] = StreamTransport(endpoint, transport, limits, self._dscp)
+            self._streams[transport] = StreamTransport(endpoint, transport, limits, self._dscp, on_trouble)
         return self._streams[transport]
 
     def counters(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,47 @@ def test_nobody_at_a_stream_target_is_told_at_once(node: Node, place: Place, ope
     caller.ask("INVITE", uri, [*identity, "Call-ID: lost", "CSeq: 1 INVITE"], SDP)
     caller.take("SIP/2.0 480")
     assert node.records()[0]["release_cause"] == "ALL_TARGETS_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "subject", "days", "reason"),
+    [
+        ("authority", "dns:core.example", 30, "its certificate is not for {callee}"),
+        ("authority", "ip:{callee}", -2, "certificate has expired"),
+        ("stranger", "ip:{callee}", 30, "unable to get local issuer certificate"),
+    ],
+    ids=["of another", "expired", "of an unknown authority"],
+)
+def test_target_that_does_not_prove_who_it_is_sees_nothing(
+    node: Node, place: Place, tmp_path: Path, authority: Authority, signed_by: str, subject: str, days: int, reason: str
+) -> None:
+    """Requirement 12: the caller is refused, the log says why once, and the socket has seen a handshake only."""
+    signer = authority if signed_by == "authority" else Authority(tmp_path, signed_by)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*signer.issue("callee", subject.format(callee=place.callee), days=days))
+    callee = StreamEnd(place.callee, place.node, PORTS["TLS"], server=server)
+    node.start()
+    caller = Party(A, UdpEnd(place.caller, place.node))
+    with ThreadPoolExecutor() as threads:
+        for number in (1, 2):
+            seen = threads.submit(seen_by, callee)
+            identity = [f"From: <sip:{A}@{caller.address}>;tag=t{number}", f"To: <sip:{TLS.x}@veil.example>"]
+            caller.ask("INVITE", f"sip:{TLS.x}@veil.example", [*identity, f"Call-ID: {number}", "CSeq: 1 INVITE"], SDP)
+            caller.take("SIP/2.0 480")
+            assert seen.result() == b""
+    caller.end.close()
+    callee.close()
+    told = [line for line in node.stderr.splitlines() if "no connection" in line]
+    assert len(told) == 1
+    assert f"tls:{place.callee}:5061" in told[0]
+    assert reason.format(callee=place.callee) in told[0]
+
+
+def seen_by(end: StreamEnd) -> bytes:
+    """What the node sends on the connection that it opens, once it is TLS."""
+    try:
+        end.accept()
+        assert end.connection is not None
+        return end.connection.recv(100)
+    except OSError:  # the handshake has failed
+        return b""
