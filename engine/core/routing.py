@@ -12,7 +12,7 @@ from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from engine.core.targets import Draw, Fixed, InOrder, Plan, TargetTable, plan_of_addresses, plan_of_targets
 from sipstack.events import Flow
-from sipstack.location import DEFAULT_PORTS, Address
+from sipstack.location import DEFAULT_PORTS, Address, Place
 from sipstack.uri import SipUri, parse_uri, uri_host
 
 # Sources remembered: past this many, the memory starts anew instead of growing.
@@ -84,9 +84,10 @@ class Routing:
         self._table: Final = TargetTable() if table is None else table
         self._health: Final = Health() if health is None else health
         self._peers = {peer.name: peer for peer in settings.peers}
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, Plan] = {name: self._plan_of(peer) for name, peer in self._peers.items()}
         self._routes = [_Route(route) for route in settings.routes]
-        self.readdress()
+        for route in self._routes:
+            self._plan_route(route)
         self._by_source: dict[tuple[str, int], Source] = {}
         self._by_address: dict[str, Source] = {}
         self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
@@ -112,13 +113,18 @@ class Routing:
         self._remembered[source] = peer
         return peer
 
-    def readdress(self) -> None:
-        """Takes the addresses of all targets anew."""
-        self._plans = {name: self._plan_of(peer) for name, peer in self._peers.items()}
+    def readdress(self, place: Place) -> None:
+        """Takes the addresses of a name anew: for the peers that have it as a target, and for the routes to them."""
+        changed = {name for name, peer in self._peers.items() if any(target.place == place for target in peer.targets)}
+        self._plans.update({name: self._plan_of(self._peers[name]) for name in changed})
         for route in self._routes:
-            route.plan = InOrder([self._plans[name] for name in route.settings.peers])
-            fixed = route.plan.fixed
-            route.hops = None if fixed is None else _each_once(fixed)
+            if not changed.isdisjoint(route.settings.peers):
+                self._plan_route(route)
+
+    def _plan_route(self, route: _Route) -> None:
+        route.plan = InOrder([self._plans[name] for name in route.settings.peers])
+        fixed = route.plan.fixed
+        route.hops = None if fixed is None else _each_once(fixed)
 
     def hops(self, called: str, record_id: str = "") -> list[Hop]:
         """The targets for a canonical national number, in the order in which the attempt `record_id` tries them.

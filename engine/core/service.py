@@ -146,7 +146,7 @@ class CallService:
     def targets_resolved(self, place: Place, addresses: tuple[Address, ...]) -> None:
         """What the DNS says now of a target that is a name: it counts for attempts that are decided from now on."""
         if self._context.targets.tell(place, addresses):
-            self._context.routing.readdress()
+            self._context.routing.readdress(place)
 
     @property
     def peer_names(self) -> list[str]:

@@ -19,6 +19,9 @@ _REFRESHED_AT: Final = 0.8
 # "There is no such name" is believed for so long at the most, whatever the zone says: somebody may have made it since.
 MAX_NEGATIVE_TTL_S: Final = 60.0
 
+# Under way at the same time, each with a socket: a configuration of a thousand names must not ask for all at once.
+MAX_QUERIES: Final = 32
+
 
 class Found(NamedTuple):
     """What is known of a place."""
@@ -47,6 +50,7 @@ class Resolver:
         self._told = told
         self._client = DnsClient(settings.servers, settings.timeout_s)
         self._loop = asyncio.get_running_loop()
+        self._turns = asyncio.Semaphore(MAX_QUERIES)
         self._known: dict[Query, _Known] = {}
         self._tasks: dict[Place, asyncio.Task[None]] = {}
         self._first: dict[Place, asyncio.Event] = {}  # set when a place has been looked up once
@@ -115,7 +119,8 @@ class Resolver:
             return known, ""
         settings = self._settings
         try:
-            answer = await self._client.ask(query)
+            async with self._turns:
+                answer = await self._client.ask(query)
         except LookupFailed as error:
             if known is None or self._loop.time() >= known.usable_until:
                 raise

@@ -60,7 +60,7 @@ class Routed:
 
     def resolves(self, *addresses: Address, place: Place = CORE) -> None:
         self.table.tell(place, addresses)
-        self.routing.readdress()
+        self.routing.readdress(place)
 
     def order(self, record_id: str = "r") -> list[str]:
         return [hop.flow.host for hop in self.routing.hops(NUMBER, record_id)]

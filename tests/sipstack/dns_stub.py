@@ -31,7 +31,8 @@ class DnsStub:
 
     def __init__(self, host: str, port: int = 0) -> None:
         self.zone: dict[str, list[str]] = {}
-        self.ttl_s = 60
+        self.ttl_s = 60  # of answers
+        self.ttls_s: dict[str, int] = {}  # of some of them, by "KIND name"
         self.negative_ttl_s = 60
         self.faults: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
@@ -130,7 +131,8 @@ class DnsStub:
             )
             for text in self.zone.get(f"{kind} {name}", [])
         ]
-        response.answer.append(dns.rrset.from_rdata_list(f"{name}.", self.ttl_s, rows))
+        ttl_s = self.ttls_s.get(f"{kind} {name}", self.ttl_s)
+        response.answer.append(dns.rrset.from_rdata_list(f"{name}.", ttl_s, rows))
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

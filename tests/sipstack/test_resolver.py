@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import dns.resolver
 import pytest
 
 from sipstack.aio.dns_client import DnsClient
-from sipstack.aio.resolver import Found, Resolver, look_up_once
+from sipstack.aio.resolver import MAX_QUERIES, Found, Resolver, look_up_once
 from sipstack.location import DnsSettings, LookupFailed, Naptr, Place, Query, Reach, Srv
 from tests.sipstack.dns_stub import DnsStub
 from tests.sipstack.endpoint_rig import own_address
@@ -186,16 +187,12 @@ async def test_it_asks_again_before_the_time_is_over(watch: Watch, stub: DnsStub
 
 async def test_what_lives_long_is_not_asked_again(watch: Watch, stub: DnsStub) -> None:
     """The address is short-lived, what leads to it is not."""
-    stub.zone = {"SRV _sip._udp.core.example": ["0 0 5070 one.example"], "A one.example": ["10.0.0.1"]}
-    watched = watch(Place("core.example", 0, "UDP"), settings=QUICK._replace(min_ttl_s=2.0))
-    await watched.until(lambda found: shown(found) == ["UDP 10.0.0.1 5070 0 0"])
-    assert stub.asked["SRV _sip._udp.core.example"] == 1
-    stub.ttl_s = 0
-    other = watch(Place("core.example", 0, "UDP"))
-    await other.until(lambda found: bool(found.addresses))
-    asked = stub.asked["A one.example"]
-    await asyncio.to_thread(stub.until_asked, "A one.example", asked + 3)
-    assert len(watched.told) == 1
+    stub.ttls_s["A one.example"] = 0
+    watched = watch(CORE)
+    await asyncio.to_thread(stub.until_asked, "A one.example", 4)
+    await watched.until(lambda found: shown(found) == FOUND)
+    assert (stub.asked["NAPTR core.example"], stub.asked["SRV _sip._udp.core.example"]) == (1, 1)
+    assert stub.asked["A two.example"] == 1
 
 
 async def test_a_long_time_has_a_ceiling(watch: Watch, stub: DnsStub) -> None:
@@ -266,6 +263,22 @@ async def test_one_look_for_who_does_not_stay(stub: DnsStub) -> None:
     assert found[Place("nobody.example", 5060)] == Found((), "the name has no address")
     stub.faults[""] = "silent"
     assert await look_up_once([CORE], REACH, settings._replace(timeout_s=5.0), 0.05) == {}
+
+
+async def test_not_all_names_are_asked_for_at_once(watch: Watch, stub: DnsStub) -> None:
+    stub.faults[""] = "silent"
+    watched = watch(*[Place(f"h{number}.example", 5060) for number in range(200)], settings=QUICK._replace(timeout_s=9))
+    assert not await watched.resolver.first_looks(0.3)
+    assert stub.asked.total() == MAX_QUERIES
+
+
+async def test_no_server_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unconfigured(*_: object) -> None:
+        raise dns.resolver.NoResolverConfiguration("cannot open /etc/resolv.conf")
+
+    monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", unconfigured)
+    with pytest.raises(LookupFailed, match=r"^/etc/resolv\.conf names no server: "):
+        Resolver(REACH, DnsSettings(), lambda place, found: None)
 
 
 async def test_the_loop_goes_on_while_servers_are_silent(watch: Watch, stub: DnsStub) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.core.records import CallRecord
+from engine.core.records import Attempt, CallRecord
 from engine.store import restart
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database
@@ -41,6 +42,20 @@ def leave(
             [maker.closing(one.snapshot()) for one in ends if one.node == node],
         )
     connection.close()
+
+
+@pytest.mark.parametrize("address", ["", "udp:127.0.0.13:5060"])
+def test_where_the_first_invite_went_comes_back(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows, address: str
+) -> None:
+    """Its CANCEL goes there, wherever the name leads then; and the record of an answered call keeps it."""
+    tried = Attempt("core", "sip:core.example", address=address)
+    rang, talks = make_record("a", attempts=[tried]), make_record("b", attempts=[tried], answer_time=now + 1)
+    leave(records_db, cipher, [rang, talks], (talks,), frozen=[])
+    begun = take_over(records_db, cipher, "veil-1", now + 5)
+    assert [one.attempts[0].address for one in begun.unfinished] == [address]
+    stored = rows(records_db, "SELECT attempts FROM call_open WHERE record_id = 'b'")
+    assert [json.loads(row["attempts"])[0].get("address", "") for row in stored] == [address] * len(stored)
 
 
 def test_an_empty_store_has_nothing_to_close(records_db: Path, cipher: NumberCipher, now: float) -> None:
