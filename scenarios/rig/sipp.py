@@ -151,5 +151,8 @@ class Sipp:
 
 def _is_bound(host: str, port: int) -> bool:
     wanted = f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
-    with open("/proc/net/udp", encoding="ascii") as sockets:
-        return any(wanted in line for line in sockets)
+    for protocol in ("udp", "tcp"):
+        with open(f"/proc/net/{protocol}", encoding="ascii") as sockets:
+            if any(wanted in line for line in sockets):
+                return True
+    return False

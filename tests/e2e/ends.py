@@ -169,19 +169,34 @@ def _message(lines: list[str], body: str) -> bytes:
 
 def call(caller: Party, callee: Party, x: str, call_id: str = "call-1") -> tuple[Message, Message]:
     """A call that the callee ends; the INVITE that it has got, and the 200 of the caller."""
-    identity = [f"From: <sip:{caller.number}@{caller.address}>;tag=a-tag", f"To: <sip:{x}@veil.example>"]
-    caller.ask("INVITE", f"sip:{x}@veil.example", [*identity, f"Call-ID: {call_id}", "CSeq: 1 INVITE"], SDP)
+    ask(caller, x, call_id)
     invite = callee.take("INVITE ")
+    ok = answered(caller, callee, invite)
+    hang_up(caller, callee, invite)
+    return invite, ok
+
+
+def ask(caller: Party, x: str, call_id: str = "call-1", body: str = SDP) -> None:
+    """The caller's INVITE."""
+    rows = [f"From: <sip:{caller.number}@{caller.address}>;tag=a-tag", f"To: <sip:{x}@veil.example>"]
+    caller.ask("INVITE", f"sip:{x}@veil.example", [*rows, f"Call-ID: {call_id}", "CSeq: 1 INVITE"], body)
+
+
+def answered(caller: Party, callee: Party, invite: Message) -> Message:
+    """200 and ACK; the 200 of the caller."""
     callee.answer(invite, 200, SDP)
     ok = caller.take("SIP/2.0 200")
-    uri = (ok.value(h.CONTACT) or "").strip("<>")
-    acked = [identity[0], f"To: {ok.value(h.TO)}", f"Call-ID: {call_id}", "CSeq: 1 ACK"]
-    caller.ask("ACK", uri, acked)
+    rows = [f"From: {ok.value(h.FROM)}", f"To: {ok.value(h.TO)}", f"Call-ID: {ok.call_id}", "CSeq: 1 ACK"]
+    caller.ask("ACK", (ok.value(h.CONTACT) or "").strip("<>"), rows)
     callee.take("ACK ")
+    return ok
+
+
+def hang_up(caller: Party, callee: Party, invite: Message) -> None:
+    """The callee says BYE, the caller agrees."""
     uri = (invite.value(h.CONTACT) or "").strip("<>")
     ours = [f"From: {invite.value(h.TO)};tag=b-tag", f"To: {invite.value(h.FROM)}", f"Call-ID: {invite.call_id}"]
     callee.ask("BYE", uri, [*ours, "CSeq: 7 BYE"])
     bye = caller.take("BYE ")
     caller.answer(bye, 200)
     callee.take("SIP/2.0 200")
-    return invite, ok

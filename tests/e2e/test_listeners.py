@@ -15,7 +15,7 @@ from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.e2e.datagrams import request, udp_socket
-from tests.e2e.ends import SDP, Party, UdpEnd, call
+from tests.e2e.ends import Party, UdpEnd, ask, call
 from tests.e2e.stories import BINDING, A, B, X
 
 INSIDE = 22  # last octet of the second listener
@@ -114,8 +114,7 @@ def test_closed_port_is_told_at_once(node: Node, place: Place, ends: list[UdpEnd
         ends += [UdpEnd(place.callee, place.node)]
         call(caller, Party(SECOND.b, ends[1]), x)
     else:
-        identity = [f"From: <sip:{A}@{caller.address}>;tag=a-tag", f"To: <sip:{x}@veil.example>"]
-        caller.ask("INVITE", f"sip:{x}@veil.example", [*identity, "Call-ID: lost", "CSeq: 1 INVITE"], SDP)
+        ask(caller, x)
         caller.take("SIP/2.0 480")
     assert time.monotonic() - begun < 1.0
     (record,) = node.records()

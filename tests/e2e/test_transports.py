@@ -12,10 +12,11 @@ import pytest
 from scenarios.rig.binding import BLOCK, Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place
+from scenarios.rig.sipp import Sipp
 from sipstack import headers as h
 from sipstack.message import Message
 from tests.e2e.datagrams import request
-from tests.e2e.ends import SDP, End, Party, StreamEnd, UdpEnd, call
+from tests.e2e.ends import SDP, End, Party, StreamEnd, UdpEnd, answered, ask, call, hang_up
 from tests.e2e.stories import A
 from tests.sipstack.certificates import Authority
 
@@ -132,10 +133,8 @@ def test_nobody_at_a_stream_target_is_told_at_once(node: Node, place: Place, ope
     """Requirement 11."""
     node.start()
     caller = Party(A, opened("UDP", place.caller))
-    identity = [f"From: <sip:{A}@{caller.address}>;tag=a-tag", f"To: <sip:{BOUND[transport].x}@veil.example>"]
-    uri = f"sip:{BOUND[transport].x}@veil.example"
     caller.end.opened.settimeout(1.0)  # type: ignore[union-attr]
-    caller.ask("INVITE", uri, [*identity, "Call-ID: lost", "CSeq: 1 INVITE"], SDP)
+    ask(caller, BOUND[transport].x)
     caller.take("SIP/2.0 480")
     assert node.records()[0]["release_cause"] == "ALL_TARGETS_FAILED"
 
@@ -182,3 +181,51 @@ def seen_by(end: StreamEnd) -> bytes:
         return end.connection.recv(100)
     except OSError:  # the handshake has failed
         return b""
+
+
+@pytest.mark.parametrize(("caller_by", "callee_by"), [("t1", "t1"), ("t1", "u1"), ("u1", "t1"), ("tn", "t1")])
+def test_calls_of_sipp(node: Node, place: Place, sipp: Callable[..., Sipp], caller_by: str, callee_by: str) -> None:
+    """`-t t1` is one connection for all calls, `-t tn` one for each."""
+    node.start()
+    bound = TCP if callee_by == "t1" else UDP
+    callee = sipp("answered/uas", place.callee, calls=5, options=("-t", callee_by))
+    caller = sipp(
+        "answered/uac", place.caller, target=f"{place.node}:5060", rows=[(bound.x, A)], calls=5, rate=5,
+        options=("-t", caller_by),
+    )  # fmt: skip
+    assert (caller.wait().successful, callee.wait().successful) == (5, 5)
+    assert [record["release_cause"] for record in node.records()] == ["NORMAL"] * 5
+
+
+@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+def test_answer_finds_who_has_closed_its_connection(node: Node, place: Place, opened: Opened, transport: str) -> None:
+    """Requirement 5: a new connection to the port of its Via; later requests go where its Contact says."""
+    node.start()
+    end = opened(transport, place.caller)
+    assert isinstance(end, StreamEnd)
+    caller, callee = Party(A, end), Party(UDP.b, opened("UDP", place.callee))
+    ask(caller, UDP.x)
+    invite = callee.take("INVITE ")
+    end.drop()
+    answered(caller, callee, invite)
+    assert end.accepted == 1
+    end.drop()
+    hang_up(caller, callee, invite)
+    assert end.accepted == 2
+    assert [record["release_cause"] for record in node.records()] == ["NORMAL"]
+
+
+@pytest.mark.parametrize("has_tcp", [True, False])
+def test_long_invite(node: Node, place: Place, opened: Opened, has_tcp: bool) -> None:
+    """Requirement 6: over TCP, and over UDP to who refuses that."""
+    node.start()
+    caller = Party(A, opened("UDP", place.caller))
+    by_udp = Party(UDP.b, opened("UDP", place.callee))
+    callee = Party(UDP.b, opened("TCP", place.callee)) if has_tcp else by_udp
+    ask(caller, UDP.x, body=SDP + "".join(f"a=fmtp:{number} mode=1;octet-align=1\r\n" for number in range(96, 127)))
+    invite = callee.take("INVITE ")
+    assert len(invite.to_bytes()) > 1300
+    assert says(invite) == ["TCP" if has_tcp else "UDP", "UDP"]
+    callee.answer(invite, 486)
+    callee.take("ACK ")
+    caller.take("SIP/2.0 486")
