@@ -156,6 +156,19 @@ class ClientTransaction(Transaction):
             self.set_repeat(now, context.timing.t1_s, REPEAT_TIMER)
         self.set_deadline(now, context.timing.transaction_s, TIMEOUT_TIMER)
 
+    def renew(self, branch: str, data: bytes, now: float) -> None:
+        """Takes another request, to be started anew, which its user takes for the same (§8.1.3.5, §22.2).
+
+        The one before has its final response; what still comes of that is absorbed by a transaction that nobody owns.
+        """
+        context = self.context
+        before = ClientTransaction(self.method, self.branch, self.last_sent, self.flow, None)
+        before.enter(context, context.clients, f"{self.branch} {self.method}")
+        before.state, before.ack = self.state, self.ack
+        before._linger(now)
+        self.state, self.branch, self.last_sent, self.ack = CALLING, branch, data, b""
+        self.otherwise = None
+
     def resume(self, context: TransactionContext) -> None:
         """Takes its place in Proceeding, as after a provisional (§17.1.1.2)."""
         self.enter(context, context.clients, f"{self.branch} {self.method}")
@@ -237,7 +250,8 @@ class ClientTransaction(Transaction):
 def ack_for_failure(invite: bytes, response: Message) -> bytes:
     """The ACK of a 300-699: all of the INVITE's own, but To, which is the response's (§17.1.1.3)."""
     request = parse(invite)
-    return _of_same_transaction(request, "ACK", f"To: {response.value(h.TO)}")
+    credentials = _credentials_in(request) if b"uthorization: " in invite else []
+    return _of_same_transaction(request, "ACK", f"To: {response.value(h.TO)}", credentials)
 
 
 def cancel_for(invite: bytes) -> bytes:
@@ -246,8 +260,14 @@ def cancel_for(invite: bytes) -> bytes:
     return _of_same_transaction(request, "CANCEL", f"To: {request.value(h.TO)}")
 
 
-def _of_same_transaction(request: Message, method: str, to_line: str) -> bytes:
+def _credentials_in(request: Message) -> list[str]:
+    """The rows that the ACK of an INVITE repeats (§22.1)."""
+    fields = ("Authorization", "Proxy-Authorization")
+    return [f"{field}: {value}" for field in fields for value in request.named(field)]
+
+
+def _of_same_transaction(request: Message, method: str, to_line: str, more: list[str] | None = None) -> bytes:
     lines = [request.line(h.VIA), "Max-Forwards: 70", request.line(h.FROM), to_line, request.line(h.CALL_ID)]
     lines.append(f"CSeq: {request.cseq} {method}")
     lines.extend(f"Route: {value}" for value in request.values(h.ROUTE))
-    return render(f"{method} {request.uri_text} SIP/2.0", lines)
+    return render(f"{method} {request.uri_text} SIP/2.0", lines + more if more else lines)

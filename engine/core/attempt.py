@@ -21,6 +21,7 @@ from engine.core.settings import ISC, PeerSettings
 from engine.core.tokens import ICID_LETTERS
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
+from sipstack.dialog import Dialog
 from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
@@ -38,6 +39,10 @@ _BY_OTHERS: Final = ("callee", "caller", "targets", "ring_timer", "message_timer
 # In the record of a try (RFC 3261 §8.1.3.1).
 TIMED_OUT_STATUS: Final = 408  # 64*T1 of silence
 UNSENT_STATUS: Final = 503  # a transport error
+
+
+# The peer that asks, and the dialog that counts our requests; None: the request is the first with its Call-ID.
+Login = tuple[PeerSettings, Dialog | None]
 
 
 class RequestOwner:
@@ -61,6 +66,13 @@ class RequestOwner:
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: like silence, but at once (RFC 3261 §8.1.3.1)."""
         self.unanswered(transaction, now)
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """Who may answer a challenge of this request; None: nobody wants it any more, or nobody may."""
+        return None
+
+    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
+        """The challenge has been answered: the number of the request is this now, and its ACK needs this row."""
 
 
 class AttemptBase(TimerOwner):

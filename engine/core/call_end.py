@@ -10,6 +10,7 @@ from engine.core.attempt import RequestOwner
 from engine.core.crossing import REQUESTS
 from engine.core.disclosure import RequestDraft, build
 from engine.core.given import Given
+from engine.core.login import bye_owner
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
 from engine.core.policy import Refusal
 from engine.core.records import KEEP, LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
@@ -290,7 +291,7 @@ def _send_bye(call: Call, side: PairSide, now: float, owner: ByeSent | None) -> 
     draft = RequestDraft(call.context, side.party, side.dialog, side.next_flow(), ("BYE", side.dialog.next_seq()))
     draft.q850 = call.record.q850 or RELEASE[ReleaseCause.INTERNAL][1]
     data = build(REQUESTS[side.party.side]["BYE"], draft)
-    call.context.start(ClientTransaction("BYE", draft.branch, data, draft.flow, owner), now)
+    call.context.start(ClientTransaction("BYE", draft.branch, data, draft.flow, bye_owner(side, owner)), now)
 
 
 def _retire(call: Call, given: Given) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import TIMED_OUT_STATUS, UNSENT_STATUS, RequestOwner
+from engine.core.attempt import TIMED_OUT_STATUS, UNSENT_STATUS, Login, RequestOwner
 from engine.core.binding import Binding
 from engine.core.bodies import crossing_sdp
+from engine.core.call_table import FIRST_RESPONSE_TIMER
 from engine.core.context import CoreContext
 from engine.core.crossing import INVITE, REQUESTS
 from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.login import bye_owner, with_credentials
 from engine.core.pair import CALLEE, DialogPair, PairSide
 from engine.core.routing import Hop
 from engine.core.session_bodies import OriginRewriter
@@ -38,6 +40,7 @@ class CalleeTry(RequestOwner):
         "call",
         "call_id",
         "cancel_wanted",
+        "credentials",
         "cseq",
         "hop",
         "is_over",
@@ -70,6 +73,7 @@ class CalleeTry(RequestOwner):
         self.origin = OriginRewriter(context.tokens.session_id(), context.address(hop.flow))
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
         self.pairs: dict[str, DialogPair] = {}
+        self.credentials = ""  # the row that its ACK repeats, where it was asked for a password
         self.cancel_wanted = False
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
@@ -127,6 +131,15 @@ class CalleeTry(RequestOwner):
         """The transport could not send: the next target at once (RFC 3261 §8.1.3.1)."""
         self.hop.health.unreachable(self.sent_at, now)
         self._lost(UNSENT_STATUS, now)
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """The trunk may ask before anybody has rung: early dialogs would be those of another INVITE."""
+        return None if self.is_over or self.pairs else (self.hop.peer, None)
+
+    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
+        """The try goes on, and its target has as long as at first to say something."""
+        self.cseq, self.credentials = seq, credentials
+        self.call.set(FIRST_RESPONSE_TIMER, self.call.context.settings.policy.first_response_ms / 1000, now)
 
     def _lost(self, status: int, now: float) -> None:
         if not self.is_over:
@@ -218,7 +231,9 @@ class CalleeTry(RequestOwner):
         return self._side(dialog, self.origin)
 
     def _side(self, dialog: Dialog, origin: OriginRewriter) -> PairSide:
-        return PairSide(dialog, self.party, self.hop.flow, origin, self.call.context.listeners)
+        side = PairSide(dialog, self.party, self.hop.flow, origin, self.call.context.listeners)
+        side.credentials = self.credentials
+        return side
 
     def drop(self) -> None:
         """Forgets the INVITE: the target has had 64*T1 since its CANCEL (§9.1)."""
@@ -233,7 +248,7 @@ def end_unwanted(context: CoreContext, side: PairSide, cseq: int, now: float) ->
     context.send(*acknowledgement)
     draft = RequestDraft(context, side.party, side.dialog, flow, ("BYE", side.dialog.next_seq()))
     data = build(REQUESTS[CALLEE]["BYE"], draft)
-    context.start(ClientTransaction("BYE", draft.branch, data, flow, None), now)
+    context.start(ClientTransaction("BYE", draft.branch, data, flow, bye_owner(side, None)), now)
     return acknowledgement
 
 
@@ -243,4 +258,5 @@ def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> b
     branch = ack_branch(context.run.key, dialog.call_id, dialog.remote_tag, cseq)
     draft = RequestDraft(context, side.party, dialog, side.next_flow(), ("ACK", cseq), None, branch)
     draft.body, draft.content_type = body, CONTENT_TYPE
-    return build(REQUESTS[side.party.side]["ACK"], draft)
+    data = build(REQUESTS[side.party.side]["ACK"], draft)
+    return with_credentials(data, side.credentials) if side.credentials else data

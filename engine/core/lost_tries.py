@@ -16,6 +16,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import INVITE
 from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.login import second_branch
 from engine.core.pair import CALLEE
 from engine.core.records import CallRecord
 from engine.core.routing import Hop
@@ -35,10 +36,11 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
     """
     first = len(record.attempts) - 1
     for hop in _hops(context, record):
-        try:
-            LostTry(context, strays, record, first, hop).take_back(now)
-        except Exception as fault:
-            note_fault(context, fault)
+        for is_again in (False, True) if hop.peer.username else (False,):
+            try:
+                LostTry(context, strays, record, first, hop, is_again).take_back(now)
+            except Exception as fault:
+                note_fault(context, fault)
 
 
 def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
@@ -57,18 +59,22 @@ class LostTry(RequestOwner, TimerOwner):
 
     __slots__ = ("_context", "_strays", "_transaction")
 
-    def __init__(self, context: CoreContext, strays: StrayAnswers, record: CallRecord, first: int, hop: Hop) -> None:
+    def __init__(
+        self, context: CoreContext, strays: StrayAnswers, record: CallRecord, first: int, hop: Hop, is_again: bool
+    ) -> None:
+        """`is_again`: as it would have been sent with a password."""
         ids = ids_of_try(context.run.key, record.record_id, first, hop.name)
+        branch, cseq = (second_branch(ids.branch), ids.cseq + 1) if is_again else (ids.branch, ids.cseq)
         identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
         remote = to_value_for(record.callee, hop.peer, hop.target)
-        dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, ids.cseq, -1)
+        dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, cseq, -1)
         dialog.remote_target = request_uri_for(record.callee, hop.peer, hop.target)
         party = Party(CALLEE, hop.peer, record.caller, context.contact(hop.flow, record.presented_number))
-        draft = RequestDraft(context, party, dialog, hop.flow, ("INVITE", ids.cseq), None, ids.branch)
+        draft = RequestDraft(context, party, dialog, hop.flow, ("INVITE", cseq), None, branch)
         draft.identity = identity
         self._context = context
         self._strays = strays
-        self._transaction = ClientTransaction("INVITE", ids.branch, build(INVITE, draft), hop.flow, self)
+        self._transaction = ClientTransaction("INVITE", branch, build(INVITE, draft), hop.flow, self)
 
     def take_back(self, now: float) -> None:
         """Sends the CANCEL, and listens for what the INVITE is answered."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase, RequestOwner, begun, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase, Login, RequestOwner, begun, callee_refusal
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
 from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
@@ -379,6 +379,10 @@ class MessageTry(RequestOwner):
             self.attempt.context.intake.throttles.heed(self.health.address, response, now)
         if response.is_final:
             self.attempt.answered(self, response, now)
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """The trunk that it goes to."""
+        return self.peer, None
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""

@@ -57,12 +57,14 @@ class PairSide:
     INVITE has had (RFC 3262 §3). `flow` is where its messages came from or were first sent to. `heard_at` is when it
     last showed that it is there, in monotonic seconds; `takes` is what it says that it takes (`engine.core.refresh`),
     and `description` the last one that it was sent and that counts; b"" while that is the one in the call's answer.
+    `credentials` is the row that the ACK of our latest INVITE repeats, "" where nobody asked for a password.
     """
 
     __slots__ = (
         "_hop",
         "_hop_flow",
         "_listeners",
+        "credentials",
         "description",
         "dialog",
         "flow",
@@ -88,6 +90,7 @@ class PairSide:
         self.heard_at = NEVER
         self.takes = 0
         self.description = b""
+        self.credentials = ""
         self._hop = ""  # the URI that `_hop_flow` was found for
         self._hop_flow = flow
         self._listeners: Final = listeners

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core import call_table as t
-from engine.core.attempt import RequestOwner
+from engine.core.attempt import Login, RequestOwner
 from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.crossing import OWN_REQUESTS
@@ -156,6 +156,7 @@ class Refresh(RequestOwner, TimerOwner):
             return
         self._transaction = ClientTransaction(method, draft.branch, data, draft.flow, self)
         if method == "INVITE":
+            far.credentials = ""
             self._set_limit(_NO_FINAL, now)
         call.context.count("session_refreshes_sent")
         call.context.start(self._transaction, now)
@@ -190,6 +191,15 @@ class Refresh(RequestOwner, TimerOwner):
         elif response.status == _GLARE:
             self._retry_s = self._wait_s()
         self.ask_next(now)
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """The trunk of the end that is asked."""
+        far = self._pair.sides[self._side]
+        return (far.party.peer, far.dialog) if transaction is self._transaction else None
+
+    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
+        """It may be an INVITE, whose ACK says them again."""
+        self._pair.sides[self._side].credentials = credentials
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """64*T1 of silence."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from engine.core.attempt import RequestOwner
+from engine.core.attempt import Login, RequestOwner
 from engine.core.bodies import crossing_keys, crossing_sdp
 from engine.core.callee_try import ack
 from engine.core.change import Change
@@ -104,6 +104,7 @@ class Relay(RequestOwner, TimerOwner):
         if server.method == "INVITE":
             self.near.note_invite(request.cseq, self._seq)
             self.near.rseqs.clear()
+            self.far.credentials = ""
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
         self.transaction = ClientTransaction(server.method, draft.branch, data, draft.flow, self)
@@ -180,6 +181,21 @@ class Relay(RequestOwner, TimerOwner):
             self._send_ack(None)  # acknowledged before, or answered in a way that the near side does not know
         if leaked:
             self.call.leaked(f"{response.status} {self.server.method}", self.near.party.peer, now)
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """The far side's trunk, as long as the answer is wanted."""
+        wanted = self.awaits_answer and not self._cancel_wanted
+        return (self.far.party.peer, self.far.dialog) if wanted else None
+
+    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
+        """It has another number; those that follow from it are noted again."""
+        if self.server.method == "REFER":
+            self.near.references.pop(self._seq, None)
+            remember(self.near.references, seq, self.server.request.cseq)
+        self._seq = seq
+        if self.server.method == "INVITE":
+            self.near.note_invite(self.server.request.cseq, seq)
+            self.far.credentials = credentials
 
     def unanswered(self, transaction: ClientTransaction, now: float) -> None:
         """Silence: an INVITE gets 408; any other request gets nothing, its sender has given up too (RFC 4320 §4.2)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast, final
 
-from engine.core.attempt import RequestOwner
+from engine.core.attempt import Login, RequestOwner
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, REPORT
 from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
@@ -116,6 +116,10 @@ class ReportRelay(RequestOwner):
         elif response.is_final:
             self._context.count("reports_passed" if response.status < 300 else "reports_refused")
             self._prepared = None
+
+    def login(self, transaction: ClientTransaction) -> Login | None:
+        """The trunk that it goes to."""
+        return self._hops[self._tries - 1].peer, None
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""

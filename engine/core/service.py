@@ -16,6 +16,7 @@ from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.last_run import LastRun
+from engine.core.login import CHALLENGES, answers_challenge
 from engine.core.message_attempt import MessageAttempt
 from engine.core.oc import MARK, heeds
 from engine.core.outputs import InProgress, LookUpBinding
@@ -181,6 +182,8 @@ class CallService:
 
     def _dispatch(self, event: Output, now: float) -> None:
         if type(event) is ResponseReceived:
+            if event.response.status in CHALLENGES and answers_challenge(self._context, event, now):
+                return
             owner = event.transaction.owner
             if isinstance(owner, RequestOwner):
                 owner.responded(event.transaction, event.response, event.flow, now)

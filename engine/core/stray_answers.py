@@ -18,6 +18,7 @@ from engine.core.callee_try import MAX_FORKS, end_unwanted
 from engine.core.disclosure import Party
 from engine.core.pair import CALLEE, PairSide
 from engine.core.session_bodies import OriginRewriter
+from engine.core.settings import PeerSettings
 from engine.core.try_ids import TryIds
 from sipstack import headers as h
 from sipstack.dialog import Dialog
@@ -46,7 +47,7 @@ class StrayAnswers:
         context = self._context
         ids = TryIds(context.run.key, response.call_id)
         peer = context.routing.peer_of(flow)
-        if (response.from_tag, response.cseq) != (ids.tag, ids.cseq) or peer is None:
+        if peer is None or response.from_tag != ids.tag or not _is_of_try(response.cseq, ids.cseq, peer):
             context.count("stray_successes")
             return
         released = context.released
@@ -69,5 +70,10 @@ class StrayAnswers:
         there = side.next_flow()
         if context.routing.peer_of(there) is not peer:
             side.stay_at(flow)
-        acknowledgement = end_unwanted(context, side, ids.cseq, now)
+        acknowledgement = end_unwanted(context, side, response.cseq, now)
         released.remember(response.call_id, response.to_tag, acknowledgement, now)
+
+
+def _is_of_try(cseq: int, first: int, peer: PeerSettings) -> bool:
+    """True for the number of an INVITE, or of the one that was sent again with a password (`engine.core.login`)."""
+    return cseq == first or (peer.username != "" and cseq == first + 1)
