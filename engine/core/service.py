@@ -365,6 +365,8 @@ class CallService:
         if end is None:
             if not self._authentication.is_own_answer(request):
                 self._context.count("stray_acks")
+                if flow.transport != "UDP" and self._context.routing.peer_of(flow) is None:
+                    self._turn_away(flow)
             return
         pending = end.pair.pending_invite
         if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:

@@ -36,7 +36,7 @@ class StreamLimits:
     """Limits of one stream transport; seconds, octets, counts."""
 
     max_connections: int = 16_000
-    """In all, both ways. What is too many is closed as soon as it is accepted."""
+    """In all, both ways. One more takes the place of whoever has owed a message for longest, if anybody owes one."""
 
     max_per_host: int = 1_000
     """Accepted from one address: a trunk has a few, and nobody may take them all."""
@@ -50,8 +50,9 @@ class StreamLimits:
     connect_s: float = 4.0
     """To open a connection, TLS handshake included."""
 
-    idle_s: float = 600.0
-    """Since anything was heard: longer than a call may ring, so that its answer finds the connection."""
+    idle_s: float = 3600.0
+    """Since anything was heard: longer than a call is silent between two refreshes of its session (RFC 4028), since a
+    phone behind a NAT is reached by no other connection."""
 
     max_unsent_bytes: int = 256 * 1024
     """What waits for a connection to open, or for a far end that does not read."""
@@ -104,7 +105,7 @@ class StreamTransport:
         self._all: set[StreamConnection] = set()
         self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
         self._per_host: dict[str, int] = {}  # accepted ones
-        self._watched: dict[StreamConnection, None] = {}
+        self._watched: dict[StreamConnection, None] = {}  # those that owe something, for longest first
         self._holding: dict[StreamConnection, int] = {}  # octets of messages that have not ended, longest held first
         self._held = 0
         self._look_s = min(1.0, min(limits.message_s, limits.handshake_s, limits.connect_s, limits.idle_s) / 4)
@@ -166,7 +167,7 @@ class StreamTransport:
     def _accepted(self, listener: _Listener, accepted: socket.socket, flow: Flow) -> None:
         limits = self._limits
         here = self._per_host.get(flow.host, 0)
-        if len(self._all) >= limits.max_connections or here >= limits.max_per_host:
+        if here >= limits.max_per_host or not self._has_room():
             self.count("connections_refused")
             accepted.close()
             return
@@ -183,6 +184,18 @@ class StreamTransport:
         connection = StreamConnection(self, flow, session, False, limits.max_unsent_bytes)
         self._enter(connection, limits.message_s if session is None else limits.handshake_s)
         self._open(connection, accepted, None)
+
+    def _has_room(self) -> bool:
+        """For one more connection; whoever owes a message or a handshake for longest makes room."""
+        if len(self._all) < self._limits.max_connections:
+            return True
+        slowest = next(iter(self._watched), None)
+        if slowest is None:
+            return False
+        self.count("crowded_out")
+        self._watched.pop(slowest)
+        slowest.abort()
+        return True
 
     # -- connections that are opened ---------------------------------------------------------------------------------
 
@@ -201,7 +214,7 @@ class StreamTransport:
 
     def _dial(self, flow: Flow, port: int) -> StreamConnection | None:
         listener = self._listeners.get(flow.local)
-        if listener is None or not is_address(flow.host) or len(self._all) >= self._limits.max_connections:
+        if listener is None or not is_address(flow.host) or not self._has_room():
             return None
         wanted = flow.identities or (flow.host,) if listener.contexts is not None else ()
         session = None
@@ -256,7 +269,8 @@ class StreamTransport:
     def watch(self, connection: StreamConnection) -> None:
         """It has `message_s` from now."""
         connection.deadline = self.now() + self._limits.message_s
-        self._watched[connection] = None
+        self._watched.pop(connection, None)
+        self._watched[connection] = None  # behind all others
 
     def unwatch(self, connection: StreamConnection) -> None:
         """It owes nothing."""
@@ -323,12 +337,8 @@ class StreamTransport:
             self._endpoint.connection_lost(flow)
 
     def _enter(self, connection: StreamConnection, seconds: float) -> None:
-        key = _key(connection.flow)
-        old = self._connections.get(key)
-        if old is not None:
-            old.abort()  # its far end has forgotten it, else it could not use the port again
         self._all.add(connection)
-        self._connections[key] = connection
+        self._connections[_key(connection.flow)] = connection
         self._watched[connection] = None
         connection.deadline = self.now() + seconds
         if self._looking is None:

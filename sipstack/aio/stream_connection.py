@@ -53,8 +53,10 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     Until it is up, what is sent waits: `unsent` is what is certain never to have left. `flow.identities` are the names
     that the far end has proven; of a connection that we open, until it is up, those of which it must prove one.
-    `heard_at` and `deadline` are monotonic seconds. `has_asked`: a request of ours may have left by it. `is_reply`: it
-    was opened for an answer, where the sender of the request says.
+    `may_stay`: it is ours, or has brought a request and was not ended for it, as those of strangers are; it may be
+    silent between two messages. Nobody keeps one by pings or answers. `heard_at` and `deadline` are monotonic seconds.
+    `has_asked`: a request of ours may have left by it. `is_reply`: it was opened for an answer, where the sender of the
+    request says.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         "is_outgoing",
         "is_reply",
         "is_up",
+        "may_stay",
         "opening",
         "unopened",
         "unsent",
@@ -93,6 +96,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.is_outgoing = is_outgoing
         self.is_reply = False
         self.is_up = False
+        self.may_stay = is_outgoing
         self.is_closing = False
         self.has_asked = False
         self.heard_at = owner.now()
@@ -200,11 +204,14 @@ class StreamConnection(asyncio.BufferedProtocol):
             return
         if held != framer.held:
             self._owner.holds(self, framer.held)
-        if not framer.held:
-            if messages or pongs:
-                self._owner.unwatch(self)
-        elif messages or not held:
+        if not self.may_stay:
+            self.may_stay = not all(message.startswith(b"SIP/2.0 ") for message in messages)
+        if not self.may_stay:
+            return  # the time that it was given when it came runs on
+        if framer.held and (messages or not held):
             self._owner.watch(self)
+        elif messages:
+            self._owner.unwatch(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 

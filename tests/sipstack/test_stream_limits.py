@@ -44,7 +44,18 @@ def host(request: pytest.FixtureRequest) -> str:
 # ---------------------------------------------------------------------- limits
 
 
-@pytest.mark.parametrize("said", [b"", b"OPTIONS sip:a", OPTIONS(1) + b"OPTIONS", OPTIONS(1)[:-4]])
+SAID: Final = {
+    "nothing": b"",
+    "the beginning of a message": b"OPTIONS sip:a",
+    "a message, and the beginning of another": OPTIONS(1) + b"OPTIONS",
+    "a message without its end": OPTIONS(1)[:-4],
+    "pings": b"\r\n" * 20,
+    "an answer": b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "an answer, and the beginning of another": b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\nSIP/2.0",
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
 async def test_message_that_does_not_end_ends_its_connection(host: str, said: bytes) -> None:
     rig = StreamRig(host, StreamLimits(message_s=0.08))
     with await connected(rig, host) as peer, await connected(rig, host) as good:
@@ -52,7 +63,7 @@ async def test_message_that_does_not_end_ends_its_connection(host: str, said: by
         good.send(OPTIONS(2))
         await ended(peer)
         good.send(OPTIONS(3))
-        await rig.core.until(2 + said.startswith(OPTIONS(1)))
+        await rig.core.until(2 + said.count(b"\r\n\r\n") * (b"Length" in said))
         assert rig.core.calls[-1] == f"receive {OPTIONS(3).decode()}"
     assert rig.transport.counters == {"timed_out": 1}
     await rig.close()
@@ -139,14 +150,37 @@ async def test_one_host_has_its_share_only(host: str) -> None:
 
 
 async def test_there_is_room_for_so_many(host: str) -> None:
-    rig = StreamRig(host, StreamLimits(max_connections=1))
-    with await connected(rig, host):
-        with await connected(rig, "127.0.0.1", waits=False) as second:
-            assert await ended(second) == b""
+    """Whoever has nothing to say makes room for one more; who has said something does not."""
+    rig = StreamRig(host, StreamLimits(max_connections=2))
+    silent, good = await connected(rig, host), await connected(rig, host)
+    good.send(OPTIONS(1))
+    await rig.core.until(1)
+    late = await connected(rig, "127.0.0.1", waits=False)
+    assert await ended(silent) == b""
+    late.send(OPTIONS(2))
+    await rig.core.until(2)
+    with silent, good, late, await connected(rig, "127.0.0.1", waits=False) as too_many:
+        assert await ended(too_many) == b""
         flow = Flow("TCP", *rig.address)
         rig.endpoint.perform([SendMessage(b"one", flow)])
+        await rig.core.until(3)
+        assert rig.core.calls[2] == f"failed {flow!r} one"
+        good.send(OPTIONS(3))
+        late.send(OPTIONS(4))
+        await rig.core.until(5)
+    assert rig.transport.counters == {"crowded_out": 1, "connections_refused": 1}
+    await rig.close()
+
+
+async def test_who_begins_again_is_behind_those_who_wait(host: str) -> None:
+    rig = StreamRig(host, StreamLimits(max_connections=2))
+    with await connected(rig, host) as first, await connected(rig, host) as second:
+        first.send(OPTIONS(1) + b"OPTIONS")
         await rig.core.until(1)
-        assert rig.core.calls == [f"failed {flow!r} one"]
+        with await connected(rig, host, waits=False):
+            assert await ended(second) == b""
+        first.send(OPTIONS(2)[7:])
+        await rig.core.until(2)
     await rig.close()
 
 
