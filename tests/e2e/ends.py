@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ class Party:
 
     def ask(self, method: str, uri: str, rows: list[str], body: str = "") -> None:
         """Sends a request; `rows` are From, To, Call-ID, CSeq and what else it has."""
-        branch = f"z9hG4bK{method}{rows[-1][-6:].strip()}".replace(" ", "")
+        call_id = next((row[9:] for row in rows if row.startswith("Call-ID: ")), "")
+        branch = re.sub(r"\W", "", f"z9hG4bK{method}{rows[-1][-6:]}{call_id}")
         via = f"Via: SIP/2.0/{self.end.transport} {self.address};branch={branch}{id(rows)};rport"
         lines = [f"{method} {uri} SIP/2.0", via, "Max-Forwards: 70", f"Contact: {self.contact}", *rows]
         self.end.send(_message(lines, body))
