@@ -210,7 +210,7 @@ class StreamTransport:
             connection = self._connections.get((flow.host, port, flow.local)) or self._dial(flow, port)
             if connection is None:
                 return False
-        return connection.may_carry(flow.identities) and connection.send(data)
+        return connection.may_carry(flow.identities) and connection.send(data, flow)
 
     def _dial(self, flow: Flow, port: int) -> StreamConnection | None:
         listener = self._listeners.get(flow.local)
@@ -331,10 +331,10 @@ class StreamTransport:
             if not connection.is_reply:
                 self._tell(flow, connection.fault or "the connection was closed")
         waiting, connection.unsent = connection.unsent, []
-        for data in waiting:
-            self._endpoint.undelivered(flow, data)
-        if connection.has_asked:
-            self._endpoint.connection_lost(flow)
+        for data, meant_for in waiting:
+            self._endpoint.undelivered(meant_for, data)
+        for asked in connection.asked:
+            self._endpoint.connection_lost(asked)
 
     def _enter(self, connection: StreamConnection, seconds: float) -> None:
         self._all.add(connection)

@@ -55,8 +55,8 @@ class StreamConnection(asyncio.BufferedProtocol):
     that the far end has proven; of a connection that we open, until it is up, those of which it must prove one.
     `may_stay`: it is ours, or has brought a request and was not ended for it, as those of strangers are; it may be
     silent between two messages. Nobody keeps one by pings or answers. `heard_at` and `deadline` are monotonic seconds.
-    `has_asked`: a request of ours may have left by it. `is_reply`: it was opened for an answer, where the sender of the
-    request says.
+    `asked`: flows of requests that may have left by it, more than its own where it took over from others. `is_reply`:
+    it was opened for an answer, where the sender of the request says.
     """
 
     __slots__ = (
@@ -66,10 +66,10 @@ class StreamConnection(asyncio.BufferedProtocol):
         "_session",
         "_transport",
         "_unsent_bytes",
+        "asked",
         "deadline",
         "fault",
         "flow",
-        "has_asked",
         "heard_at",
         "is_closing",
         "is_outgoing",
@@ -91,14 +91,14 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._max_unsent = max_unsent
         self._unsent_bytes = 0
-        self.unsent: list[bytes] = []
+        self.unsent: list[tuple[bytes, Flow]] = []
         self.flow = flow
         self.is_outgoing = is_outgoing
         self.is_reply = False
         self.is_up = False
         self.may_stay = is_outgoing
         self.is_closing = False
-        self.has_asked = False
+        self.asked: list[Flow] = []
         self.heard_at = owner.now()
         self.deadline = 0.0
         self.fault = ""  # why it did not come up
@@ -184,8 +184,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         else:
             self._owner.watch(self)
         waiting, self.unsent = self.unsent, []
-        for data in waiting:
-            self.send(data)
+        for data, flow in waiting:
+            self.send(data, flow)
 
     def _read(self, data: bytes) -> None:
         framer = self._framer
@@ -223,8 +223,8 @@ class StreamConnection(asyncio.BufferedProtocol):
             return identities == self.flow.identities
         return not set(identities).isdisjoint(self.flow.identities)
 
-    def send(self, data: bytes) -> bool:
-        """Sends, or lets it wait until the connection is up. False when that cannot be.
+    def send(self, data: bytes, flow: Flow) -> bool:
+        """Sends what is meant for `flow`, or lets it wait until the connection is up. False when that cannot be.
 
         A far end that does not read until too much waits for it loses the connection.
         """
@@ -234,10 +234,10 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._unsent_bytes += len(data)
             if self._unsent_bytes > self._max_unsent:
                 return False
-            self.unsent.append(data)
+            self.unsent.append((data, flow))
             return True
-        if not self.has_asked:
-            self.has_asked = not data.startswith(b"SIP/2.0 ")
+        if not data.startswith(b"SIP/2.0 ") and flow not in self.asked:
+            self.asked.append(flow)
         return self._write(data)
 
     def _write(self, data: bytes) -> bool:

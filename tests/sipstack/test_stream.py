@@ -237,13 +237,31 @@ async def test_trouble_is_told_once_and_its_end(rig: StreamRig, host: str) -> No
 # ---------------------------------------------------------------------- answers
 
 
+@pytest.mark.parametrize("way", ["refused", "lost"])
+async def test_request_that_went_by_the_second_way_fails_under_its_own_flow(
+    rig: StreamRig, host: str, way: str
+) -> None:
+    """Transactions know no other flow than the one that they were sent to."""
+    with socket.create_server((host, 0)) as server:
+        server.setblocking(False)
+        flow = Flow("TCP", host, 9, reply_port=server.getsockname()[1])
+        if way == "refused":
+            server.close()
+        rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
+        if way == "lost":
+            accepted, _ = await asyncio.get_running_loop().sock_accept(server)
+            accepted.close()
+    await rig.core.until(1)
+    assert rig.core.calls == [f"lost {flow!r}" if way == "lost" else f"failed {flow!r} {OPTIONS(1).decode()}".rstrip()]
+
+
 async def test_answer_that_finds_nobody_is_no_trouble_of_ours(rig: StreamRig, host: str) -> None:
     """The port is whatever the sender of the request has written."""
     with socket.create_server((host, 0)) as server:
         port = server.getsockname()[1]
     rig.endpoint.perform([SendMessage(b"SIP/2.0 200", Flow("TCP", host, 9, reply_port=port))])
     await rig.core.until(1)
-    assert (rig.core.calls, rig.troubles) == ([f"failed tcp:{host}:{port} SIP/2.0 200"], [])
+    assert (rig.core.calls, rig.troubles) == ([f"failed tcp:{host}:9 SIP/2.0 200"], [])
 
 
 async def test_answer_whose_connection_has_gone_goes_to_sent_by(rig: StreamRig, host: str) -> None:
