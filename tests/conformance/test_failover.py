@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tests.conformance.conftest import RigFactory
 from tests.conformance.parties import Party
 from tests.conformance.rig import PORT, Rig
 from tests.conformance.talk import Call
 from tests.conformance.test_client_transactions import branch_of
+
+PROBED: Final = """
+[[peer]]
+name = "probed"
+targets = ["sip:{prefix}.21:5060"]
+options_interval_s = 1
+"""
 
 
 def at_second(rig: Rig) -> Party:
@@ -55,9 +64,9 @@ def test_req_077_a_failed_target_is_left_alone(make_rig: RigFactory) -> None:
     it has named one, and is then used again.
 
     Checked: a first target that says 503 with a Retry-After of 3 s: calls go to the second meanwhile, and to the first
-    when the time is over.
+    when the time is over; a trunk with probes is asked OPTIONS that name nobody.
     """
-    rig = make_rig("", "137")
+    rig = make_rig(PROBED, "137")
     second = at_second(rig)
     call = Call(rig)
     call.at = second
@@ -74,6 +83,9 @@ def test_req_077_a_failed_target_is_left_alone(make_rig: RigFactory) -> None:
     assert second.texts == ["INVITE", "ACK"]
     assert rig.until(lambda: called_first(rig, second), 5.0)
     assert second.received[-1].at_s - failure.at_s > 3.0 - 0.05
+    probe = rig.hear(rig.party("probed", rig.place.host(21), PORT, rig.canaries.number()), "OPTIONS")
+    assert probe.start_line == f"OPTIONS sip:{rig.place.host(21)}:{PORT} SIP/2.0"
+    assert rig.x not in probe.data.decode()
 
 
 def called_first(rig: Rig, second: Party) -> bool:

@@ -197,23 +197,25 @@ def test_req_034_peers_of_rfc_2543(rig: Rig) -> None:
     Checked: INVITEs with another branch, with the cookie alone and without any, each sent twice, and two calls of each:
     one INVITE for each call at the callee, and an ACK finds its failure.
     """
-    for branch in 2 * (";branch=1", ";branch=z9hG4bK", ""):
-        call = Call(rig)
-        call.invite_branch = "z9hG4bKold"
-        data = call.invite().replace(b";branch=z9hG4bKold", branch.encode())
-        call.start(data=data)
-        rig.caller.send(data)
+    for branch in (";branch=1", ";branch=z9hG4bK", ""):
+        calls = [Call(rig), Call(rig)]
+        for call in calls:
+            call.invite_branch = "z9hG4bKold"
+            data = call.invite().replace(b";branch=z9hG4bKold", branch.encode())
+            call.start(data=data)
+            rig.caller.send(data)
         rig.barrier()
-        assert len({seen.data for seen in rig.callee.received if seen.call_id == call.sent.call_id}) == 1
-        call.answer(486)
-        rig.hear(rig.callee, "ACK")
-        failure = rig.final("INVITE")
-        ack = call.of_invite("ACK", to=failure.value("To"))
-        rig.caller.send(ack.replace(b";branch=z9hG4bKold", branch.encode()))
-        rig.barrier()
-        copies = len(rig.caller.copies(failure))
-        rig.wait(2 * T2_S)
-        assert len(rig.caller.copies(failure)) == copies
+        for call in calls:
+            assert len({seen.data for seen in rig.callee.received if seen.call_id == call.sent.call_id}) == 1
+            call.answer(486)
+            rig.hear(rig.callee, "ACK")
+            failure = rig.final("INVITE")
+            ack = call.of_invite("ACK", to=failure.value("To"))
+            rig.caller.send(ack.replace(b";branch=z9hG4bKold", branch.encode()))
+            rig.barrier()
+            copies = len(rig.caller.copies(failure))
+            rig.wait(2 * T2_S)
+            assert len(rig.caller.copies(failure)) == copies
 
 
 def test_req_035_merged_requests(rig: Rig) -> None:
