@@ -11,7 +11,7 @@ def text_for_x(rig: Rig, body: bytes, *rows: str, kind: str = "text/plain", bran
     caller, target = rig.caller, f"sip:{rig.x}@{rig.place.node}"
     lines = [
         f"MESSAGE {target} SIP/2.0",
-        f"Via: SIP/2.0/UDP {caller.sent_by};branch={branch or f'z9hG4bK{caller.word()}'}",
+        f"Via: SIP/2.0/{caller.transport} {caller.sent_by};branch={branch or f'z9hG4bK{caller.word()}'}",
         "Max-Forwards: 70",
         f'From: "{caller.word()}" <sip:{caller.number}@{caller.host}>;tag={caller.word()}',
         f"To: <{target}>",

@@ -41,6 +41,7 @@ class Party:
     fresh: list[Seen] = field(default_factory=list)  # received, not asked for yet; without repeats
     old: set[str] = field(default_factory=set)  # Call-IDs of tests before this one
     scanner: Scanner = field(default_factory=Scanner)
+    transport = "UDP"
 
     def __post_init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -60,6 +61,20 @@ class Party:
     def sent_by(self) -> str:
         """For Via and Contact."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def contact(self) -> str:
+        """Where it takes requests."""
+        parameter = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
+        return f"<sip:{self.number}@{self.sent_by}{parameter}>"
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """What something may be read from."""
+        return [self.socket]
+
+    def close(self) -> None:
+        self.socket.close()
 
     @property
     def received(self) -> list[Seen]:
@@ -88,13 +103,16 @@ class Party:
     def take_in(self) -> None:
         """Everything that waits in the socket."""
         while select.select([self.socket], [], [], 0)[0]:
-            data = self.socket.recv(65_536)
-            seen = Seen(time.monotonic(), False, data)
-            if seen.call_id in self.old:
-                continue
-            if data not in [before.data for before in self.capture if not before.is_sent]:
-                self.fresh.append(seen)
-            self.capture.append(seen)
+            self.heard(self.socket.recv(65_536))
+
+    def heard(self, data: bytes) -> None:
+        """One message has come."""
+        seen = Seen(time.monotonic(), False, data)
+        if seen.call_id in self.old:
+            return
+        if data not in [before.data for before in self.capture if not before.is_sent]:
+            self.fresh.append(seen)
+        self.capture.append(seen)
 
     def copies(self, message: Seen) -> list[float]:
         """When these very bytes came, in monotonic seconds."""
@@ -120,7 +138,7 @@ class Party:
         lines += [f"From: {request.value('From')}", f"To: {to}", f"Call-ID: {request.call_id}"]
         lines.append(f"CSeq: {request.value('CSeq')}")
         if contact is not None and request.method not in ("BYE", "CANCEL", "MESSAGE") and 100 < status < 300:
-            lines.append(f"Contact: {contact or f'<sip:{self.number}@{self.sent_by}>'}")
+            lines.append(f"Contact: {contact or self.contact}")
         lines += [*rows, f"Server: {self.word()}"]
         return written(lines, body, content_type)
 
@@ -155,10 +173,11 @@ def crossed(receiver: Party, other: Party, hosts: Iterable[str]) -> list[str]:
 
 def watch(parties: Iterable[Party], done: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     """Takes in what comes to any of the parties until `done`; False when it is not in time."""
-    ends = {party.socket: party for party in parties}
+    everybody = list(parties)
     deadline = time.monotonic() + within_s
     while not done():
         left = deadline - time.monotonic()
+        ends = {end: party for party in everybody for end in party.sockets}
         readable = select.select(list(ends), [], [], max(0.0, left))[0]
         if not readable:
             return done()

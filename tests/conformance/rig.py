@@ -69,7 +69,15 @@ class Rig:
 
     def close(self) -> None:
         for party in self.parties:
-            party.socket.close()
+            party.close()
+
+    def replace(self, old: Party, new: Party) -> None:
+        """Another end takes the place of a party's."""
+        self.parties[self.parties.index(old)] = new
+        if old is self.caller:
+            self.caller = new
+        elif old is self.callee:
+            self.callee = new
 
     def ended_wrong(self) -> list[str]:
         """Ends the node, once its calls are over; what is wrong with it or with its records."""
@@ -163,7 +171,7 @@ class Rig:
 def options(party: Party, node: str, call_id: str) -> str:
     """An OPTIONS for the node itself."""
     return (
-        f"OPTIONS sip:{node} SIP/2.0\r\nVia: SIP/2.0/UDP {party.sent_by};branch=z9hG4bK{call_id}\r\n"
+        f"OPTIONS sip:{node} SIP/2.0\r\nVia: SIP/2.0/{party.transport} {party.sent_by};branch=z9hG4bK{call_id}\r\n"
         f"From: <sip:{party.host}>;tag={call_id}\r\nTo: <sip:{node}>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\n"
         "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     )

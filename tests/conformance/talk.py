@@ -29,7 +29,7 @@ class Side:
             self.cseq += 1
         lines = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.party.sent_by};branch={branch or self.branch()};rport",
+            f"Via: SIP/2.0/{self.party.transport} {self.party.sent_by};branch={branch or self.branch()};rport",
             "Max-Forwards: 70",
             *(f"Route: {route}" for route in self.routes),
             f"From: {self.local}",
@@ -39,7 +39,7 @@ class Side:
         ]
         has_contact = any(row.startswith("Contact:") for row in rows)
         if method in ("INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY") and not has_contact:
-            lines.append(f"Contact: <sip:{self.party.number}@{self.party.sent_by}>")
+            lines.append(f"Contact: {self.party.contact}")
         lines += [*rows, f"User-Agent: {self.party.word()}"]
         return written(lines, body, kind)
 
@@ -133,7 +133,7 @@ class Call:
         caller, target = self.caller, self.dialled
         lines = [
             f"{method} {target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {caller.party.sent_by};branch={branch or self.invite_branch};rport",
+            f"Via: SIP/2.0/{caller.party.transport} {caller.party.sent_by};branch={branch or self.invite_branch};rport",
             "Max-Forwards: 70", f"From: {caller.local}", f"To: {to or f'<{target}>'}", f"Call-ID: {caller.call_id}",
             f"CSeq: 1 {method}", *rows,
         ]  # fmt: skip
