@@ -173,6 +173,36 @@ def test_silent_message_bars_its_target_and_goes_nowhere_else() -> None:
     assert node.targets == [(FIRST, "silent")]
 
 
+def test_message_that_may_have_arrived_goes_nowhere_else() -> None:
+    """Of two copies one comes back: the other one may be on somebody's phone."""
+    node = CoreNode(TWO_TARGETS)
+    node.book.wire_in(message(), CALLER)
+    node.book.wire_out("MESSAGE ", CALLEE)
+    passes(node, 0.6)
+    node.transport_fails(CALLEE)
+    node.book.wire_out("SIP/2.0 480", CALLER)
+    node.book.silence()
+    node.assert_recorded(release_cause="UNREACHABLE", decided_by="message_timer")
+    assert node.targets == [(FIRST, "silent")]
+
+
+def test_call_that_comes_back_takes_no_message_with_it() -> None:
+    node = CoreNode(TWO_TARGETS)
+    node.book.wire_in(message(), CALLER)
+    sent = node.book.wire_out("MESSAGE ", CALLEE)
+    calls = Calls(node)
+    calls.place(CALLEE)
+    node.transport_fails(CALLEE)
+    calls.busy(node.book.wire_out("INVITE ", CALLEE2), CALLEE2)
+    assert [output.data[:8] for output in node.book.log if output.flow.host == "127.0.0.14"] == [
+        b"INVITE s",
+        b"ACK sip:",
+    ]
+    node.book.wire_in(answer(sent, 200), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    assert node.targets == [(FIRST, "unreachable"), (FIRST, "up")]
+
+
 def test_caller_that_gives_up_says_nothing_about_the_target() -> None:
     node = CoreNode(TWO_TARGETS)
     calls = Calls(node)
