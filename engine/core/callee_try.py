@@ -139,6 +139,7 @@ class CalleeTry(RequestOwner):
     def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
         """The try goes on, and its target has as long as at first to say something."""
         self.cseq, self.credentials = seq, credentials
+        self.hop.health.answered(self.sent_at, now)
         self.call.set(FIRST_RESPONSE_TIMER, self.call.context.settings.policy.first_response_ms / 1000, now)
 
     def _lost(self, status: int, now: float) -> None:

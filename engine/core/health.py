@@ -123,7 +123,13 @@ class AddressHealth:
         self.heard_at = now
         if response.status == 503:
             self.overloaded(sent_at, retry_after_s(response), now)
-        elif self.state != UP and (self.state != BUSY or (response.status > 100 and sent_at >= self._barred_at)):
+        elif self.state != UP and (self.state != BUSY or response.status > 100):
+            self.answered(sent_at, now)
+
+    def answered(self, sent_at: float, now: float) -> None:
+        """Somebody there has read a request, and has not said 503."""
+        self.heard_at = now
+        if self.state != BUSY or sent_at >= self._barred_at:
             self._step(ANSWERED, sent_at, now)
 
     def unreachable(self, sent_at: float, now: float) -> None:

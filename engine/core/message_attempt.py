@@ -384,6 +384,10 @@ class MessageTry(RequestOwner):
         """The trunk that it goes to."""
         return self.peer, None
 
+    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
+        """Who asks is there."""
+        self.health.answered(self.sent_at, now)
+
     def failed(self, transaction: ClientTransaction, now: float) -> None:
         """The transport could not send: it has not arrived."""
         self.health.unreachable(self.sent_at, now)

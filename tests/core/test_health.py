@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +129,12 @@ def test_bar_doubles_until_one_answer_opens_it(how: str) -> None:
     FAILURES[how](known, now)
     assert known.is_usable(now + FIRST_BAR_S)  # it has forgotten the old ones
     assert told.said == [("udp:127.0.0.13:5060", state) for state in (how, "up", how)]
+
+
+def test_page_says_how_long() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "health.md").read_text()
+    assert f"lasts {FIRST_BAR_S:.0f} s, and" in page and f"up to {LONGEST_BAR_S:.0f} s. One" in page
+    assert f"something, or {TRIAL_S:.0f} s are over" in page
 
 
 def test_one_request_at_a_time_after_the_bar() -> None:

@@ -20,7 +20,7 @@ from tests.core.logins import (
     two_targets,
     with_login,
 )
-from tests.core.parties import B_SDP, Talk, answer, of_invite, refused, ring, start, trying
+from tests.core.parties import B_SDP, Talk, answer, invite, of_invite, refused, ring, start, trying
 
 # -- a call ------------------------------------------------------------------------------------------------------------
 
@@ -34,6 +34,22 @@ def test_a_call_is_one_try_whatever_it_was_asked(status: int) -> None:
     assert len([step for step, _ in node.steps]) == 3
     assert PASSWORD.encode() not in b"".join(sent.data for sent in node.book.log)
     assert USER.encode() + b'"' not in b"".join(node.sent_to(CALLER))
+
+
+def test_who_asks_is_there() -> None:
+    node = CoreNode(with_login())
+    start(node)
+    node.transport_fails(CALLEE)
+    refused(node, 480, 31)
+    data = invite(branch="z9hG4bK-a2").replace(b"Call-ID: 1-", b"Call-ID: 2-")
+    node.book.wire_in(data, CALLER)
+    node.book.wire_out("SIP/2.0 100", CALLER)
+    node.book.wire_in(asks(node.book.wire_out("INVITE ", CALLEE)), CALLEE)
+    assert [state for _, state in node.targets] == ["unreachable", "up"]
+    node.book.wire_out("ACK ", CALLEE)
+    node.book.wire_in(answer(node.book.wire_out("INVITE ", CALLEE), 486), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    node.book.wire_out("SIP/2.0 486", CALLER)
 
 
 def test_what_still_comes_of_the_first_request_is_absorbed() -> None:

@@ -340,6 +340,27 @@ def test_report_goes_to_the_next_target(fails: str) -> None:
     assert node.counters["reports_passed"] == 1
 
 
+@pytest.mark.parametrize("fails", ["transport", "503", "silence"])
+def test_next_report_goes_first_where_somebody_is(fails: str) -> None:
+    node = CoreNode(two_targets())
+    sent = send(node)
+    node.book.wire_in(report(rp_ack(reference_of(sent), False), sent), CALLEE)
+    node.book.wire_out("SIP/2.0 202", CALLEE)
+    first = node.book.wire_out("MESSAGE ", "127.0.0.12:5062")
+    if fails == "transport":
+        node.transport_fails("127.0.0.12:5062")
+    elif fails == "503":
+        node.book.wire_in(answer(first, 503, "a-tag", who=A), "127.0.0.12:5062")
+    else:
+        node.wait(32.1)
+    node.book.sent.clear()
+    sent = send(node, submitted(call_id="2-a", branch="z9hG4bK-as2"))
+    node.book.wire_in(report(rp_ack(reference_of(sent), False), sent, branch="z9hG4bK-br2"), CALLEE)
+    node.book.wire_out("SIP/2.0 202", CALLEE)
+    relayed = node.book.wire_out("MESSAGE ", CALLER)
+    node.book.wire_in(answer(relayed, 200, "a-tag", who=A), CALLER)
+
+
 def test_report_that_the_sender_does_not_take_is_counted() -> None:
     node = CoreNode()
     sent = send(node)
