@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import Final
 
@@ -9,8 +10,9 @@ from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
 from tests.conformance.conftest import RigFactory
 from tests.conformance.message import text_for_x
-from tests.conformance.rig import Rig
+from tests.conformance.rig import Rig, options
 from tests.conformance.talk import Call
+from tests.conformance.test_failover import called_first
 from tests.e2e.datagrams import udp_socket
 
 RATE: Final = 5
@@ -29,6 +31,18 @@ name = "to-narrow"
 called = "^134"
 peers = ["narrow"]
 """
+
+OBEYING: Final = """
+[[peer]]
+name = "obeyed"
+targets = ["sip:{second}:5060", "sip:{callee}:5060"]
+overload_control = true
+[[route]]
+name = "to-obeyed"
+called = "^134"
+peers = ["obeyed"]
+"""
+TOLD: Final = re.compile(r';oc=(\d+);oc-algo="loss";oc-validity=(\d+);oc-seq=([\d.]+)')
 
 
 def test_req_080_no_room_for_new_calls(make_rig: RigFactory) -> None:
@@ -83,3 +97,52 @@ def test_req_082_limits_of_a_peer(rig: Rig) -> None:
             told[answer.status] = told.get(answer.status, 0) + 1
             assert answer.status != 503 or int(answer.value("Retry-After")) > 0
     assert set(told) == {200, 503} and told[200] <= 3 * RATE
+
+
+def test_req_079_load_is_told_to_who_asks(rig: Rig) -> None:
+    """RFC 7339 §4; §5.1; §5.3: who writes `oc` into its Via is told in the Via of the answers how much it is to keep
+    back, by oc, oc-algo, oc-validity and oc-seq; nobody else is, and what a client writes there itself comes back to
+    nobody.
+
+    Checked: an OPTIONS with it, without it, and with values of the client's own; there is no load, so 0 for a validity
+    of 0. tests/core/test_oc.py has the share under load.
+    Deviation: what is turned away gets its 503 with Retry-After whether its sender takes part or not; the RFC would
+    leave Retry-After out to who does.
+    """
+    for row, is_told in (
+        (';oc;oc-algo="loss"', True),
+        ("", False),
+        (';oc=77;oc-validity=9000;oc-seq=9.9;oc-algo="loss"', True),
+    ):
+        rig.caller.send(options(rig.caller, rig.place.node, rig.caller.word()).replace("\r\nFrom", f"{row}\r\nFrom", 1))
+        via = rig.hear(rig.caller, "200 OPTIONS").value("Via")
+        found = TOLD.search(via)
+        assert (found is not None) == is_told == ("oc" in via.partition("branch=")[2].partition(";")[2])
+        if found is not None:
+            assert found.groups()[:2] == ("0", "0") and found[3] != "9.9"
+
+
+def test_req_081_load_of_a_target_is_heeded(make_rig: RigFactory) -> None:
+    """RFC 7339 §5.3; §5.6; RFC 3261 §21.5.4: a client that takes part in overload control sends a server no more than
+    that asks for, until the time that it has named is over.
+
+    Checked: two targets; the first asks for nothing at all for 2 s: calls go to the second meanwhile, and then to the
+    first again. A 503 with Retry-After is in requirement 77.
+    """
+    rig = make_rig(OBEYING, "134")
+    first = rig.party("first", rig.place.second, PORT, rig.callee.number)
+    call = Call(rig)
+    call.at = first
+    asked = call.start().value("Via")
+    assert ';oc;oc-algo="loss"' in asked
+    wanted = ';oc=100;oc-algo="loss";oc-validity=2000;oc-seq=1.1'
+    refused = first.answer(call.sent, 486).replace(b';oc;oc-algo="loss"', wanted.encode())
+    sent = first.send(refused)
+    rig.hear(first, "ACK")
+    call.refused()
+    other = Call(rig)
+    other.start()
+    other.drop()
+    assert first.texts == ["INVITE", "ACK"]
+    assert rig.until(lambda: called_first(rig, first), 5.0)
+    assert first.received[-1].at_s - sent.at_s > 2.0 - 0.05
