@@ -69,7 +69,7 @@ class Names:
             service.targets_resolved(place, found.addresses)
 
     def on_change(self, follow: Callable[[], None]) -> None:
-        """`follow` is called whenever the core has been told something."""
+        """`follow` is called whenever the core has been told something new."""
         self._follow = follow
 
     async def stop(self) -> None:
@@ -98,8 +98,7 @@ class Names:
                 self._log("target is not resolved", target=target, reason=found.fault, addresses=len(found.addresses))
             else:
                 self._log("target is resolved again", target=target, addresses=len(found.addresses))
-        if self._service is not None:
-            self._service.targets_resolved(place, found.addresses)
+        if self._service is not None and self._service.targets_resolved(place, found.addresses):
             self._follow()
 
 

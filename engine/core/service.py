@@ -144,10 +144,15 @@ class CallService:
         attempts = self._context.attempts.values()
         return sum(1 for one in attempts if not (isinstance(one, PendingReport) and one.state == AWAITING))
 
-    def targets_resolved(self, place: Place, addresses: tuple[Address, ...]) -> None:
-        """What the DNS says now of a target that is a name: it counts for attempts that are decided from now on."""
-        if self._context.targets.tell(place, addresses):
+    def targets_resolved(self, place: Place, addresses: tuple[Address, ...]) -> bool:
+        """What the DNS says now of a target that is a name: it counts for attempts that are decided from now on.
+
+        False when it was known.
+        """
+        is_new = self._context.targets.tell(place, addresses)
+        if is_new:
             self._context.routing.readdress(place)
+        return is_new
 
     @property
     def peer_names(self) -> list[str]:

@@ -66,8 +66,8 @@ class DnsClient:
             raise LookupFailed(f"{query.kind} {query.name}: no answer in {self._lifetime_s:g} s") from None
         except dns.resolver.NoNameservers as error:
             raise LookupFailed(f"{query.kind} {query.name}: {_refusals(error)}") from None
-        except (dns.exception.DNSException, OSError) as error:
-            raise LookupFailed(f"{query.kind} {query.name}: {_one_line(error)}") from None
+        except Exception as error:  # whatever octets of others do to the parser: the next look is another chance
+            raise LookupFailed(f"{query.kind} {query.name}: {type(error).__name__} {_one_line(error)}") from None
         found = [] if answer.rrset is None else list(answer.rrset)
         return Answer(_records(query.kind, found), answer.chaining_result.minimum_ttl)
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from random import Random
 
 import dns.exception
 import dns.flags
@@ -26,7 +27,7 @@ class DnsStub:
     """Answers from `zone`: "KIND name" -> the records as a zone file has them, without dots at the end of names.
 
     A name of which the zone has nothing does not exist. `faults` by "KIND name", or "" for all: "silent", "servfail",
-    "refused", "truncated" (over UDP only), "garbage". `asked` counts what has come.
+    "refused", "truncated" (over UDP only), "garbage", "mangled" (some octets are others). `asked` counts what has come.
     """
 
     def __init__(self, host: str, port: int = 0) -> None:
@@ -36,6 +37,7 @@ class DnsStub:
         self.negative_ttl_s = 60
         self.faults: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
+        self._random = Random(1)
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((host, port))
         self.address: tuple[str, int] = self._udp.getsockname()
@@ -115,7 +117,11 @@ class DnsStub:
                 response.set_rcode(dns.rcode.NXDOMAIN)
             soa = SOA.format(ttl_s=self.negative_ttl_s)
             response.authority.append(dns.rrset.from_text("example.", self.negative_ttl_s, "IN", "SOA", soa))
-        return response.to_wire(max_size=65_535)
+        answer = bytearray(response.to_wire(max_size=65_535))
+        if fault == "mangled":
+            for _ in range(self._random.choice((1, 1, 2, 8))):
+                answer[self._random.randrange(2, len(answer))] = self._random.choice((0, 1, 0xC0, 0xFF, 0x40, 0x2B))
+        return bytes(answer)
 
     def _fill(self, response: dns.message.Message, name: str, kind: str) -> None:
         """The records, behind those of an alias."""

@@ -140,6 +140,22 @@ async def test_garbage_is_no_answer(stub: DnsStub) -> None:
         await DnsClient((stub.address,), 0.2).ask(Query("A", "one.example"))
 
 
+async def test_whatever_comes_is_an_answer_or_none(stub: DnsStub) -> None:
+    """Whoever can put octets before us must not end the task of a name."""
+    stub.faults[""] = "mangled"
+    client = DnsClient((stub.address,), 0.02)
+    seen: set[str] = set()
+    for number in range(90):
+        query = (Query("NAPTR", "core.example"), Query("SRV", "_sip._udp.core.example"), Query("A", "one.example"))[
+            number % 3
+        ]
+        try:
+            seen.add(f"{len((await client.ask(query)).records)} records")
+        except LookupFailed:
+            seen.add("failed")
+    assert {"failed", "1 records", "3 records"} <= seen
+
+
 @pytest.mark.parametrize("fault", ["silent", "servfail"])
 async def test_the_next_server_is_asked(stub: DnsStub, request: pytest.FixtureRequest, fault: str) -> None:
     broken = DnsStub(own_address(request))
@@ -219,7 +235,7 @@ async def test_old_answers_have_an_end(watch: Watch, stub: DnsStub) -> None:
     await watched.until(lambda found: bool(found.addresses))
     stub.faults[""] = "servfail"
     gone = await watched.until(lambda found: not found.addresses)
-    assert gone.fault == "NAPTR core.example: SERVFAIL"
+    assert gone.fault.endswith(": SERVFAIL")
     stub.faults.clear()
     assert shown(await watched.until(lambda found: bool(found.addresses))) == FOUND
 
@@ -268,7 +284,10 @@ async def test_one_look_for_who_does_not_stay(stub: DnsStub) -> None:
 async def test_not_all_names_are_asked_for_at_once(watch: Watch, stub: DnsStub) -> None:
     stub.faults[""] = "silent"
     watched = watch(*[Place(f"h{number}.example", 5060) for number in range(200)], settings=QUICK._replace(timeout_s=9))
-    assert not await watched.resolver.first_looks(0.3)
+    async with asyncio.timeout(8):
+        while stub.asked.total() < MAX_QUERIES:
+            await watched.resolver.first_looks(0.05)
+    assert not await watched.resolver.first_looks(0.1)
     assert stub.asked.total() == MAX_QUERIES
 
 
