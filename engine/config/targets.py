@@ -34,7 +34,9 @@ class Target:
     def core_settings(self) -> TargetSettings:
         """The same for the core."""
         place = Place(self.host, self.port, self.transport, self.is_secure) if self.address is None else None
-        return TargetSettings(self.uri, self.host, self.port, self.transport, self.priority, self.weight, place)
+        return TargetSettings(
+            self.uri, self.host, self.port, self.transport, self.priority, self.weight, place, self.is_secure
+        )
 
 
 def target(value: str) -> Target:

@@ -157,11 +157,18 @@ def _pair(
         (CALLEE, frozen.callee, callee_peer, to_callee, record.presented_number, origin),
     ):
         rewriter.thaw(values.origin, skipped)
-        party = Party(side, peer, values.hidden, context.contact(flow, contact), values.also_hidden)
+        party = Party(side, peer, values.hidden, context.contact(flow, contact, _is_secure(values)), values.also_hidden)
         party.may_transfer = frozen.may_transfer and caller_peer.allow_transfer and callee_peer.allow_transfer
         made = PairSide(_dialog(values, skipped), party, flow, rewriter, context.listeners)
         sides.append(_thawed(made, values))
     return DialogPair(*sides)
+
+
+def _is_secure(values: FrozenSide) -> bool:
+    """A dialog that sips URIs hold together."""
+    return (
+        values.flow[0] == "TLS" and (values.route_set or (values.remote_target,))[0].lower().lstrip("<")[:5] == "sips:"
+    )
 
 
 def _dialog(values: FrozenSide, skipped: int) -> Dialog:

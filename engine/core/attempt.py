@@ -26,6 +26,7 @@ from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import TimerOwner
+from sipstack.uri import SipUri
 
 # How long a step may wait for the store before the attempt is refused: a caller hears nothing meanwhile.
 STORE_WAIT_S: Final = 5.0
@@ -142,7 +143,7 @@ class AttemptBase(TimerOwner):
         refusal = first_refusal(STEPS_AFTER_LOOKUP, self.facts)
         if refusal is None and isinstance(found, Binding):
             self.record.callee = found.callee
-            hops = self.context.routing.hops(found.callee, self.record.record_id)
+            hops = self.hops_to(found.callee)
             if hops:
                 self.choice = Choice(hops)
                 self.permitted(found, now)
@@ -150,6 +151,16 @@ class AttemptBase(TimerOwner):
             refusal = unroutable(self.context, found.callee)
         if refusal is not None:
             self.refused(refusal, now)
+
+    @property
+    def is_secure(self) -> bool:
+        """It was asked for by a sips URI: TLS is promised all the way (RFC 3261 §26.2.2)."""
+        return is_sips(self.request)
+
+    def hops_to(self, callee: str) -> list[Hop]:
+        """The places for a real number, in order; of a sips request those that make the same promise."""
+        hops = self.context.routing.hops(callee, self.record.record_id)
+        return [hop for hop in hops if hop.target.is_secure] if self.is_secure else hops
 
     @property
     def state_name(self) -> str:
@@ -290,6 +301,12 @@ def begun(
         record.icid_in = masked_identifier(icid_value(request))
     _write_numbers(record, numbers[0], numbers[1])
     return Facts(numbers[0], numbers[1], peer, wall_s), record
+
+
+def is_sips(request: Message) -> bool:
+    """True when the Request-URI asks for TLS all the way."""
+    uri = request.uri
+    return type(uri) is SipUri and uri.scheme == "sips"
 
 
 def unroutable(context: CoreContext, callee: str) -> Refusal:

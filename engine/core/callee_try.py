@@ -67,7 +67,7 @@ class CalleeTry(RequestOwner):
         self.local_tag = ids.tag
         identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
-        contact = context.contact(hop.flow, binding.presented)
+        contact = context.contact(hop.flow, binding.presented, hop.target.is_secure)
         self.party = Party(CALLEE, hop.peer, binding.caller, contact, call.left_callees)
         self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
         self.origin = OriginRewriter(context.tokens.session_id(), context.address(hop.flow))

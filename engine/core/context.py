@@ -162,8 +162,14 @@ class CoreContext:
         """Our Via row for a new request that leaves by `flow`."""
         return f"{self.listeners.all[flow.local].via_start}{branch};rport"
 
-    def contact(self, flow: Flow, number: str) -> str:
-        """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5)."""
+    def contact(self, flow: Flow, number: str, is_secure: bool = False) -> str:
+        """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5).
+
+        It is a sips URI in a dialog that a sips URI has asked for (RFC 3261 §8.1.1.8, §12.1.1), and in no other: of
+        what goes by TLS for one hop only a sip URI tells the truth (RFC 5630 §3.1.3).
+        """
+        if is_secure:
+            return f"Contact: <sips:{number}@{self.listeners.all[flow.local].advertised}>"
         return f"Contact: <sip:{number}{self.listeners.all[flow.local].contact_end}"
 
     def address(self, flow: Flow) -> str:

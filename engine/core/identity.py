@@ -61,8 +61,9 @@ def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> 
     """The Request-URI for a real number at a target of a peer."""
     if peer.number_format is TEL:
         return f"tel:{render_user(number, peer.number_format)}"
+    scheme = "sips" if target.is_secure else "sip"
     port = f":{target.port}" if target.port else ""  # a name without one stays so: it is looked up as a domain
-    return f"sip:{render_user(number, peer.number_format)}@{uri_host(target.host)}{port}"
+    return f"{scheme}:{render_user(number, peer.number_format)}@{uri_host(target.host)}{port}"
 
 
 def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:

@@ -11,17 +11,17 @@ from engine.core.settings import ListenerSettings
 class Listener:
     """One listener, its share of the rows made once."""
 
-    __slots__ = ("address", "contact_end", "host", "is_ipv6", "transport", "via_start")
+    __slots__ = ("address", "advertised", "contact_end", "host", "is_ipv6", "transport", "via_start")
 
     def __init__(self, settings: ListenerSettings) -> None:
-        advertised = settings.advertise
+        self.advertised: Final = settings.advertise
         self.transport: Final = settings.transport
         self.is_ipv6: Final = ":" in settings.host
         self.address: Final = f"{settings.host} {settings.port}"  # what it is bound to: the same in every run
-        self.host: Final = advertised.rpartition(":")[0].strip("[]")  # as the world names it
-        self.via_start: Final = f"Via: SIP/2.0/{settings.transport} {advertised};branch="
+        self.host: Final = self.advertised.rpartition(":")[0].strip("[]")  # as the world names it
+        self.via_start: Final = f"Via: SIP/2.0/{settings.transport} {self.advertised};branch="
         parameter = "" if settings.transport == "UDP" else f";transport={settings.transport.lower()}"
-        self.contact_end: Final = f"@{advertised}{parameter}>"
+        self.contact_end: Final = f"@{self.advertised}{parameter}>"
 
 
 @final

@@ -21,7 +21,6 @@ from engine.core.identity import number_of
 from engine.core.numbers import REAL
 from engine.core.policy import STEPS_AFTER_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import OPEN, ReleaseCause
-from engine.core.routing import Hop
 from engine.core.settings import NumberFormat, PeerSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
@@ -62,7 +61,7 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     if refused is None:
         attempt.facts.found = turned
         attempt.left_callees = (*attempt.left_callees, found.callee)
-        attempt.choice = Choice(_hops(attempt, number))
+        attempt.choice = Choice(attempt.hops_to(number))
         attempt.first_try = len(attempt.record.attempts)
     return refused
 
@@ -75,13 +74,9 @@ def _refused(attempt: AttemptBase, turned: Binding) -> Refusal | None:
     facts = Facts(known.called, known.caller, known.peer, known.wall_s)
     facts.found = turned
     refusal = first_refusal(STEPS_AFTER_LOOKUP, facts)
-    if refusal is None and not _hops(attempt, turned.callee):
+    if refusal is None and not attempt.hops_to(turned.callee):
         refusal = unroutable(attempt.context, turned.callee)
     return refusal
-
-
-def _hops(attempt: AttemptBase, number: str) -> list[Hop]:
-    return attempt.context.routing.hops(number, attempt.record.record_id)
 
 
 def _numbers(response: Message, number_format: NumberFormat) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from engine.core.admission import objection, relay
-from engine.core.attempt import AttemptBase, RequestOwner, begun
+from engine.core.attempt import AttemptBase, RequestOwner, begun, is_sips
 from engine.core.authentication import Authentication
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
@@ -268,7 +268,7 @@ class CallService:
             self._answer(transaction, 481, now)  # no transaction, no dialog
         elif method not in ("INVITE", "MESSAGE", "OPTIONS"):
             self._answer(transaction, 405, now, ALLOW)
-        elif request.uri is None or isinstance(request.uri, OtherUri):
+        elif request.uri is None or isinstance(request.uri, OtherUri) or _is_promise_broken(request, transaction):
             self._answer(transaction, 416, now)
         elif found := objection(request, self._context.settings.policy.min_se_s):
             self._answer(transaction, found[0], now, *found[1])
@@ -390,3 +390,8 @@ class CallService:
             owner.cancelled(now)
         elif isinstance(owner, Relay):
             owner.cancel(now)
+
+
+def _is_promise_broken(request: Message, transaction: ServerTransaction) -> bool:
+    """A sips URI that has not come by TLS: it is none that is served there (RFC 3261 §26.2.2)."""
+    return is_sips(request) and transaction.source.transport != "TLS"

@@ -94,6 +94,7 @@ class TargetSettings:
     priority: int = 0  # the lowest is tried first
     weight: int | None = None  # the share among those of one priority; all None: they are tried in order
     place: Place | None = None  # what is to be resolved; None for an IP literal
+    is_secure: bool = False  # a sips URI
 
 
 @final

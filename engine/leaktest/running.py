@@ -71,7 +71,7 @@ class _Seats:
 
     def __init__(self, config: Config, random: Random) -> None:
         self._routing = Routing(config.core_settings())
-        self._element = _element(config.listeners[0])
+        self._element = _element(config.listeners)
         self._relays_text = config.policy.message_text == "relay"
         self._random = random
         self._canaries = Canaries(random)
@@ -87,6 +87,8 @@ class _Seats:
             self.why = f"{callee.name} has several targets: what one refuses would be tried at another"
         elif target.address is None:
             self.why = f"{target.uri}, the target of {callee.name}, is a name: nobody can take its place"
+        elif target.transport != "UDP":
+            self.why = f"{target.uri}, the target of {callee.name}, is not over UDP: leak-test speaks nothing else"
         elif not is_free(seat):
             self.why = f"{shown(seat)}, the target of {callee.name}, is no free address of this machine"
         elif not number:
@@ -138,8 +140,11 @@ def _sources(caller: Peer, random: Random) -> Iterator[Address]:
             yield host, match.port or _PORT
 
 
-def _element(listener: ListenerSettings) -> Address:
-    """Where the node is reached from this machine."""
+def _element(listeners: tuple[ListenerSettings, ...]) -> Address:
+    """Where the node is reached from this machine over UDP, which is what the test's parties speak. RigError."""
+    listener = next((one for one in listeners if one.transport == "UDP"), None)
+    if listener is None:
+        raise RigError("the node has no listener over UDP")
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host), listener.port  # noqa: S104
 
 
