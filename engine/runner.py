@@ -22,6 +22,7 @@ from engine.store.bindings import BindingReader
 from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
 from engine.store.rows import utc_text
+from engine.target_log import TargetLog
 from sipstack.aio.endpoint import Endpoint
 from sipstack.events import Output
 
@@ -53,6 +54,7 @@ class Runner:
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
         self._books = Completeness()
+        self._targets = TargetLog(log)
         self.socket_counters: Callable[[], dict[str, int]] = dict
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
         self._load = LoadWatch(service.intake.load, self.endpoint.waiting_s, log)
@@ -104,7 +106,7 @@ class Runner:
         elif isinstance(output, LeakFound):
             self._alarm("leak stopped", record_id=output.record_id, message=output.message, peer=output.peer)
         elif isinstance(output, TargetChanged):
-            self._log(f"target is {output.state}", address=output.address)
+            self._targets.changed(output.address, output.state)
         elif isinstance(output, FaultFound):
             self._fault(output.fault)
 

@@ -30,6 +30,7 @@ TIERS: Final = (
         "engine.load_watch",
         "engine.names",
         "engine.runner",
+        "engine.target_log",
     ),
     ("engine.store",),
     ("engine.config", "engine.metrics", "engine.logging"),

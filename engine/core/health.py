@@ -79,6 +79,10 @@ HEALTH: Final = Table(
     ),
 )
 
+# The DNS may lead to other addresses every day. Past so many, those of which nothing bad is known are let go of; who
+# still sends to one keeps its own.
+MOST_ADDRESSES: Final = 4096
+
 NEVER: Final = float("-inf")
 _MOST_DIGITS: Final = 9  # of a Retry-After: thirty years
 
@@ -183,10 +187,12 @@ class Health:
         self._report = report
 
     def of(self, transport: str, host: str, port: int) -> AddressHealth:
-        """What is known of an address, the same object as long as the node runs."""
+        """What is known of an address; the same object as long as there is anything to know."""
         key = (transport, host, port)
         known = self._known.get(key)
         if known is None:
+            if len(self._known) >= MOST_ADDRESSES:
+                self._known = {at: one for at, one in self._known.items() if one.state != UP}
             shown = f"[{host}]" if ":" in host else host
             known = self._known[key] = AddressHealth(f"{transport.lower()}:{shown}:{port}", self._report)
         return known

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.core.health import FIRST_BAR_S, TRIAL_S
+from engine.core.settings import TargetSettings
+from sipstack.location import Address, Place
 from sipstack.message import Message
-from tests.core.corenode import CALLEE, CALLEE2, CALLER, TWO_TARGETS, CoreNode
+from tests.core.corenode import CALLEE, CALLEE2, CALLER, TWO_TARGETS, CoreNode, with_trunk
 from tests.core.parties import B_SDP, answer, invite, message, of_invite, ring, trying
 
 FIRST = "udp:127.0.0.13:5060"
@@ -18,14 +20,16 @@ class Calls:
     def __init__(self, node: CoreNode) -> None:
         self.node = node
         self.count = 0
+        self.sent: Message
 
-    def place(self, to: str) -> Message:
-        """The caller's INVITE, and ours that must go to `to`."""
+    def place(self, to: str | None = None) -> Message:
+        """The caller's INVITE, and ours, which must go to `to` where that is said."""
         self.count += 1
         data = invite(branch=self.branch).replace(b"Call-ID: 1-", b"Call-ID: %d-" % self.count)
         self.node.book.wire_in(data, CALLER)
         self.node.book.wire_out("SIP/2.0 100", CALLER)
-        return self.node.book.wire_out("INVITE ", to)
+        self.sent = self.node.book.wire_out("INVITE ", to)
+        return self.sent
 
     @property
     def branch(self) -> str:
@@ -266,3 +270,51 @@ def test_nobody_is_there() -> None:
         calls.refused(480)
     calls.busy(calls.place(CALLEE), CALLEE)
     assert node.targets == [(FIRST, "unreachable"), (FIRST, "up")]
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+PLACE = Place("core.example")
+NAME = TargetSettings("sip:core.example", "core.example", 0, "", place=PLACE)
+
+
+def at(host: str, priority: int = 0, weight: float = 1.0) -> Address:
+    return Address("UDP", host, 5060, priority, weight)
+
+
+def named(*addresses: Address, **changes: object) -> CoreNode:
+    node = CoreNode(with_trunk("callee-side", targets=(NAME,), **changes))
+    node.service.targets_resolved(PLACE, addresses)
+    return node
+
+
+def test_health_is_of_the_address_whatever_name_and_weight_lead_there() -> None:
+    """The other addresses of the name share its calls; the names may lead elsewhere meanwhile, and back."""
+    node = named(at("127.0.0.13", weight=3.0), at("127.0.0.14"))
+    calls = Calls(node)
+    while True:
+        calls.place()
+        if node.book.log[-1].flow.host == "127.0.0.13":
+            break
+        calls.busy(calls.sent, CALLEE2)
+    node.transport_fails(CALLEE)
+    calls.busy(node.book.wire_out("INVITE ", CALLEE2), CALLEE2)
+    node.service.targets_resolved(PLACE, (at("127.0.0.14"),))
+    node.service.targets_resolved(PLACE, (at("127.0.0.13", weight=9.0), at("127.0.0.14")))
+    for _ in range(20):
+        calls.busy(calls.place(CALLEE2), CALLEE2)
+    assert node.targets == [(FIRST, "unreachable")]
+
+
+def test_probes_follow_the_names() -> None:
+    node = named(at("127.0.0.13"), options_interval_s=5)
+    asked = []
+    for addresses in ((at("127.0.0.13"),), (at("127.0.0.14"), at("127.0.0.13")), (at("127.0.0.14"),), ()):
+        node.service.targets_resolved(PLACE, addresses)
+        node.book.perform(node.service.follow_targets(node.book.now))
+        before = len(node.book.log)
+        node.wait(6)
+        asked.append({sent.flow.host for sent in node.book.log[before:]})
+    assert asked == [{"127.0.0.13"}, {"127.0.0.13", "127.0.0.14"}, {"127.0.0.14"}, set()]
+    assert {sent.data.split(b" ")[1] for sent in node.book.log} == {b"sip:core.example"}
+    node.book.sent.clear()

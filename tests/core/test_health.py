@@ -11,6 +11,7 @@ from engine.core.health import (
     FIRST_BAR_S,
     HEALTH,
     LONGEST_BAR_S,
+    MOST_ADDRESSES,
     STATES,
     TRIAL_S,
     AddressHealth,
@@ -103,6 +104,18 @@ def test_address_is_one_whatever_leads_there() -> None:
     health.of("UDP", "127.0.0.13", 5060).unreachable(0.0, 0.0)
     assert not health.is_usable("UDP", "127.0.0.13", 5060, 0.1)
     assert health.is_usable("TCP", "127.0.0.13", 5060, 0.1) and health.is_usable("UDP", "127.0.0.13", 5061, 0.1)
+
+
+def test_addresses_are_forgotten_of_which_nothing_bad_is_known() -> None:
+    health = Health()
+    bad = health.of("UDP", "10.0.0.1", 5060)
+    bad.unreachable(0.0, 0.0)
+    good = health.of("UDP", "10.0.0.2", 5060)
+    for number in range(3 * MOST_ADDRESSES):
+        health.of("UDP", "10.0.1.1", number)
+        assert len(health._known) <= MOST_ADDRESSES
+    assert health.of("UDP", "10.0.0.1", 5060) is bad
+    assert health.of("UDP", "10.0.0.2", 5060) is not good
 
 
 FAILURES: dict[str, Callable[[AddressHealth, float], None]] = {
