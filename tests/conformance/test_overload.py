@@ -46,8 +46,8 @@ TOLD: Final = re.compile(r';oc=(\d+);oc-algo="loss";oc-validity=(\d+);oc-seq=([\
 
 
 def test_req_080_no_room_for_new_calls(make_rig: RigFactory) -> None:
-    """RFC 7339 §5.10.1; RFC 6357 §4; RFC 3261 §21.5.4: who has no room refuses what is new, with 503 and Retry-After,
-    and goes on serving what is in progress.
+    """RFC 7339 §5.10.2; RFC 3261 §21.5.4: who has no room refuses what is new, with 503 and Retry-After, and goes on
+    serving what is in progress.
 
     Checked: at a limit of two calls: a third is refused, an INFO and a BYE of the first are served, and then there is
     room again. The load of the node itself has the same answers: tests/core/test_overload.py and docs/overload.md have
@@ -100,9 +100,9 @@ def test_req_082_limits_of_a_peer(rig: Rig) -> None:
 
 
 def test_req_079_load_is_told_to_who_asks(rig: Rig) -> None:
-    """RFC 7339 §4; §5.1; §5.3: who writes `oc` into its Via is told in the Via of the answers how much it is to keep
-    back, by oc, oc-algo, oc-validity and oc-seq; nobody else is, and what a client writes there itself comes back to
-    nobody.
+    """RFC 7339 §4; §5.1; §5.2; §5.6: who writes `oc` into its Via is told in the Via of the answers how much it is to
+    keep back, by oc, oc-algo, oc-validity and oc-seq; nobody else is, and what a client writes there itself comes back
+    to nobody.
 
     Checked: an OPTIONS with it, without it, and with values of the client's own; there is no load, so 0 for a validity
     of 0. tests/core/test_oc.py has the share under load.
@@ -123,7 +123,7 @@ def test_req_079_load_is_told_to_who_asks(rig: Rig) -> None:
 
 
 def test_req_081_load_of_a_target_is_heeded(make_rig: RigFactory) -> None:
-    """RFC 7339 §5.3; §5.6; RFC 3261 §21.5.4: a client that takes part in overload control sends a server no more than
+    """RFC 7339 §5.4; §5.5; RFC 3261 §21.5.4: a client that takes part in overload control sends a server no more than
     that asks for, until the time that it has named is over.
 
     Checked: two targets; the first asks for nothing at all for 2 s: calls go to the second meanwhile, and then to the

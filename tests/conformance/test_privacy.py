@@ -147,9 +147,8 @@ def test_req_046_no_field_names_a_party(rig: Rig) -> None:
 
 
 def test_req_047_bodies(rig: Rig) -> None:
-    """RFC 8866 §5; RFC 3261 §20.14; §21.4.13; RFC 5621 §3.3: no line of a description and no part of a body names its
-    sender; a part that cannot be cleaned goes where its sender says that it is optional, else the request is refused
-    415.
+    """RFC 8866 §5; RFC 3261 §20.14; §21.4.13; §20.11: no line of a description and no part of a body names its sender;
+    a part that cannot be cleaned goes where its sender says that it is optional, else the request is refused 415.
 
     Checked: the number in every line of both descriptions; an ISUP part, optional and required; Content-Length of what
     arrives.

@@ -30,8 +30,8 @@ TRIED: Final = 60
 
 
 def test_req_083_unknown_source(rig: Rig) -> None:
-    """RFC 3261 §26.3.2.1; §26.1.1: a request from who is no peer is not served; it gets no answer at all, so nobody can
-    have the node send to an address of his choice, and no answer to a peer is much longer than what it asked.
+    """RFC 3261 §26.1.5: a request from who is no peer is not served; it gets no answer at all, so nobody can have the
+    node send to an address of his choice, and no answer to a peer is much longer than what it asked.
 
     Checked: INVITE, MESSAGE, OPTIONS, BYE and rubbish from a host of no peer; the longest answer to a short request of
     a peer.

@@ -106,7 +106,7 @@ def test_req_012_certificates(make_rig: RigFactory, authority: Authority, tmp_pa
 
 
 def test_req_012_clients_without_a_certificate(make_rig: RigFactory, authority: Authority) -> None:
-    """RFC 3261 §26.3.2.1; §26.2.1: where clients must show a certificate, one that does not is not served.
+    """RFC 3261 §26.2.1; §26.3.1: where clients must show a certificate, one that does not is not served.
 
     Checked: an OPTIONS over TLS without one, and with one.
     """
