@@ -132,7 +132,8 @@ def _options(context: CoreContext, hop: Hop, owner: Probe) -> ClientTransaction:
     dialog = Dialog(
         DialogId(tokens.call_id(), tag, ""), f"<sip:{context.settings.domain}>;tag={tag}", f"<sip:{host}>", seq, -1
     )
-    dialog.remote_target = f"sip:{host}:{target.port}" if target.port else f"sip:{host}"
+    scheme = "sips" if target.is_secure else "sip"
+    dialog.remote_target = f"{scheme}:{host}:{target.port}" if target.port else f"{scheme}:{host}"
     draft = RequestDraft(context, Party(CALLEE, hop.peer, "", ""), dialog, flow, ("OPTIONS", seq))
     return ClientTransaction("OPTIONS", draft.branch, build(OWN_REQUESTS[CALLEE]["OPTIONS"], draft), flow, owner)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.core.health import FIRST_BAR_S, TRIAL_S
 from engine.core.settings import TargetSettings
 from sipstack.location import Address, Place
 from sipstack.message import Message
-from tests.core.corenode import CALLEE, CALLEE2, CALLER, TWO_TARGETS, CoreNode, with_trunk
+from tests.core.corenode import CALLEE, CALLEE2, CALLEE_SIDE, CALLER, TWO_TARGETS, CoreNode, target, with_trunk
 from tests.core.parties import B_SDP, answer, invite, message, of_invite, ring, trying
 
 FIRST = "udp:127.0.0.13:5060"
@@ -270,6 +272,26 @@ def test_nobody_is_there() -> None:
         calls.refused(480)
     calls.busy(calls.place(CALLEE), CALLEE)
     assert node.targets == [(FIRST, "unreachable"), (FIRST, "up")]
+
+
+def test_all_targets_of_a_peer_come_before_the_next_peer() -> None:
+    third = "127.0.0.15:5060"
+    other = replace(CALLEE_SIDE, name="other", match=(), targets=(target(third),))
+    routes = (*TWO_TARGETS.routes[:1], replace(TWO_TARGETS.routes[1], peers=("callee-side", "other")))
+    node = CoreNode(replace(TWO_TARGETS, peers=(*TWO_TARGETS.peers, other), routes=routes))
+    calls = Calls(node)
+    calls.fails(calls.place(CALLEE), CALLEE)
+    node.book.wire_out("INVITE ", CALLEE2)
+    node.transport_fails(CALLEE2)
+    calls.busy(node.book.wire_out("INVITE ", third), third)
+    calls.busy(calls.place(third), third)
+    tried = [(one[0], one[1], one[2]) for one in node.records[0]["attempts"]]  # type: ignore[attr-defined]
+    assert tried == [
+        ("callee-side", "sip:127.0.0.13:5060", 503),
+        ("callee-side", "sip:127.0.0.14:5060", 503),
+        ("other", "sip:127.0.0.15:5060", 486),
+    ]
+    assert [(one["egress_peer"], len(one["attempts"])) for one in node.records] == [("other", 3), ("other", 1)]  # type: ignore[arg-type]
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

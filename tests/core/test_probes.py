@@ -25,6 +25,7 @@ from tests.core.corenode import (
     with_trunk,
 )
 from tests.core.parties import answer, invite, refused
+from tests.core.test_sips import SECURE, THERE, to
 
 EVERY_S = 10
 FIRST = "udp:127.0.0.13:5060"
@@ -96,6 +97,20 @@ def test_probe_names_no_number_and_waits_for_an_answer() -> None:
 def test_number_format_of_the_trunk_changes_nothing() -> None:
     node = probing(with_trunk("callee-side", options_interval_s=EVERY_S, number_format=NumberFormat.TEL))
     assert probe(node).uri_text == "sip:127.0.0.13:5060"
+    rest(node)
+
+
+def test_probe_over_tls_is_for_the_uri_that_is_configured() -> None:
+    settings = to(SECURE)
+    node = probing(replace(settings, peers=(CALLER_SIDE, replace(settings.peers[1], options_interval_s=EVERY_S))))
+    sent = probe(node, THERE)
+    assert sent.uri_text == "sips:127.0.0.13:5061"
+    node.wait(3)
+    node.book.silence()  # nothing is repeated on a stream
+    node.book.wire_in(answer(sent, 200), THERE)
+    other = probe(node, THERE)
+    node.book.perform(node.service.connection_lost(node.book.log[-1].flow, node.book.now))
+    assert (other.method, node.counters["probes_lost"]) == ("OPTIONS", 1)
     rest(node)
 
 
