@@ -47,6 +47,9 @@ class StreamLimits:
     handshake_s: float = 10.0
     """From accepting a connection to the end of its TLS handshake."""
 
+    max_handshakes_per_host_s: int = 100
+    """TLS handshakes that one address may begin in a second: each costs a millisecond, whoever it is."""
+
     connect_s: float = 4.0
     """To open a connection, TLS handshake included."""
 
@@ -105,6 +108,7 @@ class StreamTransport:
         self._all: set[StreamConnection] = set()
         self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
         self._per_host: dict[str, int] = {}  # accepted ones
+        self._handshakes: dict[str, int] = {}  # begun by a host since the last look
         self._watched: dict[StreamConnection, None] = {}  # those that owe something, for longest first
         self._holding: dict[StreamConnection, int] = {}  # octets of messages that have not ended, longest held first
         self._held = 0
@@ -167,7 +171,7 @@ class StreamTransport:
     def _accepted(self, listener: _Listener, accepted: socket.socket, flow: Flow) -> None:
         limits = self._limits
         here = self._per_host.get(flow.host, 0)
-        if here >= limits.max_per_host or not self._has_room():
+        if here >= limits.max_per_host or self._begins_too_often(listener, flow.host) or not self._has_room():
             self.count("connections_refused")
             accepted.close()
             return
@@ -184,6 +188,13 @@ class StreamTransport:
         connection = StreamConnection(self, flow, session, False, limits.max_unsent_bytes)
         self._enter(connection, limits.message_s if session is None else limits.handshake_s)
         self._open(connection, accepted, None)
+
+    def _begins_too_often(self, listener: _Listener, host: str) -> bool:
+        if listener.contexts is None:
+            return False
+        begun = self._handshakes.get(host, 0) + 1
+        self._handshakes[host] = begun
+        return begun > self._limits.max_handshakes_per_host_s * self._look_s
 
     def _has_room(self) -> bool:
         """For one more connection; whoever owes a message or a handshake for longest makes room."""
@@ -347,6 +358,7 @@ class StreamTransport:
     def _look(self) -> None:
         """Ends what takes too long. One timer for all connections."""
         now = self.now()
+        self._handshakes.clear()
         for connection in [one for one in self._watched if one.deadline <= now]:
             self.count("timed_out")
             connection.fault = "time-out"

@@ -17,7 +17,7 @@ from sipstack.aio.stream import StreamLimits
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles, names_of
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.certificates import Authority
-from tests.sipstack.endpoint_rig import own_address
+from tests.sipstack.endpoint_rig import WAIT_S, own_address
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, connected, ended
 
 
@@ -258,6 +258,24 @@ async def test_handshake_that_does_not_end(host: str, node: TlsFiles) -> None:
         peer.send(b"\x16\x03\x01")
         await ended(peer)
     assert rig.transport.counters == {"timed_out": 1}
+    await rig.close()
+
+
+async def test_one_host_begins_so_many_handshakes_in_a_second(host: str, node: TlsFiles, authority: Authority) -> None:
+    limits = StreamLimits(max_handshakes_per_host_s=2)
+    rig = StreamRig(host, limits, TlsContexts(dataclasses.replace(node, client_ca=None)))
+    writers = [(await client(rig, authority))[1] for _ in range(2)]
+    with await connected(rig, "127.0.0.1", waits=False) as third:
+        assert await ended(third) == b""
+    assert rig.transport.counters == {"connections_refused": 1}
+    with await connected(rig, host):
+        pass  # another host
+    async with asyncio.timeout(WAIT_S):  # and a second later this one again
+        while len(writers) < 3:
+            with contextlib.suppress(OSError):
+                writers.append((await client(rig, authority))[1])
+    for writer in writers:
+        await over(writer)
     await rig.close()
 
 
