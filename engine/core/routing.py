@@ -49,15 +49,19 @@ class Source:
 
 @final
 class _Route:
-    """One route. `hops` are the targets of all its peers when their order is always the same."""
+    """One route. `hops` are the targets of all its peers when their order is always the same.
 
-    __slots__ = ("hops", "pattern", "plan", "settings")
+    `repeats`: several targets of one peer lead to the same place.
+    """
+
+    __slots__ = ("hops", "pattern", "plan", "repeats", "settings")
 
     def __init__(self, settings: RouteSettings) -> None:
         self.settings: Final = settings
         self.pattern: Final = re.compile(settings.called, re.ASCII)
         self.plan: Plan = Fixed([])
         self.hops: list[Hop] | None = []
+        self.repeats = False
 
 
 @final
@@ -125,6 +129,9 @@ class Routing:
         route.plan = InOrder([self._plans[name] for name in route.settings.peers])
         fixed = route.plan.fixed
         route.hops = None if fixed is None else _each_once(fixed)
+        every: list[Hop] = []
+        route.plan.put(every, Draw(""))
+        route.repeats = len(_each_once(every)) < len(every)
 
     def hops(self, called: str, record_id: str = "") -> list[Hop]:
         """The targets for a canonical national number, in the order in which the attempt `record_id` tries them.
@@ -138,7 +145,8 @@ class Routing:
                 if hops is None:
                     hops = []
                     route.plan.put(hops, Draw(record_id))
-                    hops = _each_once(hops)
+                    if route.repeats:
+                        hops = _each_once(hops)
                 return hops
         return []
 

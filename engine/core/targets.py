@@ -126,13 +126,14 @@ class ByWeight(Plan):
     while one with a weight is there.
     """
 
-    __slots__ = ("_parts", "_weights")
+    __slots__ = ("_parts", "_total", "_weights")
 
     def __init__(self, parts: list[Plan], weights: list[float]) -> None:
         """Without a part that has no targets: it would draw the share of its weight for nobody."""
         some = [index for index, part in enumerate(parts) if part.fixed != []]
         self._parts: Final = [parts[index] for index in some]
         self._weights: Final = [weights[index] for index in some]
+        self._total: Final = sum(self._weights)
 
     @property
     def fixed(self) -> list[Hop] | None:
@@ -141,26 +142,26 @@ class ByWeight(Plan):
 
     def put(self, hops: list[Hop], draw: Draw) -> None:
         """The first one drawn, then the others among themselves."""
-        left = list(range(len(self._parts)))
-        while left:
-            chosen = left.pop(_drawn([self._weights[index] for index in left], draw) if len(left) > 1 else 0)
-            self._parts[chosen].put(hops, draw)
+        parts, weights, total = self._parts.copy(), self._weights.copy(), self._total
+        while len(parts) > 1:
+            place = _drawn(weights, total, draw.fraction())
+            total -= weights.pop(place)
+            parts.pop(place).put(hops, draw)
+        for part in parts:
+            part.put(hops, draw)
 
 
-def _drawn(weights: Sequence[float], draw: Draw) -> int:
-    """The place of one of them."""
-    total = sum(weights)
-    if total == 0.0:
-        return int(draw.fraction() * len(weights))
-    mark = draw.fraction() * total
-    last = 0
+def _drawn(weights: list[float], total: float, fraction: float) -> int:
+    """The place of one of them; `total` is their sum, as exactly as subtraction leaves it."""
+    mark = fraction * total
+    last = -1
     for place, weight in enumerate(weights):
         if weight > 0.0:
             last = place
             mark -= weight
             if mark < 0.0:
-                break
-    return last
+                return place
+    return last if last >= 0 else int(fraction * len(weights))
 
 
 def plan_of_addresses(hops: list[Hop], addresses: Sequence[Address]) -> Plan:
