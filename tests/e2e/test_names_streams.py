@@ -89,7 +89,7 @@ def test_a_call_goes_where_srv_records_lead(
     finally:
         caller.close()
         callee.close()
-    assert invite.uri_text == f"sip:{bound.b}@core.example"
+    assert invite.uri_text == f"{'sip' if transport == 'TCP' else 'sips'}:{bound.b}@core.example"
     (record,) = node.records()
     (tried,) = record["attempts"]
     target, port = ("sip:core.example;transport=tcp", 5070) if transport == "TCP" else ("sips:core.example", 5071)
