@@ -113,8 +113,8 @@ def _login_faults(index: int, peer: RawTable) -> Iterator[Fault]:
 
 def _digest_faults(index: int, peer: RawTable, accounts: list[RawTable]) -> Iterator[Fault]:
     key = ("peer", index, "caller")
-    if not peer.get("match"):
-        yield Fault(key, '"digest" means nothing without match: nothing comes from there')
+    if not peer.get("match") and not peer.get("tls_names"):
+        yield Fault(key, '"digest" means nothing without match or tls_names: nothing comes from there')
     if peer.get("sms_centres"):
         yield Fault(key, '"digest" and sms_centres exclude each other: a short message of 3GPP names its sender itself')
     if not accounts:

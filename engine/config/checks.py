@@ -132,10 +132,12 @@ def _repeated_sources(peers: list[RawTable]) -> Iterator[Fault]:
 def _peer_faults(index: int, peer: RawTable, listens: list[RawTable]) -> Iterator[Fault]:
     if peer.get("trusted") is False and "caller" not in peer:
         yield Fault(("peer", index, "caller"), f"missing: {UNTRUSTED}")
-    if not peer.get("match") and not peer.get("targets"):
-        yield Fault(("peer", index), "has neither match nor targets: it can neither call nor be called")
-    elif peer.get("sms_centres") and not (peer.get("match") and peer.get("targets")):
-        yield Fault(("peer", index, "sms_centres"), "short messages and their reports need both match and targets")
+    sends = peer.get("match") or peer.get("tls_names")
+    if not sends and not peer.get("targets"):
+        yield Fault(("peer", index), "has neither match, tls_names nor targets: it can neither call nor be called")
+    elif peer.get("sms_centres") and not (sends and peer.get("targets")):
+        reason = "short messages and their reports need both match, or tls_names, and targets"
+        yield Fault(("peer", index, "sms_centres"), reason)
     for position, entry in enumerate(_items(peer, "targets")):
         try:
             text = targets.target_text(entry)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.config.accounts import account_faults, read_secrets
 from engine.config.checks import Fault, cross_faults
+from engine.config.identities import identity_faults
 from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.models import Config
 from engine.config.values import shown, suggestion
@@ -47,7 +48,7 @@ def load(path: Path | None = None) -> Config:
     text = _read(path)
     data = _parse(path, text)
     config, faults = _validate(data)
-    faults += [*cross_faults(data, path.parent), *account_faults(data)]
+    faults += [*cross_faults(data, path.parent), *account_faults(data), *identity_faults(data)]
     if config is not None:
         faults += read_secrets(config, path.parent)
     if config is None or faults:

@@ -86,13 +86,16 @@ class Numbering(Table):
 
 class Peer(Table):
     """`[[peer]]`: a trunk: who may send to the node, and where the node sends. A call or message from a source that
-    matches no peer gets no answer at all. A peer has `match`, `targets`, or both."""
+    matches no peer gets no answer at all. A peer has `match` or `tls_names`, `targets`, or both."""
 
     name: Name
     """Name of the peer, for routes, records and logs: 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     match: list[Annotated[str, AfterValidator(values.match_text)]] = []
     """Where its requests come from: networks (`"10.1.0.0/16"`), addresses, or `"address:port"`. The most specific
     entry wins, and no two peers may have the same one."""
+    tls_names: list[Annotated[str, AfterValidator(values.tls_name)]] = []
+    """Names of which its certificate must have one: then only what comes over TLS with such a certificate is from this
+    peer, from one of `match` where there is any. A wildcard or a common name is no name: [trust](trust.md)."""
     targets: list[Annotated[str, BeforeValidator(target_text)]] = []
     """SIP URIs that take the node's requests, tried in order: `"sip:198.51.100.4:5080"`, `"sip:core.example"`. Names
     are looked up in the DNS, without a port by NAPTR and SRV. `;priority=` and `;weight=`, or a table
@@ -160,6 +163,7 @@ class Peer(Table):
         return PeerSettings(
             name=self.name,
             match=tuple(self.match),
+            tls_names=tuple(self.tls_names),
             targets=tuple(target(text).core_settings() for text in self.targets),
             number_format=NumberFormat(self.number_format),
             trusted=self.trusted,

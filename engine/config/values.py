@@ -92,6 +92,16 @@ def domain(value: str) -> str:
     raise ValueError(f"{shown(value)} is no host name")
 
 
+def tls_name(value: str) -> str:
+    """A name in a certificate, as `sipstack.aio.tls.names_of` gives it: in lower case, an address without brackets."""
+    bare = value.strip("[]") if ":" in value else value
+    if _is_address(bare, 6):
+        return str(ip_address(bare))
+    if value.startswith("[") or not _is_host(value):
+        raise ValueError(f"{shown(value)} is no host name and no address")
+    return value.lower()
+
+
 def advertised(value: str) -> str:
     """host:port as it stands in Via and Contact."""
     host, colon, port = value.rpartition(":")

@@ -132,12 +132,18 @@ class PairSide:
         self._hop, self._hop_flow = self.dialog.next_hop(), flow
 
     def accepts(self, context: CoreContext, flow: Flow) -> bool:
-        """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set."""
-        if flow.host == self.flow.host:
+        """True when a request in this dialog may come from there: its trunk, its host, or a host of its route set.
+
+        From a trunk that shows a certificate nothing else will do.
+        """
+        must_prove = self.party.peer.tls_names
+        if flow.host == self.flow.host and not must_prove:
             return True
         peer = context.routing.peer_of(flow)
         if peer is not None and peer.name == self.party.peer.name:
             return True
+        if must_prove:
+            return False
         routes = [route[1:-1] for route in self.dialog.route_set]
         return flow.host.lower() in hosts_of([self.dialog.remote_target, *routes])
 

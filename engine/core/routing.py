@@ -70,6 +70,7 @@ class Routing:
 
     __slots__ = (
         "_by_address",
+        "_by_name",
         "_by_network",
         "_by_source",
         "_health",
@@ -95,6 +96,7 @@ class Routing:
         self._by_source: dict[tuple[str, int], Source] = {}
         self._by_address: dict[str, Source] = {}
         self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
+        self._by_name = {name: peer for peer in settings.peers for name in peer.tls_names}
         self._remembered: dict[tuple[str, int], PeerSettings | None] = {}
         for peer in settings.peers:
             for entry in peer.match:
@@ -104,18 +106,34 @@ class Routing:
     def peer_of(self, flow: Flow) -> PeerSettings | None:
         """The peer that a source belongs to, the most specific entry winning; None for an unknown one.
 
-        The port of a connection says nothing: entries with a port are for UDP (contract §4).
+        The port of a connection says nothing: entries with a port are for UDP (contract §4). A peer with `tls_names` is
+        known by its certificate.
         """
+        if flow.transport == "TLS" and self._by_name:
+            return self._peer_by_certificate(flow)
         host, port = source = (flow.host, flow.port if flow.transport == "UDP" else 0)
         remembered = self._remembered
         if source in remembered:
             return remembered[source]
         found = self.source_of(host, port)
-        peer = None if found is None else found.peer
+        peer = None if found is None or found.peer.tls_names else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
         self._remembered[source] = peer
         return peer
+
+    def _peer_by_certificate(self, flow: Flow) -> PeerSettings | None:
+        """Whose names have been proven, at an address of its `match` if it has any; else by the address alone.
+
+        An address of a peer with `tls_names` is nobody's without its certificate; names of two peers are in doubt.
+        """
+        proven = {self._by_name[name].name for name in flow.identities if name in self._by_name}
+        found = self.source_of(flow.host, 0)
+        if not proven:
+            return None if found is None or found.peer.tls_names else found.peer
+        peer = self._peers[proven.pop()]
+        is_there = not peer.match or (found is not None and found.peer is peer)
+        return peer if is_there and not proven else None
 
     def readdress(self, place: Place) -> None:
         """Takes the addresses of a name anew: for the peers that have it as a target, and for the routes to them."""

@@ -122,6 +122,7 @@ class PeerSettings:
     overload_control: bool = False  # what its targets ask to be kept back is (RFC 7339)
     max_rate: int = 0  # new calls and messages a second, in either role; 0 is no limit
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # asked for in this order, where `caller` is DIGEST
+    tls_names: tuple[str, ...] = ()  # in lower case: without one of them in its certificate nobody is this peer
     username: str = ""  # the node's own at this peer, where that challenges it; "": it has none
     password: str = field(default="", repr=False)
     realm: str = ""  # the only one that gets them; "": any of this peer's

@@ -122,6 +122,9 @@ class _Account:
 
     def _peer(self) -> Line:
         arrival = self._arrival
+        if not arrival.peer.match:
+            said = f"{arrival.chosen}; over TLS, with {arrival.entry} in its certificate"
+            return Line("peer", arrival.peer.name, said, self._of_peer(arrival.peer, "tls_names", 0))
         made_by = self._of_peer(arrival.peer, "match", arrival.peer.match.index(arrival.entry))
         return Line(
             "peer", arrival.peer.name, f"{arrival.chosen}; {shown_address(arrival.flow)} is in {arrival.entry}", made_by

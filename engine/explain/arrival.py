@@ -28,6 +28,7 @@ TEXT: Final = "test"  # of a message, when the question has none
 # Addresses and ports of a `match` entry that are tried until one belongs to its peer, and to no more specific entry.
 _MAX_HOSTS: Final = 1024
 _PORTS: Final = (5060, 5062)
+_ANYWHERE: Final = "192.0.2.1"  # of nobody (RFC 5737): where a peer that is known by its certificate alone comes from
 
 # Of the head of a request; twice as much is a refusal of the parser, for what it reads and for what we make of it.
 _MAX_HEAD_BYTES: Final = MAX_HEAD_BYTES // 2
@@ -66,7 +67,7 @@ class Arrival:
 
     peer: PeerSettings
     chosen: str  # why this peer
-    entry: str  # of its `match`, under which the source falls
+    entry: str  # of its `match`, under which the source falls; where it has none, of its `tls_names`
     flow: Flow
     data: bytes
 
@@ -116,7 +117,7 @@ def _check_uri(called: str) -> None:
 
 def _peer_of(settings: CoreSettings, routing: Routing, question: Question) -> tuple[PeerSettings, str]:
     """The peer that sends, and why it is this one."""
-    senders = [peer for peer in settings.peers if peer.match]
+    senders = [peer for peer in settings.peers if peer.match or peer.tls_names]
     if question.peer is not None:
         for peer in settings.peers:
             if peer.name == question.peer:
@@ -131,7 +132,7 @@ def _peer_of(settings: CoreSettings, routing: Routing, question: Question) -> tu
     if len(likely) == 1:
         return likely[0], "the caller's number belongs there"
     if not senders:
-        raise QuestionFault("peer: no peer has a match, so nothing comes in")
+        raise QuestionFault("peer: no peer has a match or tls_names, so nothing comes in")
     raise QuestionFault(f"peer: say which one it comes from: {', '.join(peer.name for peer in senders)}")
 
 
@@ -152,15 +153,19 @@ def _source_of(routing: Routing, peer: PeerSettings) -> tuple[str, Flow]:
         for host, port in _sources_in(entry):
             source = routing.source_of(host, port)
             if source is not None and source.peer is peer:
-                return source.entry, _flow(routing, host, port)
+                return source.entry, _flow(routing, host, port, peer.tls_names)
+    if not peer.match and peer.tls_names:
+        return peer.tls_names[0], _flow(routing, _ANYWHERE, _PORTS[0], peer.tls_names)
     if not peer.match:
         raise QuestionFault(f"peer: {peer.name} has no match, so nothing comes from it")
     raise QuestionFault(f"peer: the sources of {peer.name} belong to more specific entries of other peers")
 
 
-def _flow(routing: Routing, host: str, port: int) -> Flow:
-    """To the first listener that such a source can reach."""
+def _flow(routing: Routing, host: str, port: int, tls_names: tuple[str, ...]) -> Flow:
+    """To the first listener that such a source can reach; over TLS with a certificate where one is asked for."""
     listeners = routing.listeners.all
+    if tls_names:
+        return Flow("TLS", host, port, max(routing.listeners.index_for("TLS", host), 0), tls_names[:1])
     local = next((index for index, one in enumerate(listeners) if one.is_ipv6 is (":" in host)), 0)
     return Flow(listeners[local].transport, host, port, local)
 

@@ -13,7 +13,7 @@ MAX_PAIRS: Final = 12
 # What does not change what may cross.
 _NOT_ABOUT_PRIVACY: Final = frozenset(
     (
-        "name", "match", "targets", "serves_700", "max_calls", "max_rate",
+        "name", "match", "tls_names", "targets", "serves_700", "max_calls", "max_rate",
         "options_interval_s", "options_up_after", "options_down_after",
         "digest_algorithms", "username", "password", "password_file", "realm",
     )
@@ -25,7 +25,7 @@ def kinds(config: Config) -> list[list[Peer]]:
     found: dict[str, list[Peer]] = {}
     for peer in config.peer:
         kind = peer.model_dump_json(exclude=set(_NOT_ABOUT_PRIVACY))
-        found.setdefault(f"{bool(peer.match)} {bool(peer.targets)} {kind}", []).append(peer)
+        found.setdefault(f"{bool(peer.match or peer.tls_names)} {bool(peer.targets)} {kind}", []).append(peer)
     return list(found.values())
 
 
@@ -36,7 +36,7 @@ def combinations(config: Config) -> list[list[tuple[Peer, Peer]]]:
         [(caller, callee) for caller in calling for callee in called]
         for calling in groups
         for called in groups
-        if calling[0].match and called[0].targets
+        if (calling[0].match or calling[0].tls_names) and called[0].targets
     ]
     return found[:MAX_PAIRS]
 

@@ -29,7 +29,7 @@ PORT: Final = 5060
 START_S: Final = 20.0
 STOP_S: Final = 10.0
 _FIRST_SIGNAL_S: Final = 0.3
-_PASSWORDS: Final = ("username", "password", "password_file", "realm")
+_PROOFS: Final = ("tls_names", "username", "password", "password_file", "realm")
 _BLOCK: Final = "70012345678"
 _TRIES: Final = 50
 
@@ -105,7 +105,7 @@ def _moved(config: Config, pairs: list[Pair]) -> dict[str, Any]:
         seats.setdefault(pair.caller.name, set()).add(pair.caller.address)
         seats.setdefault(pair.callee.name, set()).add(pair.callee.address)
     tables["peer"] = [
-        _without_passwords(peer) | _seat(seats[peer["name"]], pairs, peer["name"])
+        _known_by_address(peer) | _seat(seats[peer["name"]], pairs, peer["name"])
         for peer in tables["peer"]
         if peer["name"] in seats
     ]
@@ -116,9 +116,9 @@ def _moved(config: Config, pairs: list[Pair]) -> dict[str, Any]:
     return tables
 
 
-def _without_passwords(peer: dict[str, Any]) -> dict[str, Any]:
-    """Who is asked for a password is read as its trunk would be without: what crosses is the same."""
-    kept = {key: value for key, value in peer.items() if key not in _PASSWORDS}
+def _known_by_address(peer: dict[str, Any]) -> dict[str, Any]:
+    """Who shows a password or a certificate is read as its trunk would be without: what crosses is the same."""
+    kept = {key: value for key, value in peer.items() if key not in _PROOFS}
     if kept["caller"] == "digest":
         kept["caller"] = "pai-or-from" if kept["trusted"] else "from"
     return kept

@@ -81,8 +81,8 @@ class _Seats:
         target = targets.target(callee.targets[0])
         seat = (target.host, target.port)
         number = self._routed(callee)
-        if caller.caller == "digest":
-            self.why = f"{caller.name} asks for a password, which leak-test has none of"
+        if caller.caller == "digest" or caller.tls_names:
+            self.why = f"{caller.name} must show a password or a certificate, which leak-test does not have"
         elif len(callee.targets) > 1:
             self.why = f"{callee.name} has several targets: what one refuses would be tried at another"
         elif target.address is None:

@@ -68,6 +68,34 @@ def test_a_node_of_its_own_on_the_same_configuration(run: Run, file: Path) -> No
     assert not (file.parent / "data").exists()
 
 
+def test_who_must_show_a_password_or_a_certificate_is_driven_without(run: Run, file: Path) -> None:
+    extra = """caller = "digest"
+trusted = false
+tls_names = ["core.example"]
+username = "veil"
+password = "secret"
+[[account]]
+user = "a"
+peer = "core"
+numbers = ["13800138000"]
+password = "secret"
+[[listen]]
+transport = "udp"
+address = "127.0.0.1:5060"
+[[listen]]
+transport = "tls"
+address = "127.0.0.1:5061"
+certificate = "veil.toml"
+private_key = "veil.toml"
+client_ca = "veil.toml"
+"""
+    file.write_text(file.read_text() + PEER.format(extra=extra))
+    done = run("leak-test", "--places", "about/Subject", "--json")
+    assert [row["pair"] for row in done.json["rows"] if row["place"] == "about/Subject"] == ["core > core"] * 2
+    assert not any(row["leaks"] for row in done.json["rows"])
+    assert done.json["rows"][0]["messages"]["INVITE"] == ["relayed", "relayed"]
+
+
 def test_the_node_that_runs(make_node: Any, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """It is driven, its numbers are unbound at the end, and the calls stand in its records."""
     node: Node = make_node()

@@ -156,3 +156,42 @@ def test_nobody_is_shown_a_password(file: Path) -> None:
     for secret in (SECRET, SHA_HASH, MD5_HASH, *hashes):
         assert secret not in told and secret.upper() not in told
     assert "13800138000" not in str(shown)
+
+
+# -- certificates ------------------------------------------------------------------------------------------------------
+
+TLS: Final = """
+[[listen]]
+transport = "tls"
+address = "127.0.0.1:5061"
+certificate = "good"
+private_key = "good"
+client_ca = "good"
+"""
+NAMED: Final = '[[peer]]\nname = "named"\ntls_names = ["Trunk.Example", "[2001:db8:0::1]", "trunk.example"]\n'
+
+
+def test_names_are_kept_in_lower_case(file: Path) -> None:
+    (file.parent / "good").touch()
+    file.write_text(NAMED.replace(', "trunk.example"', "") + TLS)
+    (peer,) = load(file).core_settings().peers
+    assert (peer.tls_names, peer.match) == (("trunk.example", "2001:db8::1"), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (NAMED, "3: peer.tls_names: needs a TLS listener with client_ca: nobody is asked otherwise"),
+        (NAMED + TLS.replace('client_ca = "good"\n', ""), "3: peer.tls_names: needs a TLS listener with client_ca"),
+        (NAMED + TLS, '3: peer.tls_names: "trunk.example" is already a name of peer "named"'),
+        (TLS + NAMED + NAMED.replace('"named"', '"other"'), '13: peer.tls_names: "Trunk.Example" is already a name of'),
+        (TLS + NAMED.replace("Trunk.Example", "*.example"), '10: peer.tls_names: "*.example" is no host name and no a'),
+        (TLS + NAMED.replace("Trunk.Example", "sip:a"), '10: peer.tls_names: "sip:a" is no host name and no address'),
+        (TLS + NAMED.replace("Trunk.Example", "[127.0.0.1]"), '10: peer.tls_names: "[127.0.0.1]" is no host name'),
+        ('[[peer]]\nname = "x"\n', "1: peer: has neither match, tls_names nor targets: it can neither call nor be"),
+    ],
+)
+def test_what_is_wrong_with_names(file: Path, text: str, expected: str) -> None:
+    (file.parent / "good").touch()
+    told = faults(file, text)
+    assert any(line.startswith(expected) for line in told), told

@@ -106,7 +106,7 @@ BAD: Final = [
     ("[numbering]\nlayout = [3, 2, 7, 3]", "must be four lengths"),
     # [[peer]]
     ("[[peer]]\ntargets = ['sip:10.0.0.1']", "1: peer.name: missing"),
-    ("[[peer]]\nname = 'a'", "1: peer: has neither match nor targets"),
+    ("[[peer]]\nname = 'a'", "1: peer: has neither match, tls_names nor targets"),
     (PEER + PEER.replace("10.0.0.1", "10.0.0.2"), '6: peer.name: there are two of the name "core"'),
     (PEER + PEER.replace("core", "edge"), '7: peer.match: "10.0.0.1" is already a source of peer "core"'),
     (PEER + PEER.replace("core", "edge").replace('"10.0.0.1"', '"10.0.0.1/32"'), "is already a source of peer"),
@@ -162,7 +162,7 @@ BAD: Final = [
     (PEER + "caller = 'ppi'", "5: peer.caller: must be "),
     (PEER + "serves_700 = ['7001234567']", '5: peer.serves_700: "7001234567" is no number block'),
     (PEER + "serves_700 = ['80012345678']", "is no number block"),
-    (PEER.replace("match", "trusted = true #") + "sms_centres = ['13800100500']", "need both match and targets"),
+    (PEER.replace("match", "trusted = true #") + "sms_centres = ['13800100500']", "need both match, or tls_names, and"),
     (PEER + "sms_centres = ['+852 1234 5678']", '5: peer.sms_centres: "+85****5678" is no real number of'),
     (PEER + "pass_headers = ['X-Order:']", '5: peer.pass_headers: "X-Order:" is no header name'),
     (PEER + "pass_headers = ['']", "is no header name"),

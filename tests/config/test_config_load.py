@@ -73,6 +73,7 @@ sms_centres = ["+86 138-0010-0500", "1065500"]
 profile = "isc"
 follow_redirect = true
 allow_transfer = true
+tls_names = ["Trunk.example.cn"]
 digest_algorithms = ["MD5", "SHA-256"]
 username = "veil"
 password = "trunk secret"
@@ -200,6 +201,7 @@ def test_every_key_arrives(file: Path) -> None:
                 overload_control=True,
                 max_calls=5000,
                 max_rate=200,
+                tls_names=("trunk.example.cn",),
                 digest_algorithms=("MD5", "SHA-256"),
                 username="veil",
                 password="trunk secret",

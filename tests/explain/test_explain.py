@@ -157,3 +157,29 @@ def test_a_number_of_no_account_is_refused_as_in_the_node(here: Office) -> None:
     here.configure(a='caller = "digest"\ntrusted = false', rest=DIGEST)
     told = here.ask(Question(B, X, peer="a-side"))
     assert (told.cause, told.decided_by) == ("NOT_IN_CALLER_SET", "caller_entitled")
+
+
+TLS = """
+[[listen]]
+transport = "tls"
+address = "127.0.0.11:5061"
+certificate = "veil.toml"
+private_key = "veil.toml"
+client_ca = "veil.toml"
+"""
+
+
+def test_who_must_show_a_certificate_is_told_as_if_it_had(here: Office) -> None:
+    here.configure(a='tls_names = ["a.example"]', rest=TLS)
+    told = here.ask(Question(A, X, peer="a-side"))
+    assert told.sent
+    assert results(told)["peer a-side"] == "as asked; tls:127.0.0.12:5060 is in 127.0.0.12"
+
+
+def test_a_peer_without_an_address_is_told_by_its_certificate(here: Office) -> None:
+    text = here.configure(rest=TLS) and here.file.read_text()
+    here.configure(text=text.replace('match = ["127.0.0.12"]', 'tls_names = ["a.example"]'))
+    told = here.ask(Question(A, X, peer="a-side"))
+    assert told.sent
+    assert results(told)["peer a-side"] == "as asked; over TLS, with a.example in its certificate"
+    assert told.lines[0].made_by == "veil.toml:11 peer.tls_names"
