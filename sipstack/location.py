@@ -53,7 +53,7 @@ class Address(NamedTuple):
     transport: str
     host: str  # an IP address without brackets
     port: int
-    priority: int  # from 0, without gaps
+    priority: int  # the lowest is tried first
     weight: float
 
 

@@ -122,7 +122,8 @@ def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> No
     if as_json:
         say_json(answer)
     else:
-        say_facts(answer | {"health": _health(answer.get("health"))})
+        told = {"health": _health(answer.get("health")), "targets": _names(answer.get("targets"))}
+        say_facts(answer | told)
 
 
 def _health(told: object) -> dict[str, str]:
@@ -133,6 +134,14 @@ def _health(told: object) -> dict[str, str]:
         barred = f", barred for {target['barred_s']:.0f} s" if target["barred_s"] else ""
         found[f"{target['peer']} {target['address']}"] = f"{target['state']}{since}{barred}"
     return found
+
+
+def _names(told: object) -> dict[str, str]:
+    """Each target that is a name, and what the DNS says of it."""
+    return {
+        name["target"]: "; ".join([*name["addresses"], *([name["fault"]] if name["fault"] else [])])
+        for name in (told if isinstance(told, list) else [])
+    }
 
 
 def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:

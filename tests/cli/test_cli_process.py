@@ -133,3 +133,17 @@ def test_the_status_of_a_process(file: Path) -> None:
     missing = file.with_name("absent.toml")
     done = ended(process("run", "--config", missing))
     assert done == Done(2, "", f"{missing}: No such file or directory\n")
+
+
+def test_names_are_shown_with_what_the_dns_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        {"target": "sip:a.example", "addresses": ["udp:192.0.2.1:5060 priority 0 weight 1", "b"], "fault": ""},
+        {"target": "sip:b.example", "addresses": [], "fault": "A b.example: SERVFAIL\x1b"},
+    ]
+    monkeypatch.setattr("engine.cli.node.ask", lambda _data_dir, _verb: {"node": "n", "targets": names})
+    shown = run("status").out.splitlines()
+    place = shown.index("targets")
+    assert shown[place + 1 : place + 3] == [
+        "  sip:a.example  udp:192.0.2.1:5060 priority 0 weight 1; b",
+        "  sip:b.example  A b.example: SERVFAIL?",
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sipstack.location import (
     MAX_ADDRESSES,
@@ -234,3 +236,52 @@ def test_of_two_servers_one_is_enough() -> None:
     zone = {**HOSTS, f"SRV {U}": [Srv(0, 1, 5070, "one.example"), Srv(0, 1, 5070, "two.example")]}
     _, found = play(Place("core.example", 0, "UDP"), UDP4, zone, ("A one.example",))
     assert shown(found) == ["UDP 10.0.0.2 5070 0 1"]
+
+
+# -- whatever a zone says ----------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["core.example", U, T, S, "one.example", "two.example", ""])
+NAPTRS = st.builds(
+    Naptr,
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.sampled_from(["s", "S", "u", ""]),
+    st.sampled_from(["SIP+D2U", "SIP+D2T", "SIPS+D2T", "sip+d2u", "x"]),
+    NAMES,
+)
+SRVS = st.builds(Srv, st.integers(0, 2), st.integers(0, 3), st.sampled_from([0, 5060, 65535]), NAMES)
+HOST = st.sampled_from(["10.0.0.1", "10.0.0.2", "2001:db8::1"])
+ANSWERS = st.none() | st.lists(NAPTRS, max_size=4) | st.lists(SRVS, max_size=4) | st.lists(HOST, max_size=3)
+PLACES = st.builds(
+    Place,
+    st.just("core.example"),
+    st.sampled_from([0, 5070]),
+    st.sampled_from(["", "UDP", "TCP", "TLS"]),
+    st.booleans(),
+)
+REACHES = st.frozensets(st.tuples(st.sampled_from(["UDP", "TCP", "TLS"]), st.sampled_from([4, 6])))
+
+
+@given(PLACES, REACHES, st.lists(ANSWERS, max_size=30))
+def test_whatever_is_answered_the_addresses_are_such_as_may_be_used(
+    place: Place, reach: Reach, answers: list[Records | None]
+) -> None:
+    """None for a query that has no answer. Records of a wrong kind are none."""
+    place = place._replace(transport="TLS" if place.is_secure and place.transport else place.transport)
+    procedure = locate(place, reach)
+    try:
+        query = next(procedure)
+        for answer in answers:
+            query = procedure.throw(LookupFailed("x")) if answer is None else procedure.send(answer)
+            assert query.kind in ("NAPTR", "SRV", "A", "AAAA")
+    except StopIteration as done:
+        found: list[Address] = done.value
+        assert {(one.transport, 4) for one in found} <= {(transport, 4) for transport, _ in reach}
+        assert [one.priority for one in found] == sorted(one.priority for one in found)
+        assert all(one.port for one in found)
+        if place.is_secure:
+            assert {one.transport for one in found} <= {"TLS"}
+        elif place.transport:
+            assert {one.transport for one in found} <= {place.transport}
+    except LookupFailed:
+        assert None in answers
