@@ -13,6 +13,7 @@ from typing import Any, Final, final
 
 from engine.config import targets, values
 from engine.config.lines import Key
+from sipstack.location import DEFAULT_PORTS
 
 RawTable = Mapping[str, Any]
 
@@ -154,7 +155,7 @@ def _unreachable(target: targets.Target, listens: list[RawTable]) -> str:
         (str(listen.get("transport", "udp")).upper(), _socket(listen.get("address", "127.0.0.1:5060")))
         for listen in listens or [{}]
     ]
-    if any(socket is None for _, socket in sockets):
+    if any(socket is None or over not in DEFAULT_PORTS for over, socket in sockets):
         return ""  # the models say what is wrong
     transport = target.transport or ("TLS" if target.is_secure else "")
     able = [socket for over, socket in sockets if socket is not None and transport in ("", over)]

@@ -144,3 +144,22 @@ def frozen_without_listeners(frozen: FrozenCall) -> FrozenCall:
 def test_flows_of_two_listeners_differ() -> None:
     assert flow_of(CALLER) != flow_of(f"{CALLER}/1")
     assert len({flow_of(CALLER), flow_of(f"{CALLER}/1"), flow_of(f"tcp:{CALLER}"), flow_of(f"{CALLER}/0")}) == 3
+
+
+def test_requests_of_a_party_say_by_which_connection_it_is_reached() -> None:
+    """On a stream the connection of its latest request is used, as long as it stands."""
+    first, second = f"tcp:{CALLER.partition(':')[0]}:40001/3", f"tcp:{CALLER.partition(':')[0]}:40002/3"
+    talk = talking(CoreNode(listening(*ALL)), first, CALLEE)
+    talk.from_callee("INFO", source=CALLEE)
+    info = talk.node.book.wire_out("INFO ", first)
+    talk.node.book.wire_in(answer(info, 200), first)
+    talk.node.book.wire_out("SIP/2.0 200", CALLEE)
+    talk.from_caller("INFO", source=second)
+    info = talk.node.book.wire_out("INFO ", CALLEE)
+    talk.node.book.wire_in(answer(info, 200), CALLEE)
+    talk.node.book.wire_out("SIP/2.0 200", second)
+    talk.from_callee("BYE", source=CALLEE)
+    bye = talk.node.book.wire_out("BYE ", second)
+    assert talk.node.book.log[-1].flow.reply_port == 5060  # where its Contact says that it listens
+    talk.node.book.wire_in(answer(bye, 200), second)
+    talk.node.book.wire_out("SIP/2.0 200", CALLEE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import PORT, Place
 from tests.e2e.datagrams import answer_to_options, request, udp_socket
 from tests.e2e.stories import BINDING, A, X
+from tests.sipstack.certificates import Authority
 
 READY = "veil700 ready sip=udp:{0}:5060\n"
 
@@ -67,6 +69,34 @@ def test_port_is_busy(node: Node) -> None:
     assert_starts(node)
 
 
+def test_port_of_a_further_listener_is_busy(node: Node) -> None:
+    with node.config.open("a") as config:
+        config.write(f'[[listen]]\ntransport = "tcp"\naddress = "{node.place.node}:5060"\n')
+    with socket.create_server((node.place.node, PORT)):
+        assert_refused(node, 1, f"cannot listen on tcp:{node.place.node}:5060", "in use")
+    assert not (node.data_dir / "key").exists(), "a start that fails makes no key"
+    node.start()
+    assert node.stdout == f"veil700 ready sip=udp:{node.place.node}:5060,tcp:{node.place.node}:5060\n"
+    assert node.stop() == 0
+
+
+def test_certificate_that_is_none(node: Node, tmp_path: Path) -> None:
+    """`check` says it, and the start says it: in one line, which names the file."""
+    files = Authority(tmp_path).issue("node", f"ip:{node.place.node}")
+    with node.config.open("a") as config:
+        config.write(
+            f'[[listen]]\ntransport = "tls"\naddress = "{node.place.node}:5061"\n'
+            f'certificate = "{files[1]}"\nprivate_key = "{files[1]}"\n'
+        )
+    said = f"cannot listen on tls:{node.place.node}:5061: {files[1]} and {files[1]}: not a certificate"
+    checked = node.command("check")
+    assert (checked.returncode, said in checked.stderr, checked.stderr.count("\n")) == (2, True, 1)
+    assert_refused(node, 1, said)
+    assert not (node.data_dir / "key").exists(), "a start that fails makes no key"
+    rewrite(node, f'certificate = "{files[1]}"', f'certificate = "{files[0]}"')
+    assert node.command("check").returncode == 0
+
+
 def test_address_is_not_ours(node: Node) -> None:
     rewrite(node, f'address = "{node.place.node}:5060"', 'address = "192.0.2.1:5060"')
     assert_refused(node, 1, "cannot listen on udp:192.0.2.1:5060", "assign")
@@ -112,11 +142,11 @@ def test_second_node_on_one_folder(node: Node, make_node: Callable[..., Node]) -
         ("t1_ms = 500", "t1_m = 500", ("node.toml:", "t1_m", "t1_ms")),
         ("t1_ms = 500", "t1_ms = 0", ("node.toml:", "t1_ms")),
         ("t1_ms = 500", "t1_ms = ", ("node.toml:",)),
-        ('transport = "udp"', 'transport = "tcp"', ("node.toml:", "transport", "not supported yet")),
+        ('transport = "udp"', 'transport = "sctp"', ("node.toml:", "listen.transport")),
         ('peers = ["inbox"]', 'peers = ["imbox"]', ("node.toml:", "imbox")),
         ('called = "^139"', 'called = "^(139"', ("node.toml:", "called")),
     ],
-    ids=["table", "key", "value", "syntax", "not-yet", "peer", "expression"],
+    ids=["table", "key", "value", "syntax", "transport", "peer", "expression"],
 )
 def test_broken_configuration(make_node: Callable[..., Node], old: str, new: str, words: tuple[str, ...]) -> None:
     node = make_node(extra="[sip]\nt1_ms = 500\n")
