@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +17,9 @@ from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.parser import parse
 from tests.e2e.datagrams import request, udp_socket
-from tests.e2e.ends import Party, UdpEnd, ask, call
+from tests.e2e.ends import Party, StreamEnd, UdpEnd, ask, call
 from tests.e2e.stories import BINDING, A, B, X
+from tests.sipstack.certificates import Authority
 
 INSIDE = 22  # last octet of the second listener
 SECOND = Bound(f"{BLOCK}0067", A, "13700137000")  # tried first where nobody is
@@ -99,6 +102,54 @@ def test_same_answer_from_every_listener(node: Node, place: Place) -> None:
         to_tag = parse(data).to_tag.encode()
         answers.add(data.replace(b"rport=%d" % port, b"rport=P").replace(b"same-%d" % number, b"").replace(to_tag, b""))
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize(("caller_by", "callee_by"), [("TCP", "TLS"), ("TLS", "TCP")])
+def test_call_over_ipv6_and_streams(
+    make_node: Callable[..., Node], place: Place, tmp_path: Path, caller_by: str, callee_by: str
+) -> None:
+    authority = Authority(tmp_path)
+    files = authority.issue("loopback", "ip:::1")
+    client = ssl.create_default_context(cafile=authority.file)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*files)
+    ports = dict(zip(("TCP", "TLS", "caller", "callee"), free_tcp6(4), strict=True))
+    over = f";transport={callee_by.lower()}"
+    node = make_node(
+        extra=f'[[listen]]\ntransport = "tcp"\naddress = "[::1]:{ports["TCP"]}"\n'
+        f'[[listen]]\ntransport = "tls"\naddress = "[::1]:{ports["TLS"]}"\n'
+        f'certificate = "{files[0]}"\nprivate_key = "{files[1]}"\nserver_ca = "{authority.file}"\n'
+        f'[[peer]]\nname = "six"\nmatch = ["::1"]\ntargets = ["sip:[::1]:{ports["callee"]}{over}"]\n'
+        '[[route]]\nname = "to-six"\ncalled = "^133"\npeers = ["six"]\n'
+    )
+    node.bind(SIX)
+    node.start()
+    ends = [
+        StreamEnd("::1", "::1", ports[who], ports[by], *((client, server) if by == "TLS" else ()))
+        for who, by in (("caller", caller_by), ("callee", callee_by))
+    ]
+    try:
+        invite, ok = call(Party(A, ends[0]), Party(SIX.b, ends[1]), SIX.x)
+    finally:
+        for end in ends:
+            end.close()
+    assert invite.line(h.VIA).startswith(f"Via: SIP/2.0/{callee_by} [::1]:{ports[callee_by]};branch=")
+    assert ok.value(h.CONTACT) == f"<sip:{SIX.x}@[::1]:{ports[caller_by]};transport={caller_by.lower()}>"
+    assert [record["release_cause"] for record in node.records()] == ["NORMAL"]
+
+
+def free_tcp6(count: int) -> list[int]:
+    """Ports of ::1."""
+    opened = [socket.socket(socket.AF_INET6, socket.SOCK_STREAM) for _ in range(count)]
+    try:
+        for probe in opened:
+            probe.bind(("::1", 0))
+        return [probe.getsockname()[1] for probe in opened]
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    finally:
+        for probe in opened:
+            probe.close()
 
 
 # -- what comes back -------------------------------------------------------------------------------------------------
