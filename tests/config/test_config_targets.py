@@ -20,8 +20,11 @@ from sipstack.location import Place
         ("SIP:192.0.2.1:5070", TargetSettings("SIP:192.0.2.1:5070", "192.0.2.1", 5070)),
         ("sip:192.0.2.1;transport=TCP", TargetSettings("sip:192.0.2.1;transport=TCP", "192.0.2.1", 5060, "TCP")),
         ("sip:192.0.2.1;transport=tls", TargetSettings("sip:192.0.2.1;transport=tls", "192.0.2.1", 5061, "TLS")),
-        ("sips:192.0.2.1", TargetSettings("sips:192.0.2.1", "192.0.2.1", 5061, "TLS")),
-        ("sips:192.0.2.1;transport=tcp", TargetSettings("sips:192.0.2.1;transport=tcp", "192.0.2.1", 5061, "TLS")),
+        ("sips:192.0.2.1", TargetSettings("sips:192.0.2.1", "192.0.2.1", 5061, "TLS", is_secure=True)),
+        (
+            "sips:192.0.2.1;transport=tcp",
+            TargetSettings("sips:192.0.2.1;transport=tcp", "192.0.2.1", 5061, "TLS", is_secure=True),
+        ),
         ("sip:[2001:DB8::1]:5070", TargetSettings("sip:[2001:DB8::1]:5070", "2001:db8::1", 5070)),
         ("sip:Core.Example.", TargetSettings("sip:Core.Example.", "core.example", 0, "", place=Place("core.example"))),
         (
@@ -36,12 +39,19 @@ from sipstack.location import Place
         ),
         (
             "sips:core.example",
-            TargetSettings("sips:core.example", "core.example", 0, "", place=Place("core.example", 0, "", True)),
+            TargetSettings(
+                "sips:core.example", "core.example", 0, "", place=Place("core.example", 0, "", True), is_secure=True
+            ),
         ),
         (
             "sips:core.example;transport=tcp",
             TargetSettings(
-                "sips:core.example;transport=tcp", "core.example", 0, "TLS", place=Place("core.example", 0, "TLS", True)
+                "sips:core.example;transport=tcp",
+                "core.example",
+                0,
+                "TLS",
+                place=Place("core.example", 0, "TLS", True),
+                is_secure=True,
             ),
         ),
         ("sip:192.0.2.1;Priority=2;weight=0", TargetSettings("sip:192.0.2.1", "192.0.2.1", 5060, "UDP", 2, 0)),
