@@ -82,8 +82,8 @@ def test_req_067_cancel_of_nothing(rig: Rig) -> None:
     """RFC 3261 §9.2; §9.1: a CANCEL that matches no INVITE is answered 481; one that comes after the final response is
     answered 200 and does nothing.
 
-    Checked: a stray one, one with the branch of another's INVITE from another host of the trunk, one for a call that is
-    up.
+    Checked: a stray one, one with the branch of an INVITE from a host of another trunk, which does not keep the real
+    one from its work, one for a call that is up.
     """
     stray = Call(rig)
     rig.caller.send(stray.of_invite("CANCEL"))

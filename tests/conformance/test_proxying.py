@@ -87,7 +87,7 @@ def test_req_053_failures_are_mapped(rig: Rig) -> None:
     """RFC 3261 §16.7 item 6; §21.5.4: of a failure the caller is told a status of ours with our phrase and nothing of
     the callee's; 503 is not passed on as 503.
 
-    Checked: the 70 statuses from 300 to 699 that have a name, and some that have none, with a Warning, a phrase and a
+    Checked: 73 statuses from 300 to 699, those that have a name and some that have none, with a Warning, a phrase and a
     Retry-After of the callee's.
     """
     wrong = []

@@ -162,8 +162,8 @@ def test_req_032_no_provisional_and_no_408(rig: Rig) -> None:
     """RFC 4320 §4.1; §4.2: a request other than INVITE is told no provisional but 100, that not before the client's
     Timer E has come to T2, and never 408.
 
-    Checked: a MESSAGE to a callee that says nothing: no provisional at all, then a final response that is no 408,
-    before the sender's Timer F.
+    Checked: a MESSAGE to a callee that says nothing: no provisional at all, then 480 when `message_timeout_s` is over,
+    which at its default of 20 s is before the sender's Timer F.
     """
     sent = rig.caller.send(text_for_x(rig, b"hello"))
     rig.hear(rig.callee, "MESSAGE")
