@@ -251,11 +251,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._session is None:
             transport.write(data)
         else:
-            try:
-                self._session.send(data)
-            except ssl.SSLError:
-                self.abort()  # the far end has ended the session
-                return False
+            self._session.send(data)
             self._flush(self._session)
         return True
 

@@ -141,6 +141,13 @@ def frozen_without_listeners(frozen: FrozenCall) -> FrozenCall:
     )
 
 
+def test_another_run_answers_where_the_via_says() -> None:
+    """Of the connection that the call came by nothing is left then (RFC 3261 §18.2.2)."""
+    talk = talking(CoreNode(listening(*ALL)), "tcp:127.0.0.12:40001/3", CALLEE)
+    assert frozen_of(talk.node).answer_flow[:3] == ("TCP", "127.0.0.12", 5060)
+    talk.hang_up()
+
+
 def test_flows_of_two_listeners_differ() -> None:
     assert flow_of(CALLER) != flow_of(f"{CALLER}/1")
     assert len({flow_of(CALLER), flow_of(f"{CALLER}/1"), flow_of(f"tcp:{CALLER}"), flow_of(f"{CALLER}/0")}) == 3

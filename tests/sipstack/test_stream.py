@@ -136,6 +136,7 @@ async def test_what_cannot_be_tried_fails(rig: StreamRig, flow: Flow) -> None:
     rig.endpoint.perform([SendMessage(b"one", flow)])
     await rig.core.until(1)
     assert rig.core.calls == [f"failed {flow!r} one"]
+    assert rig.transport.counters == {}  # a name was not even looked up
 
 
 async def test_connection_that_nobody_accepts_is_given_up(host: str) -> None:

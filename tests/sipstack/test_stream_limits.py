@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from sipstack.aio.sockets import FILES_KEPT, allow_connections, bind_stream
-from sipstack.aio.stream import StreamLimits
+from sipstack.aio.stream import ACCEPT_PAUSE_S, StreamLimits
 from sipstack.aio.udp import open_udp
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, own_address, raw_socket, read
@@ -82,6 +82,35 @@ async def test_each_message_has_its_own_time(host: str) -> None:
         peer.send(second[10:])
         await rig.core.until(2)
     assert rig.transport.counters == {}
+    await rig.close()
+
+
+async def test_request_beside_an_answer_keeps_the_connection(host: str) -> None:
+    rig = StreamRig(host, StreamLimits(message_s=0.1))
+    with await connected(rig, host) as peer, await connected(rig, host) as silent:
+        peer.send(SAID["an answer"] + OPTIONS(1))
+        await ended(silent)
+        peer.send(OPTIONS(2))
+        await rig.core.until(3)
+    assert rig.transport.counters == {"timed_out": 1}
+    await rig.close()
+
+
+async def test_answer_on_a_connection_of_ours_has_its_time_too(host: str) -> None:
+    rig = StreamRig(host, StreamLimits(message_s=0.1))
+    with socket.create_server((host, 0)) as server:
+        server.setblocking(False)
+        flow = Flow("TCP", *server.getsockname())
+        rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
+        accepted, _ = await asyncio.get_running_loop().sock_accept(server)
+        with accepted, await connected(rig, host) as silent:
+            accepted.send(SAID["an answer"])
+            await ended(silent)  # longer than a message may take
+            assert rig.transport.connections == 1
+            accepted.send(SAID["an answer, and the beginning of another"])
+            await rig.core.until(3)
+    assert rig.core.calls[2] == f"lost {flow!r}"
+    assert rig.transport.counters == {"timed_out": 2}
     await rig.close()
 
 
@@ -172,6 +201,22 @@ async def test_there_is_room_for_so_many(host: str) -> None:
     await rig.close()
 
 
+async def test_each_newcomer_takes_another_place(host: str) -> None:
+    rig = StreamRig(host, StreamLimits(max_connections=2))
+    silent = [await connected(rig, host) for _ in range(2)]
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):  # both are accepted in one turn of the loop
+            late = stack.enter_context(socket.create_connection(rig.address))
+            late.send(OPTIONS(1))
+        await rig.core.until(2)
+        for one in silent:
+            with one:
+                assert await ended(one) == b""
+        assert rig.transport.connections == 2
+    assert rig.transport.counters == {"crowded_out": 2}
+    await rig.close()
+
+
 async def test_who_begins_again_is_behind_those_who_wait(host: str) -> None:
     rig = StreamRig(host, StreamLimits(max_connections=2))
     with await connected(rig, host) as first, await connected(rig, host) as second:
@@ -259,6 +304,19 @@ async def test_no_descriptor_left_pauses_what_comes_and_nothing_else(host: str) 
             one.send(OPTIONS(1))
             assert await read(one) == OPTIONS(1)
     await rig.close()
+
+
+async def test_closing_while_nothing_is_accepted(host: str) -> None:
+    rig = StreamRig(host)
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
+    with socket.create_connection(rig.address), no_more_descriptors():
+        async with asyncio.timeout(WAIT_S):
+            while not rig.transport.counters.get("accept_pauses"):
+                await asyncio.sleep(0.002)
+        await rig.close()
+    await asyncio.sleep(ACCEPT_PAUSE_S + 0.1)  # nothing is to come
+    assert raised == []
 
 
 async def test_many_resets_at_once_leave_nothing(host: str) -> None:
