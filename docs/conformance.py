@@ -37,9 +37,6 @@ SECTIONS: Final = {
     83: "Security",
 }
 
-# What no test can look at, since it is not built: requirement -> what is missing.
-NOT_BUILT: Final[dict[int, str]] = {}
-
 _NAME: Final = re.compile(r"test_req_(\d{3})_\w+")
 _RULE: Final = re.compile(r"(.+?): (.+)")
 _OVER_TCP: Final = (
@@ -96,8 +93,8 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 
 def missing(found: list[Requirement]) -> list[int]:
-    """Requirements that have neither a test nor a word why there can be none."""
-    known = {each.number for each in found} | set(NOT_BUILT)
+    """Requirements that have no test."""
+    known = {each.number for each in found}
     return [number for number in NUMBERS if number not in known]
 
 
@@ -115,8 +112,7 @@ def with_requirements(page: str, found: list[Requirement]) -> str:
 def _summary(found: list[Requirement]) -> str:
     deviating = {each.number for each in found if each.deviation}
     passed = {each.number for each in found} - deviating
-    text = f"{len(passed)} requirements passed, {len(deviating)} with a deviation"
-    return f"{text}, {len(NOT_BUILT)} not built.\n" if NOT_BUILT else f"{text}.\n"
+    return f"{len(passed)} requirements passed, {len(deviating)} with a deviation.\n"
 
 
 def _tables(found: list[Requirement]) -> str:
@@ -135,9 +131,6 @@ def _tables(found: list[Requirement]) -> str:
                 cells = (str(each.number), each.source, _sentence(each.rule), _sentence(each.checked), verdict)
                 lines.append(_row(*cells))
         lines.append("")
-    if NOT_BUILT:
-        lines += ["## Not built", "", "| no. | what is missing |", "|---|---|"]
-        lines += [_row(str(number), reason) for number, reason in sorted(NOT_BUILT.items())] + [""]
     return "\n".join(lines)
 
 
