@@ -26,7 +26,6 @@ from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import TimerOwner
-from sipstack.uri import SipUri
 
 # How long a step may wait for the store before the attempt is refused: a caller hears nothing meanwhile.
 STORE_WAIT_S: Final = 5.0
@@ -85,6 +84,7 @@ class AttemptBase(TimerOwner):
         "context",
         "facts",
         "first_try",
+        "is_secure",
         "left_callees",
         "local_tag",
         "party",
@@ -107,6 +107,7 @@ class AttemptBase(TimerOwner):
         self.context = context
         self.transaction = transaction
         self.request: Final[Message] = transaction.request
+        self.is_secure: Final = is_sips(transaction.request.uri_text)  # TLS is promised all the way (§26.2.2)
         self.peer = peer
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
@@ -151,11 +152,6 @@ class AttemptBase(TimerOwner):
             refusal = unroutable(self.context, found.callee)
         if refusal is not None:
             self.refused(refusal, now)
-
-    @property
-    def is_secure(self) -> bool:
-        """It was asked for by a sips URI: TLS is promised all the way (RFC 3261 §26.2.2)."""
-        return is_sips(self.request)
 
     def hops_to(self, callee: str) -> list[Hop]:
         """The places for a real number, in order; of a sips request those that make the same promise."""
@@ -303,10 +299,9 @@ def begun(
     return Facts(numbers[0], numbers[1], peer, wall_s), record
 
 
-def is_sips(request: Message) -> bool:
-    """True when the Request-URI asks for TLS all the way."""
-    uri = request.uri
-    return type(uri) is SipUri and uri.scheme == "sips"
+def is_sips(uri: str) -> bool:
+    """True for a URI that asks for TLS all the way."""
+    return uri[3:4] != ":" and uri[:5].lower() == "sips:"
 
 
 def unroutable(context: CoreContext, callee: str) -> Refusal:

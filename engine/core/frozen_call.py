@@ -14,7 +14,6 @@ from engine.core.listeners import Listeners
 from engine.core.pair import PairSide
 from engine.core.session_bodies import FrozenOrigin
 from sipstack import headers as h
-from sipstack.events import Flow
 from sipstack.message import Message, render
 from sipstack.parser import parse
 
@@ -27,6 +26,7 @@ VERSION: Final = 1
 _ANY_REQUEST: Final = "INVITE sip:unknown.invalid SIP/2.0"  # what it asked for was decided long ago
 
 Pairs = tuple[tuple[int, int], ...]
+# Of a connection nothing is left in another run: its `reply_port` is the port.
 FrozenFlow = tuple[str, str, int, str]  # transport, host, port, `Listener.address` of its `local`; "" while not known
 
 
@@ -89,15 +89,10 @@ def freeze(call: Call, known_at: float) -> tuple[object, ...]:
         call.session_s,
         pair.callee.party.may_transfer,
         call.answer,
-        _flow(flow, listeners),
+        (flow.transport, flow.host, flow.reply_port or flow.port, listeners.all[flow.local].address),
         _side(pair.caller, listeners),
         _side(pair.callee, listeners),
     )
-
-
-def _flow(flow: Flow, listeners: Listeners) -> FrozenFlow:
-    port = flow.reply_port or flow.port  # of a connection nothing is left in another run
-    return flow.transport, flow.host, port, listeners.all[flow.local].address
 
 
 def _side(side: PairSide, listeners: Listeners) -> tuple[object, ...]:
@@ -116,7 +111,7 @@ def _side(side: PairSide, listeners: Listeners) -> tuple[object, ...]:
         party.peer.name,
         party.hidden,
         party.also_hidden,
-        _flow(flow, listeners),
+        (flow.transport, flow.host, flow.reply_port or flow.port, listeners.all[flow.local].address),
         tuple(side.seqs.items()),
         tuple(side.references.items()) if side.references else (),
         tuple(side.rseqs) if side.rseqs else (),

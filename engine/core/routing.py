@@ -109,13 +109,16 @@ class Routing:
         The port of a connection says nothing: entries with a port are for UDP (contract §4). A peer with `tls_names` is
         known by its certificate.
         """
-        if flow.transport == "TLS" and self._by_name:
+        if flow.transport == "UDP":
+            source = (flow.host, flow.port)
+        elif flow.transport == "TLS" and self._by_name:
             return self._peer_by_certificate(flow)
-        host, port = source = (flow.host, flow.port if flow.transport == "UDP" else 0)
+        else:
+            source = (flow.host, 0)
         remembered = self._remembered
         if source in remembered:
             return remembered[source]
-        found = self.source_of(host, port)
+        found = self.source_of(*source)
         peer = None if found is None or found.peer.tls_names else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
             self._remembered.clear()

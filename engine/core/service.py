@@ -268,7 +268,11 @@ class CallService:
             self._answer(transaction, 481, now)  # no transaction, no dialog
         elif method not in ("INVITE", "MESSAGE", "OPTIONS"):
             self._answer(transaction, 405, now, ALLOW)
-        elif request.uri is None or isinstance(request.uri, OtherUri) or _is_promise_broken(request, transaction):
+        elif (
+            request.uri is None
+            or isinstance(request.uri, OtherUri)
+            or (request.uri_text[3:4] != ":" and _is_promise_broken(request, transaction))
+        ):
             self._answer(transaction, 416, now)
         elif found := objection(request, self._context.settings.policy.min_se_s):
             self._answer(transaction, found[0], now, *found[1])
@@ -394,4 +398,4 @@ class CallService:
 
 def _is_promise_broken(request: Message, transaction: ServerTransaction) -> bool:
     """A sips URI that has not come by TLS: it is none that is served there (RFC 3261 §26.2.2)."""
-    return is_sips(request) and transaction.source.transport != "TLS"
+    return transaction.source.transport != "TLS" and is_sips(request.uri_text)
