@@ -44,6 +44,8 @@ ACCEPT_CONTACT: Final = 29
 MAX_BREADTH: Final = 30
 PRIVACY: Final = 31
 EXPIRES: Final = 32
+P_ASSERTED_SERVICE: Final = 33
+REQUEST_DISPOSITION: Final = 34
 
 _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (VIA, "Via", "v"),
@@ -78,6 +80,8 @@ _NAMES: Final[tuple[tuple[int, str, str], ...]] = (
     (MAX_BREADTH, "Max-Breadth", ""),
     (PRIVACY, "Privacy", ""),
     (EXPIRES, "Expires", ""),
+    (P_ASSERTED_SERVICE, "P-Asserted-Service", ""),
+    (REQUEST_DISPOSITION, "Request-Disposition", "d"),
 )
 
 # Fields that may stand once only: a second row is an attack on whoever reads the other one (RFC 4475 §3.3.8).
@@ -90,7 +94,6 @@ SINGLE: Final = frozenset((
 # Compact forms of fields that have no id here (RFC 3515, 3841, 3892, 6665, 8224).
 COMPACT: Final[dict[str, str]] = {
     "b": "referred-by",
-    "d": "request-disposition",
     "j": "reject-contact",
     "o": "event",
     "r": "refer-to",

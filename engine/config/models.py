@@ -28,6 +28,7 @@ from engine.core.settings import (
     PolicySettings,
     Profile,
     RouteSettings,
+    ServedSide,
     SessionTimer,
 )
 from sipstack.location import DnsSettings
@@ -123,8 +124,11 @@ class Peer(Table):
     `targets`, so that both are needed with it."""
     profile: Literal["trunk", "isc"] = "trunk"
     """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
-    fresh one. `isc`: the S-CSCF of the same IMS; the icid-value stays as it came, so that both sides can be charged
-    together. It changes nothing else."""
+    fresh one. `isc`: the S-CSCF of the same IMS: its Route is followed, and the icid-value stays as it came, so that
+    both sides can be charged together. See [ims.md](ims.md)."""
+    served_side: Literal["any", "orig", "term"] = "any"
+    """Which side the S-CSCF of a peer with profile `isc` may send requests for: `orig` the caller's, `term` the
+    callee's. What names the other one in its Route or in P-Served-User is refused."""
     follow_redirect: bool = False
     """false: a 3xx from this peer ends the attempt as FORWARDING_REFUSED; true: the number in the Contact of its 300,
     301 or 302 is decided and routed anew, 5 times in an attempt at most. Its host never counts."""
@@ -173,6 +177,7 @@ class Peer(Table):
             pass_headers=tuple(self.pass_headers),
             sms_centres=tuple(self.sms_centres),
             profile=Profile(self.profile),
+            served_side=ServedSide(self.served_side),
             follow_redirect=self.follow_redirect,
             allow_transfer=self.allow_transfer,
             options_interval_s=self.options_interval_s,

@@ -11,6 +11,7 @@ from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
 from engine.core.identity import caller_of, number_of
 from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
+from engine.core.isc import NOT_FOLLOWED, ServiceRoute, service_route
 from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
@@ -22,6 +23,7 @@ from engine.core.tokens import ICID_LETTERS
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog
+from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
@@ -92,6 +94,7 @@ class AttemptBase(TimerOwner):
         "record",
         "refusal",
         "request",
+        "service_route",
         "transaction",
     )
 
@@ -112,6 +115,7 @@ class AttemptBase(TimerOwner):
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.choice = NOWHERE  # of places for the present callee
+        self.service_route: ServiceRoute | None = None  # of an S-CSCF: goes before the routes
         self.first_try = 0  # how many tries the callees before it have had
         self._spared: Refusal | None = None  # why a hop was passed over
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
@@ -123,6 +127,8 @@ class AttemptBase(TimerOwner):
         """Decides what the numbers alone decide, then asks the store."""
         policy = self.context.settings.policy
         refusal = first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
+        if refusal is None and self.peer.profile is ISC and self.request.first[h.ROUTE] is not None:
+            refusal = self._read_route()
         if refusal is None and (policy.caller_max_calls or policy.caller_max_rate):
             refusal = self.context.intake.objection_to_caller(policy, self.record, now)
         if refusal is not None:
@@ -130,6 +136,18 @@ class AttemptBase(TimerOwner):
         else:
             self.wait_for_store(now)
             self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
+
+    def _read_route(self) -> Refusal | None:
+        """Takes the Route of an S-CSCF; the Refusal of one that is not followed."""
+        came = self.transaction.source if self.transaction.source.transport == "UDP" else self.transaction.flow
+        try:
+            found = service_route(self.context, self.request, self.peer, came, self.record.record_id)
+        except RemoteSipError:
+            return NOT_FOLLOWED
+        if isinstance(found, Refusal):
+            return found
+        self.service_route = found
+        return None
 
     def looked_up(self, found: Binding | Miss | None, now: float) -> None:
         """The store's answer; None when it could not answer: refused, never passed through."""
@@ -155,7 +173,10 @@ class AttemptBase(TimerOwner):
 
     def hops_to(self, callee: str) -> list[Hop]:
         """The places for a real number, in order; of a sips request those that make the same promise."""
-        hops = self.context.routing.hops(callee, self.record.record_id)
+        if self.service_route is not None:
+            hops = self.service_route.hops
+        else:
+            hops = self.context.routing.hops(callee, self.record.record_id)
         return [hop for hop in hops if hop.target.is_secure] if self.is_secure else hops
 
     @property

@@ -93,6 +93,8 @@ class CalleeTry(RequestOwner):
         draft.identity = identity
         draft.from_trusted = self.call.peer.trusted
         draft.icid = self.call.icid_towards(self.hop.peer)
+        if self.call.service_route is not None:
+            draft.routes = self.call.service_route.values
         draft.body, draft.content_type = crossing_sdp(request, self.origin), CONTENT_TYPE
         return draft
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
+from engine.core.domain_fields import asserted_service, disposition, early_media, service_route
 from engine.core.features import FEATURE_MARK, feature_tags, wanted_features
 from engine.core.oc import ANNOUNCED
 from engine.core.spelling import MOST_COUNT
@@ -24,10 +25,6 @@ from sipstack.uri import parse_params
 
 MAX_FORWARDS: Final = 70
 _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
-
-# Parameters of P-Early-Media (RFC 5009 §8), one for each media line in order.
-_EARLY_MEDIA: Final = frozenset(("sendrecv", "sendonly", "recvonly", "inactive", "gated", "supported"))
-_MOST_EARLY_MEDIA: Final = 16
 
 # The breadth that a request begins with (RFC 5393 §5.3.3); two digits are no number of anybody.
 _MOST_BREADTH: Final = 60
@@ -236,15 +233,6 @@ def _session(draft: Draft, least: int) -> str:
     return f"{row};refresher={refresher}" if refresher in ("uac", "uas") else row
 
 
-def _early_media(draft: Draft) -> str:
-    """Within the trust domain only (RFC 5009 §6): who may be heard before the answer is charged for."""
-    assert draft.message is not None
-    if not (draft.from_trusted and draft.party.peer.trusted):
-        return ""
-    words = [word for word in option_tags(draft.message.values(h.P_EARLY_MEDIA)) if word in _EARLY_MEDIA]
-    return f"P-Early-Media: {', '.join(words[:_MOST_EARLY_MEDIA])}" if words else ""
-
-
 def _accept_contact(draft: Draft) -> str:
     assert draft.message is not None
     values = wanted_features(draft.message)
@@ -303,7 +291,7 @@ _RACK: Final = Row("RAck", OWN, _rack)  # the receiver's own RSeq (`PairSide`), 
 _LATER: Final = Row("Retry-After", TRANSLATED, _asked_retry_after, h.RETRY_AFTER)
 _REFER_SUB: Final = Row("Refer-Sub", TRANSLATED, _refer_sub, VARIOUS)
 _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
-_EARLY: Final = Row("P-Early-Media", TRANSLATED, _early_media, h.P_EARLY_MEDIA)
+_EARLY: Final = Row("P-Early-Media", TRANSLATED, early_media, h.P_EARLY_MEDIA)
 _BREADTH: Final = Row("Max-Breadth", TRANSLATED, _max_breadth, h.MAX_BREADTH)
 _ACCEPT: Final = Row("Accept-Contact", TRANSLATED, _accept_contact, h.ACCEPT_CONTACT)
 _CHARGING: Final = Row("P-Charging-Vector", TRANSLATED, _charging_vector, h.P_CHARGING_VECTOR)
@@ -315,7 +303,16 @@ _NEGOTIATION: Final = (
     Row("Min-SE", TRANSLATED, _asked_min_se, h.MIN_SE),
     _EARLY,
 )
-_FIRST: Final = (_ASSERTED, _ACCEPT, _CHARGING, _BREADTH)  # of a request that has no dialog yet
+# Of a request that has no dialog yet.
+_FIRST: Final = (
+    Row("Route", CHECKED, service_route, h.ROUTE),
+    _ASSERTED,
+    Row("P-Asserted-Service", TRANSLATED, asserted_service, h.P_ASSERTED_SERVICE),
+    _ACCEPT,
+    Row("Request-Disposition", TRANSLATED, disposition, h.REQUEST_DISPOSITION),
+    _CHARGING,
+    _BREADTH,
+)
 _WITHIN: Final = {
     "INVITE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),
     "UPDATE": (*_REQUEST, _CONTACT, _ALLOW, *_NEGOTIATION, _PASSED, _BODY),

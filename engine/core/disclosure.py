@@ -96,6 +96,7 @@ class RequestDraft(Draft):
         "method",
         "rack",
         "refer_to",
+        "routes",
         "seq",
         "session_s",
         "subscription_state",
@@ -126,6 +127,7 @@ class RequestDraft(Draft):
         self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the address that is asserted: the 700 number's, or a service centre's
         self.in_reply_to = ""  # Call-ID of the receiver's own request, where this one answers it
+        self.routes: tuple[str, ...] = ()  # values of the Route of an S-CSCF, for it
         self.rack = ""  # RAck in the numbers of this dialog
         self.refer_to = ""  # whom the receiver is asked to call, as an address
         self.subscription_state = ""  # of a NOTIFY, in our words

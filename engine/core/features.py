@@ -18,6 +18,36 @@ FEATURE_MARK: Final = "+g.3gpp."  # begins every one of them; a "+" alone stands
 _PREFERENCES: Final = ("require", "explicit")  # RFC 3841 §9.2
 _ACCEPTED: Final = frozenset([lower for _, lower in _FEATURES] + list(_PREFERENCES))
 
+# ICSI values that networks assert alike (TS 24.229 §7.2A.8): MMTel with its kinds of media.
+_SERVICES: Final = (
+    "urn:urn-7:3gpp-service.ims.icsi.mmtel",
+    "urn:urn-7:3gpp-service.ims.icsi.mmtel.hd-audio",
+    "urn:urn-7:3gpp-service.ims.icsi.mmtel.gsma.ipcall",
+    "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg",
+    "urn:urn-7:3gpp-service.ims.icsi.oma.cpm.session",
+)
+
+# Directives of RFC 3841 §9.1.
+_DIRECTIVES: Final = (
+    "proxy", "redirect", "cancel", "no-cancel", "fork", "no-fork", "recurse", "no-recurse", "parallel", "sequential",
+    "queue", "no-queue",
+)  # fmt: skip
+
+
+def asserted_services(message: Message) -> list[str]:
+    """Those of our list that the network asserts (RFC 6050 §4.1), in our words."""
+    return _listed(message, h.P_ASSERTED_SERVICE, _SERVICES)
+
+
+def dispositions(message: Message) -> list[str]:
+    """What proxies behind are asked to do (RFC 3841 §9.1), in our words."""
+    return _listed(message, h.REQUEST_DISPOSITION, _DIRECTIVES)
+
+
+def _listed(message: Message, header: int, known: tuple[str, ...]) -> list[str]:
+    named = {value.strip(" \t").lower() for row in message.values(header) for value in row.split(",")}
+    return [word for word in known if word in named]
+
 
 def feature_tags(contact: str) -> list[str]:
     """Those of our list behind the first address; what stands in quotes, like the <urn:...> of an instance, is none."""

@@ -47,8 +47,12 @@ def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
     """Where its INVITEs may have gone: where the DNS leads now, and where the open row says that the first has gone."""
     hops = context.routing.hops(record.callee, record.record_id)
     tried = record.attempts[-1] if record.attempts else None
-    if tried is not None and tried.address and tried.address not in [hop.address for hop in hops]:
+    if tried is not None and (tried.peer, tried.target, tried.address) not in [
+        (hop.peer.name, hop.target.uri, hop.address) for hop in hops
+    ]:
         gone = context.routing.hop_at(tried.peer, tried.target, tried.address)
+        if gone is not None and gone.target not in gone.peer.targets:
+            return [gone]  # a Route has led there, and to no place of ours (`engine.core.isc`)
         return hops if gone is None else [gone, *hops]
     return hops
 

@@ -343,7 +343,10 @@ class MessageTry(RequestOwner):
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
+        draft.from_trusted = attempt.peer.trusted
         draft.icid = attempt.icid_towards(hop.peer)
+        if attempt.service_route is not None:
+            draft.routes = attempt.service_route.values
         if context.settings.policy.message_text is MessageText.RELAY:
             build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")

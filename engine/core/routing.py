@@ -25,15 +25,18 @@ class Hop:
 
     __slots__ = ("address", "flow", "health", "name", "peer", "target")
 
-    def __init__(self, peer: PeerSettings, target: TargetSettings, flow: Flow, health: AddressHealth) -> None:
-        """`flow` is where its requests are sent, `health` that of this address."""
+    def __init__(
+        self, peer: PeerSettings, target: TargetSettings, flow: Flow, health: AddressHealth, is_target: bool = True
+    ) -> None:
+        """`flow` is where its requests are sent, `health` that of this address. Not `is_target`: it is not configured
+        as one, and `target` tells what it would be."""
         self.peer: Final = peer
         self.target: Final = target
         self.flow: Final = flow
         self.health: Final = health
         self.name: Final = f"{peer.name} {health.address}"  # of no other place of a route; the same after a restart
         # What records add to a name: "udp:192.0.2.1:5060". An address that is configured is there already.
-        self.address: Final = "" if target.place is None else health.address
+        self.address: Final = "" if target.place is None and is_target else health.address
 
 
 @final
@@ -181,13 +184,33 @@ class Routing:
 
     def hop_at(self, peer: str, target: str, address: str) -> Hop | None:
         """A place that was tried by another run: names of records. None when it is not configured any more."""
+        settings = self._peers.get(peer)
+        if settings is None:
+            return None
+        if not address:
+            return next((hop for hop in self.hops_of(peer, "") if hop.target.uri == target), None)
         transport, _, socket = address.partition(":")
         host, _, port = socket.rpartition(":")
-        for one in self._peers[peer].targets if peer in self._peers else ():
-            if one.uri == target and one.place is not None and port.isdigit():
-                found = Address(transport.upper(), host.strip("[]"), int(port), 0, 0.0)
-                return self._hop(self._peers[peer], one, found) if self._may_reach(found) else None
-        return None
+        if not port.isdigit():
+            return None
+        found = Address(transport.upper(), host.strip("[]"), int(port), 0, 0.0)
+        for one in settings.targets:
+            if one.uri == target and one.place is not None:
+                return self._hop(settings, one, found) if self._may_reach(found) else None
+        local = self.listeners.index_for(found.transport, found.host)
+        return self.hop_beside(settings, Flow(found.transport, found.host, found.port, local)) if local >= 0 else None
+
+    def hop_beside(self, peer: PeerSettings, flow: Flow) -> Hop | None:
+        """A place of a peer that is none of its targets; None where its `match` does not have that address."""
+        port = flow.reply_port or flow.port
+        source = self.source_of(flow.host, port)
+        if source is None or source.peer.name != peer.name:
+            return None
+        if not self._may_reach(Address(flow.transport, flow.host, port, 0, 0.0)):
+            return None
+        parameter = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+        target = TargetSettings(f"sip:{uri_host(flow.host)}:{port}{parameter}", flow.host, port, flow.transport)
+        return Hop(peer, target, flow, self._health.of(flow.transport, flow.host, port), is_target=False)
 
     def _plan_of(self, peer: PeerSettings) -> Plan:
         return plan_of_targets([self._plan_of_target(peer, target) for target in peer.targets], peer.targets)

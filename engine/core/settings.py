@@ -51,6 +51,14 @@ class Profile(StrEnum):
 ISC: Final = Profile.ISC
 
 
+class ServedSide(StrEnum):
+    """Whose registration an S-CSCF serves when it sends a request here (TS 24.229 §5.7.1)."""
+
+    ANY = "any"
+    ORIG = "orig"  # the caller's
+    TERM = "term"  # the callee's
+
+
 class MessageText(StrEnum):
     """What happens to the sender's own real number written in a message (contract §4)."""
 
@@ -113,6 +121,7 @@ class PeerSettings:
     pass_headers: tuple[str, ...] = ()
     sms_centres: tuple[str, ...] = ()  # canonical national numbers of service centres behind this peer
     profile: Profile = Profile.TRUNK
+    served_side: ServedSide = ServedSide.ANY  # which an S-CSCF may send requests for
     follow_redirect: bool = False  # of a 3xx from this peer the number is used
     allow_transfer: bool = False  # REFER and NOTIFY cross in a call whose other peer allows them too
     options_interval_s: int = 0  # between two probes of a target; 0: it is not probed

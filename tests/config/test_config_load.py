@@ -21,6 +21,7 @@ from engine.core.settings import (
     PolicySettings,
     Profile,
     RouteSettings,
+    ServedSide,
     SessionTimer,
     TargetSettings,
 )
@@ -71,6 +72,7 @@ uniform_refusals = true
 pass_headers = ["X-Order"]
 sms_centres = ["+86 138-0010-0500", "1065500"]
 profile = "isc"
+served_side = "term"
 follow_redirect = true
 allow_transfer = true
 tls_names = ["Trunk.example.cn"]
@@ -196,6 +198,7 @@ def test_every_key_arrives(file: Path) -> None:
                 pass_headers=("X-Order",),
                 sms_centres=("13800100500", "1065500"),
                 profile=Profile.ISC,
+                served_side=ServedSide.TERM,
                 follow_redirect=True,
                 allow_transfer=True,
                 overload_control=True,
