@@ -9,8 +9,9 @@ from engine.core.numbers import UNKNOWN
 from engine.core.settings import CallerSource
 from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLER, A, CoreNode, X, axb
-from tests.core.parties import answer, invite, start
+from tests.core.parties import answer, invite, message, start
 from tests.core.passwords import (
+    PASSWORD,
     USER,
     account,
     acknowledged,
@@ -75,6 +76,20 @@ def test_the_caller_is_a_number_of_the_account(
     numbers: tuple[str, ...], sender: str, asserted: str, trusted: bool, expected: str | None
 ) -> None:
     assert caller_is(numbers, sender, asserted, trusted) == expected
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "", "wrong"])
+def test_a14_a_message_with_the_from_of_somebody_else_goes_nowhere(password: str) -> None:
+    """CVE-2021-37624: without a password it is no attempt; with another account's it is refused, and on record."""
+    node = CoreNode(with_accounts(account(OTHER)), (axb(), axb(caller=OTHER)))
+    data = message()  # From names A
+    challenge = challenge_of(challenged(node, data))
+    if password:
+        node.book.wire_in(with_credentials(data, challenge, password=password), CALLER)
+        node.book.wire_out("SIP/2.0 403" if password == PASSWORD else "SIP/2.0 401", CALLER)
+    assert not node.sent_to(CALLEE)
+    causes = [record["release_cause"] for record in node.records]
+    assert causes == (["NOT_IN_CALLER_SET"] if password == PASSWORD else [])
 
 
 def test_a_user_that_looks_like_a_number_is_the_account_itself() -> None:

@@ -275,6 +275,15 @@ def test_privacy_in_two_rows_and_within_a_call() -> None:
     talk.hang_up()
 
 
+@pytest.mark.parametrize("value", ["id", "none", "session;critical"])
+def test_privacy_that_the_callee_asks_for_in_its_answer_changes_nothing(value: str) -> None:
+    node = CoreNode()
+    sent = start(node)
+    node.book.wire_in(answer(sent, 180, extra=f"Privacy: {value}"), CALLEE)
+    response = node.book.wire_out("SIP/2.0 180", CALLER)
+    assert response.first[h.PRIVACY] is None and response.first[h.P_ASSERTED_IDENTITY] is None
+
+
 def test_identity_asserted_from_outside_of_the_trust_domain_is_not_believed() -> None:
     """The caller is then who From says; with caller = "pai" nobody."""
     genuine, forged = (f"P-Asserted-Identity: <sip:+86{number}@".encode() for number in (A, B))

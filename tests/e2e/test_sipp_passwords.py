@@ -64,3 +64,30 @@ def test_a_wrong_password_is_no_message(make_node: Any, sipp: Any, place: Place)
     assert node.status()["counters"]["credentials_refused"] == 1
     node.stop()
     assert node.records() == []
+
+
+TRUNK = 'username = "veil"\npassword = "trunk secret"\nrealm = "carrier.example"'
+
+
+def test_the_node_shows_its_password_to_a_trunk_that_asks(make_node: Any, sipp: Any, place: Place) -> None:
+    """To its INVITE and to its BYE; SIPp itself says whether the answers are right."""
+    node = make_node()
+    text = node.config.read_text()
+    node.config.write_text(text.replace('name = "callee-side"', f'name = "callee-side"\n{TRUNK}'))
+    node.bind(BINDING)
+    node.start()
+    callee: Sipp = sipp("uas_asking", place.callee)
+    caller: Sipp = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)])
+    for run in (caller, callee):
+        counted = run.wait()
+        assert (counted.successful, counted.failed, counted.retransmissions) == (1, 0, 0)
+    heard = [parse(seen.data) for seen in callee.messages if not seen.is_sent]
+    assert [message.method for message in heard] == ["INVITE", "ACK", "INVITE", "ACK", "BYE", "BYE"]
+    shown = [bool(message.named("Authorization")) for message in heard]
+    assert shown == [False, False, True, True, False, True]
+    assert {name: count for name, count in node.status()["counters"].items() if name.startswith("login")} == {
+        "logins_sent": 2
+    }
+    node.stop()
+    (record,) = node.records()
+    assert (record["release_cause"], [one["status"] for one in record["attempts"]]) == ("NORMAL", [200])
