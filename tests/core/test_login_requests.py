@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.core.large_requests import MOST_UDP_BYTES
 from engine.core.settings import SessionTimer
 from sipstack import headers as h
 from sipstack.parser import parse
@@ -13,9 +14,10 @@ from tests.core import sms
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode, with_policy
 from tests.core.logins import ASKED, FIRST, asks, is_shown, logged_in, talking, with_login
 from tests.core.lookers import HALF_S, INSIST, talk_of
-from tests.core.parties import B_SDP, SDP, answer, refused, send
+from tests.core.parties import B_SDP, SDP, answer, invite, refused, send, start
 from tests.core.parties import talking as unasked
 from tests.core.restart import restarted
+from tests.core.test_large_requests import BOTH, BY_TCP
 from tests.core.transfers import End, report
 
 # -- everything else that is sent --------------------------------------------------------------------------------------
@@ -263,3 +265,26 @@ def test_a_report_on_a_short_message() -> None:
     node.book.wire_in(answer(again, 200, "a-tag", who=""), CALLER)
     node.book.silence()
     assert node.counters["reports_passed"] == 1
+
+
+# -- long ones ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lines", "first_by"), [(8, CALLEE), (20, BY_TCP)])
+def test_what_the_password_makes_too_long_for_a_datagram_goes_by_tcp(lines: int, first_by: str) -> None:
+    """RFC 3261 §18.1.1; what has gone by TCP already stays there."""
+    node = CoreNode(replace(BOTH, peers=with_login().peers))
+    sdp = SDP + "".join(
+        f"a=fmtp:{number} mode=1;octet-align=1;mode-change-neighbor=1\n" for number in range(96, 96 + lines)
+    )
+    sent = start(node, invite(sdp=sdp), first_by)
+    assert (len(sent.to_bytes()) > MOST_UDP_BYTES) == (first_by == BY_TCP)
+    node.book.wire_in(asks(sent), first_by)
+    node.book.wire_out("ACK ", first_by)
+    again = node.book.wire_out("INVITE ", BY_TCP)
+    assert len(again.to_bytes()) > MOST_UDP_BYTES
+    assert again.line(h.VIA).startswith("Via: SIP/2.0/TCP ")
+    node.book.wire_in(answer(again, 486), BY_TCP)
+    node.book.wire_out("ACK ", BY_TCP)
+    refused(node, 486, 17)
+    node.assert_recorded(release_cause="BUSY", attempts=(("callee-side", FIRST, 486, 0, None),))
