@@ -268,7 +268,7 @@ class CallService:
             self._answer(transaction, 481, now)  # no transaction, no dialog
         elif method not in ("INVITE", "MESSAGE", "OPTIONS"):
             self._answer(transaction, 405, now, ALLOW)
-        elif (
+        elif (  # nearly every URI is sip: or tel:
             request.uri is None
             or isinstance(request.uri, OtherUri)
             or (request.uri_text[3:4] != ":" and _is_promise_broken(request, transaction))
