@@ -28,6 +28,7 @@ from engine.core.settings import DIGEST, CoreSettings, PeerSettings
 from engine.core.sms import is_short_message
 from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import AWAITING, PendingReport
+from engine.core.strangers import is_keep_alive, is_worthless
 from engine.core.stray_answers import StrayAnswers
 from engine.core.target_states import TargetState, target_states
 from engine.core.tokens import TokenSource
@@ -77,6 +78,10 @@ class CallService:
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
         may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow) is not None
+        if not may_answer and is_worthless(data):
+            if not is_keep_alive(data):
+                self._turn_away(flow)
+            return self._context.take()
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._context.take()
 
