@@ -21,6 +21,7 @@ from sipstack.events import (
     SendMessage,
     StraySuccessReceived,
 )
+from sipstack.grammar import USUAL_VIA
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.parser import parse
 from sipstack.response import ResponseHead, response_flow
@@ -70,6 +71,32 @@ class Transactions:
         else:
             self._request(message, flow, now, may_answer)
         return self.take()
+
+    def is_repeat(self, data: bytes, now: float) -> bool:
+        """Whether a datagram is a copy of a request that is known, or the ACK of one that was refused: dealt with then.
+
+        Told by the first row behind the start line, which is the top Via as nearly everybody writes it; the rest stays
+        unread. It costs a fifth of reading it all when it is one, and a tenth on top of that when it is none: for
+        when there is no time.
+        """
+        end = data.find(b"\r\n")
+        if data[end + 2 : end + 7] != b"Via: ":
+            return False
+        usual = USUAL_VIA.fullmatch(data[end + 7 : data.find(b"\r\n", end + 7)].decode("ascii", "replace"))
+        if usual is None:
+            return False
+        _, host, port, _, branch, _ = usual.groups()
+        method = data[: data.find(b" ")].decode("ascii", "replace")
+        sent_by = f"{host}:{port}" if port else host
+        found = self._context.servers.get(f"{branch} {sent_by} {'INVITE' if method == 'ACK' else method}")
+        if not isinstance(found, ServerTransaction) or (method == "ACK" and found.is_accepted):
+            return False
+        if method == "ACK":
+            found.ack_received(now)
+        else:
+            self.counters["retransmissions_in"] += 1
+            found.request_again()
+        return True
 
     def start(self, transaction: ClientTransaction, now: float) -> list[Output]:
         """Sends a request of ours."""

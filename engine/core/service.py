@@ -82,6 +82,9 @@ class CallService:
             if not is_keep_alive(data):
                 self._turn_away(flow)
             return self._context.take()
+        if self.intake.load.share and flow.transport == "UDP" and self._context.transactions.is_repeat(data, now):
+            self._dispatch_all(self._context.transactions.take(), now)
+            return self._context.take()
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._context.take()
 

@@ -25,7 +25,7 @@ from tests.core.corenode import (
     with_policy,
     with_trunk,
 )  # fmt: skip
-from tests.core.parties import answer, invite, of_invite, refused, start, talking
+from tests.core.parties import answer, answered, invite, of_invite, refused, ring, start, talking
 from tests.core.restart import restarted
 
 OVERLOAD = {"release_cause": "OVERLOAD", "sip_status": 503, "q850": 42, "decided_by": "peer_limit", "attempts": ()}
@@ -239,3 +239,103 @@ def test_a_caller_beyond_its_calls() -> None:
     refused(node, 403, 21)
     assert len(records_of(node, "RATE_LIMITED")) == 1
     talk.hang_up()
+
+
+# -- under load --------------------------------------------------------------------------------------------------------
+
+
+def under_load(share: float = 1.0) -> CoreNode:
+    node = CoreNode()
+    node.service.intake.load.share = share
+    return node
+
+
+def test_what_is_turned_away_for_the_load_of_the_node_is_recorded() -> None:
+    node = under_load()
+    node.looks_up = False
+    node.book.wire_in(invite(), CALLER)
+    turned_away(node)
+    node.assert_recorded(
+        **{**OVERLOAD, "decided_by": "load"}, kind="voice", caller=A, tel_x=X, release_direction="platform"
+    )
+    assert (node.lookups, node.counters["turned_away_load"]) == ([], 1)
+
+
+def test_a_call_in_progress_is_served_whatever_the_load() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    node.service.intake.load.share = 1.0
+    talk.from_callee("INFO")
+    info = node.book.wire_out("INFO ", CALLER)
+    node.book.wire_in(answer(info, 200), CALLER)
+    node.book.wire_out("SIP/2.0 200", CALLEE)
+    talk.hang_up()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_copies_are_the_same_whether_they_are_read_or_not(share: float) -> None:
+    """Of an INVITE that waits, of one that was refused, of a MESSAGE; and the ACK of a refusal ends its repeats."""
+    node = CoreNode(bindings=())
+    node.durable = set()
+    node.book.wire_in(invite(), CALLER)
+    trying = node.book.wire_out("SIP/2.0 100", CALLER)
+    node.service.intake.load.share = share
+    node.book.wire_in(invite(), CALLER)
+    assert node.book.wire_out("SIP/2.0 100", CALLER) == trying
+    node.release_held()
+    final = node.book.wire_out("SIP/2.0 404", CALLER)
+    node.book.wire_in(invite(), CALLER)
+    assert node.book.wire_out("SIP/2.0 404", CALLER) == final
+    node.book.wire_in(of_invite("ACK", final.to_tag), CALLER)
+    node.book.wire_in(invite(), CALLER)
+    node.wait(10.0)
+    node.book.silence()
+    assert node.counters["retransmissions_in"] == 3
+    assert "stray_acks" not in node.counters
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_ack_of_a_2xx_and_a_cancel_are_read_under_load_too(share: float) -> None:
+    node = CoreNode()
+    sent = start(node)
+    node.service.intake.load.share = share
+    ring(node, sent)
+    node.book.wire_in(of_invite("CANCEL"), CALLER)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    node.book.wire_out("CANCEL ", CALLEE)
+    node.book.sent.clear()
+    second = CoreNode()
+    second.service.intake.load.share = 0.0
+    talk = answered(second)
+    second.service.intake.load.share = share
+    talk.from_caller("ACK", branch="z9hG4bK-a1")  # of RFC 2543: the branch of its INVITE
+    second.book.wire_out("ACK ", CALLEE)
+    talk.hang_up()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        (b"Via: SIP/2.0/UDP", b"v: SIP/2.0/UDP"),
+        (b"Via: SIP/2.0/UDP", b"Via: SIP / 2.0 / UDP"),
+        (b"Max-Forwards: 70", b"Max-Forwards : 70"),
+    ],
+)
+def test_a_copy_that_is_written_in_another_way_is_read_all_the_same(changed: tuple[bytes, bytes]) -> None:
+    node = under_load()
+    node.book.wire_in(invite(), CALLER)
+    final = node.book.wire_out("SIP/2.0 503", CALLER)
+    node.book.wire_in(invite().replace(*changed), CALLER)
+    assert node.book.wire_out("SIP/2.0 503", CALLER) == final
+    node.book.wire_in(of_invite("ACK", final.to_tag), CALLER)
+    assert (len(node.records), node.counters["retransmissions_in"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\r\n", b"INVITE", b"INVITE x\r\nVia: \r\n", b"\xff \r\nVia: \xff\r\n", b"x\r\nVia: y"]
+)
+def test_octets_that_are_no_message_are_no_copy(data: bytes) -> None:
+    node = under_load()
+    node.book.wire_in(data, CALLER)
+    assert (node.counters["retransmissions_in"], node.begun) == (0, 0)
+    node.book.log.clear()  # a 400 to what is none cannot be read either
