@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import final
 
-from engine.core.overload import TICK_S, LoadControl
+from engine.core.intake import Intake
+from engine.core.overload import TICK_S
 
 Log = Callable[..., None]
 
@@ -19,9 +20,9 @@ class LoadWatch:
     second is what many connections show in, and a thread that does not let the loop have its turn.
     """
 
-    def __init__(self, control: LoadControl, waiting_s: Callable[[], float], log: Log) -> None:
+    def __init__(self, intake: Intake, waiting_s: Callable[[], float], log: Log) -> None:
         """`waiting_s` says how long the oldest message that came in and nobody has read has been waiting."""
-        self._control = control
+        self._intake = intake
         self._waiting_s = waiting_s
         self._log = log
         self._loop = asyncio.get_running_loop()
@@ -42,7 +43,7 @@ class LoadWatch:
 
     def tell(self) -> None:
         """One line in the log when the node begins to turn attempts away for its load, and one when it is over."""
-        share = self._control.share
+        share = self._intake.load.share
         if (share > 0.0) != self._is_told:
             self._is_told = share > 0.0
             what = "overload: new attempts are turned away" if self._is_told else "overload is over"
@@ -50,5 +51,5 @@ class LoadWatch:
 
     def _look(self) -> None:
         self.wait_s = max(self._loop.time() - self._due_s, self._waiting_s())
-        self._control.observe(self.wait_s)
+        self._intake.observe(self.wait_s)
         self.start()

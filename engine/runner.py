@@ -57,7 +57,7 @@ class Runner:
         self._targets = TargetLog(log)
         self.socket_counters: Callable[[], dict[str, int]] = dict
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
-        self._load = LoadWatch(service.intake.load, self.endpoint.waiting_s, log)
+        self._load = LoadWatch(service.intake, self.endpoint.waiting_s, log)
 
     def start(self, writer: RecordWriter) -> None:
         """From now on records are written and time is kept."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from engine.core.overload import TICK_S, LoadControl
+from engine.core.intake import Intake
+from engine.core.overload import TICK_S
 from engine.load_watch import LoadWatch
 
 WAIT_S = 10.0
@@ -18,10 +19,12 @@ class Watched:
         self.waits_s = 0.0
         self.looks = 0
         self.lines: list[tuple[str, float]] = []
-        self.control = LoadControl()
-        self.watch = LoadWatch(
-            self.control, self._waiting_s, lambda line, **said: self.lines.append((line, said["share"]))
-        )
+        intake = Intake({})
+        self.control = intake.load
+        self.watch = LoadWatch(intake, self._waiting_s, self._log)
+
+    def _log(self, line: str, **said: float) -> None:
+        self.lines.append((line, said["share"]))
 
     def _waiting_s(self) -> float:
         self.looks += 1

@@ -24,6 +24,9 @@ _LATER_S: Final = 5
 _DRAIN: Final = Refusal(ReleaseCause.OVERLOAD, "drain")
 _STORE: Final = Refusal(ReleaseCause.OVERLOAD, "store")
 _LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
+# So many datagrams that are dropped unread take as long as one that is read (measured: 3 to 7 us and 30 to 80 us).
+_STRANGERS_A_MESSAGE: Final = 10
+
 PEER_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "peer_load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
@@ -34,7 +37,17 @@ _RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
 class Intake:
     """What stands against new calls and messages; those in progress go on whatever it says."""
 
-    __slots__ = ("is_draining", "is_store_behind", "limits", "load", "teller", "throttles")
+    __slots__ = (
+        "_seen",
+        "heard",
+        "is_draining",
+        "is_store_behind",
+        "limits",
+        "load",
+        "strangers",
+        "teller",
+        "throttles",
+    )
 
     def __init__(self, attempts: dict[str, InProgress]) -> None:
         """`attempts` is the table of what is in progress, by record id."""
@@ -42,8 +55,21 @@ class Intake:
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.limits: Final = Limits(attempts)
         self.load: Final = LoadControl()
+        self.heard = 0  # messages that were read
+        self.strangers = 0  # and those that were dropped unread (`engine.core.strangers`)
+        self._seen = (0, 0)  # both, when the load was looked at last
         self.teller: Final = LoadTeller(self.load)
         self.throttles: Final = Throttles()
+
+    def observe(self, wait_s: float) -> None:
+        """Called every TICK_S with the seconds that the oldest message has been waiting.
+
+        What strangers have piled up before it is no load of the peers': to turn their calls away would not shorten it,
+        and would give a stranger what he wants.
+        """
+        heard, strangers = self.heard - self._seen[0], self.strangers - self._seen[1]
+        self._seen = (self.heard, self.strangers)
+        self.load.observe(0.0 if strangers > _STRANGERS_A_MESSAGE * heard else wait_s)
 
     def objection(self, peer: PeerSettings, kind: str, request: Message, now: float) -> Refusal | None:
         """Why a new attempt of this kind ("voice", "message") from a peer is turned away; None: it is not."""

@@ -79,9 +79,11 @@ class CallService:
         """Bytes of one message."""
         may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow) is not None
         if not may_answer and is_worthless(data):
+            self.intake.strangers += 1
             if not is_keep_alive(data):
                 self._turn_away(flow)
             return self._context.take()
+        self.intake.heard += 1
         if self.intake.load.share and flow.transport == "UDP" and self._context.transactions.is_repeat(data, now):
             self._dispatch_all(self._context.transactions.take(), now)
             return self._context.take()

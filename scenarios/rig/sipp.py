@@ -50,10 +50,10 @@ class Sipp:
     def __init__(
         self, folder: Path, file: Path, host: str, *, port: int = PORT, target: str = "",
         rows: Iterable[Sequence[str]] = (), calls: int | None = 1, rate: int = 50, timeout_s: int = ENDS_S,
-        talk_ms: int = 30, options: Sequence[str] = (),
+        talk_ms: int = 30, options: Sequence[str] = (), limit: int = 0, is_traced: bool = True,
     ) -> None:  # fmt: skip
         """`target` is where a caller calls; `rows` are the fields for injection, one call a row. What it writes goes
-        into `folder`."""
+        into `folder`. `limit` calls at the same time at most; not `is_traced`: it keeps no messages."""
         require_sipp()
         self.scenario = f"{file.parent.name}/{file.stem}"
         self._base = folder / f"{file.parent.name}-{file.stem}-{host.rpartition('.')[2]}-{port}"
@@ -62,7 +62,7 @@ class Sipp:
             SIPP, *([target] if target else []), "-sf", str(file), "-i", host, "-p", str(port),
             "-ci", host, "-cp", str(port + 1000), "-nostdin", "-skip_rlimit", "-buff_size", "4000000",
             "-timer_resol", "1", "-default_behaviors", "abortunexp", "-timeout", f"{timeout_s}s", "-timeout_error",
-            "-trace_msg", "-message_file", str(self._file("messages")),
+            *(["-trace_msg", "-message_file", str(self._file("messages"))] if is_traced else []),
             "-trace_err", "-error_file", str(self._file("errors")),
             "-trace_stat", "-stf", str(self._file("csv")), "-fd", "1", "-d", str(talk_ms), *options,
         ]  # fmt: skip
@@ -73,7 +73,7 @@ class Sipp:
         if calls is not None:
             self._argv += ["-m", str(calls)]
         if target:
-            self._argv += ["-r", str(rate), "-l", str(max(100, rate * 20))]
+            self._argv += ["-r", str(rate), "-l", str(limit or max(100, rate * 20))]
         self._timeout_s = timeout_s
         self.process: subprocess.Popen[bytes] | None = None
 
