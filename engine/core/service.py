@@ -61,7 +61,7 @@ from sipstack.uri import OtherUri
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_authentication", "_context", "_probes", "_strays", "intake", "last_run")
+    __slots__ = ("_authentication", "_context", "_load", "_probes", "_strays", "intake", "last_run")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -70,6 +70,7 @@ class CallService:
         self._strays = StrayAnswers(self._context)
         self._authentication = Authentication(self._context)
         self.intake: Final = self._context.intake
+        self._load = self.intake.load
         self.last_run = LastRun(self._context, self._strays)
         self._probes = Probes(self._context)
 
@@ -83,8 +84,7 @@ class CallService:
             if not is_keep_alive(data):
                 self._turn_away(flow)
             return self._context.take()
-        self.intake.heard += 1
-        if self.intake.load.share and flow.transport == "UDP" and self._context.transactions.is_repeat(data, now):
+        if self._load.share and flow.transport == "UDP" and self._context.transactions.is_repeat(data, now):
             self._dispatch_all(self._context.transactions.take(), now)
             return self._context.take()
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
@@ -320,6 +320,7 @@ class CallService:
         else:
             attempt = MessageAttempt(context, transaction, peer, now, numbers)
         context.count(f"attempts_{kind}")
+        self.intake.attempts += 1
         if refusal is None:
             attempt.begin(now)
         else:

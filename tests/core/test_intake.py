@@ -342,19 +342,21 @@ def test_octets_that_are_no_message_are_no_copy(data: bytes) -> None:
     node.book.log.clear()  # a 400 to what is none cannot be read either
 
 
-@pytest.mark.parametrize(("strangers", "heard", "is_load"), [(0, 0, True), (1000, 101, True), (1000, 99, False)])
-def test_what_strangers_pile_up_turns_nobody_away(strangers: int, heard: int, is_load: bool) -> None:
+@pytest.mark.parametrize(
+    ("strangers", "attempts", "is_load"), [(0, 0, True), (50, 0, True), (1000, 14, True), (1000, 13, False)]
+)
+def test_what_strangers_pile_up_turns_nobody_away(strangers: int, attempts: int, is_load: bool) -> None:
     intake = CoreNode().service.intake
     for _ in range(5):
         intake.strangers += strangers
-        intake.heard += heard
+        intake.attempts += attempts
         intake.observe(2.0)
     assert (intake.load.share > 0.0) is is_load
 
 
-def test_what_is_read_and_what_is_not_is_counted() -> None:
+def test_attempts_and_what_is_dropped_unread_are_counted() -> None:
     node = CoreNode()
     node.book.wire_in(text_message(), CALLER)
     node.book.wire_in(text_message(), STRANGER)
     node.book.wire_in(b"x", STRANGER)
-    assert (node.service.intake.heard, node.service.intake.strangers) == (1, 2)
+    assert (node.service.intake.attempts, node.service.intake.strangers) == (1, 2)
