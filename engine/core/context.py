@@ -166,7 +166,7 @@ class CoreContext:
         """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5).
 
         It is a sips URI in a dialog that a sips URI has asked for (RFC 3261 §8.1.1.8, §12.1.1), and in no other: of
-        what goes by TLS for one hop only a sip URI tells the truth (RFC 5630 §3.1.3).
+        what goes by TLS for one hop only a sip URI tells the truth (RFC 5630).
         """
         if is_secure:
             return f"Contact: <sips:{number}@{self.listeners.all[flow.local].advertised}>"
