@@ -325,6 +325,11 @@ def is_sips(uri: str) -> bool:
     return uri[3:4] != ":" and uri[:5].lower() == "sips:"
 
 
+def is_promise_broken(request: Message, transaction: ServerTransaction) -> bool:
+    """A sips URI that has not come by TLS: it is none that is served there (RFC 3261 §26.2.2)."""
+    return transaction.source.transport != "TLS" and is_sips(request.uri_text)
+
+
 def unroutable(context: CoreContext, callee: str) -> Refusal:
     """Why there is nowhere to send what is for a real number: no route, or one whose targets have no address."""
     if context.routing.route_of(callee) is None:

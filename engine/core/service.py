@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from engine.core.admission import objection, relay
-from engine.core.attempt import AttemptBase, RequestOwner, begun, is_sips
+from engine.core.attempt import AttemptBase, RequestOwner, begun, is_promise_broken
 from engine.core.authentication import Authentication
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
@@ -281,7 +281,7 @@ class CallService:
         elif (  # nearly every URI is sip: or tel:
             request.uri is None
             or isinstance(request.uri, OtherUri)
-            or (request.uri_text[3:4] != ":" and _is_promise_broken(request, transaction))
+            or (request.uri_text[3:4] != ":" and is_promise_broken(request, transaction))
         ):
             self._answer(transaction, 416, now)
         elif found := objection(request, self._context.settings.policy.min_se_s):
@@ -405,8 +405,3 @@ class CallService:
             owner.cancelled(now)
         elif isinstance(owner, Relay):
             owner.cancel(now)
-
-
-def _is_promise_broken(request: Message, transaction: ServerTransaction) -> bool:
-    """A sips URI that has not come by TLS: it is none that is served there (RFC 3261 §26.2.2)."""
-    return transaction.source.transport != "TLS" and is_sips(request.uri_text)
