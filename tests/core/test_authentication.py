@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.core import authentication
 from sipstack import headers as h
@@ -320,3 +322,20 @@ def test_new_settings_count_from_the_next_request() -> None:
     node.book.wire_in(with_credentials(invite(), challenge), CALLER)
     response = node.book.wire_out("SIP/2.0 401 ", CALLER)
     start(node, with_credentials(invite(), challenge_of(response), password="another one", step=2))
+
+
+NOISE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=80)
+WORDS = (
+    'username="alice"', 'realm="veil.example"', f'nonce="{"a" * 45}"', "nc=00000001", 'cnonce="c"', "qop=auth", "nc=x",
+    'uri="sip:x"', f'response="{"0" * 64}"', "algorithm=SHA-256", 'nonce="', "qop=", '"', "=",
+)  # fmt: skip
+PIECES = st.lists(st.sampled_from(WORDS), max_size=10).map(",".join)
+
+
+@given(NOISE | PIECES)
+def test_whatever_stands_in_authorization_is_answered_and_lets_nobody_in(text: str) -> None:
+    node = CoreNode(with_accounts())
+    node.book.wire_in(message(rows=f"Authorization: Digest {text}"), CALLER)
+    (sent,) = node.book.sent
+    assert parse(sent.data).status in (400, 401)
+    assert (node.begun, sent.data in node.sent_to(CALLER)) == (0, True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sipstack.digest import MD5, SHA_512_256, Challenge, challenge_value
+from sipstack.parser import parse
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, B, CoreNode, with_trunk
 from tests.core.logins import (
     ASKED,
     FIRST,
     PASSWORD,
+    REALM,
     USER,
     asks,
     is_shown,
@@ -278,3 +282,16 @@ def test_who_has_rung_is_asked_for_nothing_more() -> None:
     node.book.wire_in(asks(sent, tag="b-tag"), CALLEE)
     node.book.wire_out("ACK ", CALLEE)
     refused(node, 480, 31)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=80))
+def test_whatever_a_trunk_asks_does_nothing_but_fail(text: str) -> None:
+    """The call goes on to its end, and no row of ours is torn by what was asked."""
+    node = CoreNode(with_login())
+    sent = start(node)
+    node.book.wire_in(
+        answer(sent, 401, extra=f'WWW-Authenticate: Digest realm="{REALM}",nonce="n",opaque="{text}"'), CALLEE
+    )
+    for one in node.book.log:
+        if one.data.startswith(b"INVITE"):
+            assert len(parse(one.data).named("Authorization")) == (one.data != node.book.log[1].data)
