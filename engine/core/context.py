@@ -158,10 +158,6 @@ class CoreContext:
         """Sends bytes that have no transaction: an ACK for a 2xx, a repeated 2xx."""
         self.out.append(SendMessage(data, flow))
 
-    def via(self, flow: Flow, branch: str) -> str:
-        """Our Via row for a new request that leaves by `flow`."""
-        return f"{self.listeners.all[flow.local].via_start}{branch};rport"
-
     def contact(self, flow: Flow, number: str, is_secure: bool = False) -> str:
         """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5).
 

@@ -59,7 +59,8 @@ def _request_line(draft: RequestDraft) -> str:
 
 
 def _via(draft: RequestDraft) -> str:
-    row = draft.context.via(draft.flow, draft.branch)
+    """Our Via row, of the listener that the request leaves by."""
+    row = f"{draft.context.listeners.all[draft.flow.local].via_start}{draft.branch};rport"
     return row + ANNOUNCED if draft.party.peer.overload_control else row
 
 
