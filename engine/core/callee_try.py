@@ -11,6 +11,7 @@ from engine.core.call_table import FIRST_RESPONSE_TIMER
 from engine.core.context import CoreContext
 from engine.core.crossing import INVITE, REQUESTS
 from engine.core.disclosure import Party, RequestDraft, build
+from engine.core.health import UP
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.login import bye_owner, with_credentials
 from engine.core.pair import CALLEE, DialogPair, PairSide
@@ -105,7 +106,10 @@ class CalleeTry(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Provisionals, the final, and every 2xx (RFC 3261 §13.2.2)."""
-        self.hop.health.heard(self.sent_at, response, now)
+        health = self.hop.health
+        health.heard_at = now
+        if health.state != UP or response.status == 503:
+            health.heard(self.sent_at, response, now)
         if self.hop.peer.overload_control:
             self.call.context.intake.throttles.heed(self.hop.health.address, response, now)
         if response.status < 200:

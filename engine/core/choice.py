@@ -18,7 +18,7 @@ class Choice:
     def __init__(self, hops: Sequence[Hop]) -> None:
         self.hops: Final = hops
         self._place = 0  # the next one to look at
-        self._passed: list[Hop] = []  # looked at, and not well
+        self._passed: tuple[Hop, ...] = ()  # looked at, and not well
 
     def next(self, now: float) -> Hop | None:
         """The next place: one that is well; once there is none left, one of the others; None when that is used up.
@@ -34,13 +34,13 @@ class Choice:
             if hop.health.is_usable(now):
                 hop.health.tried(now)
                 return hop
-            self._passed.append(hop)
+            self._passed = (*self._passed, hop)
         return self._risked(now)
 
     def _risked(self, now: float) -> Hop | None:
         """Of the places that were passed over the one whose bar ends first."""
         passed = [hop for hop in self._passed if hop.health.may_be_risked]
-        self._passed.clear()
+        self._passed = ()
         if not passed:
             return None
         best = min(passed, key=_until)
