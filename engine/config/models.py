@@ -203,8 +203,9 @@ class Route(Table):
     """Regular expression, searched in the canonical national number: no `+86`, no trunk 0."""
     peers: Annotated[list[str], Field(min_length=1)]
     """Names of peers with targets, in failover order."""
-    transit: Annotated[bool, AfterValidator(values.only(False))] = False
-    """Relay numbers that are no 700 numbers, identities untouched. Not yet: `true`."""
+    transit: bool = False
+    """true: what is called as a real number is relayed, too, with its identities untouched; of these routes the first
+    that matches wins. Without one such a call ends as NO_ROUTE. See [transit.md](transit.md)."""
 
 
 class Dns(Table):
@@ -388,7 +389,9 @@ class Config(Table):
             domain=self.node.domain,
             listeners=self.listeners,
             peers=tuple(peer.core_settings() for peer in self.peer),
-            routes=tuple(RouteSettings(route.name, route.called, tuple(route.peers)) for route in self.route),
+            routes=tuple(
+                RouteSettings(route.name, route.called, tuple(route.peers), route.transit) for route in self.route
+            ),
             policy=self.policy.core_settings(),
             country_code=self.numbering.country_code,
             t1_ms=self.sip.t1_ms,

@@ -20,6 +20,7 @@ from engine.core.records import CALLEE_FINAL, KEEP, Attempt, CallRecord, Release
 from engine.core.routing import Hop
 from engine.core.settings import ISC, PeerSettings
 from engine.core.tokens import ICID_LETTERS
+from engine.core.transit import NOT_ENTITLED, objection_to_transit, transit_binding
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog
@@ -86,6 +87,7 @@ class AttemptBase(TimerOwner):
         "context",
         "facts",
         "first_try",
+        "is_transit",
         "is_secure",
         "left_callees",
         "local_tag",
@@ -115,6 +117,7 @@ class AttemptBase(TimerOwner):
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.choice = NOWHERE  # of places for the present callee
+        self.is_transit = False  # relayed with its identities untouched (`engine.core.transit`)
         self.service_route: ServiceRoute | None = None  # of an S-CSCF: goes before the routes
         self.first_try = 0  # how many tries the callees before it have had
         self._spared: Refusal | None = None  # why a hop was passed over
@@ -126,16 +129,33 @@ class AttemptBase(TimerOwner):
     def begin(self, now: float) -> None:
         """Decides what the numbers alone decide, then asks the store."""
         policy = self.context.settings.policy
-        refusal = first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
+        if self.facts.called.kind is REAL and self.may_pass:
+            called = self.facts.called.number
+            self.is_transit = self.context.routing.route_of(called, is_transit=True) is not None
+        refusal = self._objection_to_transit() if self.is_transit else first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
         if refusal is None and self.peer.profile is ISC and self.request.first[h.ROUTE] is not None:
             refusal = self._read_route()
         if refusal is None and (policy.caller_max_calls or policy.caller_max_rate):
             refusal = self.context.intake.objection_to_caller(policy, self.record, now)
         if refusal is not None:
             self.refused(refusal, now)
+            return
+        self.wait_for_store(now)
+        if self.is_transit:
+            self.looked_up(transit_binding(self.facts.called.number), now)
         else:
-            self.wait_for_store(now)
             self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
+
+    @property
+    def may_pass(self) -> bool:
+        """What is called as a real number may be relayed as it is."""
+        return True
+
+    def _objection_to_transit(self) -> Refusal | None:
+        try:
+            return objection_to_transit(self.request, self.facts)
+        except RemoteSipError:
+            return NOT_ENTITLED
 
     def _read_route(self) -> Refusal | None:
         """Takes the Route of an S-CSCF; the Refusal of one that is not followed."""
@@ -159,7 +179,7 @@ class AttemptBase(TimerOwner):
         self.facts.found = found
         if isinstance(found, Binding):
             _write_binding(self.record, found)
-        refusal = first_refusal(STEPS_AFTER_LOOKUP, self.facts)
+        refusal = None if self.is_transit else first_refusal(STEPS_AFTER_LOOKUP, self.facts)
         if refusal is None and isinstance(found, Binding):
             self.record.callee = found.callee
             hops = self.hops_to(found.callee)
@@ -176,7 +196,7 @@ class AttemptBase(TimerOwner):
         if self.service_route is not None:
             hops = self.service_route.hops
         else:
-            hops = self.context.routing.hops(callee, self.record.record_id)
+            hops = self.context.routing.hops(callee, self.record.record_id, self.is_transit)
         return [hop for hop in hops if hop.target.is_secure] if self.is_secure else hops
 
     @property

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import final
+from typing import Final, final
+
+# `mode` of what is relayed with its identities untouched (`engine.core.transit`): there is no binding then.
+TRANSIT: Final = "transit"
 
 
 class Miss(Enum):
@@ -21,7 +24,7 @@ class Binding:
 
     subs_id: str
     version: int
-    mode: str  # "AXB"
+    mode: str  # "AXB"; TRANSIT
     tel_x: str
     tel_y: str  # "" where the mode has none
     caller: str  # canonical national number

@@ -135,7 +135,8 @@ class Call(AttemptBase):
     def permitted(self, binding: Binding, now: float) -> None:
         """Builds the first INVITE, so that a leak shows before anything is recorded as sent."""
         contact = self.context.contact(self.transaction.source, binding.tel_x, self.is_secure)
-        self.party = Party(CALLER, self.peer, binding.callee, contact)
+        hidden = "" if self.is_transit else binding.callee
+        self.party = Party(CALLER, self.peer, hidden, contact)
         if self.try_next(now):
             self.step(t.PERMITTED, Given(now))
         else:

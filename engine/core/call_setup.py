@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.core import call_table as t
+from engine.core import transit
 from engine.core.bodies import crossing_sdp
 from engine.core.callee_try import CalleeTry
 from engine.core.crossing import RESPONSES
@@ -112,7 +113,8 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     if draft.body and response.first[h.RSEQ] is not None:
         caller.description = draft.body  # sent reliably it counts, and the 2xx has none (RFC 3262 §5)
-    return build(RESPONSES[CALLER]["INVITE", status // 100], draft)
+    rows = transit.ANSWERS[status // 100] if call.is_transit else RESPONSES[CALLER]["INVITE", status // 100]
+    return build(rows, draft)
 
 
 def store_answer(call: Call, given: Given) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core import transit
 from engine.core.attempt import TIMED_OUT_STATUS, UNSENT_STATUS, Login, RequestOwner
 from engine.core.binding import Binding
 from engine.core.bodies import crossing_sdp
@@ -12,11 +13,12 @@ from engine.core.context import CoreContext
 from engine.core.crossing import INVITE, REQUESTS
 from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.health import UP
-from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.identity import request_uri_for
 from engine.core.login import bye_owner, with_credentials
 from engine.core.pair import CALLEE, DialogPair, PairSide
 from engine.core.routing import Hop
 from engine.core.session_bodies import OriginRewriter
+from engine.core.transit import called_party, sender
 from engine.core.try_ids import TryIds, ack_branch, ids_of_try
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
@@ -66,7 +68,7 @@ class CalleeTry(RequestOwner):
         self.cseq = ids.cseq
         self.call_id = ids.call_id
         self.local_tag = ids.tag
-        identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
+        identity = sender(binding, call.request, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
         contact = context.contact(hop.flow, binding.presented, hop.target.is_secure)
         self.party = Party(CALLEE, hop.peer, binding.caller, contact, call.left_callees)
@@ -79,12 +81,13 @@ class CalleeTry(RequestOwner):
         self.is_over = False  # no final answer of this try decides anything any more
         self.sent_at = 0.0
         draft = self._draft(binding, identity, ids)
+        rows = transit.INVITE if call.is_transit else INVITE
         self.offer = draft.body  # what every early dialog of it has been sent
-        self.transaction = ClientTransaction("INVITE", draft.branch, build(INVITE, draft), draft.flow, self)
+        self.transaction = ClientTransaction("INVITE", draft.branch, build(rows, draft), draft.flow, self)
         self.record = call.new_try(hop, ids.call_id)
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
-        remote = to_value_for(binding.callee, self.hop.peer, self.hop.target)
+        remote = called_party(binding, self.call.request, self.hop.peer, self.hop.target)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request

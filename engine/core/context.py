@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.binding import TRANSIT
 from engine.core.health import Health
 from engine.core.intake import Intake
 from engine.core.large_requests import MOST_UDP_BYTES, LargeRequests
@@ -159,14 +160,14 @@ class CoreContext:
         self.out.append(SendMessage(data, flow))
 
     def contact(self, flow: Flow, number: str, is_secure: bool = False) -> str:
-        """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5).
+        """Our Contact row for the far end of `flow`: the 700 number at this node (contract §5), in transit no number.
 
         It is a sips URI in a dialog that a sips URI has asked for (RFC 3261 §8.1.1.8, §12.1.1), and in no other: of
         what goes by TLS for one hop only a sip URI tells the truth (RFC 5630).
         """
         if is_secure:
-            return f"Contact: <sips:{number}@{self.listeners.all[flow.local].advertised}>"
-        return f"Contact: <sip:{number}{self.listeners.all[flow.local].contact_end}"
+            return f"Contact: <sips:{number or TRANSIT}@{self.listeners.all[flow.local].advertised}>"
+        return f"Contact: <sip:{number or TRANSIT}{self.listeners.all[flow.local].contact_end}"
 
     def address(self, flow: Flow) -> str:
         """The node's own address as the far end of `flow` knows it, without brackets."""

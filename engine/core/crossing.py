@@ -37,7 +37,7 @@ _MOST_ICID_CHARS: Final = 128
 MOST_SECONDS: Final = MOST_COUNT
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
-_UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def icid_value(message: Message) -> str:
@@ -175,7 +175,7 @@ def _passed(draft: Draft) -> str:
     names, message = draft.party.peer.pass_headers, draft.message
     if not names or message is None:
         return ""
-    rows = [f"{name}: {value}" for name in names for value in message.named(name) if not _UNPRINTABLE.search(value)]
+    rows = [f"{name}: {value}" for name in names for value in message.named(name) if not UNPRINTABLE.search(value)]
     return "\r\n".join(rows)
 
 

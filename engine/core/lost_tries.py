@@ -12,6 +12,7 @@ from typing import final
 
 from engine.core.adoption import note_fault
 from engine.core.attempt import RequestOwner
+from engine.core.binding import TRANSIT
 from engine.core.context import CoreContext
 from engine.core.crossing import INVITE
 from engine.core.disclosure import Party, RequestDraft, build
@@ -34,6 +35,8 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
 
     One that cannot be made again is left to its target: its callee hears it until somebody there gives up.
     """
+    if record.mode == TRANSIT:
+        return  # From and To are the caller's, and no more is stored of them than numbers
     first = len(record.attempts) - 1
     for hop in _hops(context, record):
         for is_again in (False, True) if hop.peer.username else (False,):

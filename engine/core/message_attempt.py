@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
+from engine.core import transit
 from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase, Login, RequestOwner, begun, callee_refusal
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
 from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
 from engine.core.disclosure import LeakStopped, Party, RequestDraft, ResponseDraft, build
-from engine.core.identity import presented_uri, request_uri_for, to_value_for
+from engine.core.identity import request_uri_for
 from engine.core.message_table import (
     ACCEPTED,
     CLOSE_FAILED,
@@ -45,6 +46,8 @@ from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
+from engine.core.transit import called_party, sender
+from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
@@ -110,6 +113,10 @@ class MessageAttempt(AttemptBase):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """Takes the text, masked where it names its sender, and builds the first try."""
+        if self.is_transit:
+            self._body, self._content_type = self.request.body, self.request.value(h.CONTENT_TYPE) or ""
+            self.send_first(now)
+            return
         masks = self.context.settings.policy.message_text is MessageText.MASK
         try:
             self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "")
@@ -146,7 +153,7 @@ class MessageAttempt(AttemptBase):
     def outgoing(self, hop: Hop, binding: Binding) -> Outgoing:
         """What is said to a target. Raises LeakStopped."""
         uri = request_uri_for(binding.callee, hop.peer, hop.target)
-        return Outgoing(uri, to_value_for(binding.callee, hop.peer, hop.target), self._body, self._content_type)
+        return Outgoing(uri, called_party(binding, self.request, hop.peer, hop.target), self._body, self._content_type)
 
     def tried(self, now: float) -> None:
         """A MESSAGE is about to leave."""
@@ -337,7 +344,7 @@ class MessageTry(RequestOwner):
         context = attempt.context
         tokens = context.tokens
         call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
-        identity = presented_uri(binding.presented, hop.peer, context.settings.domain)
+        identity = sender(binding, attempt.request, hop.peer, context.settings.domain)
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
@@ -347,15 +354,16 @@ class MessageTry(RequestOwner):
         draft.icid = attempt.icid_towards(hop.peer)
         if attempt.service_route is not None:
             draft.routes = attempt.service_route.values
+        rows = transit.MESSAGE if attempt.is_transit else MESSAGE
         if context.settings.policy.message_text is MessageText.RELAY:
-            build(MESSAGE, draft)  # what the sender writes of himself may cross, not what a row says
+            build(rows, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")
         draft.body, draft.content_type = outgoing.body, outgoing.content_type
         self.attempt = attempt
         self.peer = hop.peer
         self.health = hop.health
         self.sent_at = 0.0
-        self.transaction = ClientTransaction("MESSAGE", draft.branch, build(MESSAGE, draft), hop.flow, self)
+        self.transaction = ClientTransaction("MESSAGE", draft.branch, build(rows, draft), hop.flow, self)
         self.record: Attempt = attempt.new_try(hop, call_id)
 
     def start(self, now: float) -> None:

@@ -50,7 +50,9 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     """
     found = attempt.facts.found
     assert isinstance(found, Binding)
-    if not peer.follow_redirect or response.status not in _FOLLOWED or len(attempt.left_callees) >= MAX_REDIRECTS:
+    if attempt.is_transit or not peer.follow_redirect or response.status not in _FOLLOWED:
+        return _FORWARDING_REFUSED
+    if len(attempt.left_callees) >= MAX_REDIRECTS:
         return _FORWARDING_REFUSED
     others = [number for number in _numbers(response, peer.number_format) if number != found.callee]
     if not others or others[0] in attempt.left_callees:  # it has been called already (§8.1.3.4)

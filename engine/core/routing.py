@@ -82,6 +82,7 @@ class Routing:
         "_remembered",
         "_routes",
         "_table",
+        "_transits",
         "listeners",
     )
 
@@ -94,6 +95,7 @@ class Routing:
         self._peers = {peer.name: peer for peer in settings.peers}
         self._plans: dict[str, Plan] = {name: self._plan_of(peer) for name, peer in self._peers.items()}
         self._routes = [_Route(route) for route in settings.routes]
+        self._transits = [route for route in self._routes if route.settings.transit]
         for route in self._routes:
             self._plan_route(route)
         self._by_source: dict[tuple[str, int], Source] = {}
@@ -157,13 +159,13 @@ class Routing:
         route.plan.put(every, Draw(""))
         route.repeats = len(_each_once(every)) < len(every)
 
-    def hops(self, called: str, record_id: str = "") -> list[Hop]:
+    def hops(self, called: str, record_id: str = "", is_transit: bool = False) -> list[Hop]:
         """The targets for a canonical national number, in the order in which the attempt `record_id` tries them.
 
         Those of the first route that matches; [] for none, or when there is no address of any. The list may be the
         route's own: it is read, never changed.
         """
-        for route in self._routes:
+        for route in self._transits if is_transit else self._routes:
             if route.pattern.search(called):
                 hops = route.hops
                 if hops is None:
@@ -238,9 +240,9 @@ class Routing:
             found.transport, found.host, found.port
         )
 
-    def route_of(self, called: str) -> RouteSettings | None:
-        """The first route that matches a canonical national number."""
-        for route in self._routes:
+    def route_of(self, called: str, is_transit: bool = False) -> RouteSettings | None:
+        """The first route that matches a canonical national number; of those with `transit` where that is wanted."""
+        for route in self._transits if is_transit else self._routes:
             if route.pattern.search(called):
                 return route.settings
         return None

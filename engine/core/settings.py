@@ -162,6 +162,7 @@ class RouteSettings:
     name: str
     called: str  # regular expression, searched
     peers: tuple[str, ...]
+    transit: bool = False  # takes what is called as a real number, too
 
 
 @final

@@ -64,6 +64,11 @@ class SmsAttempt(MessageAttempt):
         self._reference = 0  # of our RP-DATA
         self._pending: PendingReport | None = None
 
+    @property
+    def may_pass(self) -> bool:
+        """Its report would find no way back: it names a Call-ID of ours."""
+        return False
+
     def begin(self, now: float) -> None:
         """Decides. What cannot be read and is for a service centre names nobody about whom to decide."""
         if self._sms is None and self.facts.called.kind is REAL:

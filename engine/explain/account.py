@@ -105,9 +105,13 @@ class _Account:
             yield self._login()
         yield self._called(attempt)
         yield self._caller(attempt)
-        passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
-        yield self._binding(attempt)
-        passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
+        if attempt.is_transit:
+            yield self._transit(attempt)
+            passed = found is not None
+        else:
+            passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
+            yield self._binding(attempt)
+            passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
         if passed and isinstance(found, Binding):
             yield self._route(attempt, found)
             yield from self._names(attempt, found)
@@ -147,6 +151,18 @@ class _Account:
         result = f"{', '.join(written)} is {_meaning(attempt.facts.caller)}"
         return Line("number", "caller", result, self._of_peer(attempt.peer, "caller"))
 
+    def _transit(self, attempt: AttemptBase) -> Line:
+        refusal = attempt.refusal if attempt.facts.found is None else None
+        result = "passed" if refusal is None else f"refused by {refusal.decided_by}, {_told(refusal)}"
+        rule = "a real number is relayed, identities untouched, unless one of them is a 700 number"
+        return Line("policy", "transit", f"{result} ({rule})", self._of_transit(attempt.facts.called.number, attempt))
+
+    def _of_transit(self, called: str, attempt: AttemptBase) -> str:
+        route = attempt.context.routing.route_of(called, is_transit=True)
+        assert route is not None
+        index = [entry.name for entry in self._config.route].index(route.name)
+        return self._places.of("route", index, "transit", value="true")
+
     # -- what was decided ------------------------------------------------------------------------------------------
 
     def _steps(self, steps: tuple[Step, ...], attempt: AttemptBase, passed: bool) -> Generator[Line, None, bool]:
@@ -179,7 +195,7 @@ class _Account:
         return Line("binding", "none", f"the store does not answer: {self._rehearsal.store_fault}", BUILT_IN)
 
     def _route(self, attempt: AttemptBase, found: Binding) -> Line:
-        route = attempt.context.routing.route_of(found.callee)
+        route = attempt.context.routing.route_of(found.callee, attempt.is_transit)
         if route is None:
             return Line("route", "none", f"refused, no route matches {found.callee}", self._places.of("route"))
         names = [entry.name for entry in self._config.route]
@@ -188,7 +204,7 @@ class _Account:
 
     def _names(self, attempt: AttemptBase, found: Binding) -> Iterator[Line]:
         """What the DNS says of each target of the route that is a name."""
-        route = attempt.context.routing.route_of(found.callee)
+        route = attempt.context.routing.route_of(found.callee, attempt.is_transit)
         for peer in attempt.context.settings.peers:
             for position, target in enumerate(peer.targets):
                 if target.place is None or route is None or peer.name not in route.peers:
@@ -239,6 +255,8 @@ class _Account:
         refusal = attempt.refusal
         if refusal is not None:
             return Line("gate", refusal.decided_by, f"stopped, {_told(refusal)}: nothing of it leaves", BUILT_IN)
+        if attempt.is_transit:
+            return Line("gate", "disclosure", "passed: in transit nothing is hidden, so nothing is searched", BUILT_IN)
         policy = attempt.context.settings.policy
         if attempt.request.method == "MESSAGE" and policy.message_text is MessageText.RELAY:
             result = "passed: the caller's number is in none of the rows that cross; the text is not searched"
@@ -299,6 +317,8 @@ def _told(refusal: Refusal) -> str:
 def _row(attempt: AttemptBase) -> str:
     """The row of `target` that was found, or was not there."""
     facts = attempt.facts
+    if attempt.is_transit:
+        return "as it came"
     key = f"target ({facts.called.number}, {facts.caller.number})"
     return f"row {key}" if isinstance(facts.found, Binding) else f"no row {key}"
 

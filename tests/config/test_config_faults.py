@@ -225,7 +225,6 @@ NOT_YET: Final = [
     ("[store]\nurl = 'postgresql://u:p@h/d'", '2: store.url: not supported yet, only "sqlite"'),
     ("[numbering]\ncountry_code = '852'", 'numbering.country_code: "852" is not supported yet, only "86"'),
     ("[numbering]\nlayout = [3, 2, 6, 4]", "[3, 2, 6, 4] is not supported yet, only [3, 1, 7, 4]"),
-    (PEER + "[[route]]\nname='a'\ncalled='1'\npeers=['core']\ntransit=true", "transit: true is not supported yet"),
     ("[api]", "1: api: not supported yet"),
     ("[api]\naddress = '127.0.0.1:8700'", "1: api: not supported yet"),
 ]  # fmt: skip

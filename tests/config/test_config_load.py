@@ -124,7 +124,7 @@ ha1_md5 = "66666666666666666666666666666666"
 name = "mobiles"
 called = "^1[3-9][0-9]{9}$"
 peers = ["core"]
-transit = false
+transit = true
 
 [dns]
 servers = ["10.0.0.53", "[2001:db8::53]:5353"]
@@ -223,7 +223,7 @@ def test_every_key_arrives(file: Path) -> None:
             ),
             PeerSettings(name="phones", match=("203.0.113.10",), targets=(), caller=CallerSource.DIGEST),
         ),
-        routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",)),),
+        routes=(RouteSettings("mobiles", "^1[3-9][0-9]{9}$", ("core",), transit=True),),
         policy=PolicySettings(0.5, 100, 3.0, 60.0, MessageText.RELAY, 120, 300, SessionTimer.RELAY, 3, 20),
         t1_ms=20,
         accounts=(

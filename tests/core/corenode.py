@@ -111,6 +111,7 @@ class CoreNode:
     """The core, its bindings, its records, and a playbook that talks to it."""
 
     made: ClassVar[list[CoreNode]] = []  # by the test that is running
+    hides = True  # False: its calls are transit, and show who calls whom
 
     def __init__(
         self, settings: CoreSettings = SETTINGS, bindings: tuple[Binding, ...] | None = None, run: Run = FIRST_RUN
@@ -282,6 +283,8 @@ class CoreNode:
 
 def assert_nothing_crossed(node: CoreNode) -> None:
     """No byte sent to one side holds the other's number, name, Call-ID, tag, branch or host (outside of SDP's c=)."""
+    if not node.hides:
+        return
     for data in [*node.sent_to(CALLEE), *node.sent_to(CALLEE2)]:
         for secret in (A, "Zhang", "a-tag", "z9hG4bK-a", CALL_ID, "127.0.0.12"):
             assert secret.encode() not in data, data

@@ -183,3 +183,35 @@ def test_a_peer_without_an_address_is_told_by_its_certificate(here: Office) -> N
     assert told.sent
     assert results(told)["peer a-side"] == "as asked; over TLS, with a.example in its certificate"
     assert told.lines[0].made_by == "veil.toml:11 peer.tls_names"
+
+
+TRANSIT = """
+[[route]]
+name = "through"
+called = "^1"
+peers = ["b-side"]
+transit = true
+"""
+
+
+def test_transit_is_told(here: Office) -> None:
+    config = here.configure(rest=TRANSIT)
+    told = explain(config, arrival_of(config.core_settings(), Question(A, B, peer="a-side")), Unasked(), AT, {})
+    assert (told.sent, told.egress_peer, told.target) == (True, "b-side", "sip:127.0.0.13:5060")
+    found = {f"{line.stage} {line.name}": line for line in told.lines}
+    assert found["policy transit"].result.startswith("passed") and "transit" in found["policy transit"].made_by
+    assert found["route through"].result.startswith("^1 matches")
+    assert found["gate disclosure"].result == "passed: in transit nothing is hidden, so nothing is searched"
+    assert "policy called_number" not in found and "binding none" not in found
+
+
+def test_a_700_caller_in_transit_is_told(here: Office) -> None:
+    config = here.configure(rest=TRANSIT)
+    told = explain(config, arrival_of(config.core_settings(), Question(X, B, peer="a-side")), Unasked(), AT, {})
+    assert (told.sent, told.decided_by, told.cause) == (False, "transit_caller", "NOT_IN_CALLER_SET")
+    assert results(told)["policy transit"].startswith("refused by transit_caller, NOT_IN_CALLER_SET 403 / Q.850 21")
+
+
+class Unasked:
+    def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
+        raise AssertionError("in transit there is no binding to be looked up")
