@@ -306,6 +306,11 @@ def test_the_shipped_configuration_is_sound() -> None:
     assert config.inventory_file == ROOT / "configs" / "inventory.toml"
 
 
+def test_the_example_of_an_application_server_is_valid() -> None:
+    settings = load(ROOT / "configs" / "ims.toml").core_settings()
+    assert [(peer.profile, peer.served_side) for peer in settings.peers] == [(Profile.ISC, ServedSide.ORIG)]
+
+
 def test_the_file_that_is_named_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = file.with_name("other.toml")
     other.write_text('[node]\nname = "by-variable"')
