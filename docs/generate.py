@@ -21,13 +21,11 @@ from pydantic.fields import FieldInfo
 
 from docs import conformance
 from engine.config import accounts, listeners, load, models
+from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 BEGIN: Final = "<!-- made by `make docs` from engine/config/models.py: change it there -->\n"
 END: Final = "<!-- end of what `make docs` makes -->\n"
-
-# Keys that a running node takes on SIGHUP, as "policy.ring_timeout_s". No reload is built yet.
-TAKEN_BY_RELOAD: Final[frozenset[str]] = frozenset()
 
 UNIT_OF_SUFFIX: Final = {"_s": "s", "_ms": "ms", "_days": "days"}
 UNIT_OF_KEY: Final = {
@@ -149,7 +147,7 @@ def _section(table: str, model: type[BaseModel], texts: dict[tuple[str, str], st
     for name, field in model.model_fields.items():
         key = f"{table}.{name}"
         default = "required" if field.is_required() else _toml(defaults[key])
-        reload = "taken" if key in TAKEN_BY_RELOAD else "restart"
+        reload = "taken" if is_taken(key) else "restart"
         cells = (f"`{name}`", _type(field), default, unit(key), reload, _marked(texts[model.__name__, name]))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([f"## {head}", "", _marked(intro[0].upper() + intro[1:]), "", *rows, ""])

@@ -38,6 +38,11 @@ class DailyJob:
         self._error = error
         self._task: asyncio.Task[None] | None = None
 
+    def follow(self, retention_days: int, archive_dir: Path | None) -> None:
+        """The next run does it so."""
+        self._retention_days = retention_days
+        self._archive_dir = archive_dir
+
     def start(self) -> None:
         """From now on it runs at its time, and soon if it was missed."""
         self._task = asyncio.create_task(self._run())

@@ -46,6 +46,18 @@ class BoundSockets:
             self.close()
             raise
 
+    def take_certificates(self, config: Config) -> None:
+        """New sessions are made with what this one names; its listeners are the same. Raises ListenError.
+
+        All files are tried before one is taken.
+        """
+        tls_contexts(config)
+        for local, contexts in self._contexts.items():
+            try:
+                contexts.reload(_files(config.path.parent, config.listen[local]))
+            except TlsError as error:
+                raise ListenError(f"cannot listen on {shown(self._listeners[local])}: {error}") from None
+
     @property
     def shown(self) -> str:
         """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""

@@ -15,11 +15,12 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from engine.config import Config, ConfigError, load
-from engine.control.server import ControlServer
+from engine.control.server import ControlServer, Verb
 from engine.core.context import Run
 from engine.core.service import CallService
 from engine.core.tokens import TokenSource
@@ -28,6 +29,7 @@ from engine.daily import DailyJob
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
 from engine.names import Names
+from engine.reload import Reload
 from engine.runner import Runner
 from engine.store.bindings import BindingReader, open_bindings
 from engine.store.crypto import NumberCipher, open_key
@@ -98,7 +100,7 @@ def run_node(config_file: Path | None) -> int:
     log = set_up_logging(config.log.level, config.log.format)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the numbers of all calls in clear
     try:
-        return asyncio.run(_Node(config, log).run())
+        return asyncio.run(_Node(config_file, config, log).run())
     except (ListenError, StartError, StoreError) as error:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
@@ -107,7 +109,8 @@ def run_node(config_file: Path | None) -> int:
 class _Node:
     """One `veil700 run`, from its sockets to its last record."""
 
-    def __init__(self, config: Config, log: Any) -> None:
+    def __init__(self, config_file: Path | None, config: Config, log: Any) -> None:
+        self._config_file = config_file
         self._config = config
         self._log = log
         self._settings = config.core_settings()
@@ -132,7 +135,11 @@ class _Node:
         daily = DailyJob(
             self._settings.node, config.data_dir, config.cdr.retention_days, config.archive_dir, log.info, log.error
         )
-        verbs = {"status": lambda: {**runner.status(), "targets": names.status()}, "calls": runner.calls}
+        reload = Reload(self._config_file, config, cipher, (runner, sockets, names, daily), log.info, log.warning)
+        verbs: dict[str, Verb] = {
+            "status": lambda: {**runner.status(), "targets": names.status()}, "calls": runner.calls,
+            "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
+        }  # fmt: skip
         control = ControlServer(self._config.data_dir, verbs)
         try:
             await _start_control(control)
@@ -141,7 +148,7 @@ class _Node:
             runner.endpoint.perform(self._adopted)
             runner.follow_targets()
             names.on_change(runner.follow_targets)
-            self._install_signals()
+            self._install_signals(reload.signalled)
             daily.start()
             _tame_collector()
             sys.setswitchinterval(SWITCH_S)
@@ -150,6 +157,7 @@ class _Node:
             await self._stop.wait()
             return await self._drain(runner)
         finally:
+            await reload.stop()
             await names.stop()
             await daily.stop()
             await control.close()
@@ -192,18 +200,15 @@ class _Node:
     def _tell_loading(self, segment: int, last: int) -> None:
         self._log.info("loading the journal of the last run", segment=segment, last_segment=last)
 
-    def _install_signals(self) -> None:
+    def _install_signals(self, reload: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
+        loop.add_signal_handler(signal.SIGHUP, reload)
 
     def _asked_to_stop(self) -> None:
         self._stops += 1
         self._stop.set()
-
-    def _asked_to_reload(self) -> None:
-        self._log.warning("reload is not supported yet: nothing has changed, restart the node instead")
 
     async def _drain(self, runner: Runner) -> int:
         """Waits for what is in progress; a second signal ends the wait at once (contract §3)."""

@@ -51,22 +51,36 @@ class Names:
 
     async def start(self) -> None:
         """Asks for all of them, and waits for the first answers. LookupFailed when there is no server to ask."""
-        places = places_of(self._settings)
+        await self.look_ahead(self._settings)
+
+    async def look_ahead(self, settings: CoreSettings) -> None:
+        """Asks for the names of other settings as well, and waits for the first answers. LookupFailed as `start`."""
+        places = places_of(settings)
         if not places:
             return
-        from sipstack.aio.resolver import Resolver
+        if self._resolver is None:
+            from sipstack.aio.resolver import Resolver
 
-        self._resolver = Resolver(reach_of(self._settings.listeners), self._dns, self._told)
-        self._resolver.watch(places)
+            self._resolver = Resolver(reach_of(settings.listeners), self._dns, self._told)
+        self._resolver.watch(places | places_of(self._settings))
         if not await self._resolver.first_looks(START_WAIT_S):
             for place in places.keys() - self._found.keys():
                 self._log("target has no address yet", target=places[place])
+
+    def follow(self, settings: CoreSettings) -> None:
+        """These settings are in force, and their names are the only ones."""
+        self._settings = settings
+        places = places_of(settings)
+        if self._resolver is not None:
+            self._resolver.watch(places)
+        for place in self._found.keys() - places.keys():
+            del self._found[place]
 
     def attach(self, service: CallService) -> None:
         """From now on the core knows what is known here."""
         self._service = service
         for place, found in self._found.items():
-            service.targets_resolved(place, found.addresses)
+            service.trunks.resolved(place, found.addresses)
 
     def on_change(self, follow: Callable[[], None]) -> None:
         """`follow` is called whenever the core has been told something new."""
@@ -98,7 +112,7 @@ class Names:
                 self._log("target is not resolved", target=target, reason=found.fault, addresses=len(found.addresses))
             else:
                 self._log("target is resolved again", target=target, addresses=len(found.addresses))
-        if self._service is not None and self._service.targets_resolved(place, found.addresses):
+        if self._service is not None and self._service.trunks.resolved(place, found.addresses):
             self._follow()
 
 

@@ -16,6 +16,7 @@ from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, Step
 from engine.core.service import CallService
+from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
 from engine.load_watch import LoadWatch
 from engine.store.bindings import BindingReader
@@ -66,9 +67,13 @@ class Runner:
         self._load.start()
         self._check_clock()
 
+    def reload(self, settings: CoreSettings) -> None:
+        """New attempts find other settings."""
+        self.endpoint.perform(self._service.trunks.reload(settings, self._loop.time()))
+
     def follow_targets(self) -> None:
         """The sockets are open, or names lead elsewhere: the targets are probed that want it."""
-        self.endpoint.perform(self._service.follow_targets(self._loop.time()))
+        self.endpoint.perform(self._service.trunks.follow(self._loop.time()))
 
     def records_done(self, done: Done) -> None:
         """Called by the writer, in its own thread, once per group."""
@@ -81,10 +86,27 @@ class Runner:
 
     async def drain(self) -> None:
         """Takes no new calls and waits for those in progress, for DRAIN_LIMIT_S at most."""
-        self._service.intake.is_draining = True
+        self.take_no_more()
         deadline = self._loop.time() + DRAIN_LIMIT_S
         while self._service.unfinished and self._loop.time() < deadline:
             await asyncio.sleep(_DRAIN_LOOK_S)
+
+    def take_no_more(self) -> dict[str, object]:
+        """New calls and messages are refused from now on; what there is now, for `veil700 drain`."""
+        self._service.intake.is_draining = True
+        return self._intake()
+
+    def take_again(self) -> dict[str, object]:
+        """They are taken again."""
+        self._service.intake.is_draining = False
+        return self._intake()
+
+    def _intake(self) -> dict[str, object]:
+        return {"state": self._state, "in_progress": self._service.unfinished}
+
+    @property
+    def _state(self) -> str:
+        return "draining" if self._service.intake.is_draining else "running"
 
     def stop(self) -> None:
         """Closes sockets, writes what has queued, lets go of the stores."""
@@ -221,7 +243,7 @@ class Runner:
             counters["journal_damaged"] = writer.damaged
         return {
             "node": self._node,
-            "state": "draining" if self._service.intake.is_draining else "running",
+            "state": self._state,
             "uptime_s": round(self._loop.time() - self._started_at, 3),
             "calls": sum(1 for attempt in attempts if attempt.record.kind == "voice"),
             **self._account()[1],
@@ -230,8 +252,8 @@ class Runner:
             "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,
             "wait_ms": round(self._load.wait_s * 1000),
             "shed_share": round(self._service.intake.load.share, 3),
-            "peers": self._service.peer_names,
-            "health": [_known(target) for target in self._service.target_states(self._loop.time())],
+            "peers": self._service.trunks.names,
+            "health": [_known(target) for target in self._service.trunks.states(self._loop.time())],
             "uss_kb": _private_kb(),
             "counters": counters,
         }

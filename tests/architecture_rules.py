@@ -29,6 +29,7 @@ TIERS: Final = (
         "engine.listening",
         "engine.load_watch",
         "engine.names",
+        "engine.reload",
         "engine.runner",
         "engine.target_log",
     ),

@@ -1,4 +1,4 @@
-"""Verbs about the node and its configuration: run, check, config show, inventory apply, status, calls."""
+"""Verbs about the node: run, check, config show, inventory apply, status, calls, drain, reload."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.config.restart import restart_keys
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
 from engine.listening import ListenError, tls_contexts
@@ -32,6 +33,8 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(inventory_app, name="inventory")
     app.command("status")(status)
     app.command("calls")(calls)
+    app.command("drain")(drain)
+    app.command("reload")(reload)
 
 
 def run(context: typer.Context) -> int:
@@ -51,6 +54,8 @@ def run(context: typer.Context) -> int:
 def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
     """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
 
+    Where there is none it tells which keys a running node does not take (see reload).
+
     \b
     Example:
       veil700 check --config veil700.toml
@@ -68,9 +73,11 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
             tell(str(error))
             return USAGE
     if as_json:
-        say_json({"ok": True, "file": str(config.path), "data_dir": str(config.data_dir)})
+        facts = {"ok": True, "file": str(config.path), "data_dir": str(config.data_dir)}
+        say_json(facts | {"restart_keys": restart_keys()})
     else:
         say(f"{config.path}: ok, data in {config.data_dir}")
+        say(f"a change wants a restart: {', '.join(restart_keys())}; all else is taken by reload")
     return 0
 
 
@@ -160,3 +167,46 @@ def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     say(row_text(_CALL_COLUMNS, widths))
     for call in found if isinstance(found, list) else []:
         say(row_text((call.get(name, "") for name in _CALL_COLUMNS), widths))
+
+
+def drain(
+    context: typer.Context,
+    off: Annotated[bool, typer.Option("--off", help="Take calls and messages again.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Have the running node take no new calls and messages: they get 503, those in progress go on.
+
+    It answers OPTIONS with 503 meanwhile, so that peers that probe it send their calls elsewhere. It does not end:
+    --off takes it back, SIGTERM ends it.
+
+    \b
+    Example:
+      veil700 drain
+      veil700 drain --off
+    """
+    answer = ask(configuration(context).data_dir, "resume" if off else "drain")
+    if as_json:
+        say_json(answer)
+    else:
+        say(f"{answer['state']}, {answer['in_progress']} in progress")
+
+
+def reload(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
+    """Have the running node read its configuration, its inventory and its certificates again.
+
+    New calls and messages find the new configuration, those in progress keep the one they began with. With anything
+    wrong in it, or a key changed that wants a restart, nothing changes: status 1, and every reason on stderr.
+
+    \b
+    Example:
+      veil700 reload
+    """
+    answer = ask(configuration(context).data_dir, "reload")
+    faults, changed = answer.get("faults"), answer.get("changed")
+    for fault in faults if isinstance(faults, list) else []:
+        tell(str(fault))
+    if as_json:
+        say_json(answer)
+    elif answer.get("reloaded"):
+        say(f"reloaded, changed: {', '.join(changed) if isinstance(changed, list) and changed else 'nothing'}")
+    return 0 if answer.get("reloaded") else 1

@@ -152,9 +152,9 @@ def _reason(detail: Mapping[str, Any]) -> str:
 def _nearest(key: Key) -> str:
     """Where a key belongs that does not belong here."""
     wrong = str(key[-1])
-    here = _fields(key[:-1])
+    here = fields_of(key[:-1])
     elsewhere = (
-        [table for table in Config.model_fields if table != key[0] and wrong in _fields((table,))]
+        [table for table in Config.model_fields if table != key[0] and wrong in fields_of((table,))]
         if len(key) > 1
         else []
     )
@@ -163,7 +163,7 @@ def _nearest(key: Key) -> str:
     return suggestion(wrong, here)
 
 
-def _fields(table: Key) -> list[str]:
+def fields_of(table: Key) -> list[str]:
     """The keys that a table knows."""
     if not table:
         return list(Config.model_fields)

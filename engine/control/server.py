@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import final
 
 from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES, socket_path
 
-Verb = Callable[[], dict[str, object]]
+Answer = dict[str, object]
+Verb = Callable[[], Answer | Awaitable[Answer]]
 
 
 @final
@@ -46,7 +47,7 @@ class ControlServer:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 line = await reader.readline()
-                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError):
             pass  # a client that says nothing sensible, or leaves, is its own affair
@@ -55,11 +56,14 @@ class ControlServer:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    def _answer(self, line: bytes) -> dict[str, object]:
+    async def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
         except ValueError:
             return {"error": "no JSON"}
         name = request.get("verb") if isinstance(request, dict) else None
         verb = self._verbs.get(name) if isinstance(name, str) else None
-        return verb() if verb is not None else {"error": f"unknown verb, known: {', '.join(sorted(self._verbs))}"}
+        if verb is None:
+            return {"error": f"unknown verb, known: {', '.join(sorted(self._verbs))}"}
+        answer = verb()
+        return answer if isinstance(answer, dict) else await answer

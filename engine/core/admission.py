@@ -70,7 +70,7 @@ def privacy_unmet(message: Message) -> bool:
 def relay(call: Call, pair: DialogPair, side: int, transaction: ServerTransaction, now: float) -> None:
     """Carries a request of one side to the other, or says why not."""
     request = transaction.request
-    found = objection(request, call.context.settings.policy.min_se_s)
+    found = objection(request, call.policy.min_se_s)
     if found is not None:
         status, rows = found
         refuse(call, transaction, status, now, *rows)

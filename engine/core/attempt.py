@@ -93,6 +93,7 @@ class AttemptBase(TimerOwner):
         "local_tag",
         "party",
         "peer",
+        "policy",
         "record",
         "refusal",
         "request",
@@ -114,6 +115,7 @@ class AttemptBase(TimerOwner):
         self.request: Final[Message] = transaction.request
         self.is_secure: Final = is_sips(transaction.request.uri_text)  # TLS is promised all the way (§26.2.2)
         self.peer = peer
+        self.policy: Final = context.settings.policy  # as it was when it began: another one is for new attempts
         self.party = Party(CALLER, peer, "", "")
         self.local_tag: Final = tag
         self.choice = NOWHERE  # of places for the present callee
@@ -128,7 +130,7 @@ class AttemptBase(TimerOwner):
 
     def begin(self, now: float) -> None:
         """Decides what the numbers alone decide, then asks the store."""
-        policy = self.context.settings.policy
+        policy = self.policy
         if self.facts.called.kind is REAL and self.may_pass:
             called = self.facts.called.number
             self.is_transit = self.context.routing.route_of(called, is_transit=True) is not None

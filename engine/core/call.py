@@ -230,7 +230,7 @@ class Call(AttemptBase):
         if status < 400:
             self._redirected(tried, response, now)
             return
-        refusal = callee_refusal(status) or refusal_of(response, self.context.settings.policy.min_se_s)
+        refusal = callee_refusal(status) or refusal_of(response, self.policy.min_se_s)
         if status == 408 and self.state == t.RINGING:
             refusal = Refusal(ReleaseCause.NO_ANSWER, "callee")
         if refusal is None:

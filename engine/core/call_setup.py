@@ -48,7 +48,7 @@ def send_invite(call: Call, given: Given) -> None:
     """The prepared INVITE leaves."""
     tried, now = call.current, given.now
     assert tried is not None
-    policy = call.context.settings.policy
+    policy = call.policy
     if call.record.call_out_time is None:
         call.record.call_out_time = call.context.wall(now)
     call.set(t.RING_TIMER, policy.ring_timeout_s, now)
@@ -93,7 +93,7 @@ def prepare_answer(call: Call, tried: CalleeTry, response: Message) -> bool:
     try:
         pair = tried.pair_for(response)
         call.answer = _response_for_caller(call, pair, response)
-        call.session_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+        call.session_s = agreed_interval_s(response, call.policy.min_se_s)
     except (LeakStopped, RemoteSipError) as error:
         if isinstance(error, LeakStopped):
             call.leak_found(f"{response.status} INVITE", call.peer)

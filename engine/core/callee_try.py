@@ -149,7 +149,7 @@ class CalleeTry(RequestOwner):
         """The try goes on, and its target has as long as at first to say something."""
         self.cseq, self.credentials = seq, credentials
         self.hop.health.answered(self.sent_at, now)
-        self.call.set(FIRST_RESPONSE_TIMER, self.call.context.settings.policy.first_response_ms / 1000, now)
+        self.call.set(FIRST_RESPONSE_TIMER, self.call.policy.first_response_ms / 1000, now)
 
     def _lost(self, status: int, now: float) -> None:
         if not self.is_over:

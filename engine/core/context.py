@@ -100,6 +100,11 @@ class CoreContext:
         self.counters: dict[str, int] = {}
         self.wall_offset_s = 0.0
 
+    def follow(self, settings: CoreSettings) -> None:
+        """Others are in force from now on, with the same listeners; what is in progress keeps those it began with."""
+        self.settings = settings
+        self.routing = Routing(settings, self.targets, self.health)
+
     def take(self) -> list[Output]:
         """What has been collected since the last time."""
         out = self.out

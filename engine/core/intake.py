@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Seconds in Retry-After, by what has decided: a limit or a load lets others pass the next moment, a node that stops or
 # a store that is behind wants a while (RFC 3261 §21.5.4 has the whole peer wait).
 _SOON_S: Final = 1
-_LATER_S: Final = 5
+LATER_S: Final = 5
 
 # So many datagrams that are dropped unread take as long as the seven messages of a call (measured: 3 to 7 us each, and
 # 500 us), and so many in a tick are no flood.
@@ -32,7 +32,7 @@ _LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
 PEER_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "peer_load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
-_RETRY_AFTER_S: Final = {"drain": _LATER_S, "store": _LATER_S}
+_RETRY_AFTER_S: Final = {"drain": LATER_S, "store": LATER_S}
 
 
 @final

@@ -117,7 +117,7 @@ class MessageAttempt(AttemptBase):
             self._body, self._content_type = self.request.body, self.request.value(h.CONTENT_TYPE) or ""
             self.send_first(now)
             return
-        masks = self.context.settings.policy.message_text is MessageText.MASK
+        masks = self.policy.message_text is MessageText.MASK
         try:
             self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "")
         except RemoteSipError:
@@ -251,7 +251,7 @@ class MessageAttempt(AttemptBase):
         assert self._tried is not None
         if self.record.call_out_time is None:
             self.record.call_out_time = self.context.wall(now)
-            self._deadline = now + self.context.settings.policy.message_timeout_s
+            self._deadline = now + self.policy.message_timeout_s
         self._set(_DELIVERY_TIMER, max(0.0, self._deadline - now), now)
         self.tried(now)
         self._tried.start(now)
@@ -355,7 +355,7 @@ class MessageTry(RequestOwner):
         if attempt.service_route is not None:
             draft.routes = attempt.service_route.values
         rows = transit.MESSAGE if attempt.is_transit else MESSAGE
-        if context.settings.policy.message_text is MessageText.RELAY:
+        if attempt.policy.message_text is MessageText.RELAY:
             build(rows, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")
         draft.body, draft.content_type = outgoing.body, outgoing.content_type
@@ -378,7 +378,7 @@ class MessageTry(RequestOwner):
 
     def take_back(self, now: float) -> None:
         """Stops sending what its sender is about to be told has not arrived."""
-        if (now - self.sent_at) * 1000 >= self.attempt.context.settings.policy.first_response_ms:
+        if (now - self.sent_at) * 1000 >= self.attempt.policy.first_response_ms:
             self.health.silent(self.sent_at, now)
         self.ended(0, now)
         self.attempt.context.transactions.drop(self.transaction)

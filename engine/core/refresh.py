@@ -86,7 +86,7 @@ def _negotiates(pair: DialogPair) -> bool:
 def _look_again(call: Call, pair: DialogPair, now: float) -> None:
     """Half of the interval after the end that has been silent longer was heard."""
     call.watched_from = min(side.heard_at for side in pair.sides)
-    call.set(t.REFRESH_TIMER, call.watched_from + call.context.settings.policy.session_expires_s / 2 - now, now)
+    call.set(t.REFRESH_TIMER, call.watched_from + call.policy.session_expires_s / 2 - now, now)
 
 
 def description_of(call: Call, pair: DialogPair, side: int) -> bytes:
@@ -213,7 +213,7 @@ class Refresh(RequestOwner, TimerOwner):
             return
         self._settle()
         call = self._call
-        if now - self._pair.sides[self._side].heard_at >= call.context.settings.policy.session_expires_s:
+        if now - self._pair.sides[self._side].heard_at >= call.policy.session_expires_s:
             self._lost(now)
         else:
             call.refresh = None
@@ -274,7 +274,7 @@ class Refresh(RequestOwner, TimerOwner):
             return
         far.note_allow(response)
         try:
-            self._intervals[self._side] = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+            self._intervals[self._side] = agreed_interval_s(response, call.policy.min_se_s)
             if method == "INVITE":
                 self._take_answer(far, response)
             else:

@@ -252,7 +252,7 @@ class Relay(RequestOwner, TimerOwner):
         data = self._built(response, response.status)
         interval_s = call.session_s
         if call.is_answered and response.method in REFRESHING:
-            interval_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+            interval_s = agreed_interval_s(response, call.policy.min_se_s)
         before = (near.remote_target, call.session_s)
         far_target = self.far.dialog.remote_target
         self._refresh_targets(response)

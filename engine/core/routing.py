@@ -200,7 +200,10 @@ class Routing:
             if one.uri == target and one.place is not None:
                 return self._hop(settings, one, found) if self._may_reach(found) else None
         local = self.listeners.index_for(found.transport, found.host)
-        return self.hop_beside(settings, Flow(found.transport, found.host, found.port, local)) if local >= 0 else None
+        if local < 0:
+            return None
+        beside = self.hop_beside(settings, Flow(found.transport, found.host, found.port, local))
+        return beside if beside is not None and beside.target.uri == target else None
 
     def hop_beside(self, peer: PeerSettings, flow: Flow) -> Hop | None:
         """A place of a peer that is none of its targets; None where its `match` does not have that address."""

@@ -15,13 +15,13 @@ from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import ONLY_RUN, CoreContext, Run
+from engine.core.intake import LATER_S
 from engine.core.last_run import LastRun
 from engine.core.login import CHALLENGES, answers_challenge
 from engine.core.message_attempt import MessageAttempt
 from engine.core.oc import MARK, heeds
 from engine.core.outputs import InProgress, LookUpBinding
 from engine.core.pair import CALLER, DialogEnd
-from engine.core.probes import Probes
 from engine.core.records import Step
 from engine.core.relay import RELAYED, Relay, refuse
 from engine.core.settings import DIGEST, CoreSettings, PeerSettings
@@ -30,9 +30,9 @@ from engine.core.sms_attempt import sms_attempt
 from engine.core.sms_report import AWAITING, PendingReport
 from engine.core.strangers import is_keep_alive, is_worthless
 from engine.core.stray_answers import StrayAnswers
-from engine.core.target_states import TargetState, target_states
 from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
+from engine.core.trunks import Trunks
 from engine.core.turned_away import TurnedAway
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
@@ -50,7 +50,6 @@ from sipstack.events import (
     SendMessage,
     StraySuccessReceived,
 )
-from sipstack.location import Address, Place
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.transactions import Transactions, answer_malformed
@@ -61,7 +60,7 @@ from sipstack.uri import OtherUri
 class CallService:
     """All calls and messages of one node."""
 
-    __slots__ = ("_authentication", "_context", "_load", "_probes", "_strays", "intake", "last_run")
+    __slots__ = ("_authentication", "_context", "_load", "_strays", "intake", "last_run", "trunks")
 
     def __init__(
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
@@ -72,7 +71,7 @@ class CallService:
         self.intake: Final = self._context.intake
         self._load = self.intake.load
         self.last_run = LastRun(self._context, self._strays)
-        self._probes = Probes(self._context)
+        self.trunks: Final = Trunks(self._context)
 
     # -- verbs -----------------------------------------------------------------------------------------------------
 
@@ -127,11 +126,6 @@ class CallService:
         attempt.committed(step, durable, now)
         return self._context.take()
 
-    def follow_targets(self, now: float) -> list[Output]:
-        """The node sends from now on, or its peers have other targets than before: these are probed."""
-        self._probes.follow(now)
-        return self._context.take()
-
     # -- what the shell may know and say ---------------------------------------------------------------------------
 
     def set_wall_clock(self, offset_s: float) -> None:
@@ -153,25 +147,6 @@ class CallService:
         """How many of them must end before the node stops; a report that is awaited is awaited after a start, too."""
         attempts = self._context.attempts.values()
         return sum(1 for one in attempts if not (isinstance(one, PendingReport) and one.state == AWAITING))
-
-    def targets_resolved(self, place: Place, addresses: tuple[Address, ...]) -> bool:
-        """What the DNS says now of a target that is a name: it counts for attempts that are decided from now on.
-
-        False when it was known.
-        """
-        is_new = self._context.targets.tell(place, addresses)
-        if is_new:
-            self._context.routing.readdress(place)
-        return is_new
-
-    @property
-    def peer_names(self) -> list[str]:
-        """The configured peers, in order."""
-        return [peer.name for peer in self._context.settings.peers]
-
-    def target_states(self, now: float) -> list[TargetState]:
-        """Where the peers take requests, in the order of the configuration, and what is known of these addresses."""
-        return target_states(self._context, self._probes, now)
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch at the monotonic time `now`."""
@@ -287,7 +262,10 @@ class CallService:
         elif found := objection(request, self._context.settings.policy.min_se_s):
             self._answer(transaction, found[0], now, *found[1])
         elif method == "OPTIONS":
-            self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
+            if self.intake.is_draining:  # a peer that asks whether the node is there sends its calls elsewhere
+                self._answer(transaction, 503, now, f"Retry-After: {LATER_S}")
+            else:
+                self._answer(transaction, 200, now, ALLOW, ACCEPT, SUPPORTED)
         else:
             repeated = self.last_run.answer_of(request, peer)
             if repeated is None:

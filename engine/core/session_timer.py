@@ -90,7 +90,7 @@ def begin(call: Call, now: float, at_once: bool = False) -> None:
     With `at_once`, for a call of an earlier run, the node's own first look at its ends does not wait for half an
     interval. Both were there when the callee answered. A call that ends before the first look needs no other timer.
     """
-    pair, policy = call.chosen, call.context.settings.policy
+    pair, policy = call.chosen, call.policy
     assert pair is not None and call.answered_at is not None
     pair.caller.heard_at = pair.callee.heard_at = call.answered_at
     is_first = policy.session_timer is INSIST and policy.session_expires_s < policy.max_call_s
@@ -107,12 +107,12 @@ def limit(call: Call, now: float) -> None:
     """An answered call lasts no longer than `max_call_s`."""
     if t.MAX_CALL_TIMER not in call.timers:
         assert call.answered_at is not None
-        call.set(t.MAX_CALL_TIMER, call.answered_at + call.context.settings.policy.max_call_s - now, now)
+        call.set(t.MAX_CALL_TIMER, call.answered_at + call.policy.max_call_s - now, now)
 
 
 def restart(call: Call, interval_s: int, now: float, is_ours: bool = False) -> None:
     """From now on this interval counts, 0 for none. `is_ours`: it is this node that has refreshed, and goes on to."""
-    policy = call.context.settings.policy
+    policy = call.policy
     limit(call, now)
     call.session_s = interval_s
     if policy.session_timer is OFF:
@@ -141,7 +141,7 @@ def refreshed(call: Call, response: Message, now: float) -> None:
     """
     if response.method not in REFRESHING or not call.is_answered:
         return
-    interval_s = agreed_interval_s(response, call.context.settings.policy.min_se_s)
+    interval_s = agreed_interval_s(response, call.policy.min_se_s)
     if interval_s or t.SESSION_TIMER in call.timers:  # else there was none, and is none
         restart(call, interval_s, now)
 

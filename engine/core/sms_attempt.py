@@ -89,7 +89,7 @@ class SmsAttempt(MessageAttempt):
         if not self.peer.targets:
             self.refused(Refusal(ReleaseCause.NO_ROUTE, "report_route"), now)
             return
-        if self.context.settings.policy.message_text is MessageText.MASK:
+        if self.policy.message_text is MessageText.MASK:
             try:
                 sms.tpdu = veiled_text(sms.tpdu, binding.caller)
             except LeakStopped:

@@ -53,7 +53,7 @@ class Rehearsal:
         self._service = CallService(settings, transactions, TokenSource(secrets.token_bytes))
         self._service.set_wall_clock(wall_s)
         for place, (addresses, _) in resolved.items():
-            self._service.targets_resolved(place, addresses)
+            self._service.trunks.resolved(place, addresses)
 
     def run(self, data: bytes, flow: Flow) -> None:
         """The request comes in, at the monotonic time 0."""

@@ -335,6 +335,7 @@ def _within_flow(method: str, party: str) -> Flow:
     return Flow(f"{name} of the {party}", within(method, party), points)
 
 
+BUSY_FLOW: Final = "refused 503"
 FLOWS: Final = (
     Flow("call", call, (
         ("INVITE", CALLER, INITIAL), ("180", CALLEE, RESPONSE), ("200 to INVITE", CALLEE, RESPONSE),

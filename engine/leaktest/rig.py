@@ -14,7 +14,7 @@ from typing import Final, final
 from engine.leaktest.bodies import BODIES, SDP_LINES, SHORT_MESSAGES, TEXTS
 from engine.leaktest.canaries import Canaries
 from engine.leaktest.errors import RigError
-from engine.leaktest.flows import FLOWS, Flow, Stuck
+from engine.leaktest.flows import BUSY_FLOW, FLOWS, Flow, Stuck
 from engine.leaktest.judge import HOST, MADE, Judge, Leak, Outcome, known, outcome
 from engine.leaktest.pair import Pair
 from engine.leaktest.phone import first_request
@@ -212,6 +212,8 @@ class Rig:
         await _probe(talk)
         talk.drain()
         self._known |= talk.call_ids()
+        if work.flow == BUSY_FLOW:  # an element sends nothing more to a callee who has said so twice in a row
+            await self._hold(pair, wires, Work(FLOWS[0].name))
         return talk, why
 
     def _note_given(self, pair: Pair, talk: Talk, why: str) -> None:

@@ -107,8 +107,12 @@ def test_a_fault_of_ours_is_one_line_without_its_text(run: Run, monkeypatch: pyt
 
 
 def test_check_says_ok(run: Run, file: Path) -> None:
-    assert run("check") == Done(0, f"{file}: ok, data in {file.parent / 'data'}\n", "")
-    assert run("check", "--json").json == {"ok": True, "file": str(file), "data_dir": str(file.parent / "data")}
+    done = run("check")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{file}: ok, data in {file.parent / 'data'}\na change wants a restart: node, ")
+    told = run("check", "--json").json
+    assert "sip" in told.pop("restart_keys")
+    assert told == {"ok": True, "file": str(file), "data_dir": str(file.parent / "data")}
 
 
 def test_check_tells_everything_that_is_wrong(run: Run, file: Path) -> None:

@@ -33,7 +33,7 @@ def restarted(
     if first in CoreNode.made:
         CoreNode.made.remove(first)  # it is dead
     for place, addresses in context.targets._found.items():
-        second.service.targets_resolved(place, addresses)
+        second.service.trunks.resolved(place, addresses)
     second.book.now = first.book.now + after_s
     second.book.log += first.book.log
     answered, unfinished = left_open(first)

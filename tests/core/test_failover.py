@@ -306,7 +306,7 @@ def at(host: str, priority: int = 0, weight: float = 1.0) -> Address:
 
 def named(*addresses: Address, **changes: object) -> CoreNode:
     node = CoreNode(with_trunk("callee-side", targets=(NAME,), **changes))
-    node.service.targets_resolved(PLACE, addresses)
+    node.service.trunks.resolved(PLACE, addresses)
     return node
 
 
@@ -321,8 +321,8 @@ def test_health_is_of_the_address_whatever_name_and_weight_lead_there() -> None:
         calls.busy(calls.sent, CALLEE2)
     node.transport_fails(CALLEE)
     calls.busy(node.book.wire_out("INVITE ", CALLEE2), CALLEE2)
-    node.service.targets_resolved(PLACE, (at("127.0.0.14"),))
-    node.service.targets_resolved(PLACE, (at("127.0.0.13", weight=9.0), at("127.0.0.14")))
+    node.service.trunks.resolved(PLACE, (at("127.0.0.14"),))
+    node.service.trunks.resolved(PLACE, (at("127.0.0.13", weight=9.0), at("127.0.0.14")))
     for _ in range(20):
         calls.busy(calls.place(CALLEE2), CALLEE2)
     assert node.targets == [(FIRST, "unreachable")]
@@ -332,8 +332,8 @@ def test_probes_follow_the_names() -> None:
     node = named(at("127.0.0.13"), options_interval_s=5)
     asked = []
     for addresses in ((at("127.0.0.13"),), (at("127.0.0.14"), at("127.0.0.13")), (at("127.0.0.14"),), ()):
-        node.service.targets_resolved(PLACE, addresses)
-        node.book.perform(node.service.follow_targets(node.book.now))
+        node.service.trunks.resolved(PLACE, addresses)
+        node.book.perform(node.service.trunks.follow(node.book.now))
         before = len(node.book.log)
         node.wait(6)
         asked.append({sent.flow.host for sent in node.book.log[before:]})

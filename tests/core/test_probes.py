@@ -33,7 +33,7 @@ PROBED = with_trunk("callee-side", options_interval_s=EVERY_S)
 
 
 def follow(node: CoreNode) -> None:
-    node.book.perform(node.service.follow_targets(node.book.now))
+    node.book.perform(node.service.trunks.follow(node.book.now))
 
 
 def probing(settings: CoreSettings = PROBED) -> CoreNode:
@@ -44,7 +44,7 @@ def probing(settings: CoreSettings = PROBED) -> CoreNode:
 
 def rest(node: CoreNode) -> None:
     """Nobody is asked any more, so that the test can look whether anything is left."""
-    node.service._probes.stop(node.book.now)
+    node.service.trunks._probes.stop(node.book.now)
     node.book.sent.clear()
     node.echoes |= {output.data for output in node.book.log if output.data.startswith(b"OPTIONS ")}  # of no call
 
@@ -67,7 +67,7 @@ def loses(node: CoreNode) -> None:
 
 
 def target_state(node: CoreNode) -> str:
-    return node.service.target_states(node.book.now)[-1].state
+    return node.service.trunks.states(node.book.now)[-1].state
 
 
 def test_probe_names_no_number_and_waits_for_an_answer() -> None:
@@ -196,7 +196,7 @@ def test_408_is_a_lost_probe() -> None:
 def test_503_bars_at_once_and_twice_is_down() -> None:
     node = probing()
     node.book.wire_in(answer(probe(node), 503, extra="Retry-After: 30"), CALLEE)
-    [_, state] = node.service.target_states(node.book.now)
+    [_, state] = node.service.trunks.states(node.book.now)
     assert (state.state, round(state.barred_s, 3)) == ("busy", 30.0)
     node.book.wire_in(answer(probe(node), 200), CALLEE)
     assert target_state(node) == "busy"
@@ -241,7 +241,7 @@ def test_each_address_is_asked_once_and_only_where_it_is_wanted() -> None:
     fresh = {output.data: output.flow.host for output in node.book.log}  # not what Timer E sends again
     hosts = list(fresh.values())
     assert hosts.count("127.0.0.13") in (5, 6, 7) and hosts.count("127.0.0.14") == 1
-    states = [(s.peer, s.address, s.is_probed) for s in node.service.target_states(node.book.now)]
+    states = [(s.peer, s.address, s.is_probed) for s in node.service.trunks.states(node.book.now)]
     assert states == [
         ("caller-side", "udp:127.0.0.12:5060", False),
         ("callee-side", FIRST, True),

@@ -163,7 +163,7 @@ def test_422_of_the_callee_is_the_callers_to_answer(rings: bool, wanted: str, to
     node.assert_recorded(
         release_cause="REJECTED", release_direction="callee", decided_by="callee", sip_status=422, q850=31
     )
-    assert node.record["attempts"] == (("callee-side", "sip:127.0.0.13:5060", 422, 0, None),)
+    assert node.record["attempts"] == (("callee-side", "sip:127.0.0.13:5060", 422, 0, None, ""),)
     node.book.wire_in(of_invite("ACK", response.to_tag), CALLER)
     sent = start(node, asked_again(3600))
     assert sent.value(h.MIN_SE) == "3600"

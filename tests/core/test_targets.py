@@ -241,7 +241,7 @@ SECOND = at("127.0.0.14", 1)
 
 def resolved(*addresses: Address, settings: CoreSettings = NAMED) -> CoreNode:
     node = CoreNode(settings)
-    node.service.targets_resolved(CORE, addresses)
+    node.service.trunks.resolved(CORE, addresses)
     return node
 
 
@@ -258,7 +258,7 @@ def test_the_callee_is_called_at_the_domain_and_the_record_has_the_address() -> 
 def test_the_port_of_a_target_stays_in_the_request_uri() -> None:
     place = Place("core.example", 5080)
     node = CoreNode(replace(SETTINGS, peers=(CALLER_SIDE, replace(CALLEE_SIDE, targets=(named(place),)))))
-    node.service.targets_resolved(place, (FIRST,))
+    node.service.trunks.resolved(place, (FIRST,))
     talk = talking(node)
     assert talk.invite.uri_text == f"sip:{B}@core.example:5080"
     talk.hang_up()
@@ -292,7 +292,7 @@ def test_a_change_in_the_dns_is_for_the_next_attempt() -> None:
     """What is under way goes on as it was decided."""
     node = resolved(FIRST, SECOND)
     one = start(node)
-    node.service.targets_resolved(CORE, (at("127.0.0.99"),))
+    node.service.trunks.resolved(CORE, (at("127.0.0.99"),))
     goes_on(node, one)
 
 
@@ -353,7 +353,7 @@ def test_an_invite_is_taken_back_where_it_has_gone(weights: tuple[int, int]) -> 
 def test_an_invite_is_taken_back_where_the_row_says_though_the_dns_has_changed() -> None:
     first = resolved(FIRST)
     sent = start(first)
-    first.service.targets_resolved(CORE, (at("127.0.0.14"),))
+    first.service.trunks.resolved(CORE, (at("127.0.0.14"),))
     node = restarted(first, NAMED)
     assert node.book.wire_out("CANCEL ", CALLEE).call_id == sent.call_id
     assert node.book.wire_out("CANCEL ", CALLEE2).call_id != sent.call_id

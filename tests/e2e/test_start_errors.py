@@ -248,9 +248,9 @@ def test_reload_signal_does_not_end_it(node: Node) -> None:
     node.start()
     assert node.process is not None
     node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "configuration reloaded" in node.stderr)
     assert_serves(node)
     assert node.stop() == 0
-    assert "reload is not supported yet" in node.stderr
 
 
 def test_killed_node_leaves_nothing_in_the_way(node: Node) -> None:
@@ -290,8 +290,7 @@ def test_stop_waits_for_a_call(node: Node, talking: Callable[[int], tuple[Any, A
     with udp_socket(node.place.caller, 5090) as late:
         invite = request("INVITE", f"sip:{X}@{node.place.node}", f"{node.place.caller}:5090", "too-late")
         late.sendto(invite, (node.place.node, PORT))
-        assert late.recv(65_536).startswith(b"SIP/2.0 100 ")
-        refused = late.recv(65_536)
+        refused = late.recv(65_536)  # at once: no 100 comes before it
     assert refused.startswith(b"SIP/2.0 503 ") and b"\r\nRetry-After: " in refused
     assert node.wait() == 0
     assert (caller.wait().successful, callee.wait().successful) == (1, 1)

@@ -1,0 +1,109 @@
+"""Takes a changed configuration while the node runs: whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import final
+
+from engine.config import Config, ConfigError, load
+from engine.config.restart import changed_tables, wanting_restart
+from engine.core.settings import CoreSettings
+from engine.daily import DailyJob
+from engine.listening import BoundSockets, ListenError
+from engine.names import Names
+from engine.runner import Runner
+from engine.store.crypto import NumberCipher
+from engine.store.errors import StoreError
+from engine.store.inventory import apply_inventory, read_inventory
+from sipstack.location import LookupFailed
+
+Log = Callable[..., None]
+
+
+class ReloadRefused(Exception):
+    """Nothing has changed; one line for each reason."""
+
+
+@final
+class Reload:
+    """For one node. `reload` may be asked for while one is at work: they come one after the other."""
+
+    def __init__(
+        self, file: Path | None, config: Config, cipher: NumberCipher,
+        parts: tuple[Runner, BoundSockets, Names, DailyJob], info: Log, warning: Log,
+    ) -> None:  # fmt: skip
+        """`file` is what the command line has named, `config` what was read from there."""
+        self._file = file
+        self._config = config
+        self._cipher = cipher
+        self._runner, self._sockets, self._names, self._daily = parts
+        self._info = info
+        self._warning = warning
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[dict[str, object]] | None = None
+        self._is_wanted = False  # once more, when the task is done
+
+    def signalled(self) -> None:
+        """SIGHUP. Any number of them while one reload is at work make one more."""
+        if self._task is not None and not self._task.done():
+            self._is_wanted = True
+            return
+        self._is_wanted = False
+        self._task = asyncio.create_task(self.reload())
+        self._task.add_done_callback(self._look_again)
+
+    async def stop(self) -> None:
+        """No more of them."""
+        self._is_wanted = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def reload(self) -> dict[str, object]:
+        """The answer to `veil700 reload`: the tables that have changed, or why nothing has."""
+        async with self._turn:
+            try:
+                changed = await self._take()
+            except ReloadRefused as refused:
+                faults = str(refused).splitlines()
+                for fault in faults:
+                    self._warning("configuration not reloaded, nothing has changed", reason=fault)
+                return {"reloaded": False, "changed": [], "faults": faults}
+        self._info("configuration reloaded", changed=changed)
+        return {"reloaded": True, "changed": changed, "faults": []}
+
+    def _look_again(self, done: asyncio.Task[dict[str, object]]) -> None:
+        if not done.cancelled() and (fault := done.exception()) is not None:
+            self._warning("configuration not reloaded", kind=type(fault).__name__)
+        if self._is_wanted:
+            self.signalled()
+
+    async def _take(self) -> list[str]:
+        """Everything that can fail comes first; then all is swapped in one turn of the loop. Raises ReloadRefused."""
+        try:
+            config, settings, changed = await asyncio.to_thread(self._read)
+            await self._names.look_ahead(settings)
+            await asyncio.to_thread(_apply_inventory, config, self._cipher)
+            self._sockets.take_certificates(config)
+        except (ConfigError, ListenError, LookupFailed, StoreError) as error:
+            self._names.follow(self._config.core_settings())
+            raise ReloadRefused(str(error)) from None
+        self._config = config
+        self._names.follow(settings)
+        self._daily.follow(config.cdr.retention_days, config.archive_dir)
+        self._runner.reload(settings)
+        return changed
+
+    def _read(self) -> tuple[Config, CoreSettings, list[str]]:
+        """What the file says, and the tables in which it says something new; for a thread, since it may be long."""
+        config = load(self._file)
+        if keys := wanting_restart(self._config, config):
+            raise ReloadRefused(f"{config.path}: a changed {', '.join(keys)} wants a restart")
+        return config, config.core_settings(), changed_tables(self._config, config)
+
+
+def _apply_inventory(config: Config, cipher: NumberCipher) -> None:
+    if config.inventory_file is not None:
+        apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file))
