@@ -20,11 +20,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance
-from engine.config import accounts, listeners, load, models
+from engine.config import accounts, listeners, load, models, peers
 from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
-BEGIN: Final = "<!-- made by `make docs` from engine/config/models.py: change it there -->\n"
+BEGIN: Final = "<!-- made by `make docs` from engine/config/: change it there -->\n"
 END: Final = "<!-- end of what `make docs` makes -->\n"
 
 UNIT_OF_SUFFIX: Final = {"_s": "s", "_ms": "ms", "_days": "days"}
@@ -95,7 +95,7 @@ def tables() -> dict[str, type[BaseModel]]:
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, listeners, accounts):
+    for module in (models, peers, listeners, accounts):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 

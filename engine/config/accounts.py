@@ -19,7 +19,8 @@ from engine.core.settings import AccountSettings
 from sipstack.digest import MD5, SHA_256, hashed_secret
 
 if TYPE_CHECKING:
-    from engine.config.models import Config, Peer
+    from engine.config.models import Config
+    from engine.config.peers import Peer
 
 MAX_SECRET_BYTES: Final = 1024  # of a password file: a password is a line, not a document
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.config.models import Config, Peer
+from engine.config.models import Config
+from engine.config.peers import Peer
 from engine.core.settings import NumberFormat
 from engine.leaktest.pair import Address, Trunk
 

@@ -9,7 +9,8 @@ from random import Random
 from typing import Final, final
 
 from engine.config import targets, values
-from engine.config.models import Config, Peer
+from engine.config.models import Config
+from engine.config.peers import Peer
 from engine.control.client import ControlError, ask
 from engine.core.routing import Routing
 from engine.core.settings import ListenerSettings
