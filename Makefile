@@ -14,6 +14,8 @@ OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # What the tests need: SIPp, the caller and callee that we did not write, valgrind, which counts what a call executes, and
 # a C compiler with its headers, for the disk that misbehaves. Program:package.
 TEST_TOOLS := sipp:sip-tester valgrind:valgrind cc:gcc
+PEERS := kamailio:kamailio baresip:baresip-core linphonec:linphone-cli sipsak:sipsak svmap:sipvicious
+TOPOS_TABLES := /usr/share/kamailio/db_sqlite/topos-create.sql
 C_HEADERS := /usr/include/stdio.h
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
@@ -23,7 +25,7 @@ help:
 	@echo "make test       everything: make check, then all tests"
 	@echo "make run        runs a node with configs/embedded.toml in the foreground"
 	@echo "make check      lint, types, architecture"
-	@echo "make interop    calls through a Kamailio on the files of docs/peers"
+	@echo "make interop    calls between phones, proxies and scanners that others wrote"
 	@echo "make docs       writes what of docs/ comes from the code"
 	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
 	@echo "make bench-durable  CPU and delay of the durable steps of a call; takes BENCH, too"
@@ -52,8 +54,9 @@ test: system check
 	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 
 interop: system $(VENV)/.ok-dev
-	@command -v kamailio >/dev/null || { echo "make interop needs Kamailio: apt-get install -y kamailio (Debian" \
-	  "starts it on port 5060: systemctl disable --now kamailio)" >&2; exit 2; }
+	@$(call INSTALL,for tool in $(PEERS); do command -v $${tool%%:*} >/dev/null || echo $${tool#*:}; done; \
+	  [ -e $(TOPOS_TABLES) ] || echo kamailio-sqlite-modules,the peers (Debian starts Kamailio on port 5060: \
+	  systemctl disable --now kamailio))
 	@$(BIN)/pytest -q -m interop
 
 docs: $(VENV)/.ok-dev

@@ -63,7 +63,7 @@ def call(node: Node, sipp: Any) -> Callable[[str], Sipp]:
 
 def check(node: Node, name: str, calling: Sipp, phone: Softphone, *ladder: str) -> dict[str, Any]:
     """Nothing that a side saw was the other's, the phone saw this ladder, the record is the story's; the record."""
-    assert calling.wait().is_clean
+    assert calling.wait().is_clean(1)
     phone.await_message(*ladder[-1].split(" ", 1))
     with udp_socket(node.place.caller) as probe:
         answer_to_options(probe, node.place.node, "after-the-call")

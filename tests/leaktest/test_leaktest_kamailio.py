@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,11 +10,11 @@ import pytest
 
 from engine.leaktest.judge import HOST
 from engine.leaktest.rig import Table, Verdict
-from scenarios.rig.place import PORT, Place, is_free
+from scenarios.rig.place import PORT, Place
+from tests.interop.kamailio import Kamailio
 from tests.leaktest.elements import pair_at, table_of
 
 CONFIGURATION: Final = Path(__file__).with_name("kamailio_topoh.cfg")
-START_S: Final = 20.0
 
 pytestmark = pytest.mark.interop
 
@@ -27,19 +25,12 @@ def kamailio(place: Place, tmp_path: Path) -> Iterator[None]:
     text = CONFIGURATION.read_text("utf-8")
     file = tmp_path / "kamailio.cfg"
     file.write_text(text.replace("ELEMENT", f"{place.node}:{PORT}").replace("CALLEE", f"{place.callee}:{PORT}"))
-    log = tmp_path / "log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            ["kamailio", "-f", file, "-DD", "-E", "-m", "32", "-M", "4", "-P", tmp_path / "pid", "-Y", tmp_path],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-        )  # fmt: skip
-    deadline = time.monotonic() + START_S
-    while is_free(place.node) or not (tmp_path / "pid").exists():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
-        time.sleep(0.02)
-    yield
-    process.terminate()
-    process.wait(START_S)
+    running = Kamailio(file)
+    try:
+        running.start(place.node)
+        yield
+    finally:
+        running.close()
 
 
 async def test_topoh_hides_hosts_and_call_ids_and_nothing_that_names_a_person(kamailio: None, place: Place) -> None:
