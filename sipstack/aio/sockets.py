@@ -10,12 +10,13 @@ from typing import Final
 # A listening socket may have so many connections that nobody has accepted yet; the kernel caps it (somaxconn).
 BACKLOG: Final = 1024
 
-# A far end that has gone without a word is found 10 s after something was sent to it, well before Timer B, so that the
-# next call goes on a new connection; and in 30 + 10 s while nothing is sent: the second probe that meets silence is the
-# last one (with TCP_USER_TIMEOUT their number does not count).
-KEEPALIVE_IDLE_S: Final = 30
-KEEPALIVE_GAP_S: Final = 10
-UNACKNOWLEDGED_MS: Final = 10_000
+# A far end that has gone without a word is found 20 s after something was sent to it, well before Timer B, so that the
+# next call goes on a new connection. While nothing is sent it is asked after 15, 17 and 19 s of silence, and is gone at
+# 21 s. Once TCP_USER_TIMEOUT has passed, one question without an answer is enough for the kernel, however often it has
+# asked: there must be room for several before that, or one lost packet would end a connection that is well.
+KEEPALIVE_IDLE_S: Final = 15
+KEEPALIVE_GAP_S: Final = 2
+UNACKNOWLEDGED_MS: Final = 20_000
 
 # Descriptors that are left for databases, the journal, UDP and the control socket.
 FILES_KEPT: Final = 256

@@ -336,7 +336,7 @@ async def test_many_resets_at_once_leave_nothing(host: str) -> None:
 
 # ---------------------------------------------------------------------- sockets
 
-TOLD: Final = {"NODELAY": 1, "KEEPIDLE": 30, "KEEPINTVL": 10, "USER_TIMEOUT": 10_000}
+TOLD: Final = {"NODELAY": 1, "KEEPIDLE": 15, "KEEPINTVL": 2, "USER_TIMEOUT": 20_000}
 
 
 @pytest.mark.parametrize("over", ["IPv4", pytest.param("IPv6", marks=NEEDS_IPV6)])
@@ -356,6 +356,12 @@ async def test_both_ways_a_dead_far_end_is_noticed_and_what_is_sent_is_marked(ho
         else:
             assert end.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 24 << 2
     await rig.close()
+
+
+def test_one_lost_packet_ends_no_idle_connection() -> None:
+    """Once TCP_USER_TIMEOUT has passed, a single question without an answer is enough for the kernel."""
+    asked_at_s = range(TOLD["KEEPIDLE"], TOLD["USER_TIMEOUT"] // 1000, TOLD["KEEPINTVL"])
+    assert len(asked_at_s) >= 3
 
 
 def test_busy_port_is_an_error_that_leaves_no_socket(host: str) -> None:
