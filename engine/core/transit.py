@@ -2,12 +2,14 @@
 
 A route with `transit` takes them. Nothing is hidden, so nothing is searched; for the rest such a call is
 a call like any other: two dialogs, rows of tables of its own, a record. A 700 number is never taken: neither as the
-called one, in whatever spelling, nor as To; as a caller only from the trunk that serves its block. Privacy that the
-caller asks for is given towards a trunk outside of the trust domain (RFC 3323 §5.3, RFC 3325 §7).
+called one, in whatever spelling, nor as To; as a caller only from the trunk that serves its block. Who shows a password
+shows no other number than the one that it has proven. Privacy that the caller asks for is given towards a trunk outside
+of the trust domain (RFC 3323 §5.3, RFC 3325 §7).
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from engine.core.binding import TRANSIT, Binding
@@ -16,11 +18,11 @@ from engine.core.crossing import MESSAGE as MESSAGE_FOR_X
 from engine.core.crossing import RESPONSES, UNPRINTABLE
 from engine.core.disclosure import CHECKED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
 from engine.core.identity import number_of, presented_uri, to_value_for
-from engine.core.numbers import PRIVACY, REAL, UNKNOWN, Dialled
+from engine.core.numbers import PRIVACY, REAL, SEPARATORS, UNKNOWN, Dialled, DialledKind
 from engine.core.pair import CALLER
 from engine.core.policy import Facts, Refusal
 from engine.core.records import ReleaseCause
-from engine.core.settings import PeerSettings, TargetSettings
+from engine.core.settings import DIGEST, PeerSettings, TargetSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -30,6 +32,11 @@ from sipstack.uri import NameAddr, parse_name_addr, parse_uri
 _ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 §4.1.1.3
 _PRIVACY: Final = ("none", "header", "session", "user", "id", "history", "critical")
 _NEVER_EXPIRES: Final = float("inf")
+
+# A 700 number that people would read as one, whatever stands around it.
+_SHOWN: Final = re.compile("700[0-9]{12}")
+_ESCAPED_DIGIT: Final = re.compile("%3([0-9])")
+_WITHOUT_SEPARATORS: Final = str.maketrans("", "", SEPARATORS)
 
 NOT_ENTITLED: Final = Refusal(ReleaseCause.NOT_IN_CALLER_SET, "transit_caller")
 _TO_PRIVACY_NUMBER: Final = Refusal(ReleaseCause.NO_ROUTE, "transit_to")
@@ -41,7 +48,10 @@ def transit_binding(called: str) -> Binding:
 
 
 def objection_to_transit(request: Message, facts: Facts) -> Refusal | None:
-    """Why a request for a real number is not relayed: one of its identities is a 700 number. Raises RemoteSipError."""
+    """Why a request for a real number is not relayed: one of its identities is a 700 number, or not the caller's own.
+
+    Raises RemoteSipError.
+    """
     peer = facts.peer
     identities = [facts.caller, _number_in(request.value(h.FROM) or "", peer)]
     if peer.trusted:
@@ -49,12 +59,26 @@ def objection_to_transit(request: Message, facts: Facts) -> Refusal | None:
         identities += [_number_in(value, peer) for value in asserted]
     if not all(_may_call(number, peer) for number in identities):
         return NOT_ENTITLED
+    if peer.caller is DIGEST and not _are_proven(identities, facts.caller):
+        return NOT_ENTITLED
     to = _number_in(request.value(h.TO) or "", peer)
     return None if to.kind in (REAL, UNKNOWN.kind) else _TO_PRIVACY_NUMBER
 
 
 def _number_in(value: str, peer: PeerSettings) -> Dialled:
-    return number_of(parse_uri(parse_name_addr(value).uri), peer.number_format)
+    """The number of an address; one that is beside a 700 number, or hides one, is no number that may be shown."""
+    address = parse_name_addr(value)
+    number = number_of(parse_uri(address.uri), peer.number_format)
+    shown = f"{address.display} {address.uri}" if address.display else address.uri
+    shown = _ESCAPED_DIGIT.sub(r"\1", shown).translate(_WITHOUT_SEPARATORS)
+    if number.kind is PRIVACY:
+        shown = shown.replace(number.number, "", 1)
+    return Dialled(DialledKind.PRIVACY_LONG, "") if _SHOWN.search(shown) else number
+
+
+def _are_proven(identities: list[Dialled], caller: Dialled) -> bool:
+    """True when whoever has shown a password names its own number, or none (`engine.core.accounts` knows which)."""
+    return caller.kind is REAL and all(number.kind is not REAL or number == caller for number in identities)
 
 
 def _may_call(number: Dialled, peer: PeerSettings) -> bool:
