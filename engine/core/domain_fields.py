@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.core.disclosure import Draft, RequestDraft
+from engine.core.copies import text_hides
+from engine.core.disclosure import Draft, LeakStopped, RequestDraft
 from engine.core.features import asserted_services, dispositions
 from sipstack import headers as h
 from sipstack.fields import option_tags
-from sipstack.message import Message
+from sipstack.message import ENCODING, ERRORS, Message
 
 # Parameters of P-Early-Media (RFC 5009 §8), one for each media line in order.
 _EARLY_MEDIA: Final = frozenset(("sendrecv", "sendonly", "recvonly", "inactive", "gated", "supported"))
@@ -43,5 +44,11 @@ def _within_domain(draft: Draft, header: int, words_of: Callable[[Message], list
 
 
 def service_route(draft: RequestDraft) -> str:
-    """What the S-CSCF that the request goes to has written of itself (`engine.core.isc`), and of nobody else."""
+    """What the S-CSCF that the request goes to has written of itself (`engine.core.isc`), and of nobody else.
+
+    It is text that nobody reads here, so it is searched as copied text is. Raises LeakStopped.
+    """
+    text = "\n".join(draft.routes).encode(ENCODING, ERRORS)
+    if any(number and text_hides(text, number) for number in (draft.party.hidden, *draft.party.also_hidden)):
+        raise LeakStopped
     return "\r\n".join([f"Route: {value}" for value in draft.routes])
