@@ -79,8 +79,8 @@ HEALTH: Final = Table(
     ),
 )
 
-# The DNS may lead to other addresses every day. Past so many, those of which nothing bad is known are let go of; who
-# still sends to one keeps its own.
+# The DNS may lead to other addresses every day, and a Route of an S-CSCF to any port of its own. Past so many, those of
+# which nothing bad is known are let go of, then the oldest; who still sends to one keeps its own.
 MOST_ADDRESSES: Final = 4096
 
 NEVER: Final = float("-inf")
@@ -192,10 +192,15 @@ class Health:
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= MOST_ADDRESSES:
-                self._known = {at: one for at, one in self._known.items() if one.state != UP}
+                self._let_go()
             shown = f"[{host}]" if ":" in host else host
             known = self._known[key] = AddressHealth(f"{transport.lower()}:{shown}:{port}", self._report)
         return known
+
+    def _let_go(self) -> None:
+        """Makes room for a quarter: of what is not well, what has been known for longest goes, too."""
+        unwell = [(at, one) for at, one in self._known.items() if one.state != UP]
+        self._known = dict(unwell[-(MOST_ADDRESSES * 3 // 4) :])
 
     def is_usable(self, transport: str, host: str, port: int, now: float) -> bool:
         """True when a request may be sent to an address."""
