@@ -11,7 +11,7 @@ from engine.config import Config, ConfigError, load
 from engine.config.restart import changed_tables, wanting_restart
 from engine.core.settings import CoreSettings
 from engine.daily import DailyJob
-from engine.listening import BoundSockets, ListenError
+from engine.listening import BoundSockets, ListenError, tls_contexts
 from engine.names import Names
 from engine.runner import Runner
 from engine.store.crypto import NumberCipher
@@ -97,10 +97,14 @@ class Reload:
         return changed
 
     def _read(self) -> tuple[Config, CoreSettings, list[str]]:
-        """What the file says, and the tables in which it says something new; for a thread, since it may be long."""
+        """What the file says, and the tables in which it says something new; for a thread, since it may be long.
+
+        Certificates are tried here, before the inventory is applied for good. Raises ConfigError and ListenError.
+        """
         config = load(self._file)
         if keys := wanting_restart(self._config, config):
             raise ReloadRefused(f"{config.path}: a changed {', '.join(keys)} wants a restart")
+        tls_contexts(config)
         return config, config.core_settings(), changed_tables(self._config, config)
 
 
