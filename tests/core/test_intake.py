@@ -160,6 +160,7 @@ def test_a_store_that_says_nothing_holds_up_no_refusal_for_ever(late: bool) -> N
     node.durable = set()
     node.book.wire_in(invite(), CALLER)
     node.book.at(4.9)
+    node.book.wire_out("SIP/2.0 100", CALLER)
     node.book.silence()
     node.book.at(5.01)
     refused(node, 503, 42)
