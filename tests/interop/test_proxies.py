@@ -94,3 +94,6 @@ def test_a_call_through_a_proxy(
     shown = next(message for message in by_proxy.messages if not message.is_sent and message.shown == start)
     assert shown.value("Record-Route").startswith(f"<sip:{here};") is not has_topos
     assert all(here.encode() not in message.data for message in other.messages if not message.is_sent)
+    # It stays in the path: nothing of the node comes to that side but through it.
+    requests = [message for message in by_proxy.messages if not message.is_sent and not message.status]
+    assert all(message.value("Via").startswith(f"SIP/2.0/UDP {here};") for message in requests), requests
