@@ -25,9 +25,9 @@ def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
 
 
 def render_rows(rows: list[str], body: bytes = b"") -> bytes:
-    """The same where the start line is the first of the rows."""
-    head = "\r\n".join(rows)
-    return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode(ENCODING, ERRORS) + body
+    """The same where the start line is the first of the rows, which are the caller's no more: the last is added."""
+    rows.append(f"Content-Length: {len(body)}\r\n\r\n")
+    return "\r\n".join(rows).encode(ENCODING, ERRORS) + body
 
 
 def first_values(lines: list[str], ids: list[int]) -> list[str | None]:
