@@ -130,7 +130,7 @@ class ClientTransaction(Transaction):
     __slots__ = ("ack", "branch", "otherwise", "owner")
 
     def __init__(self, method: str, branch: str, data: bytes, flow: Flow, owner: object) -> None:
-        super().__init__(method, INVITE_CLIENT if method == "INVITE" else NON_INVITE_CLIENT, flow)
+        Transaction.__init__(self, method, INVITE_CLIENT if method == "INVITE" else NON_INVITE_CLIENT, flow)
         self.branch = branch
         self.last_sent = data
         self.owner = owner

@@ -156,7 +156,7 @@ class ServerTransaction(Transaction):
 
     def __init__(self, request: Message, source: Flow) -> None:
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
-        super().__init__(request.method, table, response_flow(request, source))
+        Transaction.__init__(self, request.method, table, response_flow(request, source))
         self.state = PROCEEDING if table is INVITE_SERVER else TRYING
         self.request = request
         self.source = source
@@ -221,7 +221,7 @@ class ServerTransaction(Transaction):
 
     def leave(self) -> None:
         """Forgets the transaction, as one of several paths of its request too."""
-        super().leave()
+        Transaction.leave(self)
         self.owner = None  # nothing comes up from here any more: no ring of references stays behind
         if self.merge_key is not None:
             del self.context.merged[self.merge_key]

@@ -89,7 +89,7 @@ class Call(AttemptBase):
         known: tuple[Facts, CallRecord],
     ) -> None:
         """`dialog` is the caller's, for the first tag that the callee answers with; its tag is in our refusals too."""
-        super().__init__(context, transaction, peer, dialog.local_tag, known)
+        AttemptBase.__init__(self, context, transaction, peer, dialog.local_tag, known)
         self._dialog: Dialog | None = dialog
         transaction.owner = self
         self.state = t.LOOKING_UP
@@ -125,7 +125,7 @@ class Call(AttemptBase):
         """The caller's patience counts from here on."""
         if self.request.first[h.EXPIRES] is not None:
             setup.heed_expires(self, now)
-        super().begin(now)
+        AttemptBase.begin(self, now)
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """A policy step, the route or the store said no."""

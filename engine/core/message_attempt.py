@@ -93,7 +93,7 @@ class MessageAttempt(AttemptBase):
     ) -> None:
         """`numbers` as in `begun`."""
         known = begun(context, transaction.request, peer, "message", now, numbers)
-        super().__init__(context, transaction, peer, context.tokens.tag(), known)
+        AttemptBase.__init__(self, context, transaction, peer, context.tokens.tag(), known)
         transaction.owner = self
         self.state = LOOKING_UP
         self.record.parts = 1
