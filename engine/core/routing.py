@@ -12,6 +12,7 @@ from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from engine.core.targets import Draw, Fixed, InOrder, Plan, TargetTable, plan_of_addresses, plan_of_targets
 from sipstack.events import Flow
+from sipstack.grammar import USUAL_SIP_URI
 from sipstack.location import DEFAULT_PORTS, Address, Place
 from sipstack.uri import SipUri, parse_uri, uri_host
 
@@ -120,9 +121,9 @@ class Routing:
             return self._peer_by_certificate(flow)
         else:
             source = (flow.host, 0)
-        remembered = self._remembered
-        if source in remembered:
-            return remembered[source]
+        remembered = self._remembered.get(source)
+        if remembered is not None or source in self._remembered:
+            return remembered
         found = self.source_of(*source)
         peer = None if found is None or found.peer.tls_names else found.peer
         if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
@@ -312,6 +313,9 @@ def flow_to(uri: str, known: Flow, listeners: Listeners) -> Flow:
     (metadata, control). A URI that names no transport means that of `known`, and so does one whose transport no
     listener speaks; but what is asked for by a sips URI leaves over TLS or not at all (RFC 3261 §26.2.2).
     """
+    usual = USUAL_SIP_URI.fullmatch(uri) if known.transport == "UDP" else None
+    if usual is not None and usual[2] == known.host and usual[4] is None and int(usual[3] or 5060) == known.port:
+        return known  # nearly always: a phone is where it says
     parsed = parse_uri(uri)
     if not isinstance(parsed, SipUri):
         return known

@@ -77,7 +77,7 @@ class CallService:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
-        may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow) is not None
+        may_answer = data[:8] == b"SIP/2.0 " or self._context.routing.peer_of(flow) is not None
         if not may_answer and is_worthless(data):
             self.intake.strangers += 1
             if not is_keep_alive(data):
