@@ -29,8 +29,12 @@ class Accounts:
 
     def __init__(self, settings: CoreSettings) -> None:
         self._by_user = {(account.peer, account.user): account for account in settings.accounts}
-        self._reader = {peer.name: replace(peer, caller=CallerSource.PAI_OR_FROM) for peer in settings.peers}
         self.realms = {account.peer: account.realm for account in settings.accounts}
+        self._reader = {
+            peer.name: replace(peer, caller=CallerSource.PAI_OR_FROM)
+            for peer in settings.peers
+            if peer.name in self.realms
+        }
         self.offers: dict[str, tuple[str, ...]] = {
             peer.name: _offers(peer, [one for one in settings.accounts if one.peer == peer.name])
             for peer in settings.peers
