@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from scenarios.rig.node import Node, unsound
@@ -10,7 +10,8 @@ from scenarios.rig.place import INBOX_PORT, PORT
 from tests.e2e.stories import many
 
 EACH = 120  # of calls, of messages, of calls and of messages to numbers that are bound to nobody
-RATE = 30
+RATE = 20  # a second, of each of the four kinds
+LOOK_S = 0.05  # looks without a pause would take from the node the processor that it needs
 
 
 def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, sipp: Any, place: Any) -> None:
@@ -34,7 +35,7 @@ def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, s
     looks = []
     with ThreadPoolExecutor(len(runs)) as pool:
         ends = [pool.submit(run.wait) for run in runs]
-        while not all(end.done() for end in ends):
+        while wait(ends, LOOK_S).not_done:
             status = node.status()
             looks.append(status)
             assert (status["complete"], status["missing"]) == (True, 0), status
