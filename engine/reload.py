@@ -37,6 +37,7 @@ class Reload:
         """`file` is what the command line has named, `config` what was read from there."""
         self._file = file
         self._config = config
+        self._settings = config.core_settings()
         self._cipher = cipher
         self._runner, self._sockets, self._names, self._daily = parts
         self._info = info
@@ -88,9 +89,9 @@ class Reload:
             await asyncio.to_thread(_apply_inventory, config, self._cipher)
             self._sockets.take_certificates(config)
         except (ConfigError, ListenError, LookupFailed, StoreError) as error:
-            self._names.follow(self._config.core_settings())
+            self._names.follow(self._settings)
             raise ReloadRefused(str(error)) from None
-        self._config = config
+        self._config, self._settings = config, settings
         self._names.follow(settings)
         self._daily.follow(config.cdr.retention_days, config.archive_dir)
         self._runner.reload(settings)

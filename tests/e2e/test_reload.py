@@ -58,7 +58,7 @@ def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place
     first = sipp("answered/uas", place.callee, calls=None)
     second = sipp("answered/uas", place.second, calls=None)
     rows = [(bound.x, bound.a) for bound in calls]
-    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=600, rate=100, timeout_s=60)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=600, rate=50, timeout_s=60)
     there, back = '["callee-side"]', '["other-side"]'
     for _ in range(RELOADS // 2):
         for old, new in ((there, back), (back, there)):
