@@ -18,7 +18,7 @@ from sipstack.parser import parse
 from tests.e2e.datagrams import request, udp_socket
 from tests.e2e.stories import BINDING, A, B, X
 
-TALK_MS = 4_000
+TALK_MS = 8_000  # far more than a busy machine needs from "Talking" to kill -9
 
 
 def wait_for(condition: Callable[[], bool], within_s: float = 20.0) -> None:

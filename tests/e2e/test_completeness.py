@@ -10,7 +10,7 @@ from scenarios.rig.place import INBOX_PORT, PORT
 from tests.e2e.stories import many
 
 EACH = 120  # of calls, of messages, of calls and of messages to numbers that are bound to nobody
-RATE = 20  # a second, of each of the four kinds
+RATE = 10  # a second, of each of the four kinds
 LOOK_S = 0.05  # looks without a pause would take from the node the processor that it needs
 
 

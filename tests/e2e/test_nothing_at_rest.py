@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from engine.core.spelling import holds_number
 from engine.store.rows import utc_text
 from scenarios.rig.node import Node
@@ -102,9 +104,11 @@ def bye(invite: bytes, answer: bytes) -> bytes:
     )
 
 
+@pytest.mark.timeout(240)  # thirty commands, each a process
 def test_no_file_log_or_command_names_a_party(make_node: NodeFactory, place: Place) -> None:
     """A call in progress, a refused message, a malformed request, kill -9 with a call open, and the next start."""
-    node = make_node(extra='[log]\nlevel = "debug"\n')
+    # The caller never acknowledges: all that is asked while the call is up must fit into 64*T1, on a busy machine too.
+    node = make_node(extra='[log]\nlevel = "debug"\n[sip]\nt1_ms = 1000\n')
     node.bind(BINDING)
     node.start()
     with ExitStack() as ends:
