@@ -5,6 +5,7 @@ Each verb returns what is to be done: SendMessage for the shell, the other outpu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, final
 
@@ -35,11 +36,16 @@ MAGIC_COOKIE: Final = "z9hG4bK"
 
 @final
 class Transactions:
-    """All transactions of one node. `now` is monotonic seconds throughout."""
+    """All transactions of one node. `now` is monotonic seconds throughout.
 
-    __slots__ = ("_context", "counters", "wheel")
+    `are_one_side` is asked whether a response from one flow may answer a request that went to another host: the RFC
+    matches it by its branch alone (§17.1.3), and whoever has overheard that could answer for a host that is asked.
+    """
+
+    __slots__ = ("_context", "are_one_side", "counters", "wheel")
 
     def __init__(self, timing: Timing) -> None:
+        self.are_one_side: Callable[[Flow, Flow], bool] = _are_one_side
         self.wheel = TimerWheel(timing.t1_s / 50)  # 10 ms at the default T1; what is rounded scales with it, too
         self._context = TransactionContext(timing, self.wheel)
         self.counters = {"malformed": 0, "stray_responses": 0, "retransmissions_in": 0, "merged": 0}
@@ -178,7 +184,13 @@ class Transactions:
         transaction = self._context.clients.get(f"{via.branch} {message.method}") if via is not None else None
         # More than one Via: it was meant for somebody behind us, and nobody is (§8.1.3.3).
         is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
-        if is_ours and type(transaction) is ClientTransaction:
+        if (
+            type(transaction) is ClientTransaction
+            and flow.host != transaction.flow.host
+            and not self.are_one_side(flow, transaction.flow)
+        ):
+            self.counters["stray_responses"] += 1
+        elif is_ours and type(transaction) is ClientTransaction:
             transaction.response_received(message, flow, now)
         elif is_ours and 200 <= message.status < 300 and message.method == "INVITE":
             self._context.out.append(StraySuccessReceived(message, flow))
@@ -227,6 +239,11 @@ class Transactions:
         if isinstance(invite, ServerTransaction) and invite.source.host == flow.host:
             return invite
         return None
+
+
+def _are_one_side(_source: Flow, _asked: Flow) -> bool:
+    """Nobody who knows better has been named."""
+    return True
 
 
 def _server_key(message: Message, method: str) -> object:

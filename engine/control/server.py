@@ -59,7 +59,7 @@ class ControlServer:
     async def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second one: brackets without end
             return {"error": "no JSON"}
         name = request.get("verb") if isinstance(request, dict) else None
         verb = self._verbs.get(name) if isinstance(name, str) else None

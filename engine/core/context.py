@@ -87,6 +87,7 @@ class CoreContext:
         self.health: Final = Health(self.tell)
         self.targets = TargetTable()
         self.routing = Routing(settings, self.targets, self.health)
+        transactions.are_one_side = self._are_one_side
         self.listeners = self.routing.listeners
         self.large: Final = LargeRequests(self.listeners)
         self.wheel = TimerWheel()
@@ -104,6 +105,13 @@ class CoreContext:
         """Others are in force from now on, with the same listeners; what is in progress keeps those it began with."""
         self.settings = settings
         self.routing = Routing(settings, self.targets, self.health)
+
+    def _are_one_side(self, source: Flow, asked: Flow) -> bool:
+        """True when a response may come from `source` to what was sent to `asked`: both are of one peer."""
+        peer = self.routing.peer_of(source)
+        if peer is None:
+            return False
+        return peer is self.routing.peer_of(asked) or any(target.host == asked.host for target in peer.targets)
 
     def take(self) -> list[Output]:
         """What has been collected since the last time."""
