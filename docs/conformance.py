@@ -72,14 +72,14 @@ def _of_folder(folder: Path) -> Iterator[Requirement]:
 
 
 def _read(number: int, test: str, text: str) -> Requirement:
-    rule, checked, deviation = _parts(text)
+    rule, checked, deviation = parts(text)
     found = _RULE.fullmatch(rule)
     if found is None or not checked:
         raise ValueError(f"{test}: needs `RFC and section: rule`, and a line that begins with `Checked: `")
     return Requirement(number, test, found[1], found[2], checked, deviation)
 
 
-def _parts(text: str) -> tuple[str, str, str]:
+def parts(text: str) -> tuple[str, str, str]:
     """Rule, what is checked and deviation, each on one line; the last two may be ""."""
     found = ["", "", ""]
     place = 0
@@ -128,8 +128,8 @@ def _tables(found: list[Requirement]) -> str:
         for each in found:
             if start <= each.number < end:
                 verdict = f"deviation: {each.deviation}" if each.deviation else "passed"
-                cells = (str(each.number), each.source, _sentence(each.rule), _sentence(each.checked), verdict)
-                lines.append(_row(*cells))
+                cells = (str(each.number), each.source, sentence(each.rule), sentence(each.checked), verdict)
+                lines.append(table_row(*cells))
         lines.append("")
     return "\n".join(lines)
 
@@ -149,13 +149,13 @@ def _torture() -> str:
         if name in OTHERWISE:
             answers += f"; deviation: {OTHERWISE[name][1]}"
         rfc, _, message = name.partition("/")
-        lines.append(_row(message, f"{rfc.upper().replace('RFC', 'RFC ')} §{row['section']}", row["why"], answers))
+        lines.append(table_row(message, f"{rfc.upper().replace('RFC', 'RFC ')} §{row['section']}", row["why"], answers))
     return "\n".join([*lines, ""])
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _row(*cells: str) -> str:
+def table_row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

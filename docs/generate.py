@@ -1,4 +1,4 @@
-"""Writes the part of docs/configuration.md that comes from the code, and docs/conformance.md; `make docs` runs it.
+"""Writes what of the pages comes from code or from tests: configuration, conformance, security (`make docs`).
 
 What stands between the two marks of a page is made anew, everything else is left alone. A test fails when the page
 differs from what this makes.
@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from docs import conformance
+from docs import conformance, security
 from engine.config import accounts, listeners, load, models, peers
 from engine.config.restart import is_taken
 
@@ -68,6 +68,8 @@ def main() -> int:
     page = conformance.PAGE
     found = conformance.requirements()
     page.write_text(conformance.with_requirements(page.read_text("utf-8"), found), "utf-8")
+    page = security.PAGE
+    page.write_text(security.with_attacks(page.read_text("utf-8"), security.attacks()), "utf-8")
     return 0
 
 

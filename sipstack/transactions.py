@@ -184,14 +184,12 @@ class Transactions:
         transaction = self._context.clients.get(f"{via.branch} {message.method}") if via is not None else None
         # More than one Via: it was meant for somebody behind us, and nobody is (§8.1.3.3).
         is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
-        if (
-            type(transaction) is ClientTransaction
-            and flow.host != transaction.flow.host
-            and not self.are_one_side(flow, transaction.flow)
-        ):
-            self.counters["stray_responses"] += 1
-        elif is_ours and type(transaction) is ClientTransaction:
-            transaction.response_received(message, flow, now)
+        if is_ours and type(transaction) is ClientTransaction:
+            asked = transaction.flow
+            if flow.host == asked.host or self.are_one_side(flow, asked):
+                transaction.response_received(message, flow, now)
+            else:
+                self.counters["stray_responses"] += 1
         elif is_ours and 200 <= message.status < 300 and message.method == "INVITE":
             self._context.out.append(StraySuccessReceived(message, flow))
         else:
