@@ -278,7 +278,7 @@ def test_a_700_caller_comes_from_the_peer_that_serves_it(bound: Run, file: Path)
 
 def test_a_configuration_without_senders_says_so(bound: Run, file: Path) -> None:
     file.write_text('[node]\ndata_dir = "data"\n')
-    assert bound(*words()) == Done(2, "", "veil700: --peer: no peer has a match, so nothing comes in\n")
+    assert bound(*words()) == Done(2, "", "veil700: --peer: no peer has a match or tls_names, so nothing comes in\n")
 
 
 def test_a_peer_whose_sources_are_all_taken_says_so(bound: Run, file: Path) -> None:
