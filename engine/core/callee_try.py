@@ -112,7 +112,7 @@ class CalleeTry(RequestOwner):
         health = self.hop.health
         health.heard_at = now
         if health.state != UP or response.status == 503:
-            health.heard(self.sent_at, response, now)
+            health.heard(self.sent_at, response, self.call.record.callee, now)
         if self.hop.peer.overload_control:
             self.call.context.intake.throttles.heed(self.hop.health.address, response, now)
         if response.status < 200:

@@ -91,13 +91,25 @@ _MOST_DIGITS: Final = 9  # of a Retry-After: thirty years
 class AddressHealth:
     """What is known of one address. `state` is UP nearly always: then whoever sends there asks nothing more."""
 
-    __slots__ = ("_barred_at", "_report", "address", "bar_s", "busy", "changed_at", "heard_at", "state", "until")
+    __slots__ = (
+        "_barred_at",
+        "_busy_for",
+        "_report",
+        "address",
+        "bar_s",
+        "busy",
+        "changed_at",
+        "heard_at",
+        "state",
+        "until",
+    )
 
     def __init__(self, address: str, report: Callable[[Output], None] | None) -> None:
         """`address` as it is told: "udp:127.0.0.13:5060"."""
         self.address: Final = address
         self.state = UP
-        self.busy = 0  # how many times it has said 503 since it last said anything else
+        self.busy = 0  # for how many callees in a row it has said 503 since it last said anything else
+        self._busy_for = 0  # the last of them
         self.heard_at = NEVER  # the last response to a request
         self.changed_at = NEVER  # the last change of `state`; never: since the node runs
         self.until = NEVER  # when the next request may go there
@@ -113,8 +125,8 @@ class AddressHealth:
     def may_be_risked(self) -> bool:
         """True for one that a request goes to for want of any other.
 
-        Not where probes get no answer, and not where two 503s in a row say that the trunk has more than it can bear.
-        A single one may be of one callee's own making, who shall not shut the trunk for everybody.
+        Not where probes get no answer, and not where 503s for two callees in a row say that the trunk has more than it
+        can bear. Those for one may be of his own making, and he shall not shut the trunk for everybody.
         """
         return self.state != DOWN and not (self.state == BUSY and self.busy > 1)
 
@@ -122,11 +134,11 @@ class AddressHealth:
         """A request goes there though it is not UP: no other one before this one has met something."""
         self.until = max(self.until, now + TRIAL_S)
 
-    def heard(self, sent_at: float, response: Message, now: float) -> None:
-        """A response to a request that was sent at `sent_at`."""
+    def heard(self, sent_at: float, response: Message, callee: str, now: float) -> None:
+        """A response to a request for `callee` that was sent at `sent_at`."""
         self.heard_at = now
         if response.status == 503:
-            self.overloaded(sent_at, retry_after_s(response), now)
+            self.overloaded(sent_at, retry_after_s(response), callee, now)
         elif self.state != UP and (self.state != BUSY or response.status > 100):
             self.answered(sent_at, now)
 
@@ -145,10 +157,13 @@ class AddressHealth:
         if self.heard_at <= sent_at:
             self._step(UNHEARD, sent_at, now)
 
-    def overloaded(self, sent_at: float, wait_s: float, now: float) -> None:
-        """It has said 503; `wait_s` is its Retry-After, 0 for none."""
+    def overloaded(self, sent_at: float, wait_s: float, callee: str, now: float) -> None:
+        """It has said 503; `wait_s` is its Retry-After, 0 for none. No `callee`: it was asked by a probe."""
         self._step(OVERLOADED, sent_at, now)
-        self.busy += 1
+        who = hash(callee)  # no number is kept
+        if not callee or not self.busy or who != self._busy_for:
+            self.busy += 1
+        self._busy_for = who
         if self.state == BUSY:
             self.until = max(self.until, now + min(wait_s, LONGEST_BAR_S))
 

@@ -385,7 +385,7 @@ class MessageTry(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts."""
-        self.health.heard(self.sent_at, response, now)
+        self.health.heard(self.sent_at, response, self.attempt.record.callee, now)
         if self.peer.overload_control:
             self.attempt.context.intake.throttles.heed(self.health.address, response, now)
         if response.is_final:

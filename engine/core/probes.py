@@ -77,7 +77,7 @@ class Probe(RequestOwner, TimerOwner):
         if transaction is self._transaction and response.is_final:
             self._settle()
             if response.status == 503:
-                self.hop.health.overloaded(self._sent_at, retry_after_s(response), now)
+                self.hop.health.overloaded(self._sent_at, retry_after_s(response), "", now)
             self._count(response.status not in _LOST, now)
 
     def failed(self, transaction: ClientTransaction, now: float) -> None:

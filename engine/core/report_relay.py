@@ -110,7 +110,7 @@ class ReportRelay(RequestOwner):
 
     def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
         """Only the final answer counts; a 503 leads to the next target, as for any message."""
-        self._health.heard(self._sent_at, response, now)
+        self._health.heard(self._sent_at, response, self._record.caller, now)
         if response.status == 503:
             self._next(now)
         elif response.is_final:

@@ -10,7 +10,20 @@ from engine.core.health import FIRST_BAR_S, TRIAL_S
 from engine.core.settings import TargetSettings
 from sipstack.location import Address, Place
 from sipstack.message import Message
-from tests.core.corenode import CALLEE, CALLEE2, CALLEE_SIDE, CALLER, TWO_TARGETS, CoreNode, target, with_trunk
+from tests.core.corenode import (
+    CALLEE,
+    CALLEE2,
+    CALLEE_SIDE,
+    CALLER,
+    TWO_TARGETS,
+    A,
+    B,
+    CoreNode,
+    X,
+    axb,
+    target,
+    with_trunk,
+)
 from tests.core.parties import B_SDP, answer, invite, message, of_invite, ring, trying
 
 FIRST = "udp:127.0.0.13:5060"
@@ -140,15 +153,16 @@ def test_last_hope_is_the_one_whose_bar_ends_first_and_one_is_enough() -> None:
     assert [len(record["attempts"]) for record in node.records] == [2, 1, 1]  # type: ignore[arg-type]
 
 
-def test_second_503_in_a_row_shuts_the_only_target_until_its_time_is_over() -> None:
+def test_503s_for_two_callees_shut_the_only_target_until_its_time_is_over() -> None:
     node = CoreNode()
     calls = Calls(node)
-    for _ in range(2):
+    for callee in (B, B, "13900139009"):  # those for one alone do not
+        node.bindings[X, A] = axb(callee=callee)
         calls.fails(calls.place(CALLEE), CALLEE, extra="Retry-After: 10")
         calls.refused(480)
-    node.book.wire_in(invite(branch="z9hG4bK-a3").replace(b"Call-ID: 1-", b"Call-ID: 3-"), CALLER)
+    node.book.wire_in(invite(branch="z9hG4bK-a4").replace(b"Call-ID: 1-", b"Call-ID: 4-"), CALLER)
     node.book.wire_out("SIP/2.0 100", CALLER)
-    calls.count = 3
+    calls.count = 4
     calls.refused(480)
     last = node.records[-1]
     assert (last["attempts"], last["release_cause"], last["decided_by"]) == ((), "ALL_TARGETS_FAILED", "targets")

@@ -23,6 +23,7 @@ from sipstack.events import Output
 from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.testing.playbook import wire
+from tests.core.corenode import A, B
 
 EXPECTED = """
 up: transport error -> unreachable: bar it
@@ -121,7 +122,7 @@ def test_addresses_are_forgotten_of_which_nothing_bad_is_known() -> None:
 FAILURES: dict[str, Callable[[AddressHealth, float], None]] = {
     "unreachable": lambda known, now: known.unreachable(now, now),
     "silent": lambda known, now: known.silent(now, now),
-    "busy": lambda known, now: known.heard(now, response(503), now),
+    "busy": lambda known, now: known.heard(now, response(503), B, now),
 }
 
 
@@ -137,7 +138,7 @@ def test_bar_doubles_until_one_answer_opens_it(how: str) -> None:
         assert known.is_usable(now)
         bar_s = min(2 * bar_s, LONGEST_BAR_S)
     assert bar_s == LONGEST_BAR_S
-    known.heard(now, response(486), now)
+    known.heard(now, response(486), B, now)
     assert told.state == "up" and known.is_usable(now)
     FAILURES[how](known, now)
     assert known.is_usable(now + FIRST_BAR_S)  # it has forgotten the old ones
@@ -169,7 +170,7 @@ def test_what_left_before_the_bar_does_not_make_it_longer(how: str) -> None:
 
 def test_silence_to_one_request_alone_is_its_own() -> None:
     told = Told()
-    told.known.heard(1.0, response(180), 1.5)
+    told.known.heard(1.0, response(180), B, 1.5)
     told.known.silent(1.2, 5.2)
     assert told.state == "up"
     told.known.silent(1.6, 5.6)
@@ -184,7 +185,7 @@ def test_silence_to_one_request_alone_is_its_own() -> None:
 )  # fmt: skip
 def test_retry_after_is_heeded_up_to_a_minute(extra: str, wait_s: float) -> None:
     known = Told().known
-    known.heard(10.0, response(503, extra), 10.0)
+    known.heard(10.0, response(503, extra), B, 10.0)
     assert not known.is_usable(10.0 + wait_s - 0.001) and known.is_usable(10.0 + wait_s)
 
 
@@ -196,29 +197,30 @@ def test_none_has_no_seconds() -> None:
 def test_retry_after_stands_whatever_else_is_heard(event: str) -> None:
     """Only the answer to a request that was sent after it ends it sooner."""
     told = Told()
-    told.known.heard(9.0, response(503, "Retry-After: 30"), 10.0)
+    told.known.heard(9.0, response(503, "Retry-After: 30"), B, 10.0)
     if event == "probe":
         told.known.probed(True, 11.0)
     elif event == "late answer":
-        told.known.heard(9.5, response(180), 11.0)
+        told.known.heard(9.5, response(180), B, 11.0)
     elif event == "trying":
-        told.known.heard(10.5, response(100), 11.0)
+        told.known.heard(10.5, response(100), B, 11.0)
     else:
         told.known.silent(10.5, 14.5)
     assert told.state == "busy" and not told.known.is_usable(39.9)
-    told.known.heard(15.0, response(180), 15.1)
+    told.known.heard(15.0, response(180), B, 15.1)
     assert told.state == "up"
 
 
 def test_who_is_risked_when_nobody_is_well() -> None:
     known = Told().known
     assert known.may_be_risked
-    known.heard(1.0, response(503), 1.0)
-    assert known.may_be_risked  # one 503 may be of one callee's own making
-    known.heard(2.0, response(503), 2.0)
+    known.heard(1.0, response(503), B, 1.0)
+    known.heard(1.5, response(503), B, 1.5)
+    assert known.may_be_risked  # these 503s may be of one callee's own making
+    known.heard(2.0, response(503), A, 2.0)
     assert not known.may_be_risked
-    known.heard(3.0, response(200), 3.0)
-    known.heard(4.0, response(503), 4.0)
+    known.heard(3.0, response(200), B, 3.0)
+    known.heard(4.0, response(503), B, 4.0)
     assert known.may_be_risked
     known.silent(5.0, 9.0)
     known.unreachable(50.0, 50.0)
