@@ -137,7 +137,7 @@ class _Node:
         )
         reload = Reload(self._config_file, config, cipher, (runner, sockets, names, daily), log.info, log.warning)
         verbs: dict[str, Verb] = {
-            "status": lambda: {**runner.status(), "targets": names.status()}, "calls": runner.calls,
+            "status": lambda: {**runner.status(), **reload.status(), "targets": names.status()}, "calls": runner.calls,
             "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
         }  # fmt: skip
         control = ControlServer(self._config.data_dir, verbs)

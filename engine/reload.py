@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import final
@@ -17,6 +18,7 @@ from engine.runner import Runner
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.rows import utc_text
 from sipstack.location import LookupFailed
 
 Log = Callable[..., None]
@@ -42,6 +44,7 @@ class Reload:
         self._runner, self._sockets, self._names, self._daily = parts
         self._info = info
         self._warning = warning
+        self._read_at_s = time.time()
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[dict[str, object]] | None = None
         self._is_wanted = False  # once more, when the task is done
@@ -71,9 +74,16 @@ class Reload:
                 faults = str(refused).splitlines()
                 for fault in faults:
                     self._warning("configuration not reloaded, nothing has changed", reason=fault)
-                return {"reloaded": False, "changed": [], "faults": faults}
+                return self._answer([], faults)
         self._info("configuration reloaded", changed=changed)
-        return {"reloaded": True, "changed": changed, "faults": []}
+        return self._answer(changed, [])
+
+    def _answer(self, changed: list[str], faults: list[str]) -> dict[str, object]:
+        return {"reloaded": not faults, "file": str(self._config.path), "changed": changed, "faults": faults}
+
+    def status(self) -> dict[str, object]:
+        """What is in force, for `veil700 status`."""
+        return {"config": str(self._config.path), "config_read": utc_text(self._read_at_s)}
 
     def _look_again(self, done: asyncio.Task[dict[str, object]]) -> None:
         if not done.cancelled() and (fault := done.exception()) is not None:
@@ -92,6 +102,7 @@ class Reload:
             self._names.follow(self._settings)
             raise ReloadRefused(str(error)) from None
         self._config, self._settings = config, settings
+        self._read_at_s = time.time()
         self._names.follow(settings)
         self._daily.follow(config.cdr.retention_days, config.archive_dir)
         self._runner.reload(settings)

@@ -94,11 +94,13 @@ class Runner:
     def take_no_more(self) -> dict[str, object]:
         """New calls and messages are refused from now on; what there is now, for `veil700 drain`."""
         self._service.intake.is_draining = True
+        self._log("draining", in_progress=self._service.unfinished)
         return self._intake()
 
     def take_again(self) -> dict[str, object]:
         """They are taken again."""
         self._service.intake.is_draining = False
+        self._log("taking calls again", in_progress=self._service.unfinished)
         return self._intake()
 
     def _intake(self) -> dict[str, object]:

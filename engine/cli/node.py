@@ -201,12 +201,18 @@ def reload(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> in
     Example:
       veil700 reload
     """
-    answer = ask(configuration(context).data_dir, "reload")
+    config = configuration(context)
+    running = ask(config.data_dir, "status").get("config")
+    if running != str(config.path):
+        tell(f"{config.path}: the node runs with {running}, which is what a reload reads")
+        return 1
+    answer = ask(config.data_dir, "reload")
     faults, changed = answer.get("faults"), answer.get("changed")
     for fault in faults if isinstance(faults, list) else []:
         tell(str(fault))
     if as_json:
         say_json(answer)
     elif answer.get("reloaded"):
-        say(f"reloaded, changed: {', '.join(changed) if isinstance(changed, list) and changed else 'nothing'}")
+        tables = ", ".join(changed) if isinstance(changed, list) and changed else "nothing"
+        say(f"reloaded, changed in the file: {tables}; inventory and certificates read again")
     return 0 if answer.get("reloaded") else 1

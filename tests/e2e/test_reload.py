@@ -28,6 +28,11 @@ def change(node: Node, old: str, new: str) -> None:
     node.config.write_text(text.replace(old, new))
 
 
+def taken(tables: str) -> str:
+    """What `veil700 reload` says when it has been done."""
+    return f"reloaded, changed in the file: {tables}; inventory and certificates read again\n"
+
+
 def reload(node: Node) -> tuple[int, str, str]:
     """`veil700 reload`: status, what was said, and what was wrong."""
     done = node.command("reload")
@@ -63,7 +68,7 @@ def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place
     for _ in range(RELOADS // 2):
         for old, new in ((there, back), (back, there)):
             change(node, f'called = "^139"\npeers = {old}', f'called = "^139"\npeers = {new}')
-            assert reload(node) == (0, "reloaded, changed: route\n", "")
+            assert reload(node) == (0, taken("route"), "")
     assert caller.wait() == Counted(0, 600, 0, 0, 0, "")
     first.close()
     second.close()
@@ -83,7 +88,7 @@ def test_a_call_in_progress_outlives_its_peer(node: Node, sipp: Any, place: Plac
     start = text.index('[[peer]]\nname = "callee-side"')
     node.config.write_text(text[:start] + text[text.index('[[peer]]\nname = "inbox"') :])
     change(node, 'called = "^139"\npeers = ["callee-side"]', 'called = "^139"\npeers = ["other-side"]')
-    assert reload(node) == (0, "reloaded, changed: peer, route\n", "")
+    assert reload(node) == (0, taken("peer, route"), "")
     assert "callee-side" not in node.status()["peers"]
     for run in (caller, callee):
         assert run.wait() == Counted(0, 1, 0, 0, 0, ""), run.scenario
@@ -101,7 +106,7 @@ def test_a_bad_file_changes_nothing(node: Node) -> None:
     assert (status, said) == (2, "")
     assert "unknown key" in wrong
     node.config.write_text(good)
-    assert reload(node) == (0, "reloaded, changed: nothing\n", "")
+    assert reload(node) == (0, taken("nothing"), "")
 
 
 def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
@@ -111,7 +116,7 @@ def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
     assert (status, said) == (1, "")
     assert wrong.endswith("a changed node.name wants a restart\n")
     change(node, "veil-other", "veil-test")
-    assert reload(node) == (0, "reloaded, changed: route\n", "")  # which it had not taken the first time
+    assert reload(node) == (0, taken("route"), "")  # which it had not taken the first time
 
 
 def test_the_inventory_is_applied_again(node: Node) -> None:
@@ -128,7 +133,7 @@ def test_a_storm_of_signals_ends_with_the_last_file(node: Node) -> None:
         node.process.send_signal(signal.SIGHUP)
     awaited(node, "configuration reloaded")
     until = time.monotonic() + 20.0
-    while reload(node) != (0, "reloaded, changed: nothing\n", ""):
+    while reload(node) != (0, taken("nothing"), ""):
         assert time.monotonic() < until
     with udp_socket(node.place.caller) as probe:
         assert answer_to_options(probe, node.place.node, "after").startswith(b"SIP/2.0 200 ")
@@ -148,3 +153,11 @@ def test_drain_and_back(node: Node) -> None:
         assert answer.startswith(b"SIP/2.0 503 ")
         assert node.command("drain", "--off").stdout.startswith("running, ")
         assert answer_to_options(end, place.node, "again").startswith(b"SIP/2.0 200 ")
+
+
+def test_another_file_is_not_what_the_node_reads(node: Node) -> None:
+    other = node.folder / "other.toml"
+    other.write_text(node.config.read_text())
+    done = node.command("--config", other, "reload")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"the node runs with {node.config}" in done.stderr
