@@ -28,7 +28,8 @@ class Peer(BaseModel):
     """Name of the peer, for routes, records and logs: 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     match: list[Annotated[str, AfterValidator(values.match_text)]] = []
     """Where its requests come from: networks (`"10.1.0.0/16"`), addresses, or `"address:port"`. The most specific
-    entry wins, and no two peers may have the same one."""
+    entry wins, and no two peers may have the same one. A switch that answers from another address than the one that it
+    is asked at needs both."""
     tls_names: list[Annotated[str, AfterValidator(values.tls_name)]] = []
     """Names of which its certificate must have one: then only what comes over TLS with such a certificate is from this
     peer, from one of `match` where there is any. A wildcard or a common name is no name: [trust](trust.md)."""

@@ -93,7 +93,7 @@ def test_attack_a24_numbers_tried_one_by_one(rig: Rig) -> None:
     try has its record.
 
     Checked: 120 numbers, bound and not bound, and ten that cost money, of a trunk that is not trusted and has limits:
-    one kind of refusal, and 503 beyond the rate; A itself is refused after ten calls a minute.
+    one kind of refusal, and 503 beyond the rate.
     """
     host = rig.place.host(21)
     premium = (

@@ -156,7 +156,7 @@ def test_attack_a20_forged_within_a_call(rig: Rig) -> None:
     """RFC 3261 §26.1.3; §26.1.4: what tears down or moves a call is taken from the peers of the call only, whoever
     else knows its identifiers; with wrong identifiers it is answered 481.
 
-    Checked: BYE, CANCEL, re-INVITE, UPDATE, INFO, ACK and an answer, with all identifiers of either side, from a
+    Checked: BYE, CANCEL, re-INVITE, UPDATE, INFO and an answer, with all identifiers of either side, from a
     stranger and from another peer; from the caller itself with one tag or the Call-ID guessed.
     """
     ringing = Call(rig)
