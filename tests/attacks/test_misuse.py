@@ -202,7 +202,8 @@ def test_attack_a22_loops_and_broadcast(rig: Rig) -> None:
 def test_attack_a23_relay_to_a_host_of_choice(rig: Rig, port: int) -> None:
     """CVE-2020-26262: where a request goes says the configuration; no party has the node send to a host that it names.
 
-    Checked: the Request-URI, Route, Contact and Record-Route of an INVITE, and the Contact of a 302, with a host of nobody, a private address and one of a cloud's metadata; a socket on the first gets nothing.
+    Checked: the Request-URI, Route, Contact and Record-Route of an INVITE, and the Contact of a 302, with a host of
+    nobody, a private address and one of a cloud's metadata; a socket on the first gets nothing.
     """
     inside = (rig.place.host(18), "10.0.0.1", "169.254.169.254", "[::1]")
     with ExitStack() as opened:
