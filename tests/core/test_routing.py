@@ -254,6 +254,11 @@ def test_what_may_not_be_sent_to_takes_us_nowhere(uri: str) -> None:
     assert flow_to(uri, FALLBACK) is FALLBACK
 
 
+def test_another_port_of_the_same_host_is_another_place() -> None:
+    assert flow_to("sip:a@198.51.100.9:5070", Flow("UDP", "198.51.100.9", 5060)) == Flow("UDP", "198.51.100.9", 5070)
+    assert flow_to("sip:a@198.51.100.9", Flow("UDP", "198.51.100.9", 5070)) == Flow("UDP", "198.51.100.9", 5060)
+
+
 def test_loopback_and_link_local_among_themselves() -> None:
     assert flow_to("sip:a@127.0.0.13:5070", LOOPBACK) == Flow("UDP", "127.0.0.13", 5070)
     assert flow_to("sip:a@198.51.100.9", LOOPBACK) == Flow("UDP", "198.51.100.9", 5060)
