@@ -107,11 +107,16 @@ class CoreContext:
         self.routing = Routing(settings, self.targets, self.health)
 
     def _are_one_side(self, source: Flow, asked: Flow) -> bool:
-        """True when a response may come from `source` to what was sent to `asked`: both are of one peer."""
+        """True when a response may come from `source` to what was sent to `asked`: no stranger, nor another peer's.
+
+        A request in a dialog may have gone to a host of a route set that belongs to no peer: then any peer's answer
+        counts, and the branch says which request it means.
+        """
         peer = self.routing.peer_of(source)
         if peer is None:
             return False
-        return peer is self.routing.peer_of(asked) or any(target.host == asked.host for target in peer.targets)
+        is_target = [one for one in self.settings.peers if any(target.host == asked.host for target in one.targets)]
+        return peer in is_target or self.routing.peer_of(asked) in (peer, None if not is_target else peer)
 
     def take(self) -> list[Output]:
         """What has been collected since the last time."""
