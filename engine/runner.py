@@ -86,7 +86,7 @@ class Runner:
 
     async def drain(self) -> None:
         """Takes no new calls and waits for those in progress, for DRAIN_LIMIT_S at most."""
-        self.take_no_more()
+        self._service.intake.is_draining = True
         deadline = self._loop.time() + DRAIN_LIMIT_S
         while self._service.unfinished and self._loop.time() < deadline:
             await asyncio.sleep(_DRAIN_LOOK_S)
