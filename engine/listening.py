@@ -49,9 +49,8 @@ class BoundSockets:
     def take_certificates(self, config: Config) -> None:
         """New sessions are made with what this one names; its listeners are the same. Raises ListenError.
 
-        All files are tried before one is taken.
+        The caller has tried all files (`tls_contexts`), so that not some are taken and others refused.
         """
-        tls_contexts(config)
         for local, contexts in self._contexts.items():
             try:
                 contexts.reload(_files(config.path.parent, config.listen[local]))
