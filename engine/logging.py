@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import IO, Any, Final, cast, final
 
 from engine.core.numbers import masked_runs
@@ -65,6 +67,12 @@ def clean(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mut
         text = masked_runs(value if isinstance(value, str) else repr(value))
         event[key] = text if key in _LINES_KEPT else _printable(text)
     return event
+
+
+def where(fault: Exception) -> list[str]:
+    """Where a bug of ours was met, innermost last, without the fault's own text, which may hold a number."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:]]
 
 
 def _printable(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.routing import shown_address
 from engine.core.settings import CoreSettings, ListenerSettings
+from engine.logging import where
 from sipstack.location import Address, DnsSettings, LookupFailed, Place, Reach
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Names:
         if self._resolver is None:
             from sipstack.aio.resolver import Resolver
 
-            self._resolver = Resolver(reach_of(settings.listeners), self._dns, self._told)
+            self._resolver = Resolver(reach_of(settings.listeners), self._dns, self._told, self._fault)
         self._resolver.watch(places | places_of(self._settings))
         if not await self._resolver.first_looks(START_WAIT_S):
             for place in places.keys() - self._found.keys():
@@ -114,6 +115,10 @@ class Names:
                 self._log("target is resolved again", target=target, addresses=len(found.addresses))
         if self._service is not None and self._service.trunks.resolved(place, found.addresses):
             self._follow()
+
+    def _fault(self, fault: Exception) -> None:
+        """A bug of ours; the name is looked up again."""
+        self._log("fault", kind=type(fault).__name__, where=where(fault))
 
 
 # What the log is told once: a name with a fault, and whether there are old addresses; not each new reason.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, final
 
 from engine.completeness import Completeness
@@ -19,6 +17,7 @@ from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
 from engine.load_watch import LoadWatch
+from engine.logging import where
 from engine.store.bindings import BindingReader
 from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
@@ -193,11 +192,9 @@ class Runner:
             return []
 
     def _fault(self, fault: Exception) -> None:
-        """A bug of ours: where it happened, without its text, which may hold a number."""
+        """A bug of ours."""
         self._faults += 1
-        frames = traceback.extract_tb(fault.__traceback__)
-        where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:]]
-        self._log("fault", kind=type(fault).__name__, where=where)
+        self._log("fault", kind=type(fault).__name__, where=where(fault))
 
     def _check_clock(self) -> None:
         self._service.set_wall_clock(time.time() - self._loop.time())

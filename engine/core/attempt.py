@@ -9,6 +9,7 @@ from engine.core.choice import NOWHERE, Choice
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, icid_value
 from engine.core.disclosure import Party, ResponseDraft, build
+from engine.core.health import UP
 from engine.core.identity import caller_of, number_of
 from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
 from engine.core.isc import NOT_FOLLOWED, ServiceRoute, service_route
@@ -280,9 +281,11 @@ class AttemptBase(TimerOwner):
             peer = hop.peer
             if peer.overload_control and self.context.intake.throttles.keeps_back(hop.health.address, now):
                 self._spared = PEER_LOAD
-            elif (peer.max_calls or peer.max_rate) and not self.context.intake.limits.takes(peer, self.record, now):
+            elif not self.context.intake.limits.takes(peer, self.record, now):
                 self._spared = PEER_LIMIT
             else:
+                if hop.health.state != UP:
+                    self.choice.taken(hop, now)
                 return hop
             self.context.count(f"passed_over_{self._spared.decided_by}")
         if self._spared is not None and not self.record.attempts:

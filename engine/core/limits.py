@@ -76,13 +76,13 @@ class Limits:
 
         A peer that has it already, as the caller's side or by another target, pays nothing for it.
         """
-        is_known = peer.name == record.ingress_peer or (
-            len(record.attempts) > 0 and record.attempts[-1].peer == peer.name
-        )
-        if not is_known:
-            if not self.admits(peer, record.kind, now):
-                return False
-            self._move(record, peer.name)
+        if not (self.is_counting or peer.max_calls or peer.max_rate):
+            return True
+        if record.attempts and record.attempts[-1].peer == peer.name:
+            return True
+        if peer.name != record.ingress_peer and not self.admits(peer, record.kind, now):
+            return False
+        self._move(record, peer.name)
         return True
 
     # -- calls in progress -------------------------------------------------------------------------------------------
@@ -109,8 +109,9 @@ class Limits:
             return
         if len(keys) > 2:
             self._release(keys.pop())
-        keys.append(peer)
-        self._calls[peer] = self._calls.get(peer, 0) + 1
+        if peer != record.ingress_peer:
+            keys.append(peer)
+            self._calls[peer] = self._calls.get(peer, 0) + 1
 
     def _release(self, key: str) -> None:
         left = self._calls[key] - 1

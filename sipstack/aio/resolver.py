@@ -43,11 +43,15 @@ Told = Callable[[Place, Found], None]
 class Resolver:
     """The tasks of all names, and what they know. Everything happens in the loop's thread."""
 
-    def __init__(self, reach: Reach, settings: DnsSettings, told: Told) -> None:
-        """`told` hears of each place after each look. LookupFailed when there is no server to ask."""
+    def __init__(
+        self, reach: Reach, settings: DnsSettings, told: Told, on_fault: Callable[[Exception], None] | None = None
+    ) -> None:
+        """`told` hears of each place after each look; `on_fault` of what was raised there or by us: a bug, after which
+        the name is looked up again. LookupFailed when there is no server to ask."""
         self._reach = reach
         self._settings = settings
         self._told = told
+        self._on_fault = on_fault
         self._client = DnsClient(settings.servers, settings.timeout_s)
         self._loop = asyncio.get_running_loop()
         self._turns = asyncio.Semaphore(MAX_QUERIES)
@@ -83,8 +87,13 @@ class Resolver:
 
     async def _keep(self, place: Place, first: asyncio.Event) -> None:
         while True:
-            found, due_at = await self._look(place)
-            self._told(place, found)
+            try:
+                found, due_at = await self._look(place)
+                self._told(place, found)
+            except Exception as fault:  # a task that ends here would leave its name with old addresses for good
+                due_at = 0.0
+                if self._on_fault is not None:
+                    self._on_fault(fault)
             first.set()
             self._forget_old()
             await asyncio.sleep(max(due_at - self._loop.time(), self._settings.min_ttl_s * _REFRESHED_AT))

@@ -104,6 +104,25 @@ def test_a_call_from_a_peer_to_itself_counts_once() -> None:
     assert limits._calls == {}
 
 
+def test_a_call_that_has_left_a_peer_is_on_its_account_no_more() -> None:
+    """Neither where it goes on to a peer without limits, nor where it returns to the one that it came from."""
+    limits = Limits({})
+    one, free, ingress = peer(max_calls=1, name="one"), peer(name="free"), peer(max_calls=9)
+    assert limits.admits(ingress, "voice", 1.0)
+    for number, other in enumerate((free, ingress)):
+        record = call(number)
+        limits.began(record)
+        assert limits.takes(one, record, 1.0)
+        record.attempts.append(Attempt("one", "sip:1", "c", ""))
+        assert limits.takes(other, record, 1.0)
+        record.attempts.append(Attempt(other.name, "sip:2", "c", ""))
+        assert "one" not in limits._calls
+    assert limits._calls["p"] == 2, "it counts once for the peer that it has come from"
+    for number in range(2):
+        limits.ended(f"record-{number}")
+    assert (limits._calls, limits._held) == ({}, {})
+
+
 def test_a_caller_has_a_minute_and_each_trunk_its_own() -> None:
     limits = Limits({})
     policy = PolicySettings(caller_max_rate=2)

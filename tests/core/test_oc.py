@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.health import FIRST_BAR_S
 from engine.core.oc import LoadTeller, Throttle
 from engine.core.overload import LoadControl
 from sipstack import headers as h
@@ -15,6 +16,7 @@ from sipstack.fields import Via, parse_top_via
 from sipstack.message import Message
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, CoreNode, target, with_trunk
 from tests.core.parties import answer, invite, of_invite, refused, ring, start, talking
+from tests.core.test_failover import Calls
 from tests.core.test_intake import another, records_of, text_message
 
 CLIENT = b'branch=z9hG4bK-a1;rport;oc;oc-algo="loss"'
@@ -189,6 +191,38 @@ def test_without_another_target_it_is_overload() -> None:
     assert refused(node, 503, 42).value(h.RETRY_AFTER) == "1"
     (record,) = records_of(node, "OVERLOAD")
     assert (record["decided_by"], record["attempts"]) == ("peer_load", ())
+
+
+def overloaded(valid_ms: int) -> Calls:
+    """The first of two targets has said 503, and wants nothing for a while."""
+    calls = Calls(CoreNode(TWO))
+    reply = answer(calls.place(CALLEE), 503)
+    calls.node.book.wire_in(saying(reply, f';oc=100;oc-algo="loss";oc-validity={valid_ms};oc-seq=1.1'), CALLEE)
+    calls.node.book.wire_out("ACK ", CALLEE)
+    calls.sent = calls.node.book.wire_out("INVITE ", CALLEE2)
+    return calls
+
+
+def test_who_is_passed_over_for_what_it_asks_is_not_the_last_hope() -> None:
+    calls = overloaded(valid_ms=60_000)
+    calls.node.transport_fails(CALLEE2)
+    calls.refused(480)
+    calls.place(CALLEE2)
+    calls.node.transport_fails(CALLEE2)
+    calls.refused(480)
+    assert [len(record["attempts"]) for record in calls.node.records] == [2, 1]  # type: ignore[arg-type]
+
+
+def test_who_is_passed_over_for_what_it_asks_has_not_been_tried() -> None:
+    """Its bar is over before the time of what it asks for: then the next call is the one that tries it."""
+    calls = overloaded(valid_ms=2500)
+    calls.busy(calls.sent, CALLEE2)
+    calls.node.wait(FIRST_BAR_S)
+    calls.node.book.sent.clear()
+    calls.busy(calls.place(CALLEE2), CALLEE2)
+    calls.node.wait(1.0)
+    calls.node.book.sent.clear()
+    calls.place(CALLEE)
 
 
 def test_a_peer_that_is_not_obeyed_may_say_what_it_likes() -> None:

@@ -44,9 +44,14 @@ class Watched:
     def __init__(self, settings: DnsSettings) -> None:
         self.told: list[tuple[Place, Found]] = []
         self.changed = asyncio.Event()
-        self.resolver = Resolver(REACH, settings, self._hear)
+        self.raising = 0  # so often whoever is told fails
+        self.faults: list[Exception] = []
+        self.resolver = Resolver(REACH, settings, self._hear, self.faults.append)
 
     def _hear(self, place: Place, found: Found) -> None:
+        if self.raising:
+            self.raising -= 1
+            raise RuntimeError("a bug")
         self.told.append((place, found))
         self.changed.set()
 
@@ -177,6 +182,14 @@ async def test_a_name_is_found_at_the_start(watch: Watch, stub: DnsStub) -> None
     told = {place: shown(found) for place, found in watched.told}
     assert told == {CORE: FOUND, Place("one.example", 5080): ["UDP 10.0.0.1 5080 0 0"]}
     assert stub.asked["NAPTR core.example"] == 1
+
+
+async def test_a_bug_is_told_and_ends_no_task(watch: Watch, stub: DnsStub) -> None:
+    watched = watch(CORE)
+    watched.raising = 2
+    assert await watched.resolver.first_looks(10.0)
+    assert shown(await watched.until(bool)) == FOUND
+    assert [str(fault) for fault in watched.faults] == ["a bug"] * 2
 
 
 async def test_a_start_does_not_wait_for_a_server_that_is_silent(watch: Watch, stub: DnsStub) -> None:
