@@ -73,7 +73,8 @@ class Peer(BaseModel):
     700 number or a service number crosses, of a report its status code."""
     digest_algorithms: Annotated[list[Literal["SHA-256", "MD5"]], Field(min_length=1)] = ["SHA-256", "MD5"]
     """What `caller = "digest"` asks for, the preferred first. A phone that does not know one should take the next; for
-    those that stumble over it, `["MD5"]`."""
+    those that stumble over it, `["MD5"]`. Where the node has a `username`: without `"MD5"` here it answers no challenge
+    of MD5."""
     username: Annotated[str, AfterValidator(values.user)] | None = None
     """The node's own user at this peer, for one that answers 401 or 407. Each request is sent again once, with the
     answer to the strongest challenge: to a target of this peer, never to another one."""

@@ -194,8 +194,27 @@ class Authentication:
         account = self._accounts.find(peer, credentials.username)
         secret = _NOBODYS_SECRET if account is None else secret_of(account, credentials.algorithm)
         knows = matches(credentials, secret, request.method)
-        is_meant = _is_for(credentials.uri, request, peer)
+        is_meant = credentials.uri == request.uri_text or self._is_for(credentials.uri, request, peer)
         return knows and is_meant and account is not None
+
+    def _is_for(self, uri: str, request: Message, peer: PeerSettings) -> bool:
+        """True when credentials with this digest-uri were made for the called number, or for this node.
+
+        For a number its host may be another one, as it is behind a proxy. Many phones write no user and the server's
+        name instead; made for another server, they are none for this one (RFC 7616 §3.4.6, RFC 3261 §22.4).
+        """
+        try:
+            meant = parse_uri(uri)
+        except RemoteSipError:
+            return False
+        if isinstance(meant, SipUri) and not meant.user:
+            asked = request.uri
+            own = {listener.host for listener in self._context.listeners.all}
+            own |= {one.host for one in self._settings.listeners} | {self._settings.domain}
+            own |= {asked.host} if isinstance(asked, SipUri) else set()
+            return meant.host.strip("[]").lower() in {host.strip("[]").lower() for host in own}
+        number = number_of(meant, peer.number_format)
+        return number.kind is not DialledKind.UNKNOWN and number == number_of(request.uri, peer.number_format)
 
     # -- nonces ----------------------------------------------------------------------------------------------------
 
@@ -243,21 +262,3 @@ class Authentication:
     def _tag(self, request: Message) -> str:
         """To tag of these answers: the same for each repeat of a request, and in its ACK."""
         return self._code(f"tag {request.call_id} {request.from_tag} {request.cseq}", TAG_LETTERS)
-
-
-def _is_for(uri: str, request: Message, peer: PeerSettings) -> bool:
-    """True when credentials with this digest-uri were made for the called number.
-
-    Hosts may differ, as they do behind a proxy, and a URI without a user names the node itself, which many phones write
-    (RFC 3261 §22.4 leaves it to the server what it compares).
-    """
-    if uri == request.uri_text:
-        return True
-    try:
-        meant = parse_uri(uri)
-    except RemoteSipError:
-        return False
-    if isinstance(meant, SipUri) and not meant.user:
-        return True
-    number = number_of(meant, peer.number_format)
-    return number.kind is not DialledKind.UNKNOWN and number == number_of(request.uri, peer.number_format)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.attempt import RequestOwner
 from sipstack import headers as h
-from sipstack.digest import Asked, Challenge, answer, credentials_value, parse_challenge, strongest
+from sipstack.digest import MD5, Asked, Challenge, answer, credentials_value, parse_challenge, strongest
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message, render
 from sipstack.parser import parse
@@ -81,9 +81,15 @@ def _challenge_in(response: Message, peer: PeerSettings) -> Challenge | None:
             challenge = parse_challenge(row)
         except RemoteSipError:
             continue  # another one may be readable
-        if challenge is not None and peer.realm in ("", challenge.realm):
+        if challenge is not None and peer.realm in ("", challenge.realm) and _is_strong(challenge, peer):
             found.append(challenge)
     return strongest(found)
+
+
+def _is_strong(challenge: Challenge, peer: PeerSettings) -> bool:
+    """False for MD5 where the peer's `digest_algorithms` leave it out: somebody on the way may have taken the stronger
+    challenge away, and an answer with MD5 lets passwords be tried fastest (RFC 8760 §2.4)."""
+    return challenge.algorithm != MD5 or MD5 in peer.digest_algorithms
 
 
 def _is_of(context: CoreContext, peer: PeerSettings, sent_to: Flow, came_from: Flow) -> bool:

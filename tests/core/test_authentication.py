@@ -227,6 +227,9 @@ def test_credentials_of_another_quality_are_wrong_though_the_password_is_right(q
     ("called", "uri", "taken"),
     [
         (X, "sip:veil.example", True),
+        (X, "sip:127.0.0.11:5060", True),
+        (X, "sip:other.example", False),
+        (X, "sips:other.example:5061;transport=tcp", False),
         (X, f"sip:{X}@127.0.0.11:5060", True),
         (X, f"tel:{X};phone-context=+86", True),
         (X, "sip:operator@veil.example", False),

@@ -240,6 +240,22 @@ def test_the_strongest_is_answered() -> None:
     assert f"algorithm={SHA_512_256}" in again.named("Authorization")[0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "algorithm"), [(("MD5",), None), (("MD5", "SHA-256"), "SHA-256"), (("MD5", "SHA-3"), None)]
+)
+def test_md5_is_not_answered_where_the_peer_leaves_it_out(asked: tuple[str, ...], algorithm: str | None) -> None:
+    """Whoever takes the stronger challenge away on the way gains nothing."""
+    node = CoreNode(with_login(digest_algorithms=("SHA-256",)))
+    sent = start(node)
+    node.book.wire_in(asks(sent, *(replace(ASKED, algorithm=one) for one in asked)), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    if algorithm is None:
+        refused(node, 480, 31)
+        assert (node.counters["challenges_foreign"], node.counters.get("logins_sent")) == (1, None)
+    else:
+        assert f"algorithm={algorithm}" in node.book.wire_out("INVITE ", CALLEE).named("Authorization")[0]
+
+
 def test_a_challenge_that_cannot_be_read_hides_no_other() -> None:
     node = CoreNode(with_login())
     sent = start(node)
