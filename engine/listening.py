@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
+from engine.config.checks import Fault
 from engine.config.listeners import Listen
+from engine.config.loader import ConfigError, fault_lines
 from engine.config.models import Config
 from engine.core.settings import ListenerSettings
 from sipstack.aio.endpoint import Endpoint
@@ -17,7 +19,6 @@ from sipstack.aio.stream import StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles
 from sipstack.aio.udp import UdpSockets, bind_udp
 from sipstack.events import Flow
-from sipstack.uri import uri_host
 
 # Who does not answer a TCP connection is sent a long request by UDP (`engine.core.large_requests`): time must be left
 # for that before the next target is tried. The kernel asks twice in it.
@@ -25,7 +26,7 @@ TCP_CONNECT_S: Final = 2.0
 
 
 class ListenError(Exception):
-    """An address cannot be had, or a certificate cannot be used; the text is one clear line."""
+    """An address cannot be had; the text is one clear line."""
 
 
 @final
@@ -33,21 +34,22 @@ class BoundSockets:
     """One bound socket for each `[[listen]]`, in their order."""
 
     def __init__(self, config: Config) -> None:
-        """Reads certificates and binds. Raises ListenError, and then no socket is left."""
+        """Reads certificates and binds. Raises ConfigError and ListenError, and then no socket is left."""
         self._listeners: Final = config.listeners
+        self._shown: Final = [listen.shown for listen in config.listen]
         self._contexts: Final = tls_contexts(config)
         self._dscp: Final = config.sip.dscp
         self._bound: Final[list[socket.socket]] = []
         self._streams: Final[dict[str, StreamTransport]] = {}
         try:
-            for listener in self._listeners:
-                self._bound.append(_bind(listener, self._dscp))
+            for listener, name in zip(self._listeners, self._shown, strict=True):
+                self._bound.append(_bind(listener, name, self._dscp))
         except BaseException:
             self.close()
             raise
 
     def take_certificates(self, config: Config) -> None:
-        """New sessions are made with what this one names; its listeners are the same. Raises ListenError.
+        """New sessions are made with what this one names; its listeners are the same. Raises ConfigError.
 
         The caller has tried all files (`tls_contexts`), so that not some are taken and others refused.
         """
@@ -55,12 +57,12 @@ class BoundSockets:
             try:
                 contexts.reload(_files(config.path.parent, config.listen[local]))
             except TlsError as error:
-                raise ListenError(f"cannot listen on {shown(self._listeners[local])}: {error}") from None
+                raise ConfigError(_fault(config, local, error)) from None
 
     @property
     def shown(self) -> str:
         """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""
-        return ",".join(shown(listener) for listener in self._listeners)
+        return ",".join(self._shown)
 
     async def serve(self, endpoint: Endpoint, log: Callable[..., None]) -> None:
         """From now on what they receive arrives, and they are the endpoint's to close.
@@ -110,16 +112,25 @@ class BoundSockets:
 
 
 def tls_contexts(config: Config) -> dict[int, TlsContexts]:
-    """What the sessions of each TLS listener are made with. Raises ListenError for a file that is of no use."""
-    folder = config.path.parent
+    """What the sessions of each TLS listener are made with. Raises ConfigError: a line for each that has none."""
     contexts: dict[int, TlsContexts] = {}
+    faults = []
     for local, listen in enumerate(config.listen):
         if listen.transport == "tls":
             try:
-                contexts[local] = TlsContexts(_files(folder, listen))
+                contexts[local] = TlsContexts(_files(config.path.parent, listen))
             except TlsError as error:
-                raise ListenError(f"cannot listen on {shown(config.listeners[local])}: {error}") from None
+                faults.append(_fault(config, local, error))
+    if faults:
+        raise ConfigError("\n".join(faults))
     return contexts
+
+
+def _fault(config: Config, local: int, error: TlsError) -> str:
+    """`veil.toml:12: listen.private_key: ...`."""
+    reason = f"{error} (listener {config.listen[local].shown})"
+    [line] = fault_lines(config.path, config.text, [Fault(("listen", local, error.part), reason)])
+    return line
 
 
 def _files(folder: Path, listen: Listen) -> TlsFiles:
@@ -129,15 +140,10 @@ def _files(folder: Path, listen: Listen) -> TlsFiles:
     return TlsFiles(folder / listen.certificate, folder / listen.private_key, client_ca, server_ca)
 
 
-def shown(listener: ListenerSettings) -> str:
-    """`udp:127.0.0.1:5060`, as the line that says that the node is ready has it."""
-    return f"{listener.transport.lower()}:{uri_host(listener.host)}:{listener.port}"
-
-
-def _bind(listener: ListenerSettings, dscp: int) -> socket.socket:
+def _bind(listener: ListenerSettings, name: str, dscp: int) -> socket.socket:
     try:
         if listener.transport != "UDP":
             return bind_stream(listener.host, listener.port, dscp)
         return bind_udp(listener.host, listener.port, dscp)
     except OSError as error:
-        raise ListenError(f"cannot listen on {shown(listener)}: {error.strerror or error}") from None
+        raise ListenError(f"cannot listen on {name}: {error.strerror or error}") from None

@@ -101,6 +101,9 @@ def run_node(config_file: Path | None) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the numbers of all calls in clear
     try:
         return asyncio.run(_Node(config_file, config, log).run())
+    except ConfigError as error:  # of what is in the files that it names
+        print(error, file=sys.stderr)
+        return USAGE
     except (ListenError, StartError, StoreError) as error:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED

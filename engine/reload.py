@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import final
 
 from engine.config import Config, ConfigError, load
-from engine.config.restart import changed_tables, wanting_restart
+from engine.config.restart import changes, restart_faults
 from engine.core.settings import CoreSettings
 from engine.daily import DailyJob
-from engine.listening import BoundSockets, ListenError, tls_contexts
+from engine.listening import BoundSockets, tls_contexts
 from engine.names import Names
 from engine.runner import Runner
 from engine.store.crypto import NumberCipher
@@ -66,7 +66,7 @@ class Reload:
             await asyncio.wait({self._task})
 
     async def reload(self) -> dict[str, object]:
-        """The answer to `veil700 reload`: the tables that have changed, or why nothing has."""
+        """The answer to `veil700 reload`: what has changed, or why nothing has."""
         async with self._turn:
             try:
                 changed = await self._take()
@@ -98,7 +98,7 @@ class Reload:
             await self._names.look_ahead(settings)
             await asyncio.to_thread(_apply_inventory, config, self._cipher)
             self._sockets.take_certificates(config)
-        except (ConfigError, ListenError, LookupFailed, StoreError) as error:
+        except (ConfigError, LookupFailed, StoreError) as error:
             self._names.follow(self._settings)
             raise ReloadRefused(str(error)) from None
         self._config, self._settings = config, settings
@@ -109,15 +109,15 @@ class Reload:
         return changed
 
     def _read(self) -> tuple[Config, CoreSettings, list[str]]:
-        """What the file says, and the tables in which it says something new; for a thread, since it may be long.
+        """What the file says, and what of it is new; for a thread, since it may be long.
 
-        Certificates are tried here, before the inventory is applied for good. Raises ConfigError and ListenError.
+        Certificates are tried here, before the inventory is applied for good. Raises ConfigError.
         """
         config = load(self._file)
-        if keys := wanting_restart(self._config, config):
-            raise ReloadRefused(f"{config.path}: a changed {', '.join(keys)} wants a restart")
+        if faults := restart_faults(self._config, config):
+            raise ReloadRefused("\n".join(faults))
         tls_contexts(config)
-        return config, config.core_settings(), changed_tables(self._config, config)
+        return config, config.core_settings(), changes(self._config, config)
 
 
 def _apply_inventory(config: Config, cipher: NumberCipher) -> None:

@@ -11,7 +11,7 @@ from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_fac
 from engine.config.restart import restart_keys
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
-from engine.listening import ListenError, tls_contexts
+from engine.listening import tls_contexts
 from engine.store.crypto import open_key
 from engine.store.inventory import InventoryError, apply_inventory, read_inventory
 
@@ -61,11 +61,7 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
       veil700 check --config veil700.toml
     """
     config = configuration(context)
-    try:
-        tls_contexts(config)
-    except ListenError as error:
-        tell(str(error))
-        return USAGE
+    tls_contexts(config)
     if config.inventory_file is not None:
         try:
             read_inventory(config.inventory_file)
@@ -213,6 +209,7 @@ def reload(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> in
     if as_json:
         say_json(answer)
     elif answer.get("reloaded"):
-        tables = ", ".join(changed) if isinstance(changed, list) and changed else "nothing"
-        say(f"reloaded, changed in the file: {tables}; inventory and certificates read again")
+        say("reloaded; inventory and certificates read again")
+        for what in changed if isinstance(changed, list) and changed else ["nothing in the file"]:
+            say(f"changed: {what}")
     return 0 if answer.get("reloaded") else 1

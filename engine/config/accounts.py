@@ -56,6 +56,11 @@ class Account(BaseModel):
 
     _password: str = PrivateAttr(default="")
 
+    @property
+    def secret(self) -> str:
+        """The password, wherever it is written; "" without one."""
+        return self._password
+
     def core_settings(self, domain: str) -> AccountSettings:
         """The same for the core, with the hashes that it checks; `domain` is the realm by default."""
         realm = self.realm or domain

@@ -37,6 +37,11 @@ class Listen(BaseModel):
     server_ca: PemFile = None
     """Authorities of the certificates that targets must show, PEM file. Without, those of the machine."""
 
+    @property
+    def shown(self) -> str:
+        """`udp:127.0.0.1:5060`, as the line that says that the node is ready has it."""
+        return f"{self.transport}:{self.address}"
+
     def core_settings(self) -> ListenerSettings:
         """The same for the core."""
         address, port = values.socket_address(self.address)

@@ -52,7 +52,7 @@ def load(path: Path | None = None) -> Config:
     if config is not None:
         faults += read_secrets(config, path.parent)
     if config is None or faults:
-        raise ConfigError("\n".join(_told(path, text, faults)))
+        raise ConfigError("\n".join(fault_lines(path, text, faults)))
     folder = data_dir or Path(os.path.normpath(path.absolute().parent / config.node.data_dir))
     config.place(path.absolute(), folder, text)
     return config
@@ -119,8 +119,8 @@ def _validate(data: dict[str, Any]) -> tuple[Config | None, list[Fault]]:
     return config, []
 
 
-def _told(path: Path, text: str, faults: list[Fault]) -> list[str]:
-    """The faults as lines, in the order of the file."""
+def fault_lines(path: Path, text: str, faults: list[Fault]) -> list[str]:
+    """The faults as lines, `file:line: key: reason`, in the order of the file that says `text`."""
     lines = key_lines(text)
     placed = sorted((nearest_line(lines, fault.key), _dotted(fault.key), fault.reason) for fault in faults)
     return [f"{path}:{line}: {key}: {reason}" for line, key, reason in dict.fromkeys(placed)]

@@ -244,6 +244,11 @@ class Config(Table):
         return tuple(listen.core_settings() for listen in self.listen)
 
     @property
+    def text(self) -> str:
+        """What the file says."""
+        return self._text
+
+    @property
     def places(self) -> Places:
         """Where each key stands in the file."""
         return Places(self._path.name, self._text)

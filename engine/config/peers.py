@@ -99,6 +99,11 @@ class Peer(BaseModel):
     """So many lost probes in a row take a target down: nothing else is sent there until it is back."""
     _password: str = PrivateAttr(default="")
 
+    @property
+    def secret(self) -> str:
+        """The password, wherever it is written; "" without one."""
+        return self._password
+
     def core_settings(self) -> PeerSettings:
         """The same for the core."""
         return PeerSettings(

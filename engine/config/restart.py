@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, Final
 
-from engine.config.loader import fields_of
+from pydantic import BaseModel
+
+from engine.config.accounts import Account
+from engine.config.checks import Fault
+from engine.config.lines import Key
+from engine.config.listeners import Listen
+from engine.config.loader import fault_lines, fields_of
 from engine.config.models import Config
+from engine.config.peers import Peer, Route
+from engine.core.numbers import masked_runs
 
 # Taken with all of their keys.
 _TABLES: Final = frozenset(("account", "inventory", "peer", "policy", "route"))
@@ -35,31 +43,80 @@ def restart_keys() -> list[str]:
     return found
 
 
-def wanting_restart(old: Config, new: Config) -> list[str]:
-    """The keys that have changed and are not taken, in the order of the models; "listen" when their number differs."""
+def restart_faults(old: Config, new: Config) -> list[str]:
+    """What a running node does not take of `new`: a line each, `file:line: key: reason`, in the order of the file."""
+    return fault_lines(new.path, new.text, list(_restart_faults(old, new)))
+
+
+def changes(old: Config, new: Config) -> list[str]:
+    """What has changed, `peer core: targets, max_calls` or `route mobiles: added`, in the order of the models.
+
+    A password that was read from a file counts as its `password_file`.
+    """
+    before, after = _entries(old), _entries(new)
+    found = []
+    for what in dict.fromkeys((*before, *after)):
+        if what not in before or what not in after:
+            found.append(f"{what}: {'removed' if what in before else 'added'}")
+        elif keys := [key for key in before[what] if before[what][key] != after[what][key]]:
+            found.append(f"{what}: {', '.join(keys)}")
+    if _order_of_routes(old, new) != _order_of_routes(new, old):
+        found.append("route: order")
+    return found
+
+
+def _restart_faults(old: Config, new: Config) -> Iterator[Fault]:
     before, after = old.model_dump(), new.model_dump()
-    if len(before["listen"]) != len(after["listen"]):
-        return ["listen"]
-    found = [f"{table}.{key}" for table in before for key in _changed(before[table], after[table])]
-    return [key for key in dict.fromkeys(found) if not is_taken(key)]
+    if len(old.listen) != len(new.listen):
+        had, has = ([one.shown for one in config.listen] for config in (old, new))
+        added = [f"{one} added" for one in has if one not in had]
+        gone = [f"{one} gone" for one in had if one not in has]
+        place = min(len(had), len(has) - 1)
+        yield Fault(("listen", place), f"another number of listeners wants a restart ({', '.join(added + gone)})")
+        before.pop("listen")
+    for table, was in before.items():
+        for key in _changed(was, after[table]):
+            if not is_taken(f"{table}.{key[-1]}"):
+                whose = f" (listener {old.listen[key[0]].shown})" if isinstance(key[0], int) else ""
+                yield Fault((table, *key), f"a changed value wants a restart{whose}")
 
 
-def changed_tables(old: Config, new: Config) -> list[str]:
-    """The tables in which something has changed, passwords that were read from files included."""
-    before, after = old.model_dump(), new.model_dump()
-    found = {table for table in before if before[table] != after[table]}
-    was, is_now = old.core_settings(), new.core_settings()
-    if was.accounts != is_now.accounts:
-        found.add("account")
-    if was.peers != is_now.peers:
-        found.add("peer")
-    return [table for table in before if table in found]
-
-
-def _changed(before: Any, after: Any) -> Iterable[str]:
-    """Keys of a table, or of some table in a list of as many, with another value."""
+def _changed(before: Any, after: Any) -> Iterator[Key]:
+    """Keys of a table, or of some table in a list, with another value."""
     if isinstance(before, list) and isinstance(after, list):
-        for one, other in zip(before, after, strict=False):
-            yield from _changed(one, other)
+        for index, (one, other) in enumerate(zip(before, after, strict=False)):
+            yield from ((index, *key) for key in _changed(one, other))
     elif isinstance(before, dict) and isinstance(after, dict):
-        yield from (key for key in before if before[key] != after[key])
+        yield from ((key,) for key in before if before[key] != after[key])
+
+
+def _entries(config: Config) -> dict[str, dict[str, Any]]:
+    """The values of each table, by the name that a person calls it; those of a list one by one."""
+    found: dict[str, dict[str, Any]] = {}
+    for table in Config.model_fields:
+        content = getattr(config, table)
+        for entry in content if isinstance(content, list) else [content]:
+            if isinstance(entry, BaseModel):
+                found[f"{table}{_name(entry)}"] = entry.model_dump() | _password(entry)
+    return found
+
+
+def _name(entry: BaseModel) -> str:
+    if isinstance(entry, Account):
+        return f" {entry.peer} {masked_runs(entry.user)}"
+    if isinstance(entry, Listen):
+        return f" {entry.shown}"
+    return f" {entry.name}" if isinstance(entry, Peer | Route) else ""
+
+
+def _password(entry: BaseModel) -> dict[str, Any]:
+    """What its file says beside where it is."""
+    if isinstance(entry, Account | Peer):
+        return {"password_file": (entry.password_file, entry.password_file and entry.secret)}
+    return {}
+
+
+def _order_of_routes(config: Config, other: Config) -> list[str]:
+    """Those that both have: the first that matches wins."""
+    known = {route.name for route in other.route}
+    return [route.name for route in config.route if route.name in known]

@@ -13,7 +13,11 @@ _RECORD_BYTES: Final = 16 * 1024
 
 
 class TlsError(Exception):
-    """Files that make no TLS; the text is one line that names the file."""
+    """Files that make no TLS; the text is one line that names the file, `part` is which field of `TlsFiles` that is."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,14 @@ def _contexts(files: TlsFiles) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server = _context(ssl.PROTOCOL_TLS_SERVER, files)
     if files.client_ca is not None:
         server.verify_mode = ssl.CERT_REQUIRED
-        _load_authorities(server, files.client_ca)
+        _load_authorities(server, "client_ca", files.client_ca)
     client = _context(ssl.PROTOCOL_TLS_CLIENT, files)
     client.check_hostname = False  # `names_of` judges: OpenSSL knows no SIP URI, and takes wildcards (RFC 5922 §7.2)
     client.verify_mode = ssl.CERT_REQUIRED
     if files.server_ca is None:
         client.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        _load_authorities(client, files.server_ca)
+        _load_authorities(client, "server_ca", files.server_ca)
     return server, client
 
 
@@ -64,35 +68,43 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
-    _readable(files.certificate)
-    _readable(files.private_key)
+    _readable("certificate", files.certificate)
+    _readable("private_key", files.private_key)
     try:
         # Without a password OpenSSL would ask for one on the terminal.
         context.load_cert_chain(files.certificate, files.private_key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
-        reason = tls_reason(error)
-        if reason == "key values mismatch":
-            reason = "the key is not that of the certificate"
-        elif "PEM" in reason:
-            reason = "not a certificate and a key without password, both PEM"
-        raise TlsError(f"{files.certificate} and {files.private_key}: {reason}") from None
+        raise _useless_pair(files, tls_reason(error)) from None
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
-    _readable(path)
+def _useless_pair(files: TlsFiles, reason: str) -> TlsError:
+    """OpenSSL does not say which of the two files it complains of."""
+    if reason == "key values mismatch":
+        return TlsError("private_key", f"{files.private_key}: not the key of the certificate {files.certificate}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(files.certificate)
+    except (ssl.SSLError, OSError, ValueError):
+        return TlsError("certificate", f"{files.certificate}: not a certificate in PEM")
+    if "PEM" in reason:
+        reason = "not a key in PEM without a password"
+    return TlsError("private_key", f"{files.private_key}: {reason}")
+
+
+def _load_authorities(context: ssl.SSLContext, part: str, path: Path) -> None:
+    _readable(part, path)
     try:
         context.load_verify_locations(path)
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise TlsError(f"{path}: {tls_reason(error)}") from None
+        raise TlsError(part, f"{path}: {tls_reason(error)}") from None
 
 
-def _readable(path: Path) -> None:
+def _readable(part: str, path: Path) -> None:
     """What OpenSSL says about a file that is not there does not name it."""
     try:
         path.read_bytes()
     except OSError as error:
-        raise TlsError(f"{path}: {error.strerror}") from None
+        raise TlsError(part, f"{path}: {error.strerror}") from None
 
 
 def tls_reason(error: Exception) -> str:

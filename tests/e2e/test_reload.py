@@ -28,9 +28,10 @@ def change(node: Node, old: str, new: str) -> None:
     node.config.write_text(text.replace(old, new))
 
 
-def taken(tables: str) -> str:
+def taken(*changes: str) -> str:
     """What `veil700 reload` says when it has been done."""
-    return f"reloaded, changed in the file: {tables}; inventory and certificates read again\n"
+    lines = [f"changed: {change}\n" for change in changes or ["nothing in the file"]]
+    return "".join(["reloaded; inventory and certificates read again\n", *lines])
 
 
 def reload(node: Node) -> tuple[int, str, str]:
@@ -68,7 +69,7 @@ def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place
     for _ in range(RELOADS // 2):
         for old, new in ((there, back), (back, there)):
             change(node, f'called = "^139"\npeers = {old}', f'called = "^139"\npeers = {new}')
-            assert reload(node) == (0, taken("route"), "")
+            assert reload(node) == (0, taken("route to-callees: peers"), "")
     assert caller.wait() == Counted(0, 600, 0, 0, 0, "")
     first.close()
     second.close()
@@ -88,7 +89,7 @@ def test_a_call_in_progress_outlives_its_peer(node: Node, sipp: Any, place: Plac
     start = text.index('[[peer]]\nname = "callee-side"')
     node.config.write_text(text[:start] + text[text.index('[[peer]]\nname = "inbox"') :])
     change(node, 'called = "^139"\npeers = ["callee-side"]', 'called = "^139"\npeers = ["other-side"]')
-    assert reload(node) == (0, taken("peer, route"), "")
+    assert reload(node) == (0, taken("peer callee-side: removed", "route to-callees: peers"), "")
     assert "callee-side" not in node.status()["peers"]
     for run in (caller, callee):
         assert run.wait() == Counted(0, 1, 0, 0, 0, ""), run.scenario
@@ -106,7 +107,7 @@ def test_a_bad_file_changes_nothing(node: Node) -> None:
     assert (status, said) == (2, "")
     assert "unknown key" in wrong
     node.config.write_text(good)
-    assert reload(node) == (0, taken("nothing"), "")
+    assert reload(node) == (0, taken(), "")
 
 
 def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
@@ -114,9 +115,10 @@ def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
     change(node, 'called = "^139"', 'called = "^1398"')
     status, said, wrong = reload(node)
     assert (status, said) == (1, "")
-    assert wrong.endswith("a changed node.name wants a restart\n")
+    line = node.config.read_text().partition('name = "veil-other"')[0].count("\n") + 1
+    assert wrong == f"{node.config}:{line}: node.name: a changed value wants a restart\n"
     change(node, "veil-other", "veil-test")
-    assert reload(node) == (0, taken("route"), "")  # which it had not taken the first time
+    assert reload(node) == (0, taken("route to-callees: called"), "")  # which it had not taken the first time
 
 
 def test_the_inventory_is_applied_again(node: Node) -> None:
@@ -133,7 +135,7 @@ def test_a_storm_of_signals_ends_with_the_last_file(node: Node) -> None:
         node.process.send_signal(signal.SIGHUP)
     awaited(node, "configuration reloaded")
     until = time.monotonic() + 20.0
-    while reload(node) != (0, taken("nothing"), ""):
+    while reload(node) != (0, taken(), ""):
         assert time.monotonic() < until
     with udp_socket(node.place.caller) as probe:
         assert answer_to_options(probe, node.place.node, "after").startswith(b"SIP/2.0 200 ")

@@ -28,7 +28,9 @@ def test_what_is_refused_has_changed_nothing(make_node: NodeFactory, place: Plac
     node.inventory.write_text(node.inventory.read_text().replace("Test user", "Other user"))
     Path(certificate).write_text("no certificate")
     refused = node.command("reload")
-    assert refused.returncode == 1 and "PEM" in refused.stderr
+    line = node.config.read_text().partition("certificate = ")[0].count("\n") + 1
+    fault = f"listen.certificate: {certificate}: not a certificate in PEM (listener tls:{place.node}:5061)"
+    assert (refused.returncode, refused.stderr) == (1, f"{node.config}:{line}: {fault}\n")
     assert names() == [("Test user",)]
     Path(certificate).write_text(good)
     assert node.command("reload").returncode == 0

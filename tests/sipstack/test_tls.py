@@ -91,9 +91,12 @@ def faulty(files: TlsFiles, tmp_path: Path, authority: Authority) -> dict[str, t
         "no certificate": (replace(files, certificate=absent), f"{absent}: No such file or directory"),
         "no key": (replace(files, private_key=absent), f"{absent}: No such file or directory"),
         "folder": (replace(files, client_ca=tmp_path), f"{tmp_path}: Is a directory"),
-        "key of another": (replace(files, private_key=other[1]), "the key is not that of the certificate"),
-        "text for a certificate": (replace(files, certificate=text), f"{text} and {files.private_key}: not a cert"),
-        "text for a key": (replace(files, private_key=text), f"{files.certificate} and {text}: not a certificate and"),
+        "key of another": (
+            replace(files, private_key=other[1]),
+            f"{other[1]}: not the key of the certificate {files.certificate}",
+        ),
+        "text for a certificate": (replace(files, certificate=text), f"{text}: not a certificate in PEM"),
+        "text for a key": (replace(files, private_key=text), f"{text}: not a key in PEM without a password"),
         "text for an authority": (replace(files, client_ca=text), f"{text}: no certificate or crl found"),
         "text for the other authority": (replace(files, server_ca=text), str(text)),
     }
@@ -110,6 +113,7 @@ def test_bad_file_is_named_and_changes_nothing(node: TlsFiles, tmp_path: Path, a
         TlsContexts(bad)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert getattr(bad, refused.value.part) != getattr(node, refused.value.part)
     contexts = TlsContexts(node)
     before = contexts.server, contexts.client
     with pytest.raises(TlsError):
@@ -125,7 +129,7 @@ def test_key_with_a_password_asks_nobody(node: TlsFiles, tmp_path: Path) -> None
     key = s.load_pem_private_key(node.private_key.read_bytes(), None)
     locked = tmp_path / "locked.key"
     locked.write_bytes(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"secret")))
-    with pytest.raises(TlsError, match=r"locked\.key: .* without password"):
+    with pytest.raises(TlsError, match=r"locked\.key: .* without a password"):
         TlsContexts(dataclasses.replace(node, private_key=locked))
 
 
