@@ -18,7 +18,10 @@ INSERT_BINDING: Final = (
     " app_platform, order_id, scenario, expires_at, valid_from, key_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-INSERT_NEW_TARGET: Final = "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_NEW_TARGET: Final = (
+    "INSERT INTO target (x, caller, callee, presented, subs_id, version, mode, tel_y, app_platform, business_user,"
+    " order_id, scenario, expires_at, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 # A target that has expired gives way; one in force does not, and the statement then changes no row. Last
 # parameter, behind the row: now.
 INSERT_TARGET: Final = (

@@ -78,7 +78,7 @@ class Office:
             connection.execute("BEGIN")
             connection.execute("DELETE FROM target")
             connection.executemany(
-                "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO target VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, '')",
                 [
                     (b.tel_x, encrypt(b.caller, "target.caller"), encrypt(b.callee, "target.callee"), b.presented,
                      b.subs_id, b.version, b.mode, b.tel_y, b.app_platform, b.business_user, b.order_id, b.scenario,

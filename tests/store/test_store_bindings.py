@@ -273,7 +273,10 @@ async def test_a_read_leaves_no_transaction_open(
 def test_a_writer_in_the_middle_does_not_stop_a_read(stocked: Path, reader: BindingReader, now: float) -> None:
     other = sqlite3.connect(stocked, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    other.execute("INSERT INTO target VALUES (?, x'00', x'00', ?, 's', 1, 'AXB', '', '', '', '', '', 9e9, '')", (X, X))
+    other.execute(
+        "INSERT INTO target VALUES (?, x'00', x'00', ?, 's', 1, 'AXB', '', '', '', '', '', 9e9, '', 0, 0, 0, '')",
+        (X, X),
+    )
     assert reader.find(X, C, now) is Miss.UNBOUND
     other.execute("COMMIT")
     assert reader.find(X, C, now) is Miss.NOT_A_PARTY
@@ -293,7 +296,9 @@ def test_cipher_text_of_another_key_is_an_error(
 ) -> None:
     other = sqlite3.connect(stocked, isolation_level=None)
     row = (X, cipher.encrypt(A, "target.caller"), b"x" * 27)
-    other.execute("INSERT INTO target VALUES (?, ?, ?, '', 's', 1, 'AXB', '', '', '', '', '', 9e9, '')", row)
+    other.execute(
+        "INSERT INTO target VALUES (?, ?, ?, '', 's', 1, 'AXB', '', '', '', '', '', 9e9, '', 0, 0, 0, '')", row
+    )
     other.close()
     with pytest.raises(StoreError, match=r"target\.callee: the stored value was not written with key"):
         reader.find(X, A, now)

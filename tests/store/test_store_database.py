@@ -15,6 +15,30 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, RECORDS, lock_records, migrate, open_database, open_read_only
 from engine.store.errors import StoreError
 
+DOMAIN_TABLES = {
+    "transition",
+    "assignment",
+    "restriction",
+    "number_pool",
+    "pool_block",
+    "x_memory",
+    "x_use",
+    "subscriber",
+    "number_group",
+    "group_member",
+    "service_order",
+    "blacklist",
+    "api_key",
+    "api_nonce",
+    "api_request",
+    "outbox",
+    "webhook",
+    "hook",
+    "credit_event",
+    "complaint",
+    "sqlite_sequence",
+}
+
 TABLES = {
     BINDINGS: {
         "app_platform",
@@ -26,11 +50,13 @@ TABLES = {
         "number_block",
         "scenario",
         "target",
+        *DOMAIN_TABLES,
     },
-    RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"},
+    RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"}
+    | {"event", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 3, RECORDS: 2}
+VERSIONS = {BINDINGS: 4, RECORDS: 3}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])

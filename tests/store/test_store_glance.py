@@ -26,7 +26,7 @@ def bind(cipher: NumberCipher, now: float) -> Bind:
     def work(connection: sqlite3.Connection) -> None:
         numbers = (cipher.encrypt(A, "target.caller"), cipher.encrypt(B, "target.callee"))
         connection.execute(
-            "INSERT INTO target VALUES (?, ?, ?, ?, 's1', 1, 'AXB', '', 'ap', 'bu', 'o', 'express', ?, 'k')",
+            "INSERT INTO target VALUES (?, ?, ?, ?, 's', 1, 'AXB', '', '', '', '', '', ?, 'k', 0, 0, 0, '')",
             (X, *numbers, X, now + 60),
         )
 

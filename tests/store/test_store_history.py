@@ -99,7 +99,9 @@ async def test_an_export_is_that_of_the_moment_at_which_it_begins(
         "UPDATE binding SET valid_to = NULL",
         "UPDATE binding SET valid_to = valid_to + 1 WHERE valid_to IS NOT NULL",
         "UPDATE binding SET valid_from = 0",
-        "INSERT INTO binding SELECT 99, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
+        "INSERT INTO binding (id, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
+        " app_platform, order_id, scenario, expires_at, valid_from, valid_to, key_id)"
+        " SELECT 99, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
         " app_platform, order_id, scenario, expires_at, valid_from, valid_to, key_id FROM binding LIMIT 1",
         "UPDATE audit SET actor = 'nobody'",
         "DELETE FROM audit",

@@ -33,7 +33,7 @@ def edit(file: Path, old: str, new: str) -> Path:
 
 
 def test_all_five_tables_are_stored(stocked: Path, rows: Rows) -> None:
-    assert dict(rows(stocked, "SELECT * FROM app_platform")[0]) == {
+    assert dict(rows(stocked, "SELECT id, name, licence_no, approval_no, state FROM app_platform")[0]) == {
         "id": "ap-demo",
         "name": "Demo platform",
         "licence_no": "B2-20250001",
@@ -44,14 +44,19 @@ def test_all_five_tables_are_stored(stocked: Path, rows: Rows) -> None:
         "bu-express",
         "bu-other",
     ]
-    assert tuple(rows(stocked, "SELECT * FROM contract")[0]) == (
+    assert tuple(rows(stocked, "SELECT id, app_platform, business_user, from_day, to_day FROM contract")[0]) == (
         "c-1",
         "ap-demo",
         "bu-express",
         "2026-01-01",
         "2036-12-31",
     )
-    assert tuple(rows(stocked, "SELECT * FROM scenario")[0]) == ("express", 1, '["AXB"]', 2592000)
+    assert tuple(rows(stocked, "SELECT code, risk_class, modes, max_ttl_s FROM scenario")[0]) == (
+        "express",
+        1,
+        '["AXB"]',
+        2592000,
+    )
     blocks = rows(stocked, "SELECT prefix, business_user, state FROM number_block ORDER BY prefix")
     assert [tuple(row) for row in blocks] == [
         ("70012345678", "bu-express", "assigned"),
@@ -75,7 +80,7 @@ def test_applying_twice_changes_nothing_and_an_edit_changes_its_row(
     apply_inventory(stocked, cipher, read_inventory(inventory_file))
     changed = dump()
     assert changed[:4] == before[:4]
-    assert [row[-1] for row in changed[4]] == ["assigned"] * 3
+    assert [row["state"] for row in rows(stocked, "SELECT state FROM number_block")] == ["assigned"] * 3
 
 
 def test_what_is_stored_already_needs_no_writing(
