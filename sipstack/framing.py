@@ -2,7 +2,7 @@
 
 On a stream nothing but Content-Length says where a message ends. A head that does not say it beyond doubt loses the
 framing: what stands behind it may be a body or another request, and nobody can tell. That head is handed up, so that
-it gets its 400 from the parser, and nothing is read any more (RFC 4475 §3.1.2.3, §3.3.9).
+it gets its 400 from the parser, 513 when it is too long, and nothing is read any more (RFC 4475 §3.1.2.3, §3.3.9).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class StreamFramer:
             head_end = data.find(_END_OF_HEAD, at, at + _MAX_HEAD_AND_END)
             if head_end < 0:
                 if end - at >= _MAX_HEAD_AND_END:
-                    return self._lost("header section is too large", messages, data[at : at + MAX_HEAD_BYTES])
+                    return self._lost("header section is too large", messages, data[at : at + _MAX_HEAD_AND_END])
                 self._keep(data[at:], 0)
                 return messages
             length = body_length(data[at:head_end])

@@ -23,7 +23,7 @@ from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
 from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_ADDRESS_ROW, USUAL_METHODS
-from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_URI_CHARS
+from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_STREAM_BODY_BYTES, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
 
@@ -47,10 +47,11 @@ def parse(data: bytes, is_framed: bool = False) -> Message:
     """
     head, separator, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     try:
+        if len(head) > MAX_HEAD_BYTES:
+            head = _top(head)  # more is not looked at
+            raise _too_large(head.partition(b"\r\n")[0])
         if not separator:
             raise RemoteSipError("header section does not end")
-        if len(head) > MAX_HEAD_BYTES:
-            raise RemoteSipError("header section is too large", 513)
         return _parse(head, body, is_framed)
     except RemoteSipError as error:
         error.message = _answerable(head)
@@ -89,8 +90,24 @@ def _parse(head: bytes, body: bytes, is_framed: bool) -> Message:
         if is_framed:
             raise RemoteSipError("Content-Length is missing")  # §20.14: on a stream nothing else ends a message
     elif length.strip(" \t") != str(len(body)):
-        _cut_body(message, length.strip(" \t"))
+        _cut_body(message, length.strip(" \t"), is_framed)
     return message
+
+
+def _top(head: bytes) -> bytes:
+    """The rows that are whole within the largest header section."""
+    end = head.rfind(b"\r\n", 0, MAX_HEAD_BYTES)
+    while end > 0 and head[end + 2 : end + 3] in (b" ", b"\t"):
+        end = head.rfind(b"\r\n", 0, end)
+    return head[: max(end, 0)]
+
+
+def _too_large(start_line: bytes) -> RemoteSipError:
+    """What is said of a header section that is too large: whether that is the Request-URI's fault (§21.4.12, §21.5.7)."""
+    parts = start_line.split(b" ")
+    if len(parts) == 3 and len(parts[1]) > MAX_URI_CHARS:
+        return RemoteSipError("Request-URI is too long", 414)
+    return RemoteSipError("header section is too large", 513)
 
 
 def unfolded_lines(head: bytes) -> list[str]:
@@ -236,9 +253,11 @@ def _read_request(message: Message, first: list[str | None], repeated: list[int]
 _HOPS: Final = {f" {hops}": hops for hops in range(256)}
 
 
-def _cut_body(message: Message, value: str) -> None:
-    """Cuts the body to Content-Length (§18.3)."""
+def _cut_body(message: Message, value: str, is_framed: bool) -> None:
+    """Cuts the body to Content-Length (§18.3). Of a stream's message that has too great a one, no body is taken."""
     length = parse_number(value, 2**32, "Content-Length")
+    if is_framed and length > MAX_STREAM_BODY_BYTES:
+        raise RemoteSipError("body is too large", 513)
     if length > len(message.body):
         raise RemoteSipError("body is shorter than Content-Length")
     message.body = message.body[:length]

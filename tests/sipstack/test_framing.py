@@ -153,10 +153,7 @@ def test_nothing_behind_an_unclear_length_is_read(why: str) -> None:
         assert found[0] == message(BODY)
         assert framer.fault
         assert framer.feed(HIDDEN) == []
-        with pytest.raises(RemoteSipError) as refused:
-            parse(found[1], is_framed=True)
-        assert refused.value.status_hint == 400
-        assert refused.value.message is not None  # the 400 can be addressed
+        assert refused(found[1]) == 400
 
 
 def test_longest_body() -> None:
@@ -165,8 +162,16 @@ def test_longest_body() -> None:
     too_large = message(b"x" * (MAX_STREAM_BODY_BYTES + 1))
     found, framer = fed([too_large])
     assert (found, framer.fault) == ([too_large.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"], "body is too large")
-    with pytest.raises(RemoteSipError):
-        parse(found[0], is_framed=True)
+    assert refused(found[0]) == 513
+
+
+def refused(framed: bytes) -> int:
+    """The status that what has lost the framing is answered."""
+    with pytest.raises(RemoteSipError) as caught:
+        parse(framed, is_framed=True)
+    assert caught.value.message is not None, "the answer can be addressed"
+    assert len(caught.value.message.lines) == 5
+    return caught.value.status_hint
 
 
 def test_longest_head() -> None:
@@ -179,8 +184,26 @@ def test_longest_head() -> None:
     for pieces in ([too_large], octets(too_large)):
         found, framer = fed(pieces)
         assert (len(found), framer.fault) == (1, "header section is too large")
-        with pytest.raises(RemoteSipError):
-            parse(found[0], is_framed=True)
+        assert refused(found[0]) == 513
+
+
+@pytest.mark.parametrize("behind", [0, 20_000])
+def test_too_long_a_request_uri_is_said_to_be_that(behind: int) -> None:
+    """In a head that is short enough, and in one that is not."""
+    data = message(length=f"X: {'x' * behind}\r\nContent-Length: {{}}").replace(b"sip:", b"sip:" + b"a" * 3000, 1)
+    for pieces in ([data], octets(data)):
+        found, _ = fed(pieces)
+        assert refused(found[0]) == 414
+
+
+@pytest.mark.parametrize("goes_on", ["", "\r\n "])
+def test_what_is_not_whole_within_the_longest_head_is_in_no_answer(goes_on: str) -> None:
+    """The beginning of a row would be another row."""
+    late = f"Via: SIP/2.0/UDP late.example{goes_on};branch=z9hG4bK-late"
+    start = message(length="X: ")[:-4]
+    data = start + b"x" * (MAX_HEAD_BYTES - len(start) - 40) + b"\r\n" + late.encode() + b"x" * 100
+    assert data.find(b"late.example") < MAX_HEAD_BYTES
+    assert refused(fed([data])[0][0]) == 513
 
 
 @pytest.mark.parametrize("octet", [b"x", b" ", b"\n", b"\r\n", b"\r\nl", b"\r\n ", b"\r\nl:5", b"\x00"])
