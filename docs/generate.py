@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance, security
-from engine.config import accounts, listeners, load, models, peers
+from engine.config import accounts, listeners, load, models, peers, transport
 from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -38,6 +38,11 @@ UNIT_OF_KEY: Final = {
     "policy.caller_max_calls": "calls",
     "policy.caller_max_rate": "per minute",
     "sip.dscp": "code point",
+    "transport.max_connections": "connections",
+    "transport.max_connections_per_host": "connections",
+    "transport.max_handshakes": "per second",
+    "transport.max_handshakes_per_host": "per second",
+    "transport.max_unsent_kib": "KiB",
 }
 WORD_OF_TYPE: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -97,7 +102,7 @@ def tables() -> dict[str, type[BaseModel]]:
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, peers, listeners, accounts):
+    for module in (models, peers, listeners, accounts, transport):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 

@@ -12,8 +12,10 @@ from engine.config.checks import Fault
 from engine.config.listeners import Listen
 from engine.config.loader import ConfigError, fault_lines
 from engine.config.models import Config
+from engine.config.transport import Transport
 from engine.core.settings import ListenerSettings
 from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.handshakes import PoolOf
 from sipstack.aio.sockets import allow_connections, bind_stream
 from sipstack.aio.stream import StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles
@@ -39,6 +41,7 @@ class BoundSockets:
         self._shown: Final = [listen.shown for listen in config.listen]
         self._contexts: Final = tls_contexts(config)
         self._dscp: Final = config.sip.dscp
+        self._limits: Final = stream_limits(config.transport)
         self._bound: Final[list[socket.socket]] = []
         self._streams: Final[dict[str, StreamTransport]] = {}
         try:
@@ -64,10 +67,11 @@ class BoundSockets:
         """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""
         return ",".join(self._shown)
 
-    async def serve(self, endpoint: Endpoint, log: Callable[..., None]) -> None:
+    async def serve(self, endpoint: Endpoint, pool_of: PoolOf, log: Callable[..., None]) -> None:
         """From now on what they receive arrives, and they are the endpoint's to close.
 
-        `log` is told when connections to a far end begin to fail, and when they come up again.
+        `pool_of` tells which hosts share TLS handshakes (`Trunks.pool_of`). `log` is told when connections to a far end
+        begin to fail, and when they come up again.
         """
 
         def tell(flow: Flow, reason: str) -> None:
@@ -82,18 +86,20 @@ class BoundSockets:
             if transport == "UDP":
                 await datagrams.serve(bound, local)
             else:
-                self._stream(endpoint, transport, tell).serve(bound, local, self._contexts.get(local))
+                self._stream(endpoint, transport, pool_of, tell).serve(bound, local, self._contexts.get(local))
 
-    def _stream(self, endpoint: Endpoint, transport: str, on_trouble: Callable[[Flow, str], None]) -> StreamTransport:
+    def _stream(
+        self, endpoint: Endpoint, transport: str, pool_of: PoolOf, on_trouble: Callable[[Flow, str], None]
+    ) -> StreamTransport:
         """All TCP, or all TLS connections; both may have as many as the process may have descriptors."""
         if transport not in self._streams:
-            limits = StreamLimits()
+            limits = self._limits
             count = len({one.transport for one in self._listeners} - {"UDP"})
             room = allow_connections(limits.max_connections * count) // count
             limits = replace(limits, max_connections=room)
             if transport == "TCP":
                 limits = replace(limits, connect_s=TCP_CONNECT_S)
-            self._streams[transport] = StreamTransport(endpoint, transport, limits, self._dscp, on_trouble)
+            self._streams[transport] = StreamTransport(endpoint, transport, limits, self._dscp, on_trouble, pool_of)
         return self._streams[transport]
 
     def counters(self) -> dict[str, int]:
@@ -131,6 +137,20 @@ def _fault(config: Config, local: int, error: TlsError) -> str:
     reason = f"{error} (listener {config.listen[local].shown})"
     [line] = fault_lines(config.path, config.text, [Fault(("listen", local, error.part), reason)])
     return line
+
+
+def stream_limits(transport: Transport) -> StreamLimits:
+    """`[transport]` as the stack takes it; what it does not name stays as it is there."""
+    return StreamLimits(
+        max_connections=transport.max_connections,
+        max_per_host=transport.max_connections_per_host,
+        message_s=transport.receive_timeout_s,
+        handshake_s=transport.handshake_timeout_s,
+        max_handshakes_per_host_s=transport.max_handshakes_per_host,
+        max_handshakes_s=transport.max_handshakes,
+        idle_s=transport.idle_timeout_s,
+        max_unsent_bytes=transport.max_unsent_kib * 1024,
+    )
 
 
 def _files(folder: Path, listen: Listen) -> TlsFiles:

@@ -146,7 +146,7 @@ class _Node:
         control = ControlServer(self._config.data_dir, verbs)
         try:
             await _start_control(control)
-            await sockets.serve(runner.endpoint, log.warning)
+            await sockets.serve(runner.endpoint, service.trunks.pool_of, log.warning)
             runner.socket_counters = sockets.counters
             runner.endpoint.perform(self._adopted)
             runner.follow_targets()

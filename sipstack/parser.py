@@ -103,7 +103,7 @@ def _top(head: bytes) -> bytes:
 
 
 def _too_large(start_line: bytes) -> RemoteSipError:
-    """What is said of a header section that is too large: whether that is the Request-URI's fault (§21.4.12, §21.5.7)."""
+    """What a header section that is too large is told: whether it is the Request-URI (§21.4.12, §21.5.7)."""
     parts = start_line.split(b" ")
     if len(parts) == 3 and len(parts[1]) > MAX_URI_CHARS:
         return RemoteSipError("Request-URI is too long", 414)

@@ -18,6 +18,7 @@ from engine.config.lines import Places
 from engine.config.listeners import Listen
 from engine.config.peers import Peer, Route
 from engine.config.table import STRICT, Name
+from engine.config.transport import Transport
 from engine.core.settings import (
     CoreSettings,
     ListenerSettings,
@@ -209,6 +210,7 @@ class Config(Table):
     route: list[Route] = []
     dns: Dns = Dns()
     sip: Sip = Sip()
+    transport: Transport = Transport()
     policy: Policy = Policy()
     cdr: Cdr = Cdr()
     api: Annotated[Api | None, BeforeValidator(values.not_yet)] = None

@@ -29,6 +29,14 @@ class Trunks:
         self._probes.follow(now)
         return self._context.take()
 
+    def pool_of(self, host: str) -> str | None:
+        """With whom a host shares what the node spends on connections: "" with all that nobody knows, the name of an
+        untrusted peer with all of that; None for an address of a trusted peer, which never waits for others."""
+        source = self._context.routing.source_of(host, 0)
+        if source is None:
+            return ""
+        return None if source.peer.trusted else source.peer.name
+
     def reload(self, settings: CoreSettings, now: float) -> list[Output]:
         """Other settings count for new attempts; the listeners are the same (`engine.config.restart`)."""
         self._context.follow(settings)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.handshakes import Handshakes, PoolOf
 from sipstack.aio.sockets import outgoing_socket, set_dscp, tune_stream
 from sipstack.aio.stream_connection import StreamConnection
 from sipstack.aio.tls import TlsContexts, TlsSession
@@ -48,7 +49,10 @@ class StreamLimits:
     """From accepting a connection to the end of its TLS handshake."""
 
     max_handshakes_per_host_s: int = 100
-    """TLS handshakes that one address may begin in a second: each costs a millisecond, whoever it is."""
+    """TLS handshakes that one address may begin in a second."""
+
+    max_handshakes_s: int = 200
+    """TLS handshakes that all addresses of one pool (`sipstack.aio.handshakes`) may begin in a second."""
 
     connect_s: float = 4.0
     """To open a connection, TLS handshake included."""
@@ -92,8 +96,10 @@ class StreamTransport:
         limits: StreamLimits = DEFAULT_LIMITS,
         dscp: int = 0,
         on_trouble: Callable[[Flow, str], None] | None = None,
+        pool_of: PoolOf = lambda _: "",
     ) -> None:
-        """`name` is "TCP" or "TLS", as flows have it. `dscp` marks what is sent (0 to 63).
+        """`name` is "TCP" or "TLS", as flows have it. `dscp` marks what is sent (0 to 63). `pool_of` tells with whom a
+        host shares its handshakes: without, with all others.
 
         `on_trouble` hears why no connection to a far end comes up, once until the reason changes; "" says that one has.
         """
@@ -108,7 +114,7 @@ class StreamTransport:
         self._all: set[StreamConnection] = set()
         self._connections: dict[_Key, StreamConnection] = {}  # those that take messages
         self._per_host: dict[str, int] = {}  # accepted ones
-        self._handshakes: dict[str, int] = {}  # begun by a host since the last look
+        self._handshakes = Handshakes(limits.max_handshakes_per_host_s, limits.max_handshakes_s, pool_of)
         self._watched: dict[StreamConnection, None] = {}  # those that owe something, for longest first
         self._holding: dict[StreamConnection, int] = {}  # octets of messages that have not ended, longest held first
         self._held = 0
@@ -171,7 +177,8 @@ class StreamTransport:
     def _accepted(self, listener: _Listener, accepted: socket.socket, flow: Flow) -> None:
         limits = self._limits
         here = self._per_host.get(flow.host, 0)
-        if here >= limits.max_per_host or self._begins_too_often(listener, flow.host) or not self._has_room():
+        may_begin = listener.contexts is None or self._handshakes.may_begin(flow.host, self.now())
+        if here >= limits.max_per_host or not may_begin or not self._has_room():
             self.count("connections_refused")
             accepted.close()
             return
@@ -188,13 +195,6 @@ class StreamTransport:
         connection = StreamConnection(self, flow, session, False, limits.max_unsent_bytes)
         self._enter(connection, limits.message_s if session is None else limits.handshake_s)
         self._open(connection, accepted, None)
-
-    def _begins_too_often(self, listener: _Listener, host: str) -> bool:
-        if listener.contexts is None:
-            return False
-        begun = self._handshakes.get(host, 0) + 1
-        self._handshakes[host] = begun
-        return begun > self._limits.max_handshakes_per_host_s * self._look_s
 
     def _has_room(self) -> bool:
         """For one more connection; whoever owes a message or a handshake for longest makes room."""
@@ -277,6 +277,10 @@ class StreamTransport:
         """Straight to the core."""
         self._endpoint.received(message, connection.flow)
 
+    def identified(self, connection: StreamConnection) -> None:
+        """One that has come has ended its handshake."""
+        self._handshakes.ended(connection.flow.host, connection.flow.identities != ())
+
     def watch(self, connection: StreamConnection) -> None:
         """It has `message_s` from now."""
         connection.deadline = self.now() + self._limits.message_s
@@ -358,7 +362,6 @@ class StreamTransport:
     def _look(self) -> None:
         """Ends what takes too long. One timer for all connections."""
         now = self.now()
-        self._handshakes.clear()
         for connection in [one for one in self._watched if one.deadline <= now]:
             self.count("timed_out")
             connection.fault = "time-out"

@@ -28,6 +28,9 @@ class Owner(Protocol):
     def received(self, message: bytes, connection: StreamConnection) -> None:
         """One whole message, or the head that has lost the framing."""
 
+    def identified(self, connection: StreamConnection) -> None:
+        """One that has come has ended its handshake; its flow says what it has proven."""
+
     def watch(self, connection: StreamConnection) -> None:
         """From now on it has its time to get on: to end its first message or one that has begun, or to close."""
 
@@ -175,6 +178,8 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.close()
             return
         self.flow = Flow(flow.transport, flow.host, flow.port, flow.local, proven)
+        if not self.is_outgoing:
+            self._owner.identified(self)
         self._established()
 
     def _established(self) -> None:

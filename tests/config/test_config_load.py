@@ -25,6 +25,8 @@ from engine.core.settings import (
     SessionTimer,
     TargetSettings,
 )
+from engine.listening import stream_limits
+from sipstack.aio.stream import StreamLimits
 from sipstack.digest import MD5, SHA_256, hashed_secret
 from sipstack.location import DnsSettings, Place
 
@@ -149,6 +151,16 @@ message_text = "relay"
 caller_max_calls = 3
 caller_max_rate = 20
 
+[transport]
+max_connections = 900
+max_connections_per_host = 90
+max_handshakes_per_host = 9
+max_handshakes = 19
+receive_timeout_s = 2.5
+handshake_timeout_s = 3.5
+idle_timeout_s = 600.0
+max_unsent_kib = 128
+
 [cdr]
 retention_days = 1000
 media_retention_days = 180
@@ -233,12 +245,26 @@ def test_every_key_arrives(file: Path) -> None:
         ),
     )
     assert config.dns.settings() == DnsSettings((("10.0.0.53", 53), ("2001:db8::53", 5353)), 0.5, 1, 60, 0)
+    assert stream_limits(config.transport) == StreamLimits(
+        max_connections=900,
+        max_per_host=90,
+        max_handshakes_per_host_s=9,
+        max_handshakes_s=19,
+        message_s=2.5,
+        handshake_s=3.5,
+        idle_s=600.0,
+        max_unsent_bytes=131_072,
+    )
     assert (config.path, config.data_dir) == (file, file.parent / "data")
     assert config.inventory_file == file.parent / "inv.toml"
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
     assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
     assert config.archive_dir == config.path.parent / "shelf"
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
+
+
+def test_the_defaults_are_those_of_the_stack() -> None:
+    assert stream_limits(Config().transport) == StreamLimits()
 
 
 def test_the_keys_of_this_test_are_all_keys() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -22,6 +23,7 @@ from engine.core.settings import (
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.uri import SipUri, parse_uri
+from tests.core.corenode import SETTINGS, CoreNode
 
 
 def target(host: str, port: int = 5060) -> TargetSettings:
@@ -383,3 +385,12 @@ def test_port_of_a_connection_is_no_source() -> None:
     assert name_of(known.peer_of(Flow("UDP", "10.1.2.3", 5070))) == "port"
     assert name_of(known.peer_of(Flow("TCP", "10.1.2.3", 5070))) == "one"
     assert routed(peer("port", "10.1.2.3:5070")).peer_of(Flow("TLS", "10.1.2.3", 5070)) is None
+
+
+def test_trusted_peers_share_with_nobody_and_untrusted_ones_among_themselves() -> None:
+    """What the node spends on connections; an entry with a port is for UDP, and makes nobody known on a stream."""
+    trunk = peer("trunk", "192.0.2.0/24", "198.51.100.9:5060")
+    phones = replace(peer("phones", "192.0.2.128/25"), trusted=False)
+    node = CoreNode(replace(SETTINGS, peers=(trunk, phones), routes=()))
+    pools = [node.service.trunks.pool_of(host) for host in ("192.0.2.1", "192.0.2.130", "198.51.100.9", "203.0.113.1")]
+    assert pools == [None, "phones", "", ""]

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 
+from sipstack.aio.handshakes import PoolOf
 from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import DEFAULT_LIMITS, StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts
@@ -28,11 +29,12 @@ class StreamRig(Rig):
         limits: StreamLimits = DEFAULT_LIMITS,
         contexts: TlsContexts | None = None,
         dscp: int = 0,
+        pool_of: PoolOf = lambda _: "",
     ) -> None:
         super().__init__()
         self.troubles: list[str] = []
         name = "TCP" if contexts is None else "TLS"
-        self.transport = StreamTransport(self.endpoint, name, limits, dscp, self._trouble)
+        self.transport = StreamTransport(self.endpoint, name, limits, dscp, self._trouble, pool_of)
         bound = bind_stream(host, 0)
         self.address: tuple[str, int] = bound.getsockname()[:2]
         self.transport.serve(bound, 0, contexts)

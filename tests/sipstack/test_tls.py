@@ -283,6 +283,48 @@ async def test_one_host_begins_so_many_handshakes_in_a_second(host: str, node: T
     await rig.close()
 
 
+async def test_all_that_nobody_knows_begin_so_many_and_keep_no_trusted_host_out(
+    host: str, node: TlsFiles, authority: Authority
+) -> None:
+    contexts = TlsContexts(dataclasses.replace(node, client_ca=None))
+    trusted = {"127.0.0.1": None}
+    rig = StreamRig(host, StreamLimits(max_handshakes_s=2), contexts, pool_of=lambda one: trusted.get(one, ""))
+    limits = [socket.create_connection(rig.address, source_address=(stranger(host, n), 0)) for n in range(3)]
+    for one in limits:
+        one.setblocking(False)
+    assert await ended(limits[2]) == b""
+    writers = [(await client(rig, authority))[1] for _ in range(5)]
+    assert rig.transport.counters == {"connections_refused": 1}
+    for writer in writers:
+        await over(writer)
+    for one in limits:
+        one.close()
+    await rig.close()
+
+
+def stranger(host: str, number: int) -> str:
+    """Another address of this machine."""
+    return f"{host.rpartition('.')[0]}.{200 + number}"
+
+
+async def test_who_has_shown_a_certificate_waits_for_no_stranger(
+    host: str, node: TlsFiles, authority: Authority
+) -> None:
+    rig = StreamRig(host, StreamLimits(max_handshakes_s=1), TlsContexts(node))
+    peer = authority.issue("peer", "dns:peer.example")
+    first = (await client(rig, authority, peer))[1]
+    await rig.until_messages_find(1)
+    writers = [first]
+    for number in range(2, 5):
+        writers.append((await client(rig, authority, peer))[1])
+        writers[-1].write(OPTIONS(number))
+        await rig.core.until(number - 1)
+    assert rig.transport.counters == {}
+    for writer in writers:
+        await over(writer)
+    await rig.close()
+
+
 async def test_ping_over_tls(rig: StreamRig, authority: Authority) -> None:
     reader, writer = await client(rig, authority)
     writer.write(b"\r\n\r\n")
