@@ -34,6 +34,7 @@ TIERS: Final = (
         "engine.target_log",
     ),
     ("engine.store",),
+    ("engine.domain",),
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
     ("sipstack",),
@@ -47,8 +48,10 @@ SIPSTACK_ORDER: Final = (
     "transactions", "dialog", "aio", "scenario", "testing",
 )  # fmt: skip
 
-# Where I/O and clocks are allowed inside `sipstack`; in `engine` that is everything but `engine.core`.
+# Where I/O and clocks are allowed inside `sipstack`.
 SIPSTACK_SHELL: Final = ("sipstack.aio", "sipstack.scenario", "sipstack.testing.link")
+# Where they are not allowed inside `engine`.
+ENGINE_CORE: Final = ("engine.core", "engine.domain")
 
 # Package -> who alone may import it, besides itself.
 RESERVED: Final = {
@@ -216,7 +219,7 @@ def tier(name: str) -> int | None:
 
 def is_core(name: str) -> bool:
     """True for modules without I/O and clock."""
-    return inside(name, "engine.core") or (inside(name, "sipstack") and not inside(name, *SIPSTACK_SHELL))
+    return inside(name, *ENGINE_CORE) or (inside(name, "sipstack") and not inside(name, *SIPSTACK_SHELL))
 
 
 def top(name: str) -> str:

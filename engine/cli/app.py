@@ -16,6 +16,7 @@ from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, prin
 from engine.config import ConfigError
 from engine.control.client import ControlError
 from engine.core.numbers import masked_runs
+from engine.domain.problems import Problem
 from engine.store.errors import BindRefused, StoreError
 from sipstack.scenario.model import ScenarioError
 
@@ -96,7 +97,7 @@ def _report(error: BaseException) -> int:
         return USAGE
     if isinstance(error, typer.TyperException):
         return _report_usage(error)
-    if isinstance(error, StoreError | BindRefused | ControlError):
+    if isinstance(error, StoreError | BindRefused | Problem | ControlError):
         tell("\n".join(f"{PROGRAM}: {line}" for line in str(error).splitlines()))
     elif isinstance(error, OSError):
         if error.filename is None:  # of what is open, only our output can fail so
