@@ -10,7 +10,7 @@ import re
 from typing import Final, final
 
 from engine.core.encodings import holds_long_encoded
-from engine.core.spelling import LONG_FROM, LONG_RUN, MOST_COUNT, holds_long_number
+from engine.core.spelling import LONG_FROM, LONG_PARTED_RUN, LONG_RUN, MOST_COUNT, holds_long_number
 
 # About the sender, its program, its clock or the call elsewhere, of no use to the media (RFC 4566 §6, 7195 §5.2.3,
 # 7273 §4, 8827 §5); key-mgmt holds MIKEY, in which the sender names itself in base64 (RFC 4567 §3.1, 3830 §6.7).
@@ -149,7 +149,8 @@ def crossing_attribute(line: bytes, exchange: Exchange) -> bytes:
     if name in _NEVER_CROSS:
         return b""
     if name in FORMATS:
-        long = holds_long_number(line) if name == b"mid" else LONG_RUN.search(line) is not None
+        run = LONG_RUN if name == b"rtcp" and b" IN " in line else LONG_PARTED_RUN  # an address stays behind, later on
+        long = holds_long_number(line) if name == b"mid" else run.search(line) is not None
         return b"" if long or _is_odd(line) else line
     if name in _RANDOM:
         return _random(line, exchange)
@@ -217,7 +218,7 @@ def _parameter_crosses(parameter: bytes, exchange: Exchange) -> bool:
 
 def _holds_long_row(text: bytes) -> bool:
     """True when nine digits stand in a row, plainly, in base64 or in hex."""
-    return LONG_RUN.search(text) is not None or holds_long_encoded(text)
+    return LONG_PARTED_RUN.search(text) is not None or holds_long_encoded(text)
 
 
 def _candidate(line: bytes, exchange: Exchange) -> bytes:

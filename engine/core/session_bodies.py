@@ -15,7 +15,7 @@ from engine.core.session_attributes import (
     remember_harmless,
     without_address,
 )
-from engine.core.spelling import LONG_FROM, LONG_RUN, holds_number
+from engine.core.spelling import LONG_FROM, LONG_PARTED_RUN, LONG_RUN, holds_number
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -143,9 +143,10 @@ def _media(line: bytes) -> bytes:
     """An answer repeats its words, even to refuse them (RFC 3264 §6)."""
     if (
         not line.isascii()
-        or (max(map(len, line.split(b" "))) >= LONG_FROM and LONG_RUN.search(line))
+        or (max(map(len, line.split(b" "))) >= LONG_FROM and LONG_PARTED_RUN.search(line.replace(b"/", b"-")))
         or _COLON in line
         or _AT in line
+        or _PERCENT in line
     ):
         raise RemoteSipError("media line is malformed", 488)
     return line
@@ -153,6 +154,7 @@ def _media(line: bytes) -> bytes:
 
 _COLON: Final = 0x3A  # as numbers: bytes are first taken for one, which costs more than the search
 _AT: Final = 0x40
+_PERCENT: Final = 0x25
 
 
 def _connection(line: bytes) -> bytes:
@@ -235,6 +237,8 @@ def _line_holds(line: bytes, number: str) -> bool:
     if name == b"candidate":
         fields = line.split(b" ")
         return number.encode() in b" ".join(fields[:3] + fields[4:])  # the fourth is the priority (RFC 8839 §5.1)
+    if line[:2] == b"c=" and not _IPV4.fullmatch(line):
+        return holds_number(line, number)  # a host name
     if not name or name in TABLES:
         return number.encode() in line
     return holds_number(line, number)

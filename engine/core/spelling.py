@@ -29,6 +29,10 @@ LONG_FROM: Final = 9
 LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
 MOST_COUNT: Final = 10 ** (LONG_FROM - 1) - 1
 
+# The same with what people put between digits; but a space begins another word, and a slash another part of one: of
+# formats L24/192000/2 and H263-1998/90000 are no number.
+LONG_PARTED_RUN: Final = re.compile(rb"[0-9](?:[-.()\\\t\0]*[0-9]){%d}" % (LONG_FROM - 1))
+
 # Taken out before the search, so that 138-0013-8000, 138 0013 8000 and UTF-16 are found like 13800138000.
 BETWEEN_DIGITS: Final = b"-.() \t/\\\0"
 
