@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
 from engine.config.restart import restart_keys
+from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
 from engine.listening import tls_contexts
@@ -54,7 +56,8 @@ def run(context: typer.Context) -> int:
 def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
     """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
 
-    Where there is none it tells which keys a running node does not take (see reload).
+    Where there is none it tells which keys a running node does not take (see reload). It warns, on stderr and with
+    status 0, of routes that nothing comes to, and of certificates without a name or with less than 30 days to go.
 
     \b
     Example:
@@ -68,9 +71,12 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
         except InventoryError as error:
             tell(str(error))
             return USAGE
+    warned = warnings(config, datetime.now(UTC))
+    for line in warned:
+        tell(line)
     if as_json:
         facts = {"ok": True, "file": str(config.path), "data_dir": str(config.data_dir)}
-        say_json(facts | {"restart_keys": restart_keys()})
+        say_json(facts | {"restart_keys": restart_keys(), "warnings": warned})
     else:
         say(f"{config.path}: ok, data in {config.data_dir}")
         say(f"a change wants a restart: {', '.join(restart_keys())}; all else is taken by reload")

@@ -112,7 +112,16 @@ def test_check_says_ok(run: Run, file: Path) -> None:
     assert done.out.startswith(f"{file}: ok, data in {file.parent / 'data'}\na change wants a restart: node, ")
     told = run("check", "--json").json
     assert "sip" in told.pop("restart_keys")
-    assert told == {"ok": True, "file": str(file), "data_dir": str(file.parent / "data")}
+    assert told == {"ok": True, "file": str(file), "data_dir": str(file.parent / "data"), "warnings": []}
+
+
+def test_check_warns_and_is_content(run: Run, file: Path) -> None:
+    peer = '[[peer]]\nname = "a"\ntargets = ["sip:10.0.0.1"]\n'
+    routes = [f'[[route]]\nname = "{name}"\ncalled = "^1"\npeers = ["a"]\n' for name in ("r1", "r2")]
+    file.write_text("".join([peer, *routes]))
+    warning = f'{file}:10: route.called: warning: nothing comes here: route "r1" above takes every number of this one'
+    assert (run("check").status, run("check").told) == (0, [warning])
+    assert run("check", "--json").json["warnings"] == [warning]
 
 
 def test_check_tells_everything_that_is_wrong(run: Run, file: Path) -> None:

@@ -9,9 +9,9 @@ Three comments, which no browser shows, stand right before a block of code:
 
 A block in which lines begin with `$ ` is a dialogue: each such line is run, and must print what stands below it. Any
 other block is a script; a background one has started once it has printed what is shown, has bound its UDP port, or,
-for `make run`, says so. `<!-- setup: NAME ... -->` holds commands that the reader does not see, with the same words
-behind the name. In what is shown, times, identifiers, hashes and milliseconds stand for any such, `...` for anything,
-on a line of its own for any lines.
+for `make run` and `veil700 run`, says so. `<!-- setup: NAME ... -->` holds commands that the reader does not see, with
+the same words behind the name. In what is shown, times, identifiers, hashes and milliseconds stand for any such, `...`
+for anything, on a line of its own for any lines.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Workshop:
     def _has_started(self, step: Step, output: Path) -> bool:
         if step.shown is not None:
             return not differs(step.shown, output.read_text(errors="replace").replace(self._host, SHOWN_HOST))
-        if step.commands.strip() == "make run":
+        if step.commands.strip().startswith(("make run", "veil700 run")):
             return "veil700 ready " in output.read_text(errors="replace")
         port = _SIPP_PORT.search(step.commands)
         assert port is not None, f"line {step.line}: nothing tells when this has started"
