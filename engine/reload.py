@@ -96,6 +96,7 @@ class Reload:
         try:
             config, settings, changed = await asyncio.to_thread(self._read)
             await self._names.look_ahead(settings)
+            routing = await self._runner.routing_for(settings)
             await asyncio.to_thread(_apply_inventory, config, self._cipher)
             self._sockets.take_certificates(config)
         except (ConfigError, LookupFailed, StoreError) as error:
@@ -105,7 +106,7 @@ class Reload:
         self._read_at_s = time.time()
         self._names.follow(settings)
         self._daily.follow(config.cdr.retention_days, config.archive_dir)
-        self._runner.reload(settings)
+        self._runner.reload(settings, routing)
         return changed
 
     def _read(self) -> tuple[Config, CoreSettings, list[str]]:

@@ -13,6 +13,7 @@ from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, Step
+from engine.core.routing import Routing
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
@@ -66,9 +67,13 @@ class Runner:
         self._load.start()
         self._check_clock()
 
-    def reload(self, settings: CoreSettings) -> None:
-        """New attempts find other settings."""
-        self.endpoint.perform(self._service.trunks.reload(settings, self._loop.time()))
+    async def routing_for(self, settings: CoreSettings) -> Routing:
+        """The tables for other settings, made in a thread: for a thousand peers it takes a tenth of a second."""
+        return await asyncio.to_thread(Routing, settings, self._service.trunks.addresses())
+
+    def reload(self, settings: CoreSettings, routing: Routing) -> None:
+        """New attempts find other settings, and the tables that were made for them."""
+        self.endpoint.perform(self._service.trunks.reload(settings, routing, self._loop.time()))
 
     def follow_targets(self) -> None:
         """The sockets are open, or names lead elsewhere: the targets are probed that want it."""

@@ -101,10 +101,14 @@ class CoreContext:
         self.counters: dict[str, int] = {}
         self.wall_offset_s = 0.0
 
-    def follow(self, settings: CoreSettings) -> None:
-        """Others are in force from now on, with the same listeners; what is in progress keeps those it began with."""
+    def follow(self, settings: CoreSettings, routing: Routing) -> None:
+        """Others are in force from now on, with the same listeners; what is in progress keeps those it began with.
+
+        `routing` has been made of these settings, and of a copy of `targets`.
+        """
         self.settings = settings
-        self.routing = Routing(settings, self.targets, self.health)
+        self.routing = routing
+        routing.enter_force(self.targets, self.health)
 
     def _are_one_side(self, source: Flow, asked: Flow) -> bool:
         """True when a response may come from `source` to what was sent to `asked`: no stranger, nor another peer's.

@@ -34,7 +34,7 @@ class Hop:
         self.peer: Final = peer
         self.target: Final = target
         self.flow: Final = flow
-        self.health: Final = health
+        self.health = health  # another object's, once the tables that it stands in are in force
         self.name: Final = f"{peer.name} {health.address}"  # of no other place of a route; the same after a restart
         # What records add to a name: "udp:192.0.2.1:5060". An address that is configured is there already.
         self.address: Final = "" if target.place is None and is_target else health.address
@@ -91,8 +91,8 @@ class Routing:
         """`table` has the addresses of targets that are names, `readdress` when they have changed. `health` is what is
         known of addresses. Without them nothing is known."""
         self.listeners: Final = Listeners(settings.listeners)
-        self._table: Final = TargetTable() if table is None else table
-        self._health: Final = Health() if health is None else health
+        self._table = TargetTable() if table is None else table
+        self._health = Health() if health is None else health
         self._peers = {peer.name: peer for peer in settings.peers}
         self._plans: dict[str, Plan] = {name: self._plan_of(peer) for name, peer in self._peers.items()}
         self._routes = [_Route(route) for route in settings.routes]
@@ -108,6 +108,20 @@ class Routing:
             for entry in peer.match:
                 self._add_source(Source(entry, peer))
         self._by_network.sort(key=lambda pair: pair[0].prefixlen, reverse=True)
+
+    def enter_force(self, table: TargetTable, health: Health) -> None:
+        """From now on it goes by these: made beside the calls, it was made of a copy of the one and without the other.
+
+        It takes a twentieth of the time that the making takes.
+        """
+        made_of, self._table, self._health = self._table, table, health
+        hops: list[Hop] = []
+        for plan in self._plans.values():
+            plan.put(hops, Draw(""))
+        for hop in hops:
+            hop.health = health.of(hop.flow.transport, hop.flow.host, hop.flow.port)
+        for place in table.changed_since(made_of):
+            self.readdress(place)
 
     def peer_of(self, flow: Flow) -> PeerSettings | None:
         """The peer that a source belongs to, the most specific entry winning; None for an unknown one.

@@ -32,6 +32,16 @@ class TargetTable:
         """What is known of a name; () when nothing is, or it has none."""
         return self._found.get(place, ())
 
+    def copy(self) -> TargetTable:
+        """What is known now, for another thread."""
+        made = TargetTable()
+        made._found = self._found.copy()
+        return made
+
+    def changed_since(self, copy: TargetTable) -> list[Place]:
+        """The names of which something else has been told since then."""
+        return [place for place, addresses in self._found.items() if addresses != copy.addresses(place)]
+
     def tell(self, place: Place, addresses: tuple[Address, ...]) -> bool:
         """Takes the addresses of a name; False when they are those that were known."""
         if addresses == self._found.get(place):

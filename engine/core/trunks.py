@@ -9,7 +9,9 @@ from engine.core.target_states import TargetState, target_states
 
 if TYPE_CHECKING:
     from engine.core.context import CoreContext
+    from engine.core.routing import Routing
     from engine.core.settings import CoreSettings
+    from engine.core.targets import TargetTable
     from sipstack.events import Output
     from sipstack.location import Address, Place
 
@@ -37,9 +39,14 @@ class Trunks:
             return ""
         return None if source.peer.trusted else source.peer.name
 
-    def reload(self, settings: CoreSettings, now: float) -> list[Output]:
-        """Other settings count for new attempts; the listeners are the same (`engine.config.restart`)."""
-        self._context.follow(settings)
+    def addresses(self) -> TargetTable:
+        """A copy of what is known of names, of which routing tables can be made in another thread."""
+        return self._context.targets.copy()
+
+    def reload(self, settings: CoreSettings, routing: Routing, now: float) -> list[Output]:
+        """Other settings count for new attempts, with the tables made of them and of `addresses`; the listeners are the
+        same (`engine.config.restart`)."""
+        self._context.follow(settings, routing)
         return self.follow(now)
 
     def resolved(self, place: Place, addresses: tuple[Address, ...]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.core.health import FIRST_BAR_S, TRIAL_S
+from engine.core.routing import Routing
 from engine.core.settings import TargetSettings
 from sipstack.location import Address, Place
 from sipstack.message import Message
@@ -340,6 +341,38 @@ def test_health_is_of_the_address_whatever_name_and_weight_lead_there() -> None:
     for _ in range(20):
         calls.busy(calls.place(CALLEE2), CALLEE2)
     assert node.targets == [(FIRST, "unreachable")]
+
+
+# -- a reload ----------------------------------------------------------------------------------------------------------
+
+
+def reloaded(node: CoreNode, routing: Routing) -> None:
+    node.book.perform(node.service.trunks.reload(node.context.settings, routing, node.book.now))
+
+
+def test_tables_made_beside_the_calls_know_the_health_that_the_node_knows() -> None:
+    node = CoreNode(TWO_TARGETS)
+    routing = Routing(node.context.settings, node.service.trunks.addresses())
+    calls = Calls(node)
+    calls.place(CALLEE)
+    node.transport_fails(CALLEE)
+    calls.busy(node.book.wire_out("INVITE ", CALLEE2), CALLEE2)
+    reloaded(node, routing)
+    calls.busy(calls.place(CALLEE2), CALLEE2)
+    passes(node, FIRST_BAR_S)
+    calls.busy(calls.place(CALLEE), CALLEE)
+    assert node.targets == [(FIRST, "unreachable"), (FIRST, "up")]
+
+
+def test_tables_made_beside_the_calls_take_in_what_the_dns_has_told_meanwhile() -> None:
+    node = named(at("127.0.0.13"))
+    routing = Routing(node.context.settings, node.service.trunks.addresses())
+    node.service.trunks.resolved(PLACE, (at("127.0.0.14"),))
+    reloaded(node, routing)
+    calls = Calls(node)
+    calls.busy(calls.place(CALLEE2), CALLEE2)
+    node.service.trunks.resolved(PLACE, (at("127.0.0.13"),))
+    calls.busy(calls.place(CALLEE), CALLEE)
 
 
 def test_probes_follow_the_names() -> None:

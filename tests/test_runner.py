@@ -1,0 +1,30 @@
+"""The shell around the core: what it does beside the calls."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from engine import runner
+from engine.core.routing import Routing
+from tests.core.corenode import B, CoreNode
+
+
+async def test_routing_tables_are_made_beside_the_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    made_in: list[int] = []
+    node = CoreNode()
+
+    def making(*of: Any) -> Routing:
+        made_in.append(threading.get_ident())
+        return Routing(*of)
+
+    monkeypatch.setattr(runner, "Routing", making)
+    shell = runner.Runner(node.service, None, "veil-test", print, print)  # type: ignore[arg-type]  # nothing is read
+    routing = await shell.routing_for(node.context.settings)
+    assert made_in != [threading.get_ident()]
+    shell.reload(node.context.settings, routing)
+    assert made_in and node.context.routing is routing
+    assert [hop.flow.host for hop in routing.hops(B)] == ["127.0.0.13"]
+    shell.endpoint.close()
