@@ -36,9 +36,11 @@ class _Door:
 class Relay(threading.Thread):
     """Stands at the addresses that the node knows its trunks by; the phones are at addresses behind it."""
 
-    def __init__(self, place: Place, weather: Weather) -> None:
+    def __init__(self, place: Place, weather: Weather, lost: bytes = b"") -> None:
+        """Of what the phones send, nothing arrives that begins with `lost`."""
         super().__init__(name="relay", daemon=True)
         self._weather = weather
+        self._lost = lost
         self._ended = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._in_flight: list[tuple[float, int, bytes, _Door]] = []
@@ -76,6 +78,8 @@ class Relay(threading.Thread):
                 return
             if not door.is_to_node:
                 self.seen.append(Seen(time.time(), True, data))
+            elif self._lost and data.startswith(self._lost):
+                continue
             for delay_s, copy in self._weather.fate(data):
                 self._count += 1
                 heappush(self._in_flight, (now + delay_s, self._count, copy, door))
@@ -98,9 +102,9 @@ class Relay(threading.Thread):
 
 
 @contextmanager
-def bad_network(place: Place, weather: Weather) -> Iterator[Relay]:
-    """The relay at work for the time of the block."""
-    relay = Relay(place, weather)
+def bad_network(place: Place, weather: Weather, lost: bytes = b"") -> Iterator[Relay]:
+    """The relay at work for the time of the block; `lost` as for it."""
+    relay = Relay(place, weather, lost)
     relay.start()
     try:
         yield relay

@@ -18,32 +18,40 @@ from tests.e2e.relay import CALLEE_PHONE, CALLER_PHONE, CALLER_SIDE, Relay, bad_
 from tests.e2e.stories import many, x_in
 
 T1_S = 0.1
+T2_S = 8 * T1_S
 LONGEST_S = 64 * T1_S  # of any transaction
+SESSION_S = 90  # the shortest that a node takes
 CALL_RATE = 40  # per second
 MESSAGE_RATE = 20
 _REAL = re.compile(r"13[689][0-9]{8}")
 
-# SIPp repeats a request as often as a client should (RFC 3261 §17.1) and no longer: seven are sent in 64*T1. What it
-# does not expect, a 180 that a 200 has overtaken, it passes over, as a phone does.
-PATIENT = ("-max_invite_retrans", "6", "-max_non_invite_retrans", "6", "-default_behaviors", "none")
+# SIPp repeats a request as often as a client should (RFC 3261 §17.1) and no longer: in 64*T1 seven INVITEs are sent,
+# and eleven of any other. What it does not expect, a 180 that a 200 has overtaken, it passes over, as a phone does.
+PATIENT = (
+    "-T2", f"{T2_S * 1000:.0f}", "-max_invite_retrans", "6", "-max_non_invite_retrans", "10",
+    "-default_behaviors", "none",
+)  # fmt: skip
 
 
 class Run:
     """Calls and messages over a bad network, until all has ended; what holds in any weather is checked."""
 
     def __init__(
-        self, make_node: Any, sipp: Any, place: Place, weather: Weather, run_s: float, extra: str = ""
-    ) -> None:
-        """`extra` is configuration of the node."""
-        self.node: Node = make_node(extra=f"[sip]\nt1_ms = {round(T1_S * 1000)}\n{extra}")
+        self, make_node: Any, sipp: Any, place: Place, weather: Weather, run_s: float, policy: str = "",
+        lost: bytes = b"",
+    ) -> None:  # fmt: skip
+        """`policy` is more of the node's `[policy]`. Of the phones' requests none of the method `lost` arrives."""
+        self.node: Node = make_node(
+            extra=f"[sip]\nt1_ms = {round(T1_S * 1000)}\n[policy]\nsession_expires_s = {SESSION_S}\n{policy}"
+        )
         calls = many(0, int(CALL_RATE * run_s), "139")
         messages = many(len(calls), int(MESSAGE_RATE * run_s), "136")
         self.bound, self.calls, self.texts = calls + messages, calls, messages
         self.node.import_bindings(self.bound)
         self.node.start()
         phone, other_phone, target = (place.host(last) for last in (CALLER_PHONE, CALLEE_PHONE, CALLER_SIDE))
-        seconds = int(run_s + 60)
-        with bad_network(place, weather) as self.relay:
+        seconds = int(run_s + 60 + SESSION_S + LONGEST_S)
+        with bad_network(place, weather, lost) as self.relay:
             common = {"calls": None, "timeout_s": seconds, "options": (*PATIENT, "-key", "contact", place.callee)}
             self.callee = sipp("uas_over_bad_network", other_phone, **common)
             self.inbox = sipp("uas_message_over_bad_network", other_phone, port=INBOX_PORT, **common)
@@ -69,9 +77,13 @@ class Run:
         assert len(self.relay.seen) > 5 * len(self.bound)
 
     def _wait_for_the_end(self) -> None:
-        """Nothing stays in progress longer than its transactions may take."""
-        end = time.monotonic() + 2 * LONGEST_S + 2.0
-        while left := self.node.calls():
+        """Nothing stays in progress longer than its transactions may take, and what nobody ends a session more."""
+        self._wait_until_all_are("Talking", 2 * LONGEST_S + 2.0)
+        self._wait_until_all_are("ended", SESSION_S + LONGEST_S)
+
+    def _wait_until_all_are(self, state: str, within_s: float) -> None:
+        end = time.monotonic() + within_s
+        while left := [call for call in self.node.calls() if call["state"] != state]:
             assert time.monotonic() < end, left
             time.sleep(0.1)
 
@@ -90,6 +102,21 @@ class Run:
         assert {x: call_ids for x, call_ids in legs.items() if len(call_ids) != 1} == {}
         told = {x_in(a.messages): {a.record["callee_call_id"]} for a in recorded.values() if a.record is not None}
         assert {x: call_id for x, call_id in told.items() if legs.get(x, {""}) != call_id} == {}
+        self._check_ends()
+
+    def _check_ends(self) -> None:
+        """No call is up on the callee's side for longer than 64*T1 and a session after the caller hung up (F8)."""
+        told: dict[str, float] = {}
+        for message in self.relay.seen:
+            if message.is_sent and message.start_line.startswith("BYE "):
+                told.setdefault(message.call_id, message.at_s)
+        waits = [
+            told.get(account.record["callee_call_id"], float("inf")) - account.bye_at_s
+            for account in self.accounts
+            if account.record is not None and account.bye_at_s is not None
+        ]
+        print(f"{len(waits)} callers hung up, the node hung up on their callees {max(waits):.1f} s later at the latest")
+        assert max(waits) < LONGEST_S + SESSION_S
 
     @property
     def set_up(self) -> float:
@@ -138,6 +165,18 @@ def test_loss(make_node: Any, sipp: Any, place: Place, loss: float, set_up: floa
 @pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.timeout(240)
+def test_no_bye_arrives(make_node: Any, sipp: Any, place: Place) -> None:
+    """What loss does to one call in many happens to all: the caller is gone, and only the node's own look finds it."""
+    run = Run(make_node, sipp, place, Weather(704, loss=0.3), 2, lost=b"BYE ")
+    run.check_exact()
+    causes = Counter(a.record["release_cause"] for a in run.accounts if a.record is not None and a.bye_at_s is not None)
+    assert set(causes) <= {"SESSION_EXPIRED", "NO_ACK"}
+    assert causes["SESSION_EXPIRED"] > len(run.calls) / 2
+
+
+@pytest.mark.alone
+@pytest.mark.long
+@pytest.mark.timeout(240)
 def test_copies_and_delays(make_node: Any, sipp: Any, place: Place) -> None:
     """A third of all comes two to five times, a tenth up to 3 s late: half of a transaction's whole time."""
     run = Run(make_node, sipp, place, Weather(702, duplicate=0.3, copies=5, delay_s=3.0, late=0.1), 25)
@@ -151,7 +190,7 @@ def test_copies_and_delays(make_node: Any, sipp: Any, place: Place) -> None:
 @pytest.mark.timeout(240)
 def test_spoilt_octets(make_node: Any, sipp: Any, place: Place) -> None:
     """Every tenth datagram has one octet changed: whatever is made of it, nothing is confirmed that is on no record."""
-    run = Run(make_node, sipp, place, Weather(703, spoil=0.1), 25, f"[policy]\nmax_call_s = {LONGEST_S}\n")
+    run = Run(make_node, sipp, place, Weather(703, spoil=0.1), 25, f"max_call_s = {LONGEST_S}\n")
     assert run.node.verify().is_clean
     records = Counter((record["caller_call_id"], record["sip_status"]) for record in run.node.records())
     said = [m for m in run.relay.seen if m.is_sent and m.status >= 200 and m.method in ("INVITE", "MESSAGE")]
