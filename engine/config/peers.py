@@ -61,7 +61,7 @@ class Peer(BaseModel):
     profile: Literal["trunk", "isc"] = "trunk"
     """What the trunk leads to. `trunk`: another network; the icid-value (P-Charging-Vector) of what goes there is a
     fresh one. `isc`: the S-CSCF of the same IMS: its Route is followed, and the icid-value stays as it came, so that
-    both sides can be charged together. See [ims.md](ims.md)."""
+    both sides can be charged together; so do the names of networks from another such peer. See [ims.md](ims.md)."""
     served_side: Literal["any", "orig", "term"] = "any"
     """Which side the S-CSCF of a peer with profile `isc` may send requests for: `orig` the caller's, `term` the
     callee's. What names the other one in its Route or in P-Served-User is refused."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from engine.core.binding import Binding, Miss
+from engine.core.charging import icid_towards, icid_value
 from engine.core.choice import NOWHERE, Choice
 from engine.core.context import CoreContext
-from engine.core.crossing import REFUSED, icid_value
-from engine.core.disclosure import Party, ResponseDraft, build
+from engine.core.crossing import REFUSED
+from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
 from engine.core.health import UP
 from engine.core.identity import caller_of, number_of
 from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
@@ -20,7 +21,6 @@ from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, R
 from engine.core.records import CALLEE_FINAL, KEEP, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import ISC, PeerSettings
-from engine.core.tokens import ICID_LETTERS
 from engine.core.transit import NOT_ENTITLED, objection_to_transit, transit_binding
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
@@ -302,18 +302,14 @@ class AttemptBase(TimerOwner):
         self.record.callee_call_id = callee_call_id
         return tried
 
-    def icid_towards(self, peer: PeerSettings) -> str:
-        """The icid-value towards a trunk (RFC 7315 §5.6), noted in the record; "" outside of the trust domain.
-
-        It is a fresh one of letters; only to the S-CSCF of the same IMS it is the one that has come, unless a real
-        number can be read in that.
-        """
-        record, request = self.record, self.request
-        if not (self.peer.trusted and peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None):
-            return ""
-        keeps = peer.profile is ISC and record.icid_in != "" and record.icid_in == icid_value(request)
-        record.icid_out = record.icid_in if keeps else self.context.tokens.letters(ICID_LETTERS)
-        return record.icid_out
+    def introduce(self, draft: RequestDraft, peer: PeerSettings) -> None:
+        """Says whose request `draft` carries to a trunk: its domain, its charging, the Route of its S-CSCF."""
+        draft.from_trusted = self.peer.trusted
+        if self.peer.trusted and self.request.first[h.P_CHARGING_VECTOR] is not None:
+            draft.from_ims = self.peer.is_ims
+            draft.icid = self.record.icid_out = icid_towards(peer, self.request, self.record, self.context.tokens)
+        if self.service_route is not None:
+            draft.routes = self.service_route.values
 
 
 def begun(

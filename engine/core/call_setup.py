@@ -110,6 +110,8 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     draft = ResponseDraft(call.party, call.transaction.head, status, caller.dialog.local_tag, response)
     draft.request = call.request
     draft.from_trusted = pair.callee.party.peer.trusted
+    if response.first[h.P_CHARGING_VECTOR] is not None:
+        draft.from_ims = pair.callee.party.peer.is_ims
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     if draft.body and response.first[h.RSEQ] is not None:
         caller.description = draft.body  # sent reliably it counts, and the 2xx has none (RFC 3262 §5)

@@ -95,10 +95,7 @@ class CalleeTry(RequestOwner):
             self.call.context, self.party, dialog, self.hop.flow, ("INVITE", ids.cseq), request, ids.branch
         )
         draft.identity = identity
-        draft.from_trusted = self.call.peer.trusted
-        draft.icid = self.call.icid_towards(self.hop.peer)
-        if self.call.service_route is not None:
-            draft.routes = self.call.service_route.values
+        self.call.introduce(draft, self.hop.peer)
         draft.body, draft.content_type = crossing_sdp(request, self.origin), CONTENT_TYPE
         return draft
 

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
+from engine.core.charging import answered_vector, asked_vector
 from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
 from engine.core.domain_fields import asserted_service, disposition, early_media, service_route
 from engine.core.features import FEATURE_MARK, feature_tags, wanted_features
@@ -19,7 +20,6 @@ from engine.core.spelling import MOST_COUNT
 from engine.core.transfer import refer_sub
 from sipstack import headers as h
 from sipstack.fields import option_tags, parse_number
-from sipstack.grammar import TOKEN
 from sipstack.message import Message
 from sipstack.uri import parse_params
 
@@ -29,21 +29,12 @@ _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4
 # The breadth that a request begins with (RFC 5393 §5.3.3); two digits are no number of anybody.
 _MOST_BREADTH: Final = 60
 
-_ICID: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:@$&=/]+")
-_MOST_ICID_CHARS: Final = 128
-
 # Three years. A refreshed session repeats the seconds that were asked for (RFC 4028 §9), so they must not be able to
 # spell a number: the other side's echo of a guess would be stopped exactly when the guess is right.
 MOST_SECONDS: Final = MOST_COUNT
 
 # Nothing of it may stand in a row that we send: controls, and what logs and files take for the end of a line.
 UNPRINTABLE: Final = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def icid_value(message: Message) -> str:
-    """The icid-value of a charging vector (RFC 7315 §5.6); "" when there is none that could be written again."""
-    found = parse_params(f";{message.value(h.P_CHARGING_VECTOR) or ''}").get("icid-value") or ""
-    return found if len(found) <= _MOST_ICID_CHARS and _ICID.fullmatch(found) else ""
 
 
 def reason_line(q850: int) -> str:
@@ -240,15 +231,6 @@ def _accept_contact(draft: Draft) -> str:
     return f"Accept-Contact: {', '.join(values)}" if values else ""
 
 
-def _charging_vector(draft: RequestDraft) -> str:
-    """The icid-value and nothing else: who generated it and for which networks would name them."""
-    icid = draft.icid
-    if not icid:
-        return ""
-    quote = "" if TOKEN.fullmatch(icid) else '"'
-    return f"P-Charging-Vector: icid-value={quote}{icid}{quote}"
-
-
 def _max_breadth(draft: Draft) -> str:
     """As it came (RFC 5393 §5.3): one target is tried at a time, so nothing of it is used up here."""
     return f"Max-Breadth: {min(_number(draft, h.MAX_BREADTH), _MOST_BREADTH)}"
@@ -295,7 +277,8 @@ _BODY: Final = Row("Content-Type", TRANSLATED, _content_type, VARIOUS)
 _EARLY: Final = Row("P-Early-Media", TRANSLATED, early_media, h.P_EARLY_MEDIA)
 _BREADTH: Final = Row("Max-Breadth", TRANSLATED, _max_breadth, h.MAX_BREADTH)
 _ACCEPT: Final = Row("Accept-Contact", TRANSLATED, _accept_contact, h.ACCEPT_CONTACT)
-_CHARGING: Final = Row("P-Charging-Vector", TRANSLATED, _charging_vector, h.P_CHARGING_VECTOR)
+_CHARGING: Final = Row("P-Charging-Vector", TRANSLATED, asked_vector, h.P_CHARGING_VECTOR)
+_CHARGED: Final = Row("P-Charging-Vector", TRANSLATED, answered_vector)  # searches what of it is not the receiver's
 _PASSED: Final = Row("pass_headers", CHECKED, _passed, VARIOUS)
 
 _NEGOTIATION: Final = (
@@ -364,8 +347,8 @@ OWN_REQUESTS: Final[tuple[dict[str, Rows[RequestDraft]], ...]] = (
     {method: Rows[RequestDraft](*table) for method, table in _OWN.items()},
 )
 
-_RINGING: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _RSEQ, _EARLY, _PASSED, _BODY)
-_ANSWERED: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, *_OPTIONS, _INTERVAL, _PASSED, _BODY)
+_RINGING: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, _CHARGED, *_OPTIONS, _RSEQ, _EARLY, _PASSED, _BODY)
+_ANSWERED: Final = (*_RESPONSE, _CONTACT, _RECORD_ROUTE, _ALLOW, _CHARGED, *_OPTIONS, _INTERVAL, _PASSED, _BODY)
 _UPDATED: Final = (*_RESPONSE, _CONTACT, _ALLOW, *_OPTIONS, _INTERVAL, _EARLY, _PASSED, _BODY)
 _ACKNOWLEDGED: Final = (*_RESPONSE, *_OPTIONS, _EARLY, _PASSED, _BODY)
 _TAKEN: Final = (*_RESPONSE, *_OPTIONS, _PASSED)

@@ -70,13 +70,14 @@ class Party:
 class Draft:
     """What the rows of one message for `party` may be made from. `message` is what the other side sent, if any."""
 
-    __slots__ = ("body", "content_type", "from_trusted", "message", "party", "q850")
+    __slots__ = ("body", "content_type", "from_ims", "from_trusted", "message", "party", "q850")
 
     party: Party
     message: Message | None
     body: bytes
     content_type: str  # of the body, as it is written
     from_trusted: bool  # the other side is of the trust domain (RFC 3325)
+    from_ims: bool  # the other side is an S-CSCF of the node's own IMS, of the trust domain too
     q850: int  # cause of a release or refusal; 0: none is told
 
 
@@ -117,7 +118,7 @@ class RequestDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
-        self.from_trusted = False
+        self.from_trusted = self.from_ims = False
         self.q850 = 0
         self.context: Final = context
         self.dialog: Final = dialog
@@ -148,7 +149,7 @@ class ResponseDraft(Draft):
         self.message = message
         self.body = b""
         self.content_type = ""
-        self.from_trusted = False
+        self.from_trusted = self.from_ims = False
         self.q850 = 0
         self.head: Final = head
         self.status: Final = status

@@ -350,10 +350,7 @@ class MessageTry(RequestOwner):
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
-        draft.from_trusted = attempt.peer.trusted
-        draft.icid = attempt.icid_towards(hop.peer)
-        if attempt.service_route is not None:
-            draft.routes = attempt.service_route.values
+        attempt.introduce(draft, hop.peer)
         rows = transit.MESSAGE if attempt.is_transit else MESSAGE
         if attempt.policy.message_text is MessageText.RELAY:
             build(rows, draft)  # what the sender writes of himself may cross, not what a row says

@@ -136,6 +136,11 @@ class PeerSettings:
     password: str = field(default="", repr=False)
     realm: str = ""  # the only one that gets them; "": any of this peer's
 
+    @property
+    def is_ims(self) -> bool:
+        """An S-CSCF of the node's own IMS, within the trust domain."""
+        return self.trusted and self.profile is ISC
+
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -46,5 +46,6 @@ def trunk(peer: Peer, address: Address, number: str) -> Trunk:
     """A party's place on a trunk."""
     centres = getattr(peer, "sms_centres", None) or [""]
     return Trunk(
-        peer.name, address, number, NumberFormat(peer.number_format), peer.trusted, tuple(peer.pass_headers), centres[0]
-    )
+        peer.name, address, number, NumberFormat(peer.number_format), peer.trusted, tuple(peer.pass_headers),
+        centres[0], peer.trusted and peer.profile == "isc",
+    )  # fmt: skip

@@ -137,7 +137,7 @@ class Judge:
                 seen_in = f"{_name(event)}: {field}"
                 from_where = [(canary.place, canary.point)] if canary.place else _own_places(talk, event, other, field)
                 for place, point in from_where:
-                    yield Leak(place, point, other, seen_in, spelling)
+                    yield Leak(place, point, other, seen_in, spelling, _of_networks(value, field, talk.pair))
 
     def _fields(self, data: bytes) -> dict[str, list[str]]:
         """The fields in which each value stands; one that stands in no field alone is missing."""
@@ -150,6 +150,12 @@ class Judge:
                 if name not in (names := found.setdefault(value, [])):
                     names.append(name)
         return found
+
+
+def _of_networks(value: str, field: str, pair: Pair) -> str:
+    """The key that lets the name of a network, which is no number, be told within one IMS; else ""."""
+    is_named = not value.isdigit() and field.lower() == "p-charging-vector"
+    return "profile" if is_named and pair.caller.is_ims and pair.callee.is_ims else ""
 
 
 def _field(row: bytes) -> str:

@@ -25,6 +25,7 @@ class Trunk:
     trusted: bool = True
     pass_headers: tuple[str, ...] = ()
     sms_centre: str = ""  # the number of the service centre that this trunk has, canonical
+    is_ims: bool = False  # an S-CSCF of the operator's own IMS
 
     def uri(self, number: str, host: str) -> str:
         """The address of a number as this trunk writes it."""

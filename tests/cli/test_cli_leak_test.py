@@ -68,6 +68,15 @@ def test_a_node_of_its_own_on_the_same_configuration(run: Run, file: Path) -> No
     assert not (file.parent / "data").exists()
 
 
+def test_names_of_networks_are_passed_within_one_ims(run: Run, file: Path) -> None:
+    file.write_text(file.read_text() + PEER.format(extra='profile = "isc"'))
+    done = run("leak-test", "--places", "about/P-Charging-*", "--seed", "7", "--json")
+    rows = [row for row in done.json["rows"] if row["place"] == "about/P-Charging-Vector"]
+    assert {leak["passed_by"] for row in rows for leak in row["leaks"]} == {"profile"}
+    assert {leak["seen_in"].partition(": ")[2] for row in rows for leak in row["leaks"]} == {"P-Charging-Vector"}
+    assert done.status == 0 and done.json["clean"] is True
+
+
 def test_who_must_show_a_password_or_a_certificate_is_driven_without(run: Run, file: Path) -> None:
     extra = """caller = "digest"
 trusted = false

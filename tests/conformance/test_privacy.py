@@ -25,6 +25,19 @@ called = "^134"
 peers = ["untrusted"]
 """
 
+# An S-CSCF of one's own IMS on both sides, or two trunks.
+IMS: Final = """
+[[peer]]
+name = "core"
+match = ["{caller}:5060"]
+targets = ["sip:{callee}:5060"]
+profile = "PROFILE"
+[[route]]
+name = "to-core"
+called = "^131"
+peers = ["core"]
+"""
+
 EXPIRED, OTHERS, RETURNED = (f"{BLOCK}{number:04}" for number in (2, 3, 4))
 
 
@@ -144,6 +157,27 @@ def test_req_046_no_field_names_a_party(rig: Rig) -> None:
     rig.caller.send(text_for_x(rig, b"hello", *mine))
     rig.callee.send(rig.callee.answer(rig.hear(rig.callee, "MESSAGE"), 200, *theirs))
     rig.hear(rig.caller, "200 MESSAGE")
+
+
+def test_req_046_networks_are_named_within_one_ims(make_rig: RigFactory) -> None:
+    """RFC 7315 §4.6; §5.6: the networks at both ends (orig-ioi, term-ioi) are named within the trust domain and nowhere
+    else; who generated the icid-value is a host, and is not told.
+
+    Checked: INVITE, 183 and 200 with a whole P-Charging-Vector, between two S-CSCFs of one IMS and between two trunks.
+    """
+    came = "P-Charging-Vector: icid-value=Qx7f;icid-generated-at=192.0.2.7;orig-ioi=home.example;term-ioi=b.example"
+    crossed = "icid-value=Qx7f;orig-ioi=home.example;term-ioi=b.example"
+    for profile in ("isc", "trunk"):
+        call = Call(make_rig(IMS.replace("PROFILE", profile), "131"))
+        sent = call.start(came)
+        ringing, ok = call.ring(183, came), call.pick_up(came)
+        if profile == "isc":
+            assert [one.value("P-Charging-Vector") for one in (sent, ringing, ok)] == [crossed] * 3
+        else:
+            assert "ioi" not in sent.value("P-Charging-Vector")
+            assert [one.value("P-Charging-Vector") for one in (ringing, ok)] == ["", ""]
+        call.ack()
+        call.hang_up()
 
 
 def test_req_047_bodies(rig: Rig) -> None:

@@ -60,7 +60,7 @@ def test_a_call_with_the_route_of_the_s_cscf_leaves_through_it(
     caller.ask("INVITE", f"sip:{X}@ims.example", rows)
     invite = callee.take(f"INVITE sip:{B}@")
     assert invite.values(h.ROUTE) == [token]
-    assert invite.value(h.P_CHARGING_VECTOR) == "icid-value=Qx7f3a"
+    assert invite.value(h.P_CHARGING_VECTOR) == "icid-value=Qx7f3a;orig-ioi=ims.example"
     assert A.encode() not in invite.to_bytes()
     callee.answer(invite, 486)
     callee.take("ACK ")
