@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr
 
 from engine.config import values
 from engine.config.checks import Fault, RawTable, tables
+from engine.config.files import contents
 from engine.config.lines import Key
 from engine.config.table import STRICT, Name
 from engine.core.settings import AccountSettings
@@ -168,15 +169,9 @@ def read_secrets(config: Config, folder: Path) -> Iterator[Fault]:
 def _secret_in(folder: Path, name: str) -> str:
     """The only line of a file. ValueError with the reason."""
     try:
-        with (folder / name).open("rb") as file:
-            content = file.read(MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"{values.shown(name)}: {error.strerror}") from None
-    except ValueError:  # a NUL in the name
-        raise ValueError(f"{values.shown(name)}: no such file") from None
-    if len(content) > MAX_SECRET_BYTES:
-        raise ValueError(f"{values.shown(name)}: longer than {MAX_SECRET_BYTES} bytes")
-    try:
+        content = contents(folder / name, MAX_SECRET_BYTES)
+        if len(content) > MAX_SECRET_BYTES:
+            raise ValueError(f"longer than {MAX_SECRET_BYTES} bytes")
         return values.secret(content.decode("utf-8").removesuffix("\n").removesuffix("\r"))
     except UnicodeDecodeError:
         raise ValueError(f"{values.shown(name)}: not UTF-8") from None

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.config.accounts import account_faults, read_secrets
 from engine.config.checks import Fault, cross_faults
+from engine.config.files import contents
 from engine.config.identities import identity_faults
 from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.models import Config
@@ -76,12 +77,10 @@ def _default() -> tuple[Path, Path | None]:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except ValueError:  # a NUL in the name
-        raise ConfigError(f"{shown(str(path))}: no such file") from None
+        content = contents(path, MAX_BYTES)
+    except ValueError as error:
+        name = str(path)
+        raise ConfigError(f"{name if name.isprintable() else shown(name)}: {error}") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES // 1024 // 1024} MiB")
     try:

@@ -10,12 +10,7 @@ import pytest
 
 from sipstack.aio.udp import open_udp
 from sipstack.events import Flow, Output, SendMessage
-from tests.sipstack.endpoint_rig import NOWHERE, Armed, Fault, Note, Rig, opened_rig, own_address, raw_socket, read
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
+from tests.sipstack.endpoint_rig import NOWHERE, Armed, Fault, Note, Rig, opened_rig, raw_socket, read
 
 
 @pytest.fixture

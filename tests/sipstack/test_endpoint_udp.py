@@ -25,16 +25,10 @@ from tests.sipstack.endpoint_rig import (
     Note,
     Rig,
     opened_rig,
-    own_address,
     raw_socket,
     read,
 )
 from tests.sipstack.transaction_bench import REQUEST, USUAL, in_words
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
 
 
 @pytest.fixture

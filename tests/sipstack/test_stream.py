@@ -14,15 +14,10 @@ import pytest
 from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import StreamLimits
 from sipstack.events import Disconnect, Flow, SendMessage
-from tests.sipstack.endpoint_rig import NEEDS_IPV6, Note, own_address, read
+from tests.sipstack.endpoint_rig import NEEDS_IPV6, Note, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, reset
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; Python has no name for it
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sipstack.aio.sockets import FILES_KEPT, allow_connections, bind_stream
 from sipstack.aio.stream import ACCEPT_PAUSE_S, StreamLimits
 from sipstack.aio.udp import open_udp
 from sipstack.events import Disconnect, Flow, SendMessage
-from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, own_address, raw_socket, read
+from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, raw_socket, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, connected, ended, reset
 
 
@@ -34,11 +34,6 @@ def no_more_descriptors() -> Iterator[None]:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
 
 
 # ---------------------------------------------------------------------- limits

@@ -17,33 +17,8 @@ from sipstack.aio.stream import StreamLimits
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles, names_of
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.certificates import Authority
-from tests.sipstack.endpoint_rig import WAIT_S, own_address
+from tests.sipstack.endpoint_rig import WAIT_S
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, connected, ended
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def node(authority: Authority) -> TlsFiles:
-    """Of the node: it trusts the authority, both ways."""
-    files = authority.issue("node", "dns:node.example")
-    return TlsFiles(*files, client_ca=authority.file, server_ca=authority.file)
-
-
-@pytest.fixture
-async def rig(host: str, node: TlsFiles) -> AsyncIterator[StreamRig]:
-    """Asks clients for no certificate."""
-    made = StreamRig(host, contexts=TlsContexts(dataclasses.replace(node, client_ca=None)))
-    yield made
-    await made.close()
 
 
 @pytest.fixture

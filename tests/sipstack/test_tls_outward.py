@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from sipstack.aio.tls import TlsContexts, TlsFiles, names_of
+from sipstack.aio.tls import names_of
 from sipstack.events import Flow, SendMessage
 from tests.sipstack.certificates import Authority
-from tests.sipstack.endpoint_rig import WAIT_S, own_address
+from tests.sipstack.endpoint_rig import WAIT_S
 from tests.sipstack.stream_rig import OPTIONS, StreamRig
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> str:
-    return own_address(request)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def node(authority: Authority) -> TlsFiles:
-    """Of the node: it trusts the authority, both ways."""
-    files = authority.issue("node", "dns:node.example")
-    return TlsFiles(*files, client_ca=authority.file, server_ca=authority.file)
-
-
-@pytest.fixture
-async def rig(host: str, node: TlsFiles) -> AsyncIterator[StreamRig]:
-    """Asks clients for no certificate."""
-    made = StreamRig(host, contexts=TlsContexts(dataclasses.replace(node, client_ca=None)))
-    yield made
-    await made.close()
-
 
 # ---------------------------------------------------------------------- whom we reach
 
