@@ -117,7 +117,7 @@ class PairSide:
         """Where the next request in this dialog goes (RFC 3261 §12.2.1.1), or where its party was last seen."""
         hop = self.dialog.next_hop()
         if hop != self._hop:
-            self._hop_flow = flow_to(hop, self.flow, self._listeners)
+            self._hop_flow = flow_to(hop, self.flow, self._listeners, self.party.peer)
             self._hop = hop
         return self._hop_flow
 

@@ -269,10 +269,8 @@ class Routing:
         entry = source.entry
         if "/" in entry:
             self._by_network.append((ip_network(entry, strict=False), source))
-            return
-        host, _, port = entry.rpartition(":")
-        if (entry.startswith("[") and not entry.endswith("]")) or entry.count(":") == 1:
-            self._by_source[(_canonical(host), int(port))] = source
+        elif (parts := _split_port(entry))[1]:
+            self._by_source[(_canonical(parts[0]), int(parts[1]))] = source
         else:
             self._by_address[_canonical(entry)] = source
 
@@ -318,14 +316,15 @@ def _canonical(host: str) -> str:
     return host if address is None else str(address)
 
 
-def flow_to(uri: str, known: Flow, listeners: Listeners) -> Flow:
+def flow_to(uri: str, known: Flow, listeners: Listeners, peer: PeerSettings | None = None) -> Flow:
     """Where a request to `uri` goes: to its address by its transport, where those may be; else to `known`.
 
     `known` is where the dialog's own messages came from, or were first sent to. A host name, or an address that reaches
     nobody or too many in a Contact or Record-Route takes us nowhere: the request goes to `known`. So it does instead of
     to this machine or its own link when the party itself is neither: no party sends us into the node's own services
     (metadata, control). A URI that names no transport means that of `known`, and so does one whose transport no
-    listener speaks; but what is asked for by a sips URI leaves over TLS or not at all (RFC 3261 §26.2.2).
+    listener speaks; but what is asked for by a sips URI leaves over TLS or not at all (RFC 3261 §26.2.2). A `peer` that
+    is not trusted takes us to hosts of its own only: nobody outside chooses which machines here are sent something.
     """
     usual = USUAL_SIP_URI.fullmatch(uri) if known.transport == "UDP" else None
     if usual is not None and usual[2] == known.host and usual[4] is None and int(usual[3] or 5060) == known.port:
@@ -334,6 +333,8 @@ def flow_to(uri: str, known: Flow, listeners: Listeners) -> Flow:
     if not isinstance(parsed, SipUri):
         return known
     host = _reachable(parsed.host, known.host)
+    if host and host != known.host and peer is not None and not peer.trusted and not _is_host_of(peer, host):
+        host = ""
     if (parsed.params or parsed.scheme != "sip") and (transport := _transport_of(parsed)) not in ("", known.transport):
         local = listeners.index_for(transport, known.host)
         if parsed.scheme == "sips":
@@ -352,6 +353,19 @@ def flow_to(uri: str, known: Flow, listeners: Listeners) -> Flow:
             return Flow(transport, host, known.port, known.local, known.identities, port)
         return Flow(transport, host, port, known.local, known.identities)
     return Flow(transport, host, port, known.local, (*known.identities, host))
+
+
+def _is_host_of(peer: PeerSettings, host: str) -> bool:
+    """True for the address of one of its targets, and for one that its `match` covers, whatever the port."""
+    places = (entry if "/" in entry else _canonical(_split_port(entry)[0]) for entry in peer.match)
+    is_there = any(ip_address(host) in ip_network(place, strict=False) for place in places)
+    return is_there or any(target.host == host for target in peer.targets)
+
+
+def _split_port(entry: str) -> tuple[str, str]:
+    """Address and port of an entry of `match`; "" where it names none: "2001:db8::1" does not."""
+    host, _, port = entry.rpartition(":")
+    return (host, port) if host[-1:] == "]" or entry.count(":") == 1 else (entry, "")
 
 
 def _transport_of(uri: SipUri) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from engine.core.outputs import CommitRecord
 from engine.core.records import CallRecord, Step
 from engine.leaktest.scan import readings
+from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.events import SendMessage
 from sipstack.message import Message
@@ -71,11 +72,13 @@ class Stage:
     """A node between two ends, and what has left it so far."""
 
     def __init__(self, case: Case) -> None:
-        self.node = CoreNode(settings_of(case.talk, case.variant))
+        self.settings = settings_of(case.talk, case.variant)
+        self.node = CoreNode(self.settings)
         CoreNode.made.remove(self.node)  # looked at here
         self.is_store_bad = False  # from the first moment in which it did not take a row at once
         self.hides = case.talk != "transit"
         self.a, self.b = End("a", CALLER, A, 31_000), End("b", address_of_b(case.talk), B, 52_000)
+        self.places = {self.a.host, self.b.host, CALLEE2.partition(":")[0]}
         uri, self.a.rows = opening(case.talk)
         self.a.uri = uri or self.a.uri
         self.secrets = {"a": (B, FORWARDED), "b": (A,)}  # numbers that the end may not be told
@@ -184,9 +187,9 @@ class Stage:
         """All that has left since the last look."""
         for sent in self.node.book.log[self.seen :]:
             self.seen += 1
-            self._goes_where_it_may(sent)
             message = _parsed(sent.data)
-            receiver = self.a if sent.flow.host == self.a.host else self.b
+            receiver = self._receiver(sent, message)
+            self._goes_where_it_may(sent, message, receiver)
             if message is None:  # an answer to what was mangled, with the mangled rows in it
                 assert sent.data.startswith((b"SIP/2.0 4", b"SIP/2.0 5")), sent.data
                 continue
@@ -210,9 +213,22 @@ class Stage:
         for secret in (other.word, other.host):
             assert secret.encode() not in head, f"{secret} crossed to {receiver.side}: {data!r}"
 
-    def _goes_where_it_may(self, sent: SendMessage) -> None:
-        places = {self.a.host, self.b.host, CALLEE2.partition(":")[0]}
-        assert sent.flow.host in places, f"sent to {sent.flow.host}: {sent.data!r}"
+    def _receiver(self, sent: SendMessage, message: Message | None) -> End:
+        """By where it goes; what goes elsewhere is of a dialog whose Call-ID is the caller's own, or not."""
+        if sent.flow.host in self.places:
+            return self.a if sent.flow.host == self.a.host else self.b
+        is_for_a = message is not None and message.call_id in {one.call_id for one in self.a.said}
+        return self.a if is_for_a else self.b
+
+    def _goes_where_it_may(self, sent: SendMessage, message: Message | None, receiver: End) -> None:
+        """To the ends, and within a dialog to where its end said that it is, if its trunk is trusted."""
+        if sent.flow.host in self.places:
+            return
+        peer = self.settings.peers[0 if receiver is self.a else 1]
+        fields = (h.CONTACT, h.RECORD_ROUTE)
+        named = [row for one in receiver.said for field in fields for row in one.values(field) if sent.flow.host in row]
+        is_within = message is not None and message.is_request and message.to_tag and named
+        assert is_within and peer.trusted, f"sent to {sent.flow.host}: {sent.data!r}"
 
     def _is_recorded(self, message: Message, place: int, came: bytes) -> None:
         """What must be on disk before this may leave was: `place` is how much had left before it."""
