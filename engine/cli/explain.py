@@ -24,6 +24,9 @@ from engine.cli.common import (
     say,
     say_json,
 )
+from engine.config import Config
+from engine.control.client import ControlError, ask
+from engine.control.protocol import socket_path
 from engine.core.numbers import is_privacy_number, mask
 from engine.explain import Explanation, Question, QuestionFault, arrival_of
 from engine.explain import explain as explain_arrival
@@ -102,13 +105,24 @@ def explain(
     resolved = look_up(config.core_settings(), config.dns.settings())
     with closing(Glance(path, cipher)) as glance:
         told = explain_arrival(
-            config, arrival, glance, time.time() if wall_s is None else wall_s, resolved, reveal=reveal
-        )
+            config, arrival, glance, time.time() if wall_s is None else wall_s, resolved, reveal=reveal,
+            status=_status(config),
+        )  # fmt: skip
     if as_json:
         say_json(asdict(told))
     else:
         _say(told)
     return DONE if told.sent else FAILED
+
+
+def _status(config: Config) -> dict[str, object] | None:
+    """What the running node says of itself; None when none runs, or none answers."""
+    if not socket_path(config.data_dir).exists():
+        return None  # then no socket is opened at all
+    try:
+        return ask(config.data_dir, "status")
+    except ControlError:
+        return None
 
 
 def _say(told: Explanation) -> None:
@@ -127,7 +141,8 @@ def _say(told: Explanation) -> None:
 
 def _outcome(told: Explanation) -> str:
     if told.sent:
-        return f"would be sent to {told.egress_peer} at {told.next_hop}: {told.callee} sees {told.presented_number}"
+        sees = f"{told.callee} sees {told.presented_number}" if told.presented_number else "in transit"
+        return f"would be sent to {told.egress_peer} at {told.next_hop}: {sees}"
     if not told.cause:
         return f"would be answered {told.seen_status} by a rule of SIP, without a record"
     own = f"{told.cause} {told.sip_status} / Q.850 {told.q850}, decided by {told.decided_by}"

@@ -14,11 +14,12 @@ from engine.config import Config
 from engine.config.values import shown
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
-from engine.core.numbers import Dialled, DialledKind
+from engine.core.numbers import REAL, Dialled, DialledKind
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
 from engine.core.routing import Hop, shown_address
 from engine.core.settings import DIGEST, MessageText, PeerSettings
 from engine.explain.arrival import Arrival
+from engine.explain.beside import Status, beside
 from engine.explain.login import logged_in
 from engine.explain.rehearsal import Finder, Rehearsal, Resolved
 from engine.explain.told import Explanation, Line, veiled
@@ -41,11 +42,13 @@ _MEANING: Final = {
 
 
 def explain(
-    config: Config, arrival: Arrival, finder: Finder, wall_s: float, resolved: Resolved, *, reveal: bool = False
-) -> Explanation:
+    config: Config, arrival: Arrival, finder: Finder, wall_s: float, resolved: Resolved, *, reveal: bool = False,
+    status: Status | None = None,
+) -> Explanation:  # fmt: skip
     """What the node would do with `arrival` at `wall_s` (seconds since the epoch), when targets are `resolved` so.
 
-    The callee's number is masked in every text unless `reveal`.
+    The callee's number is masked in every text unless `reveal`, or in transit, where it is the number that was asked
+    about. `status` is what a running node says of itself, None without one.
     """
     settings = config.core_settings()
     rehearsal = Rehearsal(settings, finder, wall_s, resolved)
@@ -56,8 +59,9 @@ def explain(
         if found is not None:
             user, arrival = found[0].user, found[1]
             rehearsal.run(arrival.data, arrival.flow)
-    told = _Account(config, arrival, rehearsal, resolved, user).told()
-    return told if reveal else veiled(told)
+    told = _Account(config, arrival, rehearsal, resolved, user).told(status)
+    is_open = reveal or (rehearsal.attempt is not None and rehearsal.attempt.is_transit)
+    return told if is_open else veiled(told)
 
 
 @final
@@ -74,7 +78,7 @@ class _Account:
         self._rehearsal = rehearsal
         self._resolved = resolved
 
-    def told(self) -> Explanation:
+    def told(self, status: Status | None) -> Explanation:
         """The whole account."""
         attempt, answer = self._rehearsal.attempt, self._rehearsal.answer
         arrives = _text(self._arrival.data)
@@ -85,7 +89,7 @@ class _Account:
             return Explanation(lines, arrives, seen_status=answer.status)
         record, found, leaving = attempt.record, attempt.facts.found, self._rehearsal.request
         told = Explanation(
-            lines=tuple(self._lines(attempt)),
+            lines=(*self._lines(attempt), *beside(self._config, attempt.peer, attempt.choice.hops, status)),
             arrives=arrives,
             subs_id=record.subs_id,
             callee=found.callee if isinstance(found, Binding) else "",
@@ -109,6 +113,7 @@ class _Account:
             yield self._transit(attempt)
             passed = found is not None
         else:
+            yield from self._no_transit(attempt)
             passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
             yield self._binding(attempt)
             passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
@@ -135,10 +140,13 @@ class _Account:
         )
 
     def _login(self) -> Line:
-        names = [(entry.peer, entry.user) for entry in self._config.account]
-        index = names.index((self._arrival.peer.name, self._user))
+        index = self._index_of_account()
         said = "asked for a password, as if its phone had shown it"
         return Line("account", self._user, said, self._places.of("account", index, "user"))
+
+    def _index_of_account(self) -> int:
+        names = [(entry.peer, entry.user) for entry in self._config.account]
+        return names.index((self._arrival.peer.name, self._user))
 
     def _called(self, attempt: AttemptBase) -> Line:
         result = f"{attempt.request.uri_text} is {_meaning(attempt.facts.called)}"
@@ -148,7 +156,11 @@ class _Account:
         request = attempt.request
         written = [f"From {(request.value(h.FROM) or '').partition(';tag=')[0]}"]
         written += [f"P-Asserted-Identity {value}" for value in request.values(h.P_ASSERTED_IDENTITY)]
-        result = f"{', '.join(written)} is {_meaning(attempt.facts.caller)}"
+        shows = ", ".join(written)
+        if self._user and attempt.facts.caller.kind is DialledKind.UNKNOWN:
+            made_by = self._places.of("account", self._index_of_account(), "numbers")
+            return Line("number", "caller", f"{shows} names no number of account {self._user}", made_by)
+        result = f"{shows} is {_meaning(attempt.facts.caller)}"
         return Line("number", "caller", result, self._of_peer(attempt.peer, "caller"))
 
     def _transit(self, attempt: AttemptBase) -> Line:
@@ -156,6 +168,19 @@ class _Account:
         result = "passed" if refusal is None else f"refused by {refusal.decided_by}, {_told(refusal)}"
         rule = "a real number is relayed, identities untouched, unless one of them is a 700 number"
         return Line("policy", "transit", f"{result} ({rule})", self._of_transit(attempt.facts.called.number, attempt))
+
+    def _no_transit(self, attempt: AttemptBase) -> Iterator[Line]:
+        """Why no route with transit takes what is called as a real number."""
+        called = attempt.facts.called
+        if called.kind is not REAL:
+            return
+        for index, route in enumerate(self._config.route):
+            if route.transit:
+                said = f"{route.called} does not match {called.number}"
+                yield Line("transit", route.name, said, self._places.of("route", index, "called"))
+        if not any(route.transit for route in self._config.route):
+            said = "no route has transit = true, so that no real number is relayed"
+            yield Line("transit", "none", said, self._places.of("route"))
 
     def _of_transit(self, called: str, attempt: AttemptBase) -> str:
         route = attempt.context.routing.route_of(called, is_transit=True)

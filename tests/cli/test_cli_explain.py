@@ -115,6 +115,7 @@ def test_every_line_names_what_made_it(bound: Run) -> None:
         "translation P-Asserted-Identity": "veil.toml:10 peer.trusted = true by default",
         "translation Contact": "listen.address by default",
         "gate disclosure": "built in",
+        "beside node": 'veil.toml:2 node.data_dir = "data"',
     }
 
 

@@ -157,6 +157,9 @@ def test_a_number_of_no_account_is_refused_as_in_the_node(here: Office) -> None:
     here.configure(a='caller = "digest"\ntrusted = false', rest=DIGEST)
     told = here.ask(Question(B, X, peer="a-side"))
     assert (told.cause, told.decided_by) == ("NOT_IN_CALLER_SET", "caller_entitled")
+    line = next(line for line in told.lines if line.name == "caller")
+    assert line.result.endswith("names no number of account bob")
+    assert line.made_by == "veil.toml:35 account.numbers"
 
 
 TLS = """
@@ -203,6 +206,28 @@ def test_transit_is_told(here: Office) -> None:
     assert found["route through"].result.startswith("^1 matches")
     assert found["gate disclosure"].result == "passed: in transit nothing is hidden, so nothing is searched"
     assert "policy called_number" not in found and "binding none" not in found
+
+
+def test_the_called_number_is_not_hidden_in_transit(here: Office) -> None:
+    """It is what was asked about."""
+    here.configure(rest=TRANSIT)
+    told = here.ask(Question(A, B, peer="a-side"))
+    assert f"sip:{B}@" in results(told)["number called"]
+    assert (told.callee, "****" in repr(told)) == (B, False)
+
+
+def test_a_real_number_that_no_route_takes_in_transit_is_told_why(here: Office) -> None:
+    told = here.ask(Question(A, "95588", peer="a-side"))
+    assert results(told)["transit none"] == "no route has transit = true, so that no real number is relayed"
+    here.configure(rest=TRANSIT + TRANSIT.replace("through", "other").replace("^1", "^9555"))
+    told = here.ask(Question(A, "95588", peer="a-side"))
+    found = {line.name: (line.result, line.made_by) for line in told.lines if line.stage == "transit"}
+    assert found == {
+        "through": ("^1 does not match 95588", "veil.toml:33 route.called"),
+        "other": ("^9555 does not match 95588", "veil.toml:39 route.called"),
+    }
+    assert told.decided_by == "called_number"
+    assert not [line for line in here.ask(Question(A, X, peer="a-side")).lines if line.stage == "transit"]
 
 
 def test_a_700_caller_in_transit_is_told(here: Office) -> None:
