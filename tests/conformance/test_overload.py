@@ -46,12 +46,14 @@ TOLD: Final = re.compile(r';oc=(\d+);oc-algo="loss";oc-validity=(\d+);oc-seq=([\
 
 
 def test_req_080_no_room_for_new_calls(make_rig: RigFactory) -> None:
-    """RFC 7339 §5.10.2; RFC 3261 §21.5.4: who has no room refuses what is new, with 503 and Retry-After, and goes on
-    serving what is in progress.
+    """RFC 7339 §5.10.2; RFC 3261 §21.5.4: who has no room refuses what is new, with 503, and goes on serving what is
+    in progress.
 
     Checked: at a limit of two calls: a third is refused, an INFO and a BYE of the first are served, and then there is
     room again. The load of the node itself has the same answers: tests/core/test_overload.py and docs/overload.md have
     what it is measured by.
+    Deviation: the 503 has Retry-After, where §5.10.2 wants none for a client that does not take part in overload
+    control: without it the 503 counts as a 500 (RFC 3261 §21.5.4), and a switch goes on at once.
     """
     rig = make_rig(SETTINGS, "134")
     calls = [Call(rig).talk() for _ in range(2)]
@@ -106,8 +108,6 @@ def test_req_079_load_is_told_to_who_asks(rig: Rig) -> None:
 
     Checked: an OPTIONS with it, without it, and with values of the client's own; there is no load, so 0 for a validity
     of 0. tests/core/test_oc.py has the share under load.
-    Deviation: what is turned away gets its 503 with Retry-After whether its sender takes part or not; the RFC would
-    leave Retry-After out to who does.
     """
     for row, is_told in (
         (';oc;oc-algo="loss"', True),
