@@ -254,10 +254,13 @@ def ack_for_failure(invite: bytes, response: Message) -> bytes:
     return _of_same_transaction(request, "ACK", f"To: {response.value(h.TO)}", credentials)
 
 
-def cancel_for(invite: bytes) -> bytes:
-    """The CANCEL of an INVITE of ours: same Request-URI, Call-ID, To, From, CSeq number, Route, top Via (§9.1)."""
+def cancel_for(invite: bytes, more: list[str] | None = None) -> bytes:
+    """The CANCEL of an INVITE of ours: same Request-URI, Call-ID, To, From, CSeq number, Route, top Via (§9.1).
+
+    `more` are rows of its own.
+    """
     request = parse(invite)
-    return _of_same_transaction(request, "CANCEL", f"To: {request.value(h.TO)}")
+    return _of_same_transaction(request, "CANCEL", f"To: {request.value(h.TO)}", more)
 
 
 def _credentials_in(request: Message) -> list[str]:

@@ -263,9 +263,9 @@ class Call(AttemptBase):
 
     # -- what either party says ------------------------------------------------------------------------------------
 
-    def cancelled(self, now: float) -> None:
+    def cancelled(self, cancel: Message, now: float) -> None:
         """The caller's CANCEL; its own 200 has been sent."""
-        self.step(t.CALLER_CANCELLED, Given(now))
+        self.step(t.CALLER_CANCELLED, Given(now, None, cancel))
 
     def acked(self, request: Message, now: float) -> None:
         """The caller's ACK for our 2xx."""

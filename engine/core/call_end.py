@@ -9,6 +9,7 @@ from engine.core import call_table as t
 from engine.core.attempt import RequestOwner
 from engine.core.crossing import REQUESTS
 from engine.core.disclosure import RequestDraft, build
+from engine.core.elsewhere import rows_of_cancel
 from engine.core.given import Given
 from engine.core.login import bye_owner
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
@@ -95,7 +96,7 @@ def cancel_and_refuse(call: Call, given: Given) -> None:
     tried = call.current
     assert tried is not None
     tried.ended(0, given.now)
-    tried.cancel(given.now)
+    tried.cancel(given.now, rows_of_cancel(given.message))
     if given.transaction is not None:
         join_bye(call, given)
     refuse(call, given)

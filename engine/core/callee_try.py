@@ -40,6 +40,7 @@ class CalleeTry(RequestOwner):
     """An INVITE to a target. It is built at once, so that a leak shows before anything is recorded or sent."""
 
     __slots__ = (
+        "_cancel_rows",
         "call",
         "call_id",
         "cancel_wanted",
@@ -63,6 +64,7 @@ class CalleeTry(RequestOwner):
         """Raises LeakStopped, and RemoteSipError for a body that cannot be looked into."""
         context = call.context
         ids = ids_of_try(context.run.key, call.record.record_id, call.first_try, hop.name)
+        self._cancel_rows: list[str] | None = None
         self.call = call
         self.hop = hop
         self.cseq = ids.cseq
@@ -159,8 +161,9 @@ class CalleeTry(RequestOwner):
         self.record.status = status
         self.record.ms = round((now - self.sent_at) * 1000)
 
-    def cancel(self, now: float) -> None:
-        """Takes the INVITE back: at once when a provisional has come, else as soon as one comes (§9.1)."""
+    def cancel(self, now: float, rows: list[str] | None = None) -> None:
+        """Takes the INVITE back: at once when a provisional has come, else as soon as one comes (§9.1). `rows`: why."""
+        self._cancel_rows = rows
         if self.transaction.state == CALLING:
             self.cancel_wanted = True
         else:
@@ -168,7 +171,7 @@ class CalleeTry(RequestOwner):
 
     def _send_cancel(self, now: float) -> None:
         self.cancel_wanted = False
-        self.call.context.cancel(self.transaction, now)
+        self.call.context.cancel(self.transaction, now, self._cancel_rows)
 
     def may_fork(self, response: Message) -> bool:
         """False for a tag that is one too many (an early dialog for each of a thousand is an attack)."""

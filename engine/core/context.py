@@ -172,9 +172,12 @@ class CoreContext:
         self.start(transaction, now)
         return True
 
-    def cancel(self, invite: ClientTransaction, now: float) -> None:
-        """Takes back an INVITE of ours that has had a provisional (RFC 3261 §9.1); the answer interests nobody."""
-        data = cancel_for(invite.last_sent)
+    def cancel(self, invite: ClientTransaction, now: float, rows: list[str] | None = None) -> None:
+        """Takes back an INVITE of ours that has had a provisional (RFC 3261 §9.1); the answer interests nobody.
+
+        `rows` are what the CANCEL says more than every one does.
+        """
+        data = cancel_for(invite.last_sent, rows)
         self.start(ClientTransaction("CANCEL", invite.branch, data, invite.flow, None), now)
 
     def send(self, data: bytes, flow: Flow) -> None:

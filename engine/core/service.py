@@ -380,6 +380,6 @@ class CallService:
         tag = owner.local_tag if isinstance(owner, AttemptBase) else self._context.tokens.tag()
         self._context.respond(event.transaction, 200, event.transaction.head.build(200, tag), now)
         if isinstance(owner, Call):
-            owner.cancelled(now)
+            owner.cancelled(event.request, now)
         elif isinstance(owner, Relay):
             owner.cancel(now)

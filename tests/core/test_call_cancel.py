@@ -49,6 +49,45 @@ def test_before_any_answer_of_the_callee_the_cancel_waits() -> None:
     node.book.silence()
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (['Reason: SIP;cause=200;text="Call completed elsewhere"'], True),
+        (['reason: Q.850;cause=16;text="a, b", sip ; cause=200'], True),
+        (["Reason: Q.850;cause=16", "Reason: SIP;cause=200"], True),
+        (["Reason: SIP;cause=600"], False),
+        (["Reason: Q.850;cause=200"], False),
+        (['Reason: SIP;text=";cause=200"'], False),
+        (["Reason: SIP;cause=2000"], False),
+        (["Reason: SIP"], False),
+        (["Reason: " + "," * 1000], False),
+        ([], False),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_who_has_taken_the_call_elsewhere_is_all_that_a_reason_tells(
+    rows: list[str], said: bool, at_once: bool
+) -> None:
+    """RFC 3326 §2: no phone of the callee's shows it as missed then. Nothing of the caller's words crosses."""
+    node = CoreNode()
+    sent = start(node)
+    if at_once:
+        trying(node, sent)
+    node.book.wire_in(
+        of_invite("CANCEL").replace(b"CSeq:", "".join(f"{row}\r\n" for row in rows).encode() + b"CSeq:"), CALLER
+    )
+    node.book.wire_out("SIP/2.0 200 OK", CALLER)
+    if not at_once:
+        refused(node, 487, 16)
+        node.book.wire_in(answer(sent, 100), CALLEE)
+    taken_back = node.book.wire_out("CANCEL ", CALLEE)
+    assert taken_back.values(h.REASON) == (["SIP;cause=200"] if said else [])
+    assert len(taken_back.lines) == 7 + said
+    node.book.sent.clear()
+    node.book.wire_in(answer(sent, 487), CALLEE)
+    node.book.sent.clear()
+
+
 @pytest.mark.parametrize("status", [100, 180])
 def test_after_a_provisional(status: int) -> None:
     node = CoreNode()
