@@ -38,6 +38,7 @@ from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.loading import recover
 from engine.store.records import RecordWriter
 from engine.store.restart import take_over
+from engine.target_log import TargetLog
 from sipstack.events import Output
 from sipstack.location import LookupFailed
 from sipstack.timers import Timing
@@ -191,7 +192,8 @@ class _Node:
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
         service.last_run.adopt_reports(left.pending, left.reported, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher)
-        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error)
+        targets = TargetLog(self._log.info, self._log.warning)
+        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets)
         window_ms = config.cdr.commit_window_ms
         runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
         self._adopted = service.last_run.adopt_calls(left.answered, loop_time, left.unreadable)

@@ -41,7 +41,9 @@ Log = Callable[..., None]
 class Runner:
     """One SIP process at work. Everything but the writer's threads happens in the loop's thread."""
 
-    def __init__(self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log) -> None:
+    def __init__(
+        self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log, targets: TargetLog
+    ) -> None:  # fmt: skip
         """`log` is told what may pass; `alarm` that a number would have been shown."""
         self._service = service
         self._reader = reader
@@ -55,7 +57,7 @@ class Runner:
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
         self._books = Completeness()
-        self._targets = TargetLog(log)
+        self._targets = targets
         self.socket_counters: Callable[[], dict[str, int]] = dict
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
         self._load = LoadWatch(service.intake, self.endpoint.waiting_s, log)

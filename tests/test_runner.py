@@ -9,6 +9,7 @@ import pytest
 
 from engine import runner
 from engine.core.routing import Routing
+from engine.target_log import TargetLog
 from tests.core.corenode import B, CoreNode
 
 
@@ -21,7 +22,9 @@ async def test_routing_tables_are_made_beside_the_calls(monkeypatch: pytest.Monk
         return Routing(*of)
 
     monkeypatch.setattr(runner, "Routing", making)
-    shell = runner.Runner(node.service, None, "veil-test", print, print)  # type: ignore[arg-type]  # nothing is read
+    targets = TargetLog(print, print)
+    reader: Any = None  # nothing is read
+    shell = runner.Runner(node.service, reader, "veil-test", print, print, targets)
     routing = await shell.routing_for(node.context.settings)
     assert made_in != [threading.get_ident()]
     shell.reload(node.context.settings, routing)

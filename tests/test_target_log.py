@@ -17,7 +17,10 @@ class Told:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine.target_log, "QUIET_S", QUIET_S)
         self.lines: list[str] = []
-        self.log = TargetLog(lambda line, address: self.lines.append(f"{address} {line}"))
+        self.log = TargetLog(
+            lambda line, address: self.lines.append(f"info: {address} {line}"),
+            lambda line, address: self.lines.append(f"{address} {line}"),
+        )
 
     async def until(self, lines: int) -> None:
         async with asyncio.timeout(WAIT_S):
@@ -33,7 +36,7 @@ async def test_changes_of_one_address_are_told_once_in_a_while(monkeypatch: pyte
     told.log.changed("b", "down")
     assert told.lines == ["a target is busy", "b target is down"]
     await told.until(3)
-    assert told.lines[2:] == ["a target is up"]
+    assert told.lines[2:] == ["info: a target is up"]
     await asyncio.sleep(2 * QUIET_S)
     assert len(told.lines) == 3
     told.log.changed("a", "silent")
