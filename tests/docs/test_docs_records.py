@@ -110,3 +110,15 @@ def _deciders() -> dict[str, set[str]]:
                     case (ast.Attribute(value=ast.Name(id="ReleaseCause"), attr=cause), ast.Constant(value=str(who))):
                         found[cause].add(who)
     return found
+
+
+def test_whoever_decides_has_a_row_in_troubleshooting() -> None:
+    deciders = {
+        name
+        for row in rows(section(PAGE, "Who decided"), "decided_by")
+        for name in re.findall(r"`([a-z0-9_]+)`", row[0])
+    }
+    table = rows(section(DOCS / "troubleshooting.md", "2. Who decided?"), "decided_by")
+    told = {name for row in table for name in re.findall(r"`([a-z0-9_]+)`", row[0])}
+    assert "service_route" in deciders
+    assert deciders - told == {"caller"}  # whoever hangs up needs no advice
