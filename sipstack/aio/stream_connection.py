@@ -68,6 +68,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         "_owner",
         "_session",
         "_transport",
+        "_unread",
         "_unsent_bytes",
         "asked",
         "deadline",
@@ -94,6 +95,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._max_unsent = max_unsent
         self._unsent_bytes = 0
+        self._unread = 0  # octets that have come since it is closing
         self.unsent: list[tuple[bytes, Flow]] = []
         self.flow = flow
         self.is_outgoing = is_outgoing
@@ -127,6 +129,9 @@ class StreamConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """So many octets have come."""
         if self.is_closing:
+            self._unread += nbytes
+            if self._unread > self._max_unsent:
+                self.abort()
             return
         self.heard_at = self._owner.now()
         data = bytes(self._owner.read_buffer[:nbytes])
@@ -205,7 +210,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._write(_PONG * pongs)
         if framer.fault:
             self._owner.count("framing_lost")
-            self.close()
+            self._close_half()
             return
         if held != framer.held:
             self._owner.holds(self, framer.held)
@@ -281,6 +286,23 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._flush(self._session)
         self._owner.watch(self)
         self._transport.close()
+
+    def _close_half(self) -> None:
+        """Says that nothing more will come, and throws away what still does, until the far end closes, too.
+
+        It is in the middle of a message: a close while octets lie unread is a reset, and may take the answer with it.
+        Its time for that is that of a message, and its octets are as many as may wait for it.
+        """
+        transport, session = self._transport, self._session
+        if transport is None or transport.is_closing():
+            return
+        self.is_closing = True
+        self._owner.leaving(self)
+        if session is not None:
+            session.close()
+            self._flush(session)
+        self._owner.watch(self)
+        transport.write_eof()
 
     def abort(self) -> None:
         """Ends at once; what waits is lost."""

@@ -135,6 +135,27 @@ class StreamOf:
         self.opened.close()
 
 
+def test_req_023_limits_of_size_on_streams(rig: Rig) -> None:
+    """RFC 3261 §21.4.12; §21.5.7: on a stream, too, what is too long is refused as such, 414 for a Request-URI and 513
+    for a message, and then the connection is closed, since what comes behind it is not read.
+
+    Checked: a header section of 20 KiB, with a short and with a long Request-URI, and a body of 70,000 bytes.
+    """
+    for number, (uri, rows, status) in enumerate(
+        (("sip:a", 20_000, 513), (f"sip:{'a' * 3000}", 20_000, 414), (f"sip:{'a' * 3000}", 0, 414), ("sip:a", 0, 513))
+    ):
+        with closing(StreamOf(rig, rig.place.host(202))) as stream:
+            asked = stream.asking(f"long{number}", b"x" * 70_000 if not rows and status == 513 else b"")
+            asked = asked.replace(f"sip:{stream.node} SIP".encode(), f"{uri}@{stream.node} SIP".encode(), 1)
+            asked = asked.replace(b"Content-Length", f"Subject: {'x' * rows}\r\nContent-Length".encode(), 1)
+            stream.opened.sendall(asked)
+            if rows or status == 513:
+                said = stream.until_closed()
+            else:
+                said = stream.opened.recv(65_536)  # nobody doubts where it ends
+            assert said.startswith(f"SIP/2.0 {status} ".encode()) and said.count(b"SIP/2.0 ") == 1, said
+
+
 @pytest.mark.parametrize("name", ["rfc4475/ncl", "rfc4475/mcl01", "rfc4475/inv2543"])
 def test_req_009_framing_that_is_lost(rig: Rig, name: str) -> None:
     """RFC 4475 §3.1.2.3; §3.3.9; §3.4.1; RFC 3261 §18.3: where Content-Length is negative, said twice or not there,
