@@ -106,14 +106,23 @@ def _serves(own: SipUri, request: Message, expected: ServedSide) -> bool:
     return len(named) <= 1 and (expected is ServedSide.ANY or named <= {expected.value})
 
 
+def _is_meant(uri: SipUri, flow: Flow) -> bool:
+    """False for a place of the name that has another port or transport than the entry says."""
+    transport = "TLS" if uri.scheme == "sips" else (uri.param("transport") or flow.transport).upper()
+    return transport == flow.transport and uri.port in (0, flow.port)
+
+
 def _places(context: CoreContext, uri: SipUri, peer: PeerSettings, came: Flow, record_id: str) -> list[Hop]:
-    """The places of the peer that a Route entry leads to; [] for none: a name must be one of its targets."""
+    """The places of the peer that a Route entry leads to; [] for none: a name must be one of its targets.
+
+    A port or transport that the entry names must be that of the place.
+    """
     routing = context.routing
     known = routing.hops_of(peer.name, record_id)
     host = uri.host.strip("[]").lower()
     named = [hop for hop in known if hop.target.place is not None and hop.target.host.lower() == host]
     if named:
-        return named
+        return [hop for hop in named if _is_meant(uri, hop.flow)]
     flow = flow_to(str(uri), came, routing.listeners)
     if flow.host != host or (uri.param("transport") or flow.transport).upper() != flow.transport:
         return []  # a name, an address where no party may send the node to, or a transport that nobody listens on

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.core.settings import CoreSettings, Profile, ServedSide
+from engine.core.settings import CoreSettings, Profile, ServedSide, TargetSettings
 from sipstack import headers as h
+from sipstack.location import Address, Place
 from sipstack.message import Message
 from tests.core.corenode import (
     CALLEE,
@@ -149,6 +150,36 @@ def test_a_route_that_leads_elsewhere_is_not_followed(entries: list[str]) -> Non
     node.book.wire_out("SIP/2.0 100", CALLER)
     refused(node, 403, 21)
     node.assert_recorded(release_cause="NO_ROUTE", decided_by="service_route")
+
+
+CORE = Place("scscf.example")
+
+
+@pytest.mark.parametrize(
+    ("entry", "goes"),
+    [
+        ("<sip:odi@scscf.example;lr>", ["127.0.0.15:6060", "127.0.0.13:5060"]),
+        ("<sip:odi@SCSCF.example:6060;lr;transport=UDP>", ["127.0.0.15:6060"]),
+        ("<sip:odi@scscf.example:5060;lr>", ["127.0.0.13:5060"]),
+        ("<sip:odi@scscf.example:7070;lr>", []),
+        ("<sip:odi@scscf.example;lr;transport=tcp>", []),
+        ("<sips:odi@scscf.example;lr>", []),
+    ],
+)
+def test_a_name_leads_to_its_places_with_that_port_and_transport(entry: str, goes: list[str]) -> None:
+    by_name = TargetSettings("sip:scscf.example", "scscf.example", 0, "", place=CORE)
+    node = CoreNode(core(targets=(by_name,)))
+    node.service.trunks.resolved(
+        CORE, (Address("UDP", "127.0.0.15", 6060, 0, 1.0), Address("UDP", "127.0.0.13", 5060, 1, 1.0))
+    )
+    node.book.wire_in(routed(OWN, entry), CALLER)
+    node.book.wire_out("SIP/2.0 100", CALLER)
+    for place in goes:
+        sent = node.book.wire_out("INVITE ", place)
+        assert sent.values(h.ROUTE) == [entry]
+        node.book.wire_in(answer(sent, 503), place)
+        node.book.wire_out("ACK ", place)
+    refused(node, *((480, 31) if goes else (403, 21)))
 
 
 def test_a_trunk_has_no_say_in_where_a_call_goes() -> None:

@@ -229,7 +229,7 @@ def test_over_tls_the_certificate_must_have_the_configured_name() -> None:
         CoreSettings("n", "v.example", listeners, (peer,), (RouteSettings("all", "", ("p",)),), PolicySettings()), table
     )
     flows = [(hop.flow.transport, hop.flow.local, hop.flow.identities) for hop in routing.hops(NUMBER)]
-    assert flows == [("TLS", 2, ("core.example",)), ("TCP", 1, ()), ("TLS", 2, ())]
+    assert flows == [("TLS", 2, ("core.example",)), ("TCP", 1, ()), ("TLS", 2, ("10.0.0.2",))]
 
 
 # -- in calls ----------------------------------------------------------------------------------------------------------
