@@ -20,7 +20,7 @@ from engine.core.pair import CALLER
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
 from engine.core.records import CALLEE_FINAL, KEEP, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
-from engine.core.settings import ISC, PeerSettings
+from engine.core.settings import DIGEST, ISC, PeerSettings
 from engine.core.transit import NOT_ENTITLED, objection_to_transit, transit_binding
 from sipstack import headers as h
 from sipstack.client_transaction import ClientTransaction
@@ -305,6 +305,7 @@ class AttemptBase(TimerOwner):
     def introduce(self, draft: RequestDraft, peer: PeerSettings) -> None:
         """Says whose request `draft` carries to a trunk: its domain, its charging, the Route of its S-CSCF."""
         draft.from_trusted = self.peer.trusted
+        draft.is_proven = self.peer.caller is DIGEST
         if self.peer.trusted and self.request.first[h.P_CHARGING_VECTOR] is not None:
             draft.from_ims = self.peer.is_ims
             draft.icid = self.record.icid_out = icid_towards(peer, self.request, self.record, self.context.tokens)

@@ -16,6 +16,7 @@ from engine.core.pair import CALLER, DialogPair
 from engine.core.records import ANSWER, OPEN
 from engine.core.relay import crossing_ack
 from engine.core.session_timer import agreed_interval_s, begin
+from engine.core.settings import DIGEST
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -109,9 +110,10 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     caller, status = pair.caller, response.status
     draft = ResponseDraft(call.party, call.transaction.head, status, caller.dialog.local_tag, response)
     draft.request = call.request
-    draft.from_trusted = pair.callee.party.peer.trusted
+    peer = pair.callee.party.peer
+    draft.from_trusted = peer.trusted and not (call.is_transit and peer.caller is DIGEST)  # no phone asserts anything
     if response.first[h.P_CHARGING_VECTOR] is not None:
-        draft.from_ims = pair.callee.party.peer.is_ims
+        draft.from_ims = peer.is_ims
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     if draft.body and response.first[h.RSEQ] is not None:
         caller.description = draft.body  # sent reliably it counts, and the 2xx has none (RFC 3262 §5)

@@ -70,7 +70,7 @@ class CalleeTry(RequestOwner):
         self.cseq = ids.cseq
         self.call_id = ids.call_id
         self.local_tag = ids.tag
-        identity = sender(binding, call.request, hop.peer, context.settings.domain)
+        identity = sender(binding, call.request, call.facts, hop.peer, context.settings.domain)
         self.local = f"{identity};tag={self.local_tag}"
         contact = context.contact(hop.flow, binding.presented, hop.target.is_secure)
         self.party = Party(CALLEE, hop.peer, binding.caller, contact, call.left_callees)
@@ -89,7 +89,7 @@ class CalleeTry(RequestOwner):
         self.record = call.new_try(hop, ids.call_id)
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
-        remote = called_party(binding, self.call.request, self.hop.peer, self.hop.target)
+        remote = called_party(binding, self.call.request, self.call.facts, self.hop.peer, self.hop.target)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request

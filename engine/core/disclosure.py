@@ -94,6 +94,7 @@ class RequestDraft(Draft):
         "icid",
         "identity",
         "in_reply_to",
+        "is_proven",
         "method",
         "rack",
         "refer_to",
@@ -127,6 +128,7 @@ class RequestDraft(Draft):
         self.branch: Final = branch or context.tokens.branch()
         self.icid = ""  # icid-value of the charging vector, if there is to be one
         self.identity = ""  # the address that is asserted: the 700 number's, or a service centre's
+        self.is_proven = False  # in transit: whose it is, a password has shown
         self.in_reply_to = ""  # Call-ID of the receiver's own request, where this one answers it
         self.routes: tuple[str, ...] = ()  # values of the Route of an S-CSCF, for it
         self.rack = ""  # RAck in the numbers of this dialog

@@ -153,7 +153,8 @@ class MessageAttempt(AttemptBase):
     def outgoing(self, hop: Hop, binding: Binding) -> Outgoing:
         """What is said to a target. Raises LeakStopped."""
         uri = request_uri_for(binding.callee, hop.peer, hop.target)
-        return Outgoing(uri, called_party(binding, self.request, hop.peer, hop.target), self._body, self._content_type)
+        to = called_party(binding, self.request, self.facts, hop.peer, hop.target)
+        return Outgoing(uri, to, self._body, self._content_type)
 
     def tried(self, now: float) -> None:
         """A MESSAGE is about to leave."""
@@ -344,7 +345,7 @@ class MessageTry(RequestOwner):
         context = attempt.context
         tokens = context.tokens
         call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
-        identity = sender(binding, attempt.request, hop.peer, context.settings.domain)
+        identity = sender(binding, attempt.request, attempt.facts, hop.peer, context.settings.domain)
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)

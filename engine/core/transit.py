@@ -3,8 +3,8 @@
 A route with `transit` takes them. Nothing is hidden, so nothing is searched; for the rest such a call is
 a call like any other: two dialogs, rows of tables of its own, a record. A 700 number is never taken: neither as the
 called one, in whatever spelling, nor as To; as a caller only from the trunk that serves its block. Who shows a password
-shows no other number than the one that it has proven. Privacy that the caller asks for is given towards a trunk outside
-of the trust domain (RFC 3323 §5.3, RFC 3325 §7).
+is shown as the number that it has proven, and by no word of its own: nobody knows whose the names are that it writes.
+Privacy that the caller asks for is given towards a trunk outside of the trust domain (RFC 3323 §5.3, RFC 3325 §7).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.core.crossing import INVITE as INVITE_FOR_X
 from engine.core.crossing import MESSAGE as MESSAGE_FOR_X
 from engine.core.crossing import RESPONSES, UNPRINTABLE
 from engine.core.disclosure import CHECKED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
-from engine.core.identity import number_of, presented_uri, to_value_for
+from engine.core.identity import number_of, presented_uri, real_uri, to_value_for
 from engine.core.numbers import PRIVACY, REAL, SEPARATORS, UNKNOWN, Dialled, DialledKind
 from engine.core.pair import CALLER
 from engine.core.policy import Facts, Refusal
@@ -91,18 +91,20 @@ def _may_call(number: Dialled, peer: PeerSettings) -> bool:
 # -- the two parties as the callee sees them ---------------------------------------------------------------------------
 
 
-def sender(binding: Binding, request: Message, peer: PeerSettings, domain: str) -> str:
+def sender(binding: Binding, request: Message, facts: Facts, peer: PeerSettings, domain: str) -> str:
     """From without its tag: the 700 number, in transit what the caller has written. Raises RemoteSipError."""
     if binding.mode != TRANSIT:
         return presented_uri(binding.presented, peer, domain)
     if not peer.trusted and "user" in _asked(request):
         return _ANONYMOUS
+    if facts.peer.caller is DIGEST:
+        return real_uri(facts.caller.number, peer, domain)
     return _written(request.value(h.FROM) or "")
 
 
-def called_party(binding: Binding, request: Message, peer: PeerSettings, target: TargetSettings) -> str:
+def called_party(binding: Binding, request: Message, facts: Facts, peer: PeerSettings, target: TargetSettings) -> str:
     """To: the callee's number, in transit what the caller has written. Raises RemoteSipError."""
-    if binding.mode != TRANSIT:
+    if binding.mode != TRANSIT or facts.peer.caller is DIGEST:
         return to_value_for(binding.callee, peer, target)
     return _written(request.value(h.TO) or "")
 
@@ -135,6 +137,13 @@ def _asserted_identity(draft: Draft) -> str:
     return "\r\n".join([f"P-Asserted-Identity: {value}" for value in values])
 
 
+def _asserted_caller(draft: RequestDraft) -> str:
+    """The number that a password has proven, which the node itself asserts (RFC 3325 §5); of others as it came."""
+    if not draft.is_proven:
+        return _asserted_identity(draft)
+    return f"P-Asserted-Identity: {draft.identity}" if draft.party.peer.trusted else ""
+
+
 def _privacy(draft: Draft) -> str:
     """For who can still give it: towards others it has been given, or there is nothing left to hide."""
     message = draft.message
@@ -156,7 +165,7 @@ def _content(draft: Draft) -> str:
 
 
 _IDENTITY: Final = "P-Asserted-Identity"
-_REQUESTED: Final = Row[RequestDraft](_IDENTITY, CHECKED, _asserted_identity, h.P_ASSERTED_IDENTITY)
+_REQUESTED: Final = Row[RequestDraft](_IDENTITY, CHECKED, _asserted_caller, VARIOUS)
 _ASKED: Final = Row[RequestDraft]("Privacy", CHECKED, _privacy, h.PRIVACY)
 _ANSWERED: Final = Row[ResponseDraft](_IDENTITY, CHECKED, _asserted_identity, h.P_ASSERTED_IDENTITY)
 _ANSWER_ASKED: Final = Row[ResponseDraft]("Privacy", CHECKED, _privacy, h.PRIVACY)
