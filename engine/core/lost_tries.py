@@ -4,6 +4,9 @@ Nothing of them is stored but where the first has gone. What a CANCEL must repea
 (`try_ids`, `targets`) and of the configuration; an INVITE that never left, or that left another way, is unknown to its
 target, which answers 481. Whoever had answered before is acknowledged and ended like any other answer that nobody waits
 for.
+
+In transit From and To were the caller's own words, of which only the numbers are stored. The CANCEL of such an INVITE
+says as little as can be, anonymous in From: what it belongs to says its branch (§9.2, §17.2.3).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from engine.core.pair import CALLEE
 from engine.core.records import CallRecord
 from engine.core.routing import Hop
 from engine.core.stray_answers import StrayAnswers
+from engine.core.transit import ANONYMOUS
 from engine.core.try_ids import ids_of_try
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
@@ -35,8 +39,6 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
 
     One that cannot be made again is left to its target: its callee hears it until somebody there gives up.
     """
-    if record.mode == TRANSIT:
-        return  # From and To are the caller's, and no more is stored of them than numbers
     first = len(record.attempts) - 1
     for hop in _hops(context, record):
         for is_again in (False, True) if hop.peer.username else (False,):
@@ -48,7 +50,7 @@ def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallReco
 
 def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
     """Where its INVITEs may have gone: where the DNS leads now, and where the open row says that the first has gone."""
-    hops = context.routing.hops(record.callee, record.record_id)
+    hops = context.routing.hops(record.callee, record.record_id, record.mode == TRANSIT)
     tried = record.attempts[-1] if record.attempts else None
     if tried is not None and (tried.peer, tried.target, tried.address) not in [
         (hop.peer.name, hop.target.uri, hop.address) for hop in hops
@@ -72,7 +74,9 @@ class LostTry(RequestOwner, TimerOwner):
         """`is_again`: as it would have been sent with a password."""
         ids = ids_of_try(context.run.key, record.record_id, first, hop.name)
         branch, cseq = (second_branch(ids.branch), ids.cseq + 1) if is_again else (ids.branch, ids.cseq)
-        identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
+        identity = ANONYMOUS
+        if record.mode != TRANSIT:
+            identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
         remote = to_value_for(record.callee, hop.peer, hop.target)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, cseq, -1)
         dialog.remote_target = request_uri_for(record.callee, hop.peer, hop.target)

@@ -29,7 +29,7 @@ from sipstack.fields import split_list
 from sipstack.message import Message
 from sipstack.uri import NameAddr, parse_name_addr, parse_uri
 
-_ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 §4.1.1.3
+ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 §4.1.1.3
 _PRIVACY: Final = ("none", "header", "session", "user", "id", "history", "critical")
 _NEVER_EXPIRES: Final = float("inf")
 
@@ -96,7 +96,7 @@ def sender(binding: Binding, request: Message, facts: Facts, peer: PeerSettings,
     if binding.mode != TRANSIT:
         return presented_uri(binding.presented, peer, domain)
     if not peer.trusted and "user" in _asked(request):
-        return _ANONYMOUS
+        return ANONYMOUS
     if facts.peer.caller is DIGEST:
         return real_uri(facts.caller.number, peer, domain)
     return _written(request.value(h.FROM) or "")

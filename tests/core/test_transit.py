@@ -252,8 +252,8 @@ def test_a_redirect_is_not_followed() -> None:
     refused(node, 480, 31)
 
 
-def restarted_transit(first: CoreNode) -> CoreNode:
-    node = restarted(first, through())
+def restarted_transit(first: CoreNode, settings: CoreSettings = SETTINGS) -> CoreNode:
+    node = restarted(first, through(settings))
     node.hides = False
     return node
 
@@ -279,10 +279,39 @@ def test_an_answered_call_lives_through_a_restart() -> None:
     node.book.wire_in(answer(again, 488), CALLEE)
 
 
-def test_an_invite_of_another_run_is_left_alone() -> None:
+def test_an_invite_of_another_run_is_taken_back_by_its_branch() -> None:
+    """What the caller had written of itself is not stored: the CANCEL says nothing of it (RFC 3261 §9.2, §17.2.3)."""
     first = TransitNode(through())
-    start(first, invite(called=B))
+    sent = start(first, invite(called=B))
+    first.book.wire_in(answer(sent, 180), CALLEE)
+    first.book.wire_out("SIP/2.0 180", CALLER)
     node = restarted_transit(first)
+    cancel = node.book.wire_out("CANCEL ", CALLEE)
+    same = (h.VIA, h.CALL_ID)
+    assert [cancel.values(field) for field in same] == [sent.values(field) for field in same]
+    assert (cancel.cseq, cancel.uri_text, cancel.from_tag) == (sent.cseq, sent.uri_text, sent.from_tag)
+    assert cancel.value(h.FROM) == f"{ANONYMOUS};tag={sent.from_tag}"
+    assert A not in cancel.to_bytes().decode()
+    node.book.silence()
+    node.book.wire_in(answer(cancel, 200), CALLEE)
+    node.book.wire_in(answer(sent, 487), CALLEE)
+    ack = node.book.wire_out("ACK ", CALLEE)
+    assert (ack.cseq, ack.values(h.VIA)) == (sent.cseq, sent.values(h.VIA))
+    node.book.silence()
+
+
+def test_a_late_answer_to_it_is_ended() -> None:
+    """Calls between A and B have another route; no place of that is asked."""
+    elsewhere = replace(SETTINGS, routes=(replace(SETTINGS.routes[1], peers=("caller-side",)),))
+    first = TransitNode(through(elsewhere))
+    sent = start(first, invite(called=B))
+    node = restarted_transit(first, elsewhere)
+    cancel = node.book.wire_out("CANCEL ", CALLEE)
+    node.book.wire_in(answer(sent, 200, sdp=B_SDP), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    bye = node.book.wire_out("BYE ", CALLEE)
+    node.book.wire_in(answer(bye, 200), CALLEE)
+    node.book.wire_in(answer(cancel, 481), CALLEE)
     node.book.silence()
 
 
