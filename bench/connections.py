@@ -71,7 +71,7 @@ class _Node:
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         return self._core.receive(data, flow, now)
 
-    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
+    def transport_failed(self, flow: Flow, now: float, data: bytes) -> list[Output]:
         return self._core.transport_failed(flow, data)
 
     def connection_lost(self, flow: Flow, now: float) -> list[Output]:

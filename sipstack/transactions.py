@@ -130,20 +130,16 @@ class Transactions:
         """Ends a client transaction whose answer interests nobody any more."""
         transaction.drop()
 
-    def transport_failed(self, flow: Flow, data: bytes = b"") -> list[Output]:
+    def transport_failed(self, flow: Flow, data: bytes) -> list[Output]:
         """The shell could not send `data`, or a datagram that begins so, to `flow`: its request has failed (§18.4).
 
-        Where it is not known which one it was (b""), every INVITE is meant that nobody has answered yet, and nothing
-        else: what may have arrived would be tried elsewhere. Responses on their way there are sent again when they are
-        asked for again (RFC 6026 §8.8).
+        What does not reach to the branch of a request counts for nothing: anybody may have made it up who knows no more
+        than who talks to whom. Responses on their way there are sent again when they are asked for again (RFC 6026
+        §8.8).
         """
-        sent = self._request_in(data) if data else None
+        sent = self._request_in(data)
         if sent is not None and sent.flow == flow:
             sent.undelivered()
-        elif not data:
-            for transaction in self._requests_by(flow):
-                if transaction.method == "INVITE":
-                    transaction.transport_failed()
         return self.take()
 
     def _request_in(self, data: bytes) -> ClientTransaction | None:

@@ -245,8 +245,7 @@ class Routing:
         return plan_of_addresses([self._hop(peer, target, address) for address in addresses], addresses)
 
     def _hop(self, peer: PeerSettings, target: TargetSettings, at: Address) -> Hop:
-        # The certificate of who answers there must have the name or address that is configured, not one that the DNS
-        # has led to. A connection to the same place that has proven another name is not this target's.
+        # What is configured, not what the DNS has led to, must be in the certificate of who answers there.
         names = (target.host if target.place is not None else _canonical(at.host),) if at.transport == "TLS" else ()
         flow = Flow(at.transport, at.host, at.port, self.listeners.index_for(at.transport, at.host), names)
         return Hop(peer, target, flow, self._health.of(at.transport, at.host, at.port))

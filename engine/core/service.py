@@ -89,8 +89,8 @@ class CallService:
         self._dispatch_all(self._context.transactions.receive(data, flow, now, may_answer), now)
         return self._context.take()
 
-    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
-        """The shell could not send `data`, or what begins so, to `flow`; b"" for what is not known."""
+    def transport_failed(self, flow: Flow, now: float, data: bytes) -> list[Output]:
+        """The shell could not send `data`, or what begins so, to `flow`."""
         self._dispatch_all(self._context.transactions.transport_failed(flow, data), now)
         return self._context.take()
 

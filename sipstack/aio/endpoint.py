@@ -15,8 +15,8 @@ class Core(Protocol):
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message from `flow`."""
 
-    def transport_failed(self, flow: Flow, now: float, data: bytes = b"") -> list[Output]:
-        """`data`, or what begins so, could not be sent to `flow`; b"" for what is not known."""
+    def transport_failed(self, flow: Flow, now: float, data: bytes) -> list[Output]:
+        """`data`, or what begins so, could not be sent to `flow`."""
 
     def connection_lost(self, flow: Flow, now: float) -> list[Output]:
         """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
@@ -106,7 +106,7 @@ class Endpoint:
         self._arm()
 
     def undelivered(self, flow: Flow, data: bytes) -> None:
-        """Called by a transport for a message that has not left or has come back: its beginning, b"" if not known."""
+        """Called by a transport for a message that has not left or has come back: its beginning, b"" for none of it."""
         self._guarded(lambda: self._core.transport_failed(flow, self._loop.time(), data))
 
     def connection_lost(self, flow: Flow) -> None:

@@ -3,6 +3,10 @@
 RFC 3261 §18.4: that a network, host, protocol or port cannot be reached, or that the datagram made no sense to somebody
 on the way, is told to the transport user; "source quench" and "TTL exceeded" are ignored. So is "too big": the
 kernel sends what follows in fragments.
+
+ICMP is not signed. The kernel looks whether the ports are those of the socket, which anybody knows; what the datagram
+was that came back, its quotation alone says. How much is quoted is up to who quotes: eight octets behind the header of
+IP at the least, which is nothing of SIP (RFC 792), and as a rule 500 octets or more (RFC 1812 §4.3.2.3, RFC 4443 §3.1).
 """
 
 from __future__ import annotations

@@ -50,9 +50,10 @@ class Run:
         self.node.import_bindings(self.bound)
         self.node.start()
         phone, other_phone, target = (place.host(last) for last in (CALLER_PHONE, CALLEE_PHONE, CALLER_SIDE))
-        seconds = int(run_s + 60 + SESSION_S + LONGEST_S)
+        seconds = int(run_s + 60)
+        longer = int(seconds + SESSION_S + LONGEST_S)  # somebody must be there when the node hangs up at last
         with bad_network(place, weather, lost) as self.relay:
-            common = {"calls": None, "timeout_s": seconds, "options": (*PATIENT, "-key", "contact", place.callee)}
+            common = {"calls": None, "timeout_s": longer, "options": (*PATIENT, "-key", "contact", place.callee)}
             self.callee = sipp("uas_over_bad_network", other_phone, **common)
             self.inbox = sipp("uas_message_over_bad_network", other_phone, port=INBOX_PORT, **common)
             common = {"target": target, "timeout_s": seconds, "options": (*PATIENT, "-key", "contact", place.caller)}

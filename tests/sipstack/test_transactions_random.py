@@ -137,7 +137,7 @@ class AnyTraffic(RuleBasedStateMachine):
 
     @rule(address=SOURCES)
     def sending_fails(self, address: str) -> None:
-        self.do(self.core.transport_failed(flow_of(address)))
+        self.do(self.core.transport_failed(flow_of(address), b""))
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), octets=st.sampled_from((0, 100, 10_000)))

@@ -112,7 +112,7 @@ class Bench:
         return data
 
     def fail(self, address: str = PEER, data: bytes = b"") -> None:
-        """The transport could not send `data`, or what begins so, to an address; b"": it does not know what."""
+        """The transport could not send `data`, or what begins so, to an address."""
         self.book.perform(self.core.transport_failed(flow_of(address), data))
 
     def told(self) -> list[str]:
