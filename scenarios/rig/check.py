@@ -110,17 +110,20 @@ def _fact_differences(fact: Fact, told: Told, place: Place) -> list[str]:
 
 
 def _crossed(story: Story, told: Told, place: Place) -> list[str]:
-    """What a side learned of the other, in the bytes that it received; and a canary that was never planted."""
+    """What a side learned of the other, in the bytes that it received; and a canary that was never planted.
+
+    In transit numbers are no secret, all the rest is.
+    """
     call = story.call
     host = place.host_of(call.caller)
     other_host = place.callee if host == place.caller else place.caller
-    caller = Side(told.caller, host, call.caller, CALLER_CANARY)
+    caller = Side(told.caller, host, "" if call.transit else call.caller, CALLER_CANARY)
     found = [
         f"{side} plants no canary"
         for side, messages, canary in (("caller", told.caller, CALLER_CANARY), ("callee", told.callee, CALLEE_CANARY))
         if (sent := [m for m in messages if m.is_sent]) and not any(canary.encode() in m.data for m in sent)
     ]
-    for number in sorted(story.hidden):
+    for number in sorted(story.hidden) or [""]:
         callee = Side(told.callee, other_host, number, CALLEE_CANARY)
         found += [f"crossed to the caller in {leak}" for leak in leaks(caller, callee)]
     for name, messages in (("callee", told.callee), ("second", told.second)):

@@ -67,7 +67,8 @@ class Nodes:
 
     def _start(self, story: Story) -> Node:
         self._made += 1
-        node = Node(self._places.take(), self._folder / f"node-{self._made}", story.settings)
+        place = self._places.take()
+        node = Node(place, self._folder / f"node-{self._made}", place.filled(story.settings))
         bindings = [bound for each in self._stories if each.settings == story.settings for bound in each.binding]
         try:
             node.bind(*dict.fromkeys(bindings))

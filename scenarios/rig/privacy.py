@@ -28,7 +28,7 @@ class Side:
 
     messages: Sequence[Seen]
     host: str
-    number: str  # canonical
+    number: str  # canonical; "" for one that may be known
     canary: str
 
     @property
@@ -55,7 +55,7 @@ def leaks(side: Side, other: Side) -> list[str]:
     host = re.compile(rb"(?<![0-9.])" + re.escape(other.host.encode()) + rb"(?![0-9])")
     for message in side.received:
         data = message.data
-        if holds_number(data, other.number):
+        if other.number and holds_number(data, other.number):
             found.append(f"{message.shown}: the real number")
         if other.canary.lower().encode() in data.lower():
             found.append(f"{message.shown}: a canary")

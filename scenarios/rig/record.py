@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
+from engine.core.binding import TRANSIT
 from engine.core.numbers import masked_identifier
 from scenarios.rig.place import Place
 from scenarios.rig.seen import Seen
@@ -39,12 +40,12 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         "node": "veil-test",
         "kind": "message" if is_message else "voice",
         **_of_binding(story),
-        "tel_x": call.dialled,
+        "tel_x": "" if call.transit else call.dialled,
         "tel_y": "",
         "caller": call.caller,
         "callee": call.callee or None,
         "group_member": None,
-        "ingress_peer": "caller-side" if place.host_of(call.caller) == place.caller else "callee-side",
+        "ingress_peer": ending.ingress_peer or _trunk_of(call.caller, place),
         "egress_peer": attempts[-1]["peer"] if attempts else "",
         "attempts": attempts,
         "caller_call_id": told.caller_call_id,
@@ -63,6 +64,10 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
     }
 
 
+def _trunk_of(number: str, place: Place) -> str:
+    return "caller-side" if place.host_of(number) == place.caller else "callee-side"
+
+
 def _icid(seen: list[Seen]) -> str:
     """The icid-value that a side has sent or been sent with the first message, "" for none."""
     found = _ICID.search(seen[0].value("P-Charging-Vector")) if seen else None
@@ -70,6 +75,8 @@ def _icid(seen: list[Seen]) -> str:
 
 
 def _of_binding(story: Story) -> dict[str, object]:
+    if story.call.transit:
+        return {**_NO_BINDING, "mode": TRANSIT}
     if not story.record.has_binding or story.bound is None:
         return dict(_NO_BINDING)
     return {
@@ -99,7 +106,8 @@ def _misfits(record: Mapping[str, Any]) -> list[str]:
     talk_ms = _between(record, "answer_time", "release_time") if record["kind"] == "voice" else record["duration_ms"]
     sound = {
         "record_id is too short": len(record["record_id"]) > _ID_LENGTH,
-        "a binding without subs_id, or one without a binding": bool(record["subs_id"]) == bool(record["mode"]),
+        "a binding without subs_id, or one without a binding": bool(record["subs_id"])
+        == (record["mode"] not in ("", TRANSIT)),
         "its times run backwards": times == sorted(times),
         "attempts without call_out_time, or the reverse": bool(record["attempts"]) == bool(record["call_out_time"]),
         "an attempt took impossibly long": all(0 <= tried["ms"] < _LONGEST_TRY_MS for tried in record["attempts"]),

@@ -32,7 +32,7 @@ def play(
     place = node.place
     known = len(node.records())
     folder = Path(mkdtemp(prefix=f"{story.name}-", dir=node.folder))
-    row = (story.call.dialled, caller_writes or story.call.caller)
+    row = (story.call.dialled, caller_writes or story.call.caller, place.host_of(story.call.callee))
     with ExitStack() as stack:
         second = _bystander(stack, place.second)
         answering: Run | None = None

@@ -32,6 +32,7 @@ class Placed:
     dialled: str
     callee: str = ""  # "": nobody may hear of it; after a redirect whom it led to
     dialogs: int = 1  # how often the callee is called: a redirect leads back to its host
+    transit: bool = False  # the callee is dialled by its own number, and identities cross as they came
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Ending:
     times: tuple[Time, ...]  # those that are set; the others are null
     attempts: tuple[dict[str, str | int], ...] = ()  # without ms; {callee} and {second} are hosts
     has_binding: bool = True  # False: the decision fell before or without one
+    ingress_peer: str = ""  # "": the trunk on whose host the caller's number lives
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Story:
     ladders: Ladders
     record: Ending
     seen: tuple[Fact, ...] = ()
-    settings: str = ""  # TOML for the node, behind its usual tables
+    settings: str = ""  # TOML for the node, behind its usual tables; hosts in braces
 
     @property
     def name(self) -> str:
@@ -112,7 +114,9 @@ class Story:
 
     @property
     def hidden(self) -> set[str]:
-        """Numbers that the caller must not learn."""
+        """Numbers that the caller must not learn; none in transit, where it has dialled the callee's."""
+        if self.call.transit:
+            return set()
         known = {number for binding in self.binding for number in (binding.a, binding.b)}
         return (known | {self.call.callee}) - {self.call.caller, ""}
 

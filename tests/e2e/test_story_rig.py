@@ -135,6 +135,18 @@ def test_what_is_wrong_is_told(went_well: tuple[Told, Place], name: str) -> None
     assert all("\n" not in what and len(what) < 500 for what in found)
 
 
+def test_in_transit_numbers_are_no_secret_and_all_else_is(went_well: tuple[Told, Place]) -> None:
+    told, place = went_well
+    relayed = replace(ANSWERED, call=replace(ANSWERED.call, transit=True))
+    for name in ("a number", "the other's number"):
+        assert not [what for what in wrong(relayed, WRONG[name][0](told, place), place) if "crossed" in what]
+    for name in ("a canary", "a host"):
+        assert [what for what in wrong(relayed, WRONG[name][0](told, place), place) if what.startswith(WRONG[name][1])]
+    found = wrong(relayed, told, place)
+    assert "record, mode: expected 'transit', found 'AXB'" in found
+    assert f"record, tel_x: expected '', found '{ANSWERED.call.dialled}'" in found
+
+
 def test_a_story_that_nobody_may_hear_of(went_well: tuple[Told, Place]) -> None:
     """What comes to the callee's host is a step too many and, where it names the caller, a leak."""
     told, place = went_well
