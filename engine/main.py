@@ -174,7 +174,9 @@ class _Node:
         async with open_bindings(config.data_dir / "bindings.db", cipher):
             pass
         if config.inventory_file is not None:
-            apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file))
+            apply_inventory(
+                config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file), only_new=True
+            )
         return cipher
 
     def _build(self, cipher: NumberCipher, names: Names) -> tuple[Runner, CallService]:

@@ -123,4 +123,4 @@ class Reload:
 
 def _apply_inventory(config: Config, cipher: NumberCipher) -> None:
     if config.inventory_file is not None:
-        apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file))
+        apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file), only_new=True)

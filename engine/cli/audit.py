@@ -27,7 +27,7 @@ def list_(
     until: Annotated[str | None, typer.Option(metavar="T", help="Before T.", show_default=False)] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List who has seen real numbers in clear, or purged records: when, through which command, why, and which.
+    """List who has seen real numbers in clear, purged records or changed the inventory: when, how, why, and which.
 
     \b
     Example:

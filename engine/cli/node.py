@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.cli.common import JSON, USAGE, asker_because, configuration, row_text, say, say_facts, say_json, tell
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
@@ -103,7 +103,7 @@ def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The inventory.", show_default=False)],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Write app platforms, business users, contracts, scenarios and number blocks into the store.
+    """Write app platforms, business users, contracts, scenarios, number blocks and pools into the store.
 
     All or nothing; applying a file twice changes nothing; what it does not name stays.
 
@@ -113,7 +113,8 @@ def apply(
     """
     config = configuration(context)
     inventory = read_inventory(file)
-    counts = apply_inventory(config.data_dir / "bindings.db", open_key(config.data_dir), inventory)
+    path = config.data_dir / "bindings.db"
+    counts = apply_inventory(path, open_key(config.data_dir), inventory, asker_because(None))
     if as_json:
         say_json(counts)
     else:

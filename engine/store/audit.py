@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ _LIST: Final = "SELECT at, actor, action, reason, detail FROM audit WHERE at >= 
 @final
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks to see real numbers, and why: the user of the command or of the API, and a sentence, "" for none."""
+    """Who asks to see real numbers or changes something: the user of the command or of the API; why, "" for no word."""
 
     actor: str
     reason: str = ""
@@ -53,6 +54,11 @@ def audit_row(wall_s: float, asker: Asker, action: str, detail: str) -> tuple[st
     masked = masked_runs(_GROUPED_MOBILE.sub(lambda found: mask(_SEPARATORS.sub("", found[0])), plain))
     reason = asker.reason if masked == plain else masked
     return (utc_text(wall_s), asker.actor, action, detail, reason)
+
+
+def insert_audit(connection: sqlite3.Connection, wall_s: float, asker: Asker, action: str, detail: str) -> None:
+    """One row, in the transaction of what it tells about. No real number may stand in `detail`."""
+    connection.execute(_INSERT, audit_row(wall_s, asker, action, detail))
 
 
 def write_audit(path: Path, cipher: NumberCipher, row: tuple[str, str, str, str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The inventory (app platforms, business users, contracts, scenarios, number blocks): TOML to store."""
+"""The inventory (app platforms, business users, contracts, scenarios, number blocks and pools): TOML to store."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import difflib
 import json
 import re
 import sqlite3
+import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Final, final
 
+from engine.domain.fields import FIELDS, Value, key_column
+from engine.domain.problems import Problem
+from engine.store.audit import Asker
+from engine.store.blocks import enter_state
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
+from engine.store.entities import Row, apply_change, check_references, stored_row, write_row
 from engine.store.errors import StoreError
+from engine.store.history import note_act, note_move, note_transition
 
-# States of reference/domain.md §5; what each allows belongs to the rules that ask for it.
-PLATFORM_STATES: Final = ("draft", "registered", "active", "suspended", "winding_down", "closed")
-USER_STATES: Final = ("draft", "registered", "active", "frozen", "closed")
-BLOCK_STATES: Final = ("granted", "route_ready", "opened", "assigned", "recalling", "returned")
-MODES: Final = ("AXB", "AXYB", "GXB", "GXYB")
-MAX_TEXT: Final = 128  # characters
+BY_FILE: Final = Asker("inventory")  # who changes what a node finds changed in its file
 
-_Value = str | int
-_Check = Callable[[object], _Value]
-Row = dict[str, _Value]
+_TOLD_BEFORE: Final = "SELECT value FROM meta WHERE name = ?"
+_TELL: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 class InventoryError(StoreError):
@@ -43,93 +43,6 @@ class Inventory:
     tables: Mapping[str, tuple[Row, ...]]
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value or len(value) > MAX_TEXT or not value.isprintable():
-        raise ValueError(f"must be text of 1 to {MAX_TEXT} printable characters")
-    return value
-
-
-def _one_of(*allowed: str) -> _Check:
-    def check(value: object) -> str:
-        if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return str(value)
-
-    return check
-
-
-def _whole(least: int, most: int) -> _Check:
-    def check(value: object) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _day(value: object) -> str:
-    try:
-        return (value if type(value) is date else date.fromisoformat(_text(value))).isoformat()
-    except ValueError:
-        raise ValueError("must be a day such as 2026-01-31") from None
-
-
-def _modes(value: object) -> str:
-    if not isinstance(value, list) or not value or not all(mode in MODES for mode in value):
-        raise ValueError(f"must be a list of {', '.join(MODES)}")
-    return json.dumps(value)
-
-
-def _prefix(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"700[0-9]{8}", value):
-        raise ValueError("must be 11 digits that begin with 700, as text")
-    return value
-
-
-# table -> key in the file -> (column, check). The first key is the primary key. Order of writing: what is
-# referred to first.
-_TABLES: Final[dict[str, dict[str, tuple[str, _Check]]]] = {
-    "app_platform": {
-        "id": ("id", _text),
-        "name": ("name", _text),
-        "licence_no": ("licence_no", _text),
-        "approval_no": ("approval_no", _text),
-        "state": ("state", _one_of(*PLATFORM_STATES)),
-    },
-    "business_user": {
-        "id": ("id", _text),
-        "app_platform": ("app_platform", _text),
-        "name": ("name", _text),
-        "uscc": ("uscc", _text),
-        "state": ("state", _one_of(*USER_STATES)),
-    },
-    "contract": {
-        "id": ("id", _text),
-        "app_platform": ("app_platform", _text),
-        "business_user": ("business_user", _text),
-        "from": ("from_day", _day),
-        "to": ("to_day", _day),
-    },
-    "scenario": {
-        "code": ("code", _text),
-        "risk_class": ("risk_class", _whole(1, 4)),
-        "modes": ("modes", _modes),
-        "max_ttl_s": (
-            "max_ttl_s",
-            _whole(61, 3_153_600_000),
-        ),  # a binding lives longer than 60 s; a hundred years
-    },
-    "number_block": {
-        "prefix": ("prefix", _prefix),
-        "operator": ("operator", _text),
-        "app_platform": ("app_platform", _text),
-        "business_user": ("business_user", _text),
-        "certificate_no": ("certificate_no", _text),
-        "state": ("state", _one_of(*BLOCK_STATES)),
-    },
-}
-
-
 def read_inventory(file: Path) -> Inventory:
     """Parse and check `file`; InventoryError names every unknown table or key, missing key and bad value."""
     try:
@@ -142,8 +55,8 @@ def read_inventory(file: Path) -> Inventory:
     faults: list[str] = []
     tables: dict[str, tuple[Row, ...]] = {}
     for table, entries in content.items():
-        if table not in _TABLES:
-            faults.append(f"{file}:{_line(text, table)}: unknown table {table}{_nearest(table, _TABLES)}")
+        if table not in FIELDS:
+            faults.append(f"{file}:{_line(text, table)}: unknown table {table}{_nearest(table, FIELDS)}")
         elif not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             faults.append(f"{file}:{_line(text, table)}: {table}: write it as [[{table}]]")
         else:
@@ -158,52 +71,65 @@ def read_inventory(file: Path) -> Inventory:
 def numbers_to_bind(path: Path, cipher: NumberCipher) -> list[tuple[str, str, str]]:
     """(11 digits of an assigned block, its business user, a scenario that allows AXB or "") for each block."""
     with store_errors(path), closing(open_read_only(path, cipher)) as connection:
-        scenarios = connection.execute("SELECT code, modes FROM scenario ORDER BY code").fetchall()
+        query = "SELECT code, modes FROM scenario WHERE state = 'approved' ORDER BY code"
+        scenarios = connection.execute(query).fetchall()
         code = next((code for code, modes in scenarios if "AXB" in json.loads(modes)), "")
         query = "SELECT prefix, business_user FROM number_block WHERE state = 'assigned' ORDER BY prefix"
         return [(prefix, user, code) for prefix, user in connection.execute(query)]
 
 
-def apply_inventory(path: Path, cipher: NumberCipher, inventory: Inventory) -> dict[str, int]:
+def apply_inventory(
+    path: Path,
+    cipher: NumberCipher,
+    inventory: Inventory,
+    asker: Asker = BY_FILE,
+    *,
+    wall_s: float | None = None,
+    only_new: bool = False,
+) -> dict[str, int]:
     """Write all rows into bindings.db in one transaction; twice changes nothing. Row counts of the file by table.
 
-    What the file does not name stays. InventoryError when a row refers to something that is neither in the file
-    nor in the store, or to a business user of another app platform; then nothing is written.
+    States are set as they stand in the file, whatever they were; what changes is told in history and audit, at `wall_s`
+    (seconds since the epoch, None for now). `only_new`: what a file said when it was applied before is left as it is
+    now, so that a node that starts again undoes nobody's move. What the file does not name stays. InventoryError when a
+    row refers to something that is neither in the file nor in the store, to a business user of another app platform, or
+    takes a block from bindings in force; then nothing is written.
     """
     connection = open_database(path, BINDINGS, cipher)
     try:
         with store_errors(path):
-            rows = [(table, row) for table in _TABLES for row in inventory.tables.get(table, ())]
+            rows = [(table, row) for table in FIELDS for row in inventory.tables.get(table, ())]
             # A node that starts while an import holds the write lock must not wait for it to change nothing.
-            if not all(_is_stored(connection, table, row) for table, row in rows):
-                _write_all(connection, inventory.file, rows)
+            if not all(_is_known(connection, table, row, only_new) for table, row in rows):
+                now_s = time.time() if wall_s is None else wall_s
+                _write_all(connection, inventory.file, rows, asker, now_s, only_new)
     finally:
         connection.close()
-    return {table: len(inventory.tables.get(table, ())) for table in _TABLES}
+    return {table: len(inventory.tables.get(table, ())) for table in FIELDS}
 
 
 def _read_row(file: Path, text: str, table: str, index: int, entry: dict[str, object], faults: list[str]) -> Row:
-    keys = _TABLES[table]
+    keys = FIELDS[table]
     row: Row = {}
     for key, value in entry.items():
         where = f"{file}:{_line(text, table, index, key)}: {table}.{key}"
         if key not in keys:
             faults.append(f"{where}: unknown key{_nearest(key, keys)}")
             continue
-        column, check = keys[key]
         try:
-            row[column] = check(value)
+            row[keys[key].column] = keys[key].check(value)
         except ValueError as error:
             faults.append(f"{where}: {error}")
-    faults += [f"{file}:{_line(text, table, index)}: {table}.{key}: missing" for key in keys if key not in entry]
+    missing = [key for key, field in keys.items() if field.default is None and key not in entry]
+    faults += [f"{file}:{_line(text, table, index)}: {table}.{key}: missing" for key in missing]
     if table == "contract" and str(row.get("from_day", "")) > str(row.get("to_day", "9999")):
         faults.append(f"{file}:{_line(text, table, index)}: contract.to: lies before contract.from")
     return row
 
 
 def _check_unique(file: Path, text: str, table: str, rows: list[Row], faults: list[str]) -> None:
-    key = next(iter(_TABLES[table]))
-    seen: set[_Value] = set()
+    key = next(iter(FIELDS[table]))
+    seen: set[Value] = set()
     for index, row in enumerate(rows):
         name = row.get(key)
         if name in seen:
@@ -212,32 +138,45 @@ def _check_unique(file: Path, text: str, table: str, rows: list[Row], faults: li
             seen.add(name)
 
 
-def _check_references(connection: sqlite3.Connection, file: Path, table: str, row: Row) -> None:
-    platform, user = row.get("app_platform"), row.get("business_user")
-    name = next(iter(row.values()))
-    if platform is not None and not _exists(connection, "SELECT 1 FROM app_platform WHERE id = ?", platform):
-        raise InventoryError(f"{file}: {table} {name}: app_platform {platform} is not known")
-    if user is not None and not _exists(
-        connection, "SELECT 1 FROM business_user WHERE id = ? AND app_platform = ?", user, platform
-    ):
-        raise InventoryError(f"{file}: {table} {name}: business_user {user} is not known under app_platform {platform}")
+def _news(connection: sqlite3.Connection, kind: str, row: Row, only_new: bool) -> Row:
+    """What of a row is to be written."""
+    stored = stored_row(connection, kind, row[key_column(kind)])
+    if stored is None:
+        defaults = {field.column: field.default for field in FIELDS[kind].values() if field.default is not None}
+        return defaults | row
+    told = connection.execute(_TOLD_BEFORE, (_name_of(kind, row),)).fetchone() if only_new else None
+    before = stored if told is None else json.loads(told[0])
+    return {name: value for name, value in row.items() if before.get(name) != value}
 
 
-def _exists(connection: sqlite3.Connection, query: str, *values: _Value | None) -> bool:
-    return connection.execute(query, values).fetchone() is not None
+def _is_known(connection: sqlite3.Connection, kind: str, row: Row, only_new: bool) -> bool:
+    """Whether there is nothing to write for a row: it must have been told, too, before a start may pass over it."""
+    is_told = connection.execute(_TOLD_BEFORE, (_name_of(kind, row),)).fetchone() is not None
+    return is_told and not _news(connection, kind, row, only_new)
 
 
-def _is_stored(connection: sqlite3.Connection, table: str, row: Row) -> bool:
-    same = " AND ".join(f"{name} = ?" for name in row)
-    return _exists(connection, f"SELECT 1 FROM {table} WHERE {same}", *row.values())
-
-
-def _write_all(connection: sqlite3.Connection, file: Path, rows: list[tuple[str, Row]]) -> None:
+def _write_all(
+    connection: sqlite3.Connection,
+    file: Path,
+    rows: list[tuple[str, Row]],
+    asker: Asker,
+    wall_s: float,
+    only_new: bool,
+) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for table, row in rows:
-            _check_references(connection, file, table, row)
-            _write(connection, table, row)
+        changed = 0
+        for kind, row in rows:
+            try:
+                if news := _news(connection, kind, row, only_new):
+                    _write(connection, kind, row[key_column(kind)], news, asker, wall_s)
+                    changed += 1
+                connection.execute(_TELL, (_name_of(kind, row), json.dumps(row)))
+            except Problem as problem:
+                told = f"{kind} {row[key_column(kind)]}: {problem.field} {problem.detail}"
+                raise InventoryError(f"{file}: {told}") from None
+        if changed:
+            note_act(connection, "inventory.apply", file.name, f"{changed} rows new or changed", asker, wall_s)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -245,15 +184,34 @@ def _write_all(connection: sqlite3.Connection, file: Path, rows: list[tuple[str,
         raise
 
 
-def _write(connection: sqlite3.Connection, table: str, row: Row) -> None:
-    key, *others = row
-    names = ", ".join(row)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in others)
-    marks = ", ".join("?" * len(row))
-    connection.execute(
-        f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}",
-        tuple(row.values()),
-    )
+def _write(connection: sqlite3.Connection, kind: str, key: Value, news: Row, asker: Asker, wall_s: float) -> None:
+    """What is new of a row that is there, or a whole new one, with its history."""
+    before = stored_row(connection, kind, key)
+    old = before or {}
+    row = old | news
+    check_references(connection, kind, row)
+    if before is None:
+        write_row(connection, kind, row)
+    else:
+        apply_change(connection, kind, before, {name: row[name] for name in row if name != "state"}, asker, wall_s)
+    if before is None:  # one audit row tells of all that is new, transitions of each
+        note_transition(connection, kind, str(key), "", str(row["state"]), asker, wall_s)
+    elif before["state"] != row["state"]:
+        connection.execute(f"UPDATE {kind} SET state = ? WHERE {key_column(kind)} = ?", (row["state"], key))
+        note_move(connection, kind, str(key), str(before["state"]), str(row["state"]), asker, wall_s)
+    if kind == "number_block" and _moves(old, row):
+        held = [str(row[name]) for name in ("state", "app_platform", "business_user")]
+        enter_state(connection, str(key), held[0], held[1], held[2], wall_s)
+
+
+def _moves(old: Row, row: Row) -> bool:
+    """Whether a block is in another state or another hand."""
+    return any(old.get(name) != row[name] for name in ("state", "app_platform", "business_user"))
+
+
+def _name_of(kind: str, row: Row) -> str:
+    """Where `meta` remembers what a file has said of something."""
+    return f"inventory {kind} {row[key_column(kind)]}"
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

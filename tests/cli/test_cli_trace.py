@@ -116,7 +116,7 @@ def test_nobody_is_status_1_and_audited_all_the_same(bound: Run) -> None:
     assert done == Done(1, "", told)
     done = bound("trace", "--number", other, "--at", at, *WHY, "--json")
     assert (done.status, done.err, done.json["bindings"], done.json["records"]) == (1, told, [], [])
-    audited = bound("audit", "list", "--json").json
+    audited = bound("audit", "list", "--json").json[1:]  # behind the inventory
     assert [(row["action"], row["reason"]) for row in audited] == [("trace", "police, complaint of 139****9000")] * 2
     assert audited[0]["detail"] == (
         f"reveal who was behind {other} at 2026-11-24T01:02:00.000Z,"
@@ -181,7 +181,7 @@ def test_a_question_that_cannot_be_taken(bound: Run, changes: dict[str, str | No
     done = bound("trace", *[word for pair in words.items() if pair[1] is not None for word in pair])
     assert (done.status, done.out, len(done.told)) == (2, "", 1)
     assert done.err.startswith(told)
-    assert bound("audit", "list", "--json").json == []
+    assert len(bound("audit", "list", "--json").json) == 1  # of the inventory
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"])

@@ -9,7 +9,8 @@ import pytest
 from pydantic import AfterValidator, BeforeValidator
 
 from docs.generate import END, PAGE, WORD_OF_TYPE, all_texts, tables, unit, with_reference
-from engine.store import inventory
+from engine.domain.fields import DOCUMENTS, FIELDS, MODES
+from engine.domain.states import states_of
 from tests.docs.pages import rows, section
 
 # Validators that refuse a value because what it asks for is not built.
@@ -73,12 +74,15 @@ def test_every_key_of_the_inventory_is_there() -> None:
     for table, key, _ in rows(section(PAGE, "The inventory file"), "table"):
         name = table.strip("`") or next(reversed(found))
         found.setdefault(name, []).append(key.strip("`"))
-    assert found == {table: list(columns) for table, columns in inventory._TABLES.items()}
+    assert found == {table: list(fields) for table, fields in FIELDS.items()}
 
 
-@pytest.mark.parametrize("words", ["PLATFORM_STATES", "USER_STATES", "BLOCK_STATES", "MODES"])
-def test_states_and_modes_are_there(words: str) -> None:
-    text = section(PAGE, "The inventory file")
-    known = [f"`{word}`" for word in getattr(inventory, words)]
-    last = " or " if words.endswith("STATES") else ", "
-    assert f"{', '.join(known[:-1])}{last}{known[-1]}" in text
+@pytest.mark.parametrize("kind", FIELDS)
+def test_states_are_there(kind: str) -> None:
+    *others, last = [f"`{state}`" for state in states_of(kind)]
+    assert f"{', '.join(others)} or {last}" in section(PAGE, "The inventory file")
+
+
+def test_modes_and_documents_are_there() -> None:
+    for words in (MODES, DOCUMENTS):
+        assert ", ".join(f"`{word}`" for word in words) in section(PAGE, "The inventory file")

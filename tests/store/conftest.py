@@ -147,7 +147,7 @@ def inventory_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def stocked(bindings_db: Path, cipher: NumberCipher, inventory_file: Path) -> Path:
     """bindings.db with that inventory."""
-    apply_inventory(bindings_db, cipher, read_inventory(inventory_file))
+    apply_inventory(bindings_db, cipher, read_inventory(inventory_file), wall_s=NOW)
     return bindings_db
 
 

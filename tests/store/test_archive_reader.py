@@ -146,7 +146,10 @@ async def test_revealing_names_what_is_in_both(shelf: Shelf) -> None:
     await shelf.ids(archived=True, asker=Asker("ops"), until_s=FIRST_NOON_S + 3)
     await shelf.ids(archived=True, asker=Asker("ops"), since_s=FIRST_NOON_S + 3 * DAY_S)
     connection = sqlite3.connect(shelf.path.with_name("bindings.db"))
-    details = [detail.split(",")[0] for (detail,) in connection.execute("SELECT detail FROM audit ORDER BY id")]
+    details = [
+        detail.split(",")[0]
+        for (detail,) in connection.execute("SELECT detail FROM audit WHERE action != 'inventory.apply' ORDER BY id")
+    ]
     connection.close()
     assert details == [
         "reveal 7 records from r1 to r7", "reveal 2 records from r1 to r2", "reveal 1 records from r7 to r7",

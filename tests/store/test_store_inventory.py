@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.inventory import InventoryError, apply_inventory, read_inventory
+from tests.store.bound import bind
 
 Rows = Callable[..., list[sqlite3.Row]]
 
@@ -74,7 +76,9 @@ def test_applying_twice_changes_nothing_and_an_edit_changes_its_row(
 
     before = dump()
     counts = apply_inventory(stocked, cipher, read_inventory(inventory_file))
-    assert counts == {"app_platform": 1, "business_user": 2, "contract": 1, "scenario": 1, "number_block": 3}
+    assert counts == {
+        "app_platform": 1, "business_user": 2, "contract": 1, "scenario": 1, "number_block": 3, "number_pool": 0,
+    }  # fmt: skip
     assert dump() == before
     edit(inventory_file, 'state = "granted"', 'state = "assigned"')
     apply_inventory(stocked, cipher, read_inventory(inventory_file))
@@ -205,3 +209,116 @@ def test_what_refers_to_nothing_is_refused_as_a_whole(
     with pytest.raises(InventoryError, match=reason):
         apply_inventory(bindings_db, cipher, read_inventory(inventory_file))
     assert rows(bindings_db, "SELECT * FROM app_platform") == []
+
+
+def told_moves(rows: Rows, database: Path) -> list[tuple[str, ...]]:
+    found = rows(database, "SELECT kind, entity, from_state, to_state, actor FROM transition ORDER BY id")
+    return [tuple(row) for row in found]
+
+
+def test_what_is_applied_has_its_history(stocked: Path, cipher: NumberCipher, inventory_file: Path, rows: Rows) -> None:
+    assert told_moves(rows, stocked) == [
+        ("app_platform", "ap-demo", "", "active", "inventory"),
+        ("business_user", "bu-express", "", "active", "inventory"),
+        ("business_user", "bu-other", "", "active", "inventory"),
+        ("contract", "c-1", "", "effective", "inventory"),
+        ("scenario", "express", "", "approved", "inventory"),
+        ("number_block", "70012345678", "", "assigned", "inventory"),
+        ("number_block", "70012345679", "", "granted", "inventory"),
+        ("number_block", "70013800138", "", "assigned", "inventory"),
+    ]
+    ledger = "SELECT prefix, business_user, until_at FROM assignment ORDER BY prefix"
+    assert [tuple(row) for row in rows(stocked, ledger)] == [
+        ("70012345678", "bu-express", None), ("70013800138", "bu-express", None),
+    ]  # fmt: skip
+    edit(inventory_file, 'state = "active"', 'state = "suspended"')
+    edit(inventory_file, "max_ttl_s = 2592000", 'max_ttl_s = 3600\nhours = "08:00-22:00"\nsms = false')
+    apply_inventory(stocked, cipher, read_inventory(inventory_file), Asker("ops", "letter 12"))
+    assert told_moves(rows, stocked)[8:] == [("app_platform", "ap-demo", "active", "suspended", "ops")]
+    audit = rows(stocked, "SELECT actor, action, reason, detail FROM audit ORDER BY id")
+    assert [tuple(row) for row in audit[1:]] == [
+        ("ops", "app_platform.state", "letter 12", "ap-demo: active -> suspended"),
+        (
+            "ops",
+            "scenario.change",
+            "letter 12",
+            "express: max_ttl_s 2592000 -> 3600, hours  -> 08:00-22:00, sms 1 -> 0",
+        ),
+        ("ops", "inventory.apply", "letter 12", "inventory.toml: 2 rows new or changed"),
+    ]
+
+
+def test_a_start_undoes_nobodys_move_and_takes_what_is_new(
+    stocked: Path, cipher: NumberCipher, inventory_file: Path, rows: Rows
+) -> None:
+    connection = sqlite3.connect(stocked, isolation_level=None)
+    connection.execute("UPDATE app_platform SET state = 'suspended'")
+    connection.execute("UPDATE number_block SET business_user = 'bu-other' WHERE prefix = '70012345678'")
+    connection.close()
+    states = "SELECT p.state, b.business_user FROM app_platform p, number_block b WHERE prefix = '70012345678'"
+    edit(inventory_file, 'name = "Demo platform"', 'name = "New name"')
+    apply_inventory(stocked, cipher, read_inventory(inventory_file), only_new=True)
+    assert tuple(rows(stocked, states)[0]) == ("suspended", "bu-other")
+    assert rows(stocked, "SELECT name FROM app_platform")[0]["name"] == "New name"
+    apply_inventory(stocked, cipher, read_inventory(inventory_file))
+    assert tuple(rows(stocked, states)[0]) == ("active", "bu-express")
+
+
+def test_a_store_of_before_keeps_its_moves_after_the_first_start(
+    stocked: Path, cipher: NumberCipher, inventory_file: Path, rows: Rows
+) -> None:
+    connection = sqlite3.connect(stocked, isolation_level=None)
+    connection.execute("DELETE FROM meta WHERE name LIKE 'inventory %'")
+    apply_inventory(stocked, cipher, read_inventory(inventory_file), only_new=True)
+    connection.execute("UPDATE app_platform SET state = 'suspended'")
+    connection.close()
+    apply_inventory(stocked, cipher, read_inventory(inventory_file), only_new=True)
+    assert rows(stocked, "SELECT state FROM app_platform")[0]["state"] == "suspended"
+
+
+def test_a_block_in_use_goes_to_nobody_else(
+    stocked: Path, cipher: NumberCipher, inventory_file: Path, rows: Rows, now: float
+) -> None:
+    connection = sqlite3.connect(stocked, isolation_level=None)
+    bind(connection, cipher, "700123456780001", now + 60)
+    text = inventory_file.read_text()
+    at = text.index('business_user = "bu-express"', text.index('prefix = "70012345678"'))
+    inventory_file.write_text(text[:at] + text[at:].replace("bu-express", "bu-other", 1))
+    inventory = read_inventory(inventory_file)
+    what = "number_block 70012345678: prefix 70012345678 has a binding in force, s1: it must end first"
+    with pytest.raises(InventoryError, match=f"{inventory_file}: {what}"):
+        apply_inventory(stocked, cipher, inventory, wall_s=now)
+    apply_inventory(stocked, cipher, inventory, wall_s=now + 60)
+    ledger = "SELECT business_user, from_at, until_at FROM assignment WHERE prefix = '70012345678' ORDER BY id"
+    assert [tuple(row) for row in rows(stocked, ledger)] == [
+        ("bu-express", now, now + 60), ("bu-other", now + 60, None),
+    ]  # fmt: skip
+    connection.close()
+
+
+def test_new_keys_are_checked_and_pools_are_stored(
+    stocked: Path, cipher: NumberCipher, inventory_file: Path, rows: Rows
+) -> None:
+    with inventory_file.open("a") as file:
+        file.write(
+            '[[number_pool]]\nkey = "p-1"\napp_platform = "ap-demo"\nbusiness_user = "bu-express"\n'
+            'blocks = ["70012345679", "70012345678"]\nchoice = "sticky"\n'
+        )
+    edit(inventory_file, 'licence_no = "B2-20250001"', 'licence_no = "B2-20250001"\nexit_day = "2030-01-31"')
+    counts = apply_inventory(stocked, cipher, read_inventory(inventory_file))
+    assert counts["number_pool"] == 1
+    assert dict(rows(stocked, "SELECT * FROM number_pool")[0]) == {
+        "key": "p-1", "app_platform": "ap-demo", "business_user": "bu-express", "state": "active", "choice": "sticky",
+        "callback": "last_caller", "cool_s": 86400,
+    }  # fmt: skip
+    assert [row["prefix"] for row in rows(stocked, "SELECT prefix FROM pool_block ORDER BY prefix")] == [
+        "70012345678", "70012345679",
+    ]  # fmt: skip
+    before = told_moves(rows, stocked)
+    apply_inventory(stocked, cipher, read_inventory(inventory_file))
+    assert told_moves(rows, stocked) == before
+    edit(inventory_file, '"70012345679", ', '"70099999999", ')
+    with pytest.raises(InventoryError, match="number_pool p-1: blocks 70099999999 is no block of bu-express"):
+        apply_inventory(stocked, cipher, read_inventory(inventory_file))
+    edit(inventory_file, 'choice = "sticky"', 'choice = "best"')
+    assert "number_pool.choice: must be one of random, sticky" in complaint(inventory_file)

@@ -208,7 +208,7 @@ def test_whoever_asks_is_written_down_before_anything_is_read(
     monkeypatch.setattr(trace_module, "open_read_only", gone)
     with pytest.raises(StoreError, match="gone"):
         store.ask(now)
-    [row] = read_audit(store.data_dir / "bindings.db")
+    [_, row] = read_audit(store.data_dir / "bindings.db")
     assert (row.actor, row.action, row.reason, row.at) == ("ops", "trace", WHY.reason, utc_text(now))
     assert row.detail == (
         f"reveal who was behind {X} at 2026-11-24T01:02:03.456Z,"

@@ -30,6 +30,8 @@ CREATE TABLE transition (
     reason TEXT NOT NULL
 );
 
+CREATE INDEX transition_of ON transition (kind, entity);
+
 CREATE TRIGGER transition_is_never_changed BEFORE UPDATE ON transition
 BEGIN
     SELECT RAISE(ABORT, 'transition is append-only');
