@@ -102,7 +102,7 @@ async def _serving(files: TlsFiles, pipe: Connection) -> None:
     """Tells its two ports; then, whenever it is asked, its private memory in octets. "" ends it."""
     room = allow_connections(20_000)
     node = _Node()
-    limits = StreamLimits(max_connections=room, max_handshakes_per_host_s=10_000)
+    limits = StreamLimits(max_connections=room, max_handshakes_per_host_s=10_000, max_handshakes_s=10_000)
     ports = []
     for name, contexts in (("TCP", None), ("TLS", TlsContexts(files))):
         bound = bind_stream(HOST, 0)
