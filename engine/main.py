@@ -31,9 +31,11 @@ from engine.logging import set_up_logging
 from engine.names import Names
 from engine.reload import Reload
 from engine.runner import Runner
-from engine.store.bindings import BindingReader, open_bindings
+from engine.store.binding_reader import BindingReader
+from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.errors import StoreError
+from engine.store.group_calls import GroupCalls
 from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.loading import recover
 from engine.store.records import RecordWriter
@@ -193,7 +195,7 @@ class _Node:
         service.set_wall_clock(time.time() - loop_time)
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
         service.last_run.adopt_reports(left.pending, left.reported, loop_time)
-        reader = BindingReader(config.data_dir / "bindings.db", cipher)
+        reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=GroupCalls(records, cipher))
         targets = TargetLog(self._log.info, self._log.warning)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets)
         window_ms = config.cdr.commit_window_ms

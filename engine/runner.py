@@ -12,14 +12,14 @@ from engine.completeness import Completeness
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
-from engine.core.records import CLOSE, Step
+from engine.core.records import CLOSE, OPEN, CallRecord, Step
 from engine.core.routing import Routing
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
 from engine.load_watch import LoadWatch
 from engine.logging import where
-from engine.store.bindings import BindingReader
+from engine.store.binding_reader import BindingReader
 from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
 from engine.store.rows import utc_text
@@ -178,11 +178,18 @@ class Runner:
         elif self._not_durable:
             self._log("records are durable again", missed_steps=self._not_durable)
             self._not_durable = 0
+        if step is OPEN and durable and attempt.record.group_member:
+            self._called(attempt.record)
         try:
             return self._service.record_committed(attempt, step, durable, self._loop.time())
         except Exception as fault:
             self._fault(fault)
             return []
+
+    def _called(self, record: CallRecord) -> None:
+        """A call of a group that is durable: where a member has made it, the other party reaches him from now on."""
+        if record.group_member == record.caller:
+            self._reader.called(record.subs_id, record.caller)
 
     def _missed(self, attempt: InProgress, step: Step) -> None:
         """A store that is down fails every step of every call: a line for each would fill the log, and the loop."""

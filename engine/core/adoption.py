@@ -13,6 +13,7 @@ from typing import Final, final
 
 from engine.core import call_setup as setup
 from engine.core import call_table as t
+from engine.core.attempt_record import number_called
 from engine.core.call import Call
 from engine.core.call_end import forget
 from engine.core.context import CoreContext
@@ -128,6 +129,8 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     call.chosen = pair
     call.answer = frozen.answer
     call.session_s = frozen.session_s
+    if frozen.max_call_s:
+        call.max_call_s = min(call.max_call_s, frozen.max_call_s)
     call.adopted = Adopted(frozen, now)
     pair.register(context, call)
     age_s = _set_times(call, frozen, now)
@@ -153,7 +156,7 @@ def _pair(
     opposite = origin.opposite(frozen.caller.origin.session_id, context.address(to_caller))
     sides = []
     for side, values, peer, flow, contact, rewriter in (
-        (CALLER, frozen.caller, caller_peer, to_caller, record.tel_x, opposite),
+        (CALLER, frozen.caller, caller_peer, to_caller, number_called(record), opposite),
         (CALLEE, frozen.callee, callee_peer, to_callee, record.presented_number, origin),
     ):
         rewriter.thaw(values.origin, skipped)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core.binding import Binding, Miss
-from engine.core.charging import icid_towards, icid_value
+from engine.core.asking import AskHook, HookAnswer, heed, next_question
+from engine.core.attempt_record import write_binding
+from engine.core.binding import UNCONDITIONAL, Binding, Conditions, Miss
+from engine.core.charging import icid_towards
 from engine.core.choice import NOWHERE, Choice
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED
 from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
+from engine.core.group_call import first_reachable
 from engine.core.health import UP
-from engine.core.identity import caller_of, number_of
 from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
 from engine.core.isc import NOT_FOLLOWED, ServiceRoute, service_route
-from engine.core.numbers import REAL, Dialled, masked_identifier
+from engine.core.numbers import REAL
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
-from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
-from engine.core.records import CALLEE_FINAL, KEEP, Attempt, CallRecord, ReleaseCause, Step
+from engine.core.policy import (
+    STEPS_BEFORE_LOOKUP,
+    Facts,
+    Refusal,
+    called_number,
+    first_refusal,
+    refusal_after_lookup,
+)
+from engine.core.records import KEEP, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
 from engine.core.settings import DIGEST, ISC, PeerSettings
 from engine.core.transit import NOT_ENTITLED, objection_to_transit, transit_binding
@@ -84,6 +93,7 @@ class AttemptBase(TimerOwner):
 
     __slots__ = (
         "_spared",
+        "asked",
         "choice",
         "context",
         "facts",
@@ -126,6 +136,7 @@ class AttemptBase(TimerOwner):
         self._spared: Refusal | None = None  # why a hop was passed over
         self.left_callees: tuple[str, ...] = ()  # whom a redirect has led away from, in order
         self.refusal: Refusal | None = None
+        self.asked: AskHook | None = None  # what the app platform is asked, or has been asked last
         self.facts, self.record = known
         context.enter(self)
 
@@ -140,14 +151,16 @@ class AttemptBase(TimerOwner):
             refusal = self._read_route()
         if refusal is None and (policy.caller_max_calls or policy.caller_max_rate):
             refusal = self.context.intake.objection_to_caller(policy, self.record, now)
-        if refusal is not None:
+        if refusal is not None and not self._may_be_legacy(refusal):
             self.refused(refusal, now)
             return
         self.wait_for_store(now)
-        if self.is_transit:
-            self.looked_up(transit_binding(self.facts.called.number), now)
-        else:
-            self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
+        self.context.out.append(LookUpBinding(self, self.facts.called.number, self.facts.caller.number))
+
+    def _may_be_legacy(self, refusal: Refusal) -> bool:
+        """True for a number that is no 700 number, and may be bound as the one of before: the store knows."""
+        is_number = self.facts.called.kind is REAL and refusal.decided_by == called_number.__name__
+        return is_number and self.facts.caller.kind is REAL
 
     @property
     def may_pass(self) -> bool:
@@ -179,20 +192,73 @@ class AttemptBase(TimerOwner):
         if found is None:
             self.refused(Refusal(ReleaseCause.INTERNAL, "lookup"), now)
             return
+        if self.facts.called.kind is REAL:
+            found = self._bound_as_legacy(found)
         self.facts.found = found
         if isinstance(found, Binding):
-            _write_binding(self.record, found)
-        refusal = None if self.is_transit else first_refusal(STEPS_AFTER_LOOKUP, self.facts)
-        if refusal is None and isinstance(found, Binding):
-            self.record.callee = found.callee
-            hops = self.hops_to(found.callee)
-            if hops:
-                self.choice = Choice(hops)
-                self.permitted(found, now)
-                return
-            refusal = unroutable(self.context, found.callee)
+            write_binding(self.record, found)
+        refusal = None if self.is_transit else self._refusal_by_policy(found)
         if refusal is not None:
             self.refused(refusal, now)
+        elif isinstance(found, Binding):
+            self._decided(found, now)
+
+    def _bound_as_legacy(self, found: Binding | Miss) -> Binding | Miss | None:
+        """Of a number that is no 700 number: it is bound for the time of a change, or in transit, or nobody's."""
+        if found is Miss.UNBOUND:
+            return transit_binding(self.facts.called.number) if self.is_transit else None
+        self.is_transit = False
+        return found
+
+    def _refusal_by_policy(self, found: Binding | Miss | None) -> Refusal | None:
+        if found is None:
+            return called_number(self.facts)
+        refusal = refusal_after_lookup(self.facts)
+        if refusal is None and isinstance(found, Binding) and found.conditions.calls_per_day:
+            refusal = self.context.intake.objection_to_day(found, self.facts)
+        return refusal
+
+    def _decided(self, found: Binding, now: float) -> None:
+        """All that the node knows lets it pass: the app platform may have its say, and then it is routed."""
+        said = found.conditions
+        if said is not UNCONDITIONAL and (question := next_question(self, said)) is not None:
+            self.asked = question
+            self.context.out.append(question)
+            self.wait_for_hook(question.timeout_ms / 1000, now)
+            return
+        hops = self.hops_to(found.callee)
+        if not hops and said.members:
+            found, hops = first_reachable(self, found)
+            self.facts.found = found
+            self.record.group_member = found.member
+        self.record.callee = found.callee
+        if hops:
+            self.choice = Choice(hops)
+            self.permitted(found, now)
+        else:
+            self.refused(unroutable(self.context, found.callee), now)
+
+    def hook_answered(self, asked: AskHook, answer: HookAnswer | None, now: float) -> None:
+        """What the app platform says; None when it says nothing in time."""
+        found = self.facts.found
+        if self.record.release_cause or asked is not self.asked or asked.is_answered or not isinstance(found, Binding):
+            return
+        asked.is_answered = True
+        heard = heed(self, asked, answer, found)
+        if isinstance(heard, Refusal):
+            self.refused(heard, now)
+            return
+        if heard is not found:
+            self.facts.found = heard
+            write_binding(self.record, heard)
+        self.wait_for_store(now)
+        self._decided(heard, now)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Of its binding; of an attempt that has none, and of a call of another run, there are none."""
+        found = self.facts.found
+        return found.conditions if isinstance(found, Binding) else UNCONDITIONAL
 
     def hops_to(self, callee: str) -> list[Hop]:
         """The places for a real number, in order; of a sips request those that make the same promise."""
@@ -209,6 +275,10 @@ class AttemptBase(TimerOwner):
 
     def wait_for_store(self, now: float) -> None:
         """Gives the store STORE_WAIT_S for the lookup and the open row together; then the attempt is refused."""
+        raise NotImplementedError
+
+    def wait_for_hook(self, timeout_s: float, now: float) -> None:
+        """Gives the app platform its time; then `hook_answered` hears that it has said nothing."""
         raise NotImplementedError
 
     def refused(self, refusal: Refusal, now: float) -> None:
@@ -313,35 +383,6 @@ class AttemptBase(TimerOwner):
             draft.routes = self.service_route.values
 
 
-def begun(
-    context: CoreContext,
-    request: Message,
-    peer: PeerSettings,
-    kind: str,
-    now: float,
-    numbers: tuple[Dialled, Dialled] | None = None,
-) -> tuple[Facts, CallRecord]:
-    """What the request of a new attempt says: the facts to decide on, and its record.
-
-    `numbers`, called and caller, when they do not stand in the usual fields. Raises RemoteSipError when its caller
-    cannot be read.
-    """
-    wall_s = context.wall(now)
-    if numbers is None:
-        numbers = number_of(request.uri, peer.number_format), caller_of(request, peer)
-    record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
-    record = CallRecord(record_id, context.settings.node, kind)
-    record.call_time = wall_s
-    record.ingress_peer = peer.name
-    record.caller_call_id = masked_identifier(request.call_id)
-    record.caller_cseq = request.cseq
-    record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
-    if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
-        record.icid_in = masked_identifier(icid_value(request))
-    _write_numbers(record, numbers[0], numbers[1])
-    return Facts(numbers[0], numbers[1], peer, wall_s), record
-
-
 def is_sips(uri: str) -> bool:
     """True for a URI that asks for TLS all the way."""
     return uri[3:4] != ":" and uri[:5].lower() == "sips:"
@@ -362,37 +403,3 @@ def unroutable(context: CoreContext, callee: str) -> Refusal:
 def _is_policy(refusal: Refusal) -> bool:
     """True for what this node decided about numbers: not what the parties did, nor how the node itself is."""
     return refusal.decided_by not in _BY_OTHERS and refusal.cause not in _ABOUT_THE_NODE
-
-
-def callee_refusal(status: int) -> Refusal | None:
-    """What a final status of the callee's side means (contract §5, second table); None: this target cannot serve.
-
-    A 6xx of unknown meaning is a 600 (RFC 3261 §8.1.3.2): no other target is tried.
-    """
-    known = CALLEE_FINAL.get(status) or (CALLEE_FINAL[600] if status >= 600 else None)
-    if known is not None:
-        cause, sip_status, q850 = known
-        return Refusal(cause, "callee", (sip_status, q850))
-    return Refusal(ReleaseCause.FORWARDING_REFUSED, "callee") if status < 400 else None
-
-
-def _write_numbers(record: CallRecord, called: Dialled, caller: Dialled) -> None:
-    """Who calls whom, as far as it could be read; a real number stands where it will be encrypted."""
-    if called.kind is REAL:
-        record.callee = called.number
-    else:
-        record.tel_x = called.number
-    record.caller = caller.number
-
-
-def _write_binding(record: CallRecord, binding: Binding) -> None:
-    record.mode = binding.mode
-    record.subs_id = binding.subs_id
-    record.binding_version = binding.version
-    record.app_platform = binding.app_platform
-    record.business_user = binding.business_user
-    record.order_id = binding.order_id
-    record.scenario = binding.scenario
-    record.tel_x = binding.tel_x
-    record.tel_y = binding.tel_y
-    record.presented_number = binding.presented

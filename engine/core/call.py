@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final, final
 from engine.core import call_end as end
 from engine.core import call_setup as setup
 from engine.core import call_table as t
-from engine.core.attempt import STORE_WAIT_S, AttemptBase, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, AttemptBase
+from engine.core.attempt_record import number_called
 from engine.core.binding import Binding
 from engine.core.callee_try import CalleeTry, ack
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped, Party
 from engine.core.given import Given
+from engine.core.group_call import call_next
 from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
-from engine.core.policy import Facts, Refusal
+from engine.core.policy import Facts, Refusal, callee_refusal
 from engine.core.records import CHANGE, CLOSE, OPEN, CallRecord, ReleaseCause, Step
 from engine.core.redirect import follow, open_row_again
 from engine.core.refresh import Refresh, due
@@ -50,6 +52,8 @@ _INPUT_OF_TIMER: Final = {
 _MOVES: Final = t.CALL_TABLE.moves
 _INPUTS: Final = t.CALL_TABLE.width
 
+_NOT_ANSWERED: Final = Refusal(ReleaseCause.NO_ANSWER, "ring_timer")
+
 _BEFORE_ANSWER: Final = (t.RINGING, t.ANSWERING)  # dialogs exist, the caller has no final response
 _WITH_DIALOGS: Final = (*_BEFORE_ANSWER, t.ANSWERED, t.TALKING)
 
@@ -70,6 +74,7 @@ class Call(AttemptBase):
         "byes_waiting",
         "chosen",
         "current",
+        "max_call_s",
         "rang_at",
         "refresh",
         "repeat_s",
@@ -106,6 +111,7 @@ class Call(AttemptBase):
         self.awaits_ack = False  # the caller has our 2xx, we do not have its ACK
         self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
         self.repeat_s = 0.0
+        self.max_call_s = self.policy.max_call_s
         self.session_s = 0  # the session interval that the latest 2xx settled, 0 for none
         self.watched_from = 0.0  # whoever is not heard after it will be asked by the node
         self.refresh: Refresh | None = None  # the node is asking them
@@ -134,7 +140,11 @@ class Call(AttemptBase):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """Builds the first INVITE, so that a leak shows before anything is recorded as sent."""
-        contact = self.context.contact(self.transaction.source, binding.tel_x, self.is_secure)
+        called = number_called(self.record) if binding.tel_y else binding.tel_x
+        contact = self.context.contact(self.transaction.source, called, self.is_secure)
+        longest_s = binding.conditions.max_call_s
+        if longest_s:
+            self.max_call_s = min(self.max_call_s, longest_s)
         hidden = "" if self.is_transit else binding.callee
         self.party = Party(CALLER, self.peer, hidden, contact)
         if self.try_next(now):
@@ -182,6 +192,12 @@ class Call(AttemptBase):
     def wait_for_store(self, now: float) -> None:
         """The call cannot go on without the store; a step is given up after STORE_WAIT_S."""
         self.set(t.STORE_TIMER, STORE_WAIT_S, now)
+
+    def wait_for_hook(self, timeout_s: float, now: float) -> None:
+        """The app platform is asked."""
+        self.stop(t.STORE_TIMER)
+        self.step(t.ASKED, Given(now))
+        self.set(t.HOOK_TIMER, timeout_s, now)
 
     def commit_end(self, now: float) -> None:
         """Commits the end. A writer that says nothing must not hold up the final response, nor the call in memory."""
@@ -236,6 +252,11 @@ class Call(AttemptBase):
         if refusal is None:
             self.try_lost(tried, now)
         else:
+            self._failed(tried, refusal, now)
+
+    def _failed(self, tried: CalleeTry, refusal: Refusal, now: float) -> None:
+        """A callee cannot be reached, or does not want to be: the call is over unless another member is left."""
+        if not call_next(self, tried, refusal, now):
             self.refusal = refusal
             self.step(t.CALLEE_FAILED, Given(now))
 
@@ -256,10 +277,12 @@ class Call(AttemptBase):
         if tried is not self.current or self.state not in (t.CALLING, t.RINGING):
             return
         if self.state == t.RINGING:
-            self.refusal = Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets")
-            self.step(t.CALLEE_FAILED, Given(now))
+            self._failed(tried, Refusal(ReleaseCause.ALL_TARGETS_FAILED, "targets"), now)
+        elif self.try_next(now):
+            self.step(t.TRY_FAILED, Given(now))
         else:
-            self.step(t.TRY_FAILED if self.try_next(now) else t.CALLEE_FAILED, Given(now))
+            assert self.refusal is not None
+            self._failed(tried, self.refusal, now)
 
     # -- what either party says ------------------------------------------------------------------------------------
 
@@ -330,6 +353,11 @@ class Call(AttemptBase):
             setup.repeat_answer(self, now)
         elif code == t.FIRST_RESPONSE_TIMER:
             setup.give_up_target(self, now)
+        elif code == t.HOOK_TIMER:
+            assert self.asked is not None
+            self.hook_answered(self.asked, None, now)
+        elif code == t.RING_TIMER and self.current is not None and call_next(self, self.current, _NOT_ANSWERED, now):
+            pass
         elif code == t.FORGET_TIMER:
             end.forget(self, now)
         elif code == t.REFRESH_TIMER:

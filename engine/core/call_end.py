@@ -14,7 +14,14 @@ from engine.core.given import Given
 from engine.core.login import bye_owner
 from engine.core.pair import CALLEE, CALLER, SIDE_NAMES, DialogPair, PairSide
 from engine.core.policy import Refusal
-from engine.core.records import KEEP, LEAK_STOPPED_ANSWERED, NODE_RESTART_ANSWERED, RELEASE, ReleaseCause
+from engine.core.records import (
+    KEEP,
+    KILLED_ANSWERED,
+    LEAK_STOPPED_ANSWERED,
+    NODE_RESTART_ANSWERED,
+    RELEASE,
+    ReleaseCause,
+)
 from engine.core.redirect import take_back
 from engine.core.session_timer import last_known, stop
 from sipstack.client_transaction import ClientTransaction
@@ -81,7 +88,7 @@ def refuse(call: Call, given: Given) -> None:
     refusal = _REFUSAL_OF_INPUT.get(given.event) or call.refusal
     assert refusal is not None
     call.refusal = refusal
-    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER):
+    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER, t.HOOK_TIMER):
         call.stop(code)
     if call.left_callees and call.current is not None and not call.current.sent_at:
         take_back(call)
@@ -259,10 +266,15 @@ def _decide(call: Call, given: Given) -> None:
     if record.release_cause:
         return
     stop(call)
-    record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT[given.event]
+    record.release_cause, record.sip_status, record.q850, decided_by = _END_OF_INPUT.get(given.event) or _killed(call)
     record.decided_by = decided_by
     record.release_direction = decided_by if decided_by in SIDE_NAMES else "platform"
     _write_times(call, last_known(call) if given.event == t.SESSION_OVER else given.now)
+
+
+def _killed(call: Call) -> tuple[str, int, int, str]:
+    assert call.refusal is not None
+    return call.refusal.cause.value, *KILLED_ANSWERED, call.refusal.decided_by
 
 
 def _ask_no_ack(call: Call, given: Given) -> None:

@@ -49,10 +49,10 @@ def send_invite(call: Call, given: Given) -> None:
     """The prepared INVITE leaves."""
     tried, now = call.current, given.now
     assert tried is not None
-    policy = call.policy
+    policy, ring_s = call.policy, call.conditions.ring_timeout_s
     if call.record.call_out_time is None:
         call.record.call_out_time = call.context.wall(now)
-    call.set(t.RING_TIMER, policy.ring_timeout_s, now)
+    call.set(t.RING_TIMER, min(ring_s or policy.ring_timeout_s, policy.ring_timeout_s), now)
     call.set(t.FIRST_RESPONSE_TIMER, policy.first_response_ms / 1000, now)
     tried.start(now)
 

@@ -23,20 +23,11 @@ RELEASING: Final = 8  # the end is decided, the BYE is relayed, its answer await
 CLOSING: Final = 9  # the end is being committed
 REFUSING: Final = 10  # a failure is decided and being committed; the final response waits for it
 ENDED: Final = 11  # recorded; kept for repeats
+ASKING: Final = 12  # the app platform is asked; nothing is recorded, and nothing has left
 STATES: Final = (
-    "Looking up",
-    "Opening",
-    "Calling",
-    "Ringing",
-    "Answering",
-    "Answering, BYE held",
-    "Answered",
-    "Talking",
-    "Releasing",
-    "Closing",
-    "Refusing",
-    "Ended",
-)
+    "Looking up", "Opening", "Calling", "Ringing", "Answering", "Answering, BYE held", "Answered", "Talking",
+    "Releasing", "Closing", "Refusing", "Ended", "Asking",
+)  # fmt: skip
 
 # Inputs
 PERMITTED: Final = 0
@@ -63,32 +54,14 @@ LEAKED: Final = 20  # a message within the dialogs would have shown a number, an
 SESSION_OVER: Final = 21  # no refresh for a whole session interval (RFC 4028), or an end that has left
 REDIRECTED: Final = 22  # a 3xx that is followed to another callee
 PEER_GONE: Final = 23  # of a call of the last run: the configuration has one of its peers no more
+ASKED: Final = 24  # the binding has the app platform asked
+KILLED: Final = 25  # a kill switch ends calls in progress
 INPUTS: Final = (
-    "permitted",
-    "refused",
-    "opened",
-    "store failed",
-    "rang",
-    "callee answered",
-    "try failed",
-    "callee failed",
-    "ring timeout",
-    "caller cancelled",
-    "answer stored",
-    "caller acked",
-    "ACK missed",
-    "caller's BYE",
-    "callee's BYE",
-    "BYE answered",
-    "time over",
-    "closed",
-    "close failed",
-    "BYE due",
-    "leaked",
-    "session over",
-    "redirected",
-    "peer gone",
-)
+    "permitted", "refused", "opened", "store failed", "rang", "callee answered", "try failed", "callee failed",
+    "ring timeout", "caller cancelled", "answer stored", "caller acked", "ACK missed", "caller's BYE", "callee's BYE",
+    "BYE answered", "time over", "closed", "close failed", "BYE due", "leaked", "session over", "redirected",
+    "peer gone", "asked", "killed",
+)  # fmt: skip
 
 # Actions
 NOTHING: Final = 0
@@ -164,6 +137,7 @@ CLOSE_TIMER: Final = 9
 SESSION_TIMER: Final = 10
 EXPIRES_TIMER: Final = 11  # the caller's own patience (RFC 3261 §13.3.1)
 REFRESH_TIMER: Final = 12  # the node's own look at who is still there
+HOOK_TIMER: Final = 13  # the app platform's answer
 
 _RFC_CANCEL: Final = "RFC 3261 §9.2"
 _RFC_BYE: Final = "RFC 3261 §15.1.2"
@@ -177,6 +151,7 @@ _NO_LEAK: Final = "decision 7: what shows a number is not sent, and the call is 
 _NO_REFRESH: Final = "RFC 4028 §10: nobody has refreshed the session; RFC 3261 §12.2.1.2: an end has left"
 _GONE: Final = "how a peer is spoken to says its configuration"
 _ADOPTED: Final = "a call is taken over when it is answered"
+_KILL: Final = "whoever throws a kill switch may have it end the calls in progress"
 _NO_DIALOG: Final = "no dialog exists that it could come in"
 
 
@@ -190,6 +165,8 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     (LOOKING_UP, REFUSED, REFUSING, REFUSE, "contract §5: refusals"),
     (LOOKING_UP, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
     (LOOKING_UP, STORE_FAILED, REFUSING, REFUSE, "architecture, idea 6: fail closed"),
+    (LOOKING_UP, ASKED, ASKING, NOTHING, "the binding says that the app platform decides, too"),
+    (LOOKING_UP, KILLED, REFUSING, REFUSE, _KILL),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, REDIRECTED),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(LOOKING_UP, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
@@ -197,11 +174,26 @@ _LOOKING_UP: Final[tuple[Row, ...]] = (
     *_same(LOOKING_UP, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
+_ASKING: Final[tuple[Row, ...]] = (
+    (ASKING, PERMITTED, OPENING, OPEN, _DURABLE),
+    (ASKING, REFUSED, REFUSING, REFUSE, "contract §5: refusals"),
+    (ASKING, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
+    (ASKING, KILLED, REFUSING, REFUSE, _KILL),
+    *_same(ASKING, NOTHING, "the order first, then the call itself", ASKED),
+    *_same(ASKING, NOTHING, "the lookup came through after all", STORE_FAILED),
+    *_same(ASKING, UNEXPECTED, _TOO_EARLY, OPENED, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, REDIRECTED),
+    *_same(ASKING, UNEXPECTED, _TOO_EARLY, RING_TIMEOUT, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
+    *_same(ASKING, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
+    *_same(ASKING, UNEXPECTED, _NO_DIALOG, CALLER_ACKED, CALLER_BYE, CALLEE_BYE, LEAKED),
+    *_same(ASKING, UNEXPECTED, _ADOPTED, PEER_GONE),
+)
+
 _OPENING: Final[tuple[Row, ...]] = (
     (OPENING, OPENED, CALLING, SEND_INVITE, _DURABLE),
     (OPENING, STORE_FAILED, REFUSING, REFUSE, "contract §5: INTERNAL"),
     (OPENING, CALLER_CANCELLED, REFUSING, REFUSE, _RFC_CANCEL),
-    *_same(OPENING, UNEXPECTED, "decided once", PERMITTED, REFUSED),
+    (OPENING, KILLED, REFUSING, REFUSE, _KILL),
+    *_same(OPENING, UNEXPECTED, "decided once", PERMITTED, REFUSED, ASKED),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, RANG, CALLEE_ANSWERED, TRY_FAILED, CALLEE_FAILED, RING_TIMEOUT),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(OPENING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER, REDIRECTED),
@@ -217,7 +209,8 @@ _CALLING: Final[tuple[Row, ...]] = (
     (CALLING, REDIRECTED, OPENING, OPEN_AGAIN, _DURABLE),
     (CALLING, RING_TIMEOUT, REFUSING, CANCEL_AND_REFUSE, "contract §4: ring_timeout_s"),
     (CALLING, CALLER_CANCELLED, REFUSING, CANCEL_AND_REFUSE, _RFC_CANCEL),
-    *_same(CALLING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
+    (CALLING, KILLED, REFUSING, CANCEL_AND_REFUSE, _KILL),
+    *_same(CALLING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ASKED),
     *_same(CALLING, NOTHING, "the open row came through after all", STORE_FAILED),
     *_same(CALLING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(CALLING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
@@ -235,8 +228,9 @@ _RINGING: Final[tuple[Row, ...]] = (
     (RINGING, CALLER_CANCELLED, REFUSING, CANCEL_AND_REFUSE, _RFC_CANCEL),
     (RINGING, CALLER_BYE, REFUSING, CANCEL_AND_REFUSE, "RFC 3261 §15: a caller may BYE an early dialog; §15.1.2: 487"),
     (RINGING, LEAKED, REFUSING, CANCEL_AND_REFUSE, _NO_LEAK),
+    (RINGING, KILLED, REFUSING, CANCEL_AND_REFUSE, _KILL),
     (RINGING, CALLEE_BYE, RINGING, REJECT_BYE, "RFC 3261 §15: the callee must not BYE an early dialog"),
-    *_same(RINGING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, TRY_FAILED),
+    *_same(RINGING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, TRY_FAILED, ASKED),
     *_same(RINGING, NOTHING, "the open row came through after all", STORE_FAILED),
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, ANSWER_STORED, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(RINGING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
@@ -250,10 +244,11 @@ _ANSWERING: Final[tuple[Row, ...]] = (
     (ANSWERING, CALLER_BYE, ANSWERING_BYE, HOLD_BYE, _FIRST_WINS),
     (ANSWERING, CALLEE_BYE, ANSWERING_BYE, HOLD_BYE, _FIRST_WINS),
     (ANSWERING, LEAKED, REFUSING, RELEASE_AND_REFUSE, _NO_LEAK),
+    (ANSWERING, KILLED, REFUSING, RELEASE_AND_REFUSE, _KILL),
     *_same(ANSWERING, NOTHING, _FIRST_WINS, CALLER_CANCELLED, RING_TIMEOUT),
     *_same(ANSWERING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
-    *_same(ANSWERING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
+    *_same(ANSWERING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ASKED),
     *_same(ANSWERING, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER, CLOSED),
     *_same(ANSWERING, UNEXPECTED, _TOO_EARLY, CLOSE_FAILED, BYE_DUE, SESSION_OVER),
@@ -265,10 +260,10 @@ _ANSWERING_BYE: Final[tuple[Row, ...]] = (
     (ANSWERING_BYE, STORE_FAILED, REFUSING, RELEASE_AND_REFUSE, "contract §5: INTERNAL"),
     *_same(ANSWERING_BYE, HOLD_BYE, _FIRST_WINS, CALLER_BYE, CALLEE_BYE),
     *_same(ANSWERING_BYE, ANSWER_BYES, "contract §6: 500 ms", BYE_DUE),
-    *_same(ANSWERING_BYE, NOTHING, _FIRST_WINS, CALLER_CANCELLED, RING_TIMEOUT, LEAKED),
+    *_same(ANSWERING_BYE, NOTHING, _FIRST_WINS, CALLER_CANCELLED, RING_TIMEOUT, LEAKED, KILLED),
     *_same(ANSWERING_BYE, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERING_BYE, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
-    *_same(ANSWERING_BYE, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED),
+    *_same(ANSWERING_BYE, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ASKED),
     *_same(ANSWERING_BYE, NOTHING, _NO_2XX, CALLER_ACKED),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, ACK_MISSED, BYE_ANSWERED, TIME_OVER),
     *_same(ANSWERING_BYE, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED, SESSION_OVER),
@@ -284,11 +279,12 @@ _ANSWERED: Final[tuple[Row, ...]] = (
     (ANSWERED, LEAKED, RELEASING, END_BOTH, _NO_LEAK),
     (ANSWERED, SESSION_OVER, RELEASING, END_BOTH, _NO_REFRESH),
     (ANSWERED, PEER_GONE, RELEASING, END_BOTH, _GONE),
+    (ANSWERED, KILLED, RELEASING, END_BOTH, _KILL),
     *_same(ANSWERED, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(ANSWERED, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(ANSWERED, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(ANSWERED, NOTHING, _STOPPED, RING_TIMEOUT, STORE_FAILED),
-    *_same(ANSWERED, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
+    *_same(ANSWERED, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED, ASKED),
     *_same(ANSWERED, UNEXPECTED, _TOO_EARLY, BYE_ANSWERED, CLOSED, CLOSE_FAILED, BYE_DUE),
 )
 
@@ -299,12 +295,13 @@ _TALKING: Final[tuple[Row, ...]] = (
     (TALKING, LEAKED, RELEASING, END_BOTH, _NO_LEAK),
     (TALKING, SESSION_OVER, RELEASING, END_BOTH, _NO_REFRESH),
     (TALKING, PEER_GONE, RELEASING, END_BOTH, _GONE),
+    (TALKING, KILLED, RELEASING, END_BOTH, _KILL),
     (TALKING, CALLER_ACKED, TALKING, REPEAT_ACK, "RFC 3261 §13.2.2.4: each copy of the 2xx is acknowledged"),
     *_same(TALKING, NOTHING, _RFC_CANCEL, CALLER_CANCELLED),
     *_same(TALKING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(TALKING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
     *_same(TALKING, NOTHING, _STOPPED, RING_TIMEOUT, STORE_FAILED, ACK_MISSED),
-    *_same(TALKING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
+    *_same(TALKING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED, ASKED),
     *_same(TALKING, UNEXPECTED, _TOO_EARLY, BYE_ANSWERED, CLOSED, CLOSE_FAILED, BYE_DUE),
 )
 
@@ -316,9 +313,9 @@ _RELEASING: Final[tuple[Row, ...]] = (
     *_same(RELEASING, SEND_HELD_BYE, "RFC 3261 §15: the transaction has timed out", ACK_MISSED),
     *_same(RELEASING, RELEASE_STRAY, _FORK, CALLEE_ANSWERED),
     *_same(RELEASING, NOTHING, _FIRST_WINS, TIME_OVER, SESSION_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED),
-    *_same(RELEASING, NOTHING, _FIRST_WINS, LEAKED),
+    *_same(RELEASING, NOTHING, _FIRST_WINS, LEAKED, KILLED),
     *_same(RELEASING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
-    *_same(RELEASING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
+    *_same(RELEASING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED, ASKED),
     *_same(RELEASING, UNEXPECTED, _TOO_EARLY, CLOSED, CLOSE_FAILED),
     *_same(RELEASING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
@@ -334,8 +331,8 @@ _CLOSING: Final[tuple[Row, ...]] = (
     *_same(CLOSING, NOTHING, _FIRST_WINS, TIME_OVER, SESSION_OVER, CALLER_CANCELLED, RING_TIMEOUT, STORE_FAILED),
     *_same(CLOSING, NOTHING, _FIRST_WINS, BYE_ANSWERED),
     *_same(CLOSING, NOTHING, "a fork that lost", RANG, CALLEE_FAILED, TRY_FAILED, REDIRECTED),
-    *_same(CLOSING, NOTHING, _FIRST_WINS, LEAKED),
-    *_same(CLOSING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED),
+    *_same(CLOSING, NOTHING, _FIRST_WINS, LEAKED, KILLED),
+    *_same(CLOSING, UNEXPECTED, "decided once", PERMITTED, REFUSED, OPENED, ANSWER_STORED, ASKED),
     *_same(CLOSING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
@@ -349,7 +346,7 @@ _REFUSING: Final[tuple[Row, ...]] = (
     *_same(REFUSING, NOTHING, _FIRST_WINS, PERMITTED, REFUSED, OPENED, STORE_FAILED, ANSWER_STORED, REDIRECTED),
     *_same(REFUSING, NOTHING, _FIRST_WINS, RANG, TRY_FAILED, CALLEE_FAILED, RING_TIMEOUT, CALLER_CANCELLED),
     *_same(REFUSING, NOTHING, _NO_2XX, CALLER_ACKED),
-    *_same(REFUSING, NOTHING, _FIRST_WINS, LEAKED),
+    *_same(REFUSING, NOTHING, _FIRST_WINS, LEAKED, KILLED, ASKED),
     *_same(REFUSING, UNEXPECTED, "the caller has no 2xx", ACK_MISSED, BYE_ANSWERED, TIME_OVER, SESSION_OVER),
     *_same(REFUSING, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
@@ -364,7 +361,7 @@ _ENDED: Final[tuple[Row, ...]] = (
     *_same(ENDED, NOTHING, _FIRST_WINS, RING_TIMEOUT, CALLER_CANCELLED, ANSWER_STORED, BYE_ANSWERED, TIME_OVER),
     *_same(ENDED, NOTHING, _FIRST_WINS, SESSION_OVER),
     *_same(ENDED, NOTHING, "recorded once", CLOSED, CLOSE_FAILED),
-    *_same(ENDED, NOTHING, _FIRST_WINS, LEAKED, REDIRECTED),
+    *_same(ENDED, NOTHING, _FIRST_WINS, LEAKED, REDIRECTED, ASKED, KILLED),
     *_same(ENDED, UNEXPECTED, _ADOPTED, PEER_GONE),
 )
 
@@ -374,6 +371,7 @@ CALL_TABLE: Final = Table(
     INPUTS,
     ACTIONS,
     _LOOKING_UP
+    + _ASKING
     + _OPENING
     + _CALLING
     + _RINGING

@@ -72,6 +72,7 @@ class FrozenCall(NamedTuple):
     answer_flow: FrozenFlow
     caller: FrozenSide
     callee: FrozenSide
+    max_call_s: float = 0.0  # of its binding: 0 says nothing, as older rows do
 
 
 def freeze(call: Call, known_at: float) -> tuple[object, ...]:
@@ -92,6 +93,7 @@ def freeze(call: Call, known_at: float) -> tuple[object, ...]:
         (flow.transport, flow.host, flow.reply_port or flow.port, listeners.all[flow.local].address),
         _side(pair.caller, listeners),
         _side(pair.callee, listeners),
+        call.max_call_s if call.max_call_s < call.policy.max_call_s else 0.0,
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.asking import Orders
+from engine.core.binding import Binding
+from engine.core.calls_of_day import CallsOfDay
 from engine.core.limits import Limits
 from engine.core.oc import LoadTeller, Throttles, heeds
 from engine.core.overload import LoadControl
-from engine.core.policy import Refusal
+from engine.core.policy import Facts, Refusal
 from engine.core.records import ReleaseCause
 from engine.core.settings import PeerSettings, PolicySettings
 
@@ -32,6 +35,7 @@ _LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
 PEER_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "peer_load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
+_DAY_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "day_limit")
 _RETRY_AFTER_S: Final = {"drain": LATER_S, "store": LATER_S}
 
 
@@ -42,10 +46,12 @@ class Intake:
     __slots__ = (
         "_seen",
         "attempts",
+        "calls_of_day",
         "is_draining",
         "is_store_behind",
         "limits",
         "load",
+        "orders",
         "strangers",
         "teller",
         "throttles",
@@ -57,6 +63,8 @@ class Intake:
         self.is_store_behind = False  # the store takes only what belongs to calls in progress
         self.limits: Final = Limits(attempts)
         self.load: Final = LoadControl()
+        self.calls_of_day: Final = CallsOfDay()
+        self.orders: Final = Orders()
         self.attempts = 0  # of peers
         self.strangers = 0  # datagrams that were dropped unread (`engine.core.strangers`)
         self._seen = (0, 0)  # both, when the load was looked at last
@@ -88,6 +96,12 @@ class Intake:
     def objection_to_caller(self, policy: PolicySettings, record: CallRecord, now: float) -> Refusal | None:
         """Why the caller of an attempt that is being decided is refused; None: it is not."""
         return None if self.limits.admits_caller(policy, record, now) else _RATE_LIMITED
+
+    def objection_to_day(self, found: Binding, facts: Facts) -> Refusal | None:
+        """Why a caller is refused who may call X so many times a day; None: he is not."""
+        limit = found.conditions.calls_per_day
+        is_admitted = self.calls_of_day.admits(found.tel_x, facts.caller.number, limit, facts.wall_s)
+        return None if is_admitted else _DAY_LIMITED
 
 
 def retry_after_s(refusal: Refusal) -> int:

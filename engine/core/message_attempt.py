@@ -7,17 +7,18 @@ silence, because it could then be delivered twice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final
 
-from engine.core import transit
-from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase, Login, RequestOwner, begun, callee_refusal
+from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase
+from engine.core.attempt_record import begun
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
-from engine.core.crossing import MESSAGE, MESSAGE_DELIVERED
-from engine.core.disclosure import LeakStopped, Party, RequestDraft, ResponseDraft, build
+from engine.core.crossing import MESSAGE_DELIVERED
+from engine.core.disclosure import LeakStopped, ResponseDraft, build
 from engine.core.identity import request_uri_for
 from engine.core.message_table import (
     ACCEPTED,
+    ASKED,
     CLOSE_FAILED,
     CLOSED,
     DELIVERED,
@@ -38,20 +39,17 @@ from engine.core.message_table import (
     TIME_OVER,
     TRY_FAILED,
 )
+from engine.core.message_try import MessageTry, Outgoing
 from engine.core.numbers import Dialled
-from engine.core.pair import CALLEE
-from engine.core.policy import Refusal
-from engine.core.records import Attempt, ReleaseCause, Step
+from engine.core.policy import Refusal, callee_refusal
+from engine.core.records import ReleaseCause, Step
 from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
-from engine.core.transit import called_party, sender
+from engine.core.transit import called_party
 from sipstack import headers as h
-from sipstack.client_transaction import ClientTransaction
-from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
-from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import Timer
@@ -60,20 +58,8 @@ from sipstack.timers import Timer
 _STORE_TIMER: Final = 0
 _DELIVERY_TIMER: Final = 1
 _CLOSE_TIMER: Final = 2
+_HOOK_TIMER: Final = 3
 _INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER, _CLOSE_TIMER: CLOSE_FAILED}
-
-
-@final
-class Outgoing:
-    """What a MESSAGE says towards one target, besides what every message of ours says."""
-
-    __slots__ = ("body", "content_type", "to", "uri")
-
-    def __init__(self, uri: str, to: str, body: bytes, content_type: str) -> None:
-        self.uri = uri  # Request-URI
-        self.to = to  # value of To
-        self.body = body
-        self.content_type = content_type
 
 
 class MessageAttempt(AttemptBase):
@@ -222,11 +208,20 @@ class MessageAttempt(AttemptBase):
     def timer_fired(self, code: int, now: float) -> None:
         """The store or the callee has taken too long."""
         self._timer = None
-        self.step(_INPUT_OF_TIMER[code], now)
+        if code == _HOOK_TIMER:
+            assert self.asked is not None
+            self.hook_answered(self.asked, None, now)
+        else:
+            self.step(_INPUT_OF_TIMER[code], now)
 
     def wait_for_store(self, now: float) -> None:
         """The message cannot go on without the store."""
         self._set(_STORE_TIMER, STORE_WAIT_S, now)
+
+    def wait_for_hook(self, timeout_s: float, now: float) -> None:
+        """The app platform is asked."""
+        self.step(ASKED, now)
+        self._set(_HOOK_TIMER, timeout_s, now)
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
@@ -332,77 +327,3 @@ _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (
     MessageAttempt.do_keep,
     MessageAttempt.do_hand_over,
 )
-
-
-@final
-class MessageTry(RequestOwner):
-    """A MESSAGE to one target."""
-
-    __slots__ = ("attempt", "health", "peer", "record", "sent_at", "transaction")
-
-    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: Outgoing) -> None:
-        """Builds it. Raises LeakStopped and RemoteSipError."""
-        context = attempt.context
-        tokens = context.tokens
-        call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
-        identity = sender(binding, attempt.request, attempt.facts, hop.peer, context.settings.domain)
-        dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
-        dialog.remote_target = outgoing.uri
-        party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
-        draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), attempt.request)
-        draft.identity = identity
-        attempt.introduce(draft, hop.peer)
-        rows = transit.MESSAGE if attempt.is_transit else MESSAGE
-        if attempt.policy.message_text is MessageText.RELAY:
-            build(rows, draft)  # what the sender writes of himself may cross, not what a row says
-            draft.party = Party(CALLEE, hop.peer, "", "")
-        draft.body, draft.content_type = outgoing.body, outgoing.content_type
-        self.attempt = attempt
-        self.peer = hop.peer
-        self.health = hop.health
-        self.sent_at = 0.0
-        self.transaction = ClientTransaction("MESSAGE", draft.branch, build(rows, draft), hop.flow, self)
-        self.record: Attempt = attempt.new_try(hop, call_id)
-
-    def start(self, now: float) -> None:
-        """Sends it."""
-        self.sent_at = now
-        self.attempt.context.start(self.transaction, now)
-
-    def ended(self, status: int, now: float) -> None:
-        """Writes how this try ended; 0 when no answer came."""
-        self.record.status = status
-        self.record.ms = round((now - self.sent_at) * 1000)
-
-    def take_back(self, now: float) -> None:
-        """Stops sending what its sender is about to be told has not arrived."""
-        if (now - self.sent_at) * 1000 >= self.attempt.policy.first_response_ms:
-            self.health.silent(self.sent_at, now)
-        self.ended(0, now)
-        self.attempt.context.transactions.drop(self.transaction)
-
-    def responded(self, transaction: ClientTransaction, response: Message, flow: Flow, now: float) -> None:
-        """Only the final answer counts."""
-        self.health.heard(self.sent_at, response, self.attempt.record.callee, now)
-        if self.peer.overload_control:
-            self.attempt.context.intake.throttles.heed(self.health.address, response, now)
-        if response.is_final:
-            self.attempt.answered(self, response, now)
-
-    def login(self, transaction: ClientTransaction) -> Login | None:
-        """The trunk that it goes to."""
-        return self.peer, None
-
-    def sent_again(self, transaction: ClientTransaction, seq: int, credentials: str, now: float) -> None:
-        """Who asks is there."""
-        self.health.answered(self.sent_at, now)
-
-    def failed(self, transaction: ClientTransaction, now: float) -> None:
-        """The transport could not send: it has not arrived."""
-        self.health.unreachable(self.sent_at, now)
-        self.attempt.lost(self, now)
-
-    def unanswered(self, transaction: ClientTransaction, now: float) -> None:
-        """Timer F."""
-        self.health.silent(self.sent_at, now)
-        self.attempt.silent(self, now)

@@ -17,7 +17,8 @@ SENDING: Final = 2
 CLOSING: Final = 3
 ENDED: Final = 4
 KEEPING: Final = 5  # an RP-DATA: accepted, and its report is due
-STATES: Final = ("Looking up", "Opening", "Sending", "Closing", "Ended", "Keeping")
+ASKING: Final = 6  # the app platform is asked
+STATES: Final = ("Looking up", "Opening", "Sending", "Closing", "Ended", "Keeping", "Asking")
 
 # Inputs
 PERMITTED: Final = 0
@@ -33,6 +34,7 @@ CLOSE_FAILED: Final = 9
 REDIRECTED: Final = 10  # a 3xx that is followed to another callee
 ACCEPTED: Final = 11  # delivered, with a report to come
 KEPT: Final = 12
+ASKED: Final = 13  # of the app platform
 INPUTS: Final = (
     "permitted",
     "refused",
@@ -47,6 +49,7 @@ INPUTS: Final = (
     "redirected",
     "accepted",
     "kept",
+    "asked",
 )
 
 # Actions
@@ -87,12 +90,21 @@ MESSAGE_TABLE: Final = Table(
         (LOOKING_UP, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
         (LOOKING_UP, OPENED, LOOKING_UP, UNEXPECTED, _EARLY),
         (LOOKING_UP, STORE_FAILED, CLOSING, CLOSE, "architecture, idea 6: fail closed"),
+        (LOOKING_UP, ASKED, ASKING, NOTHING, "the binding says that the app platform decides, too"),
         *((LOOKING_UP, event, LOOKING_UP, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
+        (ASKING, PERMITTED, OPENING, OPEN, _DURABLE),
+        (ASKING, REFUSED, CLOSING, CLOSE, "contract §5: refusals"),
+        (ASKING, OPENED, ASKING, UNEXPECTED, _EARLY),
+        (ASKING, STORE_FAILED, ASKING, NOTHING, "the store has answered"),
+        (ASKING, ASKED, ASKING, NOTHING, "order first, then the call"),
+        *((ASKING, event, ASKING, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
         (OPENING, PERMITTED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, REFUSED, OPENING, UNEXPECTED, "decided once"),
         (OPENING, OPENED, SENDING, SEND, _DURABLE),
         (OPENING, STORE_FAILED, CLOSING, CLOSE, "contract §5: INTERNAL"),
         *((OPENING, event, OPENING, UNEXPECTED, _EARLY) for event in range(DELIVERED, KEPT + 1)),
+        *((state, ASKED, state, UNEXPECTED, "decided once") for state in (OPENING, SENDING, KEEPING)),
+        *((state, ASKED, state, NOTHING, _ONCE) for state in (CLOSING, ENDED)),
         (SENDING, PERMITTED, SENDING, UNEXPECTED, "decided once"),
         (SENDING, REFUSED, SENDING, UNEXPECTED, "decided once"),
         (SENDING, OPENED, SENDING, UNEXPECTED, "decided once"),

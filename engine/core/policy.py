@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from engine.core.binding import Binding, Miss
+from engine.core.binding import (
+    ASK_ORDER,
+    CALLS_BLOCKED,
+    LEGACY,
+    MESSAGES_BLOCKED,
+    UNCONDITIONAL,
+    Binding,
+    Conditions,
+    Miss,
+)
+from engine.core.hours import is_within
 from engine.core.numbers import PRIVACY, REAL, Dialled, DialledKind
-from engine.core.records import BAD_NUMBER_TOO_LONG, RELEASE, ReleaseCause
+from engine.core.records import BAD_NUMBER_TOO_LONG, CALLEE_FINAL, RELEASE, ReleaseCause
 from engine.core.settings import PeerSettings
 
 
@@ -47,13 +57,16 @@ class Refusal:
 class Facts:
     """What is known about an attempt. `found` is None until the store has answered; `wall_s` counts from the epoch."""
 
-    __slots__ = ("called", "caller", "found", "peer", "wall_s")
+    __slots__ = ("called", "caller", "found", "is_message", "peer", "wall_s")
 
-    def __init__(self, called: Dialled, caller: Dialled, peer: PeerSettings, wall_s: float) -> None:
+    def __init__(
+        self, called: Dialled, caller: Dialled, peer: PeerSettings, wall_s: float, is_message: bool = False
+    ) -> None:
         self.called = called
         self.caller = caller
         self.peer = peer
         self.wall_s = wall_s
+        self.is_message = is_message
         self.found: Binding | Miss | None = None
 
 
@@ -93,17 +106,18 @@ def caller_entitled(facts: Facts) -> Refusal | None:
 
 def bound(facts: Facts) -> Refusal | None:
     """X must be bound, and for this caller."""
-    if facts.found is Miss.NOT_A_PARTY:
-        return Refusal(ReleaseCause.NOT_IN_CALLER_SET, "bound")
-    if not isinstance(facts.found, Binding):
-        return Refusal(ReleaseCause.NO_BINDING, "bound")
-    return None
+    found = facts.found
+    if isinstance(found, Binding):
+        return None
+    return Refusal(_CAUSE_OF_MISS.get(found, ReleaseCause.NO_BINDING), "bound")
 
 
 def in_force(facts: Facts) -> Refusal | None:
     """The binding must not have expired."""
-    if isinstance(facts.found, Binding) and facts.found.is_expired(facts.wall_s):
-        return Refusal(ReleaseCause.BINDING_EXPIRED, "in_force")
+    found = facts.found
+    if isinstance(found, Binding) and found.is_expired(facts.wall_s):
+        is_legacy = found.conditions.flags & LEGACY
+        return Refusal(ReleaseCause.NO_BINDING if is_legacy else ReleaseCause.BINDING_EXPIRED, "in_force")
     return None
 
 
@@ -115,8 +129,79 @@ def not_to_self(facts: Facts) -> Refusal | None:
     return None
 
 
+# -- what only some bindings ask for -----------------------------------------------------------------------------------
+
+
+def unrestricted(facts: Facts) -> Refusal | None:
+    """Neither the number, nor its block, nor its tenants may be locked, frozen or shut off."""
+    found = _conditions(facts).restriction
+    if found is None:
+        return None
+    if found.kind in ("number", "number_block"):
+        is_locked = found.state == "locked"
+        return Refusal(ReleaseCause.NUMBER_LOCKED if is_locked else ReleaseCause.NUMBER_FROZEN, "unrestricted")
+    return Refusal(ReleaseCause.TENANT_SUSPENDED, "unrestricted")
+
+
+def way_open(facts: Facts) -> Refusal | None:
+    """The binding must admit calls, or messages, in this direction."""
+    blocked = MESSAGES_BLOCKED if facts.is_message else CALLS_BLOCKED
+    return Refusal(ReleaseCause.DIRECTION_BLOCKED, "way_open") if _conditions(facts).flags & blocked else None
+
+
+def within_hours(facts: Facts) -> Refusal | None:
+    """The scenario must admit calls and messages at this time of the day in China."""
+    hours = _conditions(facts).hours
+    return Refusal(ReleaseCause.DIRECTION_BLOCKED, "within_hours") if not is_within(hours, facts.wall_s) else None
+
+
+def not_blacklisted(facts: Facts) -> Refusal | None:
+    """Neither party may stand on the black list of the app platform, alone or against the other."""
+    listed = _conditions(facts).blacklisted
+    if not listed:
+        return None
+    cause = ReleaseCause.CALLER_BLACKLISTED if listed == "caller" else ReleaseCause.CALLEE_BLACKLISTED
+    return Refusal(cause, "not_blacklisted")
+
+
+def real_names_known(facts: Facts) -> Refusal | None:
+    """Where the scenario says so, the real name of the parties must have been verified."""
+    return Refusal(ReleaseCause.REALNAME_MISSING, "real_names_known") if _conditions(facts).unverified else None
+
+
+def order_not_over(facts: Facts) -> Refusal | None:
+    """Where the scenario says so, the order must be neither closed nor forged."""
+    said = _conditions(facts)
+    is_over = said.flags & ASK_ORDER and said.order_state in ("closed", "forged")
+    return Refusal(ReleaseCause.ORDER_UNVERIFIED, "order_not_over") if is_over else None
+
+
+def _conditions(facts: Facts) -> Conditions:
+    return facts.found.conditions if isinstance(facts.found, Binding) else UNCONDITIONAL
+
+
+_CAUSE_OF_MISS: Final[dict[Miss | None, ReleaseCause]] = {
+    Miss.NOT_A_PARTY: ReleaseCause.NOT_IN_CALLER_SET,
+    Miss.COOLING: ReleaseCause.NUMBER_COOLING,
+    Miss.LOCKED: ReleaseCause.NUMBER_LOCKED,
+    Miss.FROZEN: ReleaseCause.NUMBER_FROZEN,
+    Miss.SUSPENDED: ReleaseCause.TENANT_SUSPENDED,
+}
+
 STEPS_BEFORE_LOOKUP: Final[tuple[Step, ...]] = (called_number, loop, caller_entitled)
-STEPS_AFTER_LOOKUP: Final[tuple[Step, ...]] = (bound, in_force, not_to_self)
+STEPS_AFTER_LOOKUP: Final[tuple[Step, ...]] = (
+    unrestricted, bound, in_force, way_open, within_hours, not_blacklisted, real_names_known, order_not_over,
+    not_to_self,
+)  # fmt: skip
+_STEPS_OF_A_PLAIN_BINDING: Final[tuple[Step, ...]] = (bound, in_force, not_to_self)
+
+
+def refusal_after_lookup(facts: Facts) -> Refusal | None:
+    """The first refusal of STEPS_AFTER_LOOKUP. Those are not asked that cannot refuse a binding without conditions."""
+    found = facts.found
+    if isinstance(found, Binding) and found.conditions is not UNCONDITIONAL:
+        return first_refusal(STEPS_AFTER_LOOKUP, facts)
+    return first_refusal(_STEPS_OF_A_PLAIN_BINDING, facts)
 
 
 def first_refusal(steps: tuple[Step, ...], facts: Facts) -> Refusal | None:
@@ -126,3 +211,15 @@ def first_refusal(steps: tuple[Step, ...], facts: Facts) -> Refusal | None:
         if refusal is not None:
             return refusal
     return None
+
+
+def callee_refusal(status: int) -> Refusal | None:
+    """What a final status of the callee's side means (contract §5, second table); None: this target cannot serve.
+
+    A 6xx of unknown meaning is a 600 (RFC 3261 §8.1.3.2): no other target is tried.
+    """
+    known = CALLEE_FINAL.get(status) or (CALLEE_FINAL[600] if status >= 600 else None)
+    if known is not None:
+        cause, sip_status, q850 = known
+        return Refusal(cause, "callee", (sip_status, q850))
+    return Refusal(ReleaseCause.FORWARDING_REFUSED, "callee") if status < 400 else None

@@ -99,6 +99,8 @@ RELEASE: Final[dict[ReleaseCause, tuple[int, int]]] = {
 BAD_NUMBER_TOO_LONG: Final[tuple[int, int]] = (404, 28)
 # A message within an answered call would have shown a number: the caller had its 200.
 LEAK_STOPPED_ANSWERED: Final[tuple[int, int]] = (200, 21)
+# A kill switch has ended a conversation: the caller had its 200.
+KILLED_ANSWERED: Final[tuple[int, int]] = (200, 21)
 # A 422 of the callee's side crosses as what it is, so that the caller can ask again (RFC 4028 §6).
 INTERVAL_TOO_SMALL: Final[tuple[int, int]] = (422, 31)
 # A session that was answered when the node went down: the caller had its 200.

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from engine.core import call_table as t
 from engine.core.attempt import unroutable
-from engine.core.binding import Binding
+from engine.core.binding import CALLEE_VERIFIED, Binding
 from engine.core.choice import Choice
 from engine.core.identity import number_of
 from engine.core.numbers import REAL
-from engine.core.policy import STEPS_AFTER_LOOKUP, Facts, Refusal, first_refusal
+from engine.core.policy import Facts, Refusal, refusal_after_lookup
 from engine.core.records import OPEN, ReleaseCause
 from engine.core.settings import NumberFormat, PeerSettings
 from sipstack import headers as h
@@ -73,9 +73,11 @@ def _refused(attempt: AttemptBase, turned: Binding) -> Refusal | None:
     if turned.callee in turned.tel_x or turned.callee in turned.presented:
         return Refusal(ReleaseCause.LEAK_STOPPED, "disclosure")  # as `bind` refuses such a pair: X would show it
     known = attempt.facts
-    facts = Facts(known.called, known.caller, known.peer, known.wall_s)
+    facts = Facts(known.called, known.caller, known.peer, known.wall_s, known.is_message)
     facts.found = turned
-    refusal = first_refusal(STEPS_AFTER_LOOKUP, facts)
+    refusal = refusal_after_lookup(facts)
+    if refusal is None and (turned.conditions.has_blacklist or turned.conditions.flags & CALLEE_VERIFIED):
+        refusal = _FORWARDING_REFUSED  # the store has not been asked about that number
     if refusal is None and not attempt.hops_to(turned.callee):
         refusal = unroutable(attempt.context, turned.callee)
     return refusal
@@ -141,5 +143,7 @@ def take_back(attempt: AttemptBase) -> None:
     record = attempt.record
     record.attempts.pop()
     last = record.attempts[-1]
+    if record.group_member == record.callee:
+        record.group_member = attempt.left_callees[-1]
     record.callee = attempt.left_callees[-1]
     record.egress_peer, record.callee_call_id = last.peer, last.call_id

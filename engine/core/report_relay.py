@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast, final
 
 from engine.core.attempt import Login, RequestOwner
+from engine.core.attempt_record import number_called
 from engine.core.context import CoreContext
 from engine.core.crossing import REFUSED, REPORT
 from engine.core.disclosure import Party, RequestDraft, ResponseDraft, build
@@ -155,7 +156,7 @@ class ReportRelay(RequestOwner):
             identity = real_uri(entry.centre, hop.peer, domain)
         else:
             uri, to = entry.gateway, f"<{entry.gateway}>"
-            identity = presented_uri(record.tel_x, hop.peer, domain)
+            identity = presented_uri(number_called(record), hop.peer, domain)
         call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", to, seq, -1)
         dialog.remote_target = uri

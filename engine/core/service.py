@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from engine.core.admission import objection, relay
-from engine.core.attempt import AttemptBase, RequestOwner, begun, is_promise_broken
+from engine.core.asking import AskHook, HookAnswer
+from engine.core.attempt import AttemptBase, RequestOwner, is_promise_broken
+from engine.core.attempt_record import begun
 from engine.core.authentication import Authentication
 from engine.core.binding import Binding, Miss
 from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.intake import LATER_S
+from engine.core.killing import release_calls
 from engine.core.last_run import LastRun
 from engine.core.login import CHALLENGES, answers_challenge
 from engine.core.message_attempt import MessageAttempt
@@ -120,6 +123,15 @@ class CallService:
         """The store's answer to LookUpBinding; None when it could not answer."""
         query.attempt.looked_up(found, now)
         return self._context.take()
+
+    def hook_answered(self, asked: AskHook, answer: HookAnswer | None, now: float) -> list[Output]:
+        """The answer to AskHook; None when the app platform could not be asked, or says nothing that can be read."""
+        asked.attempt.hook_answered(asked, answer, now)
+        return self._context.take()
+
+    def release(self, kind: str, entity: str, now: float) -> tuple[int, list[Output]]:
+        """Ends the calls in progress that a restriction is about (`engine.core.killing`), and how many these are."""
+        return release_calls(self._context, kind, entity, now), self._context.take()
 
     def record_committed(self, attempt: InProgress, step: Step, durable: bool, now: float) -> list[Output]:
         """The writer's answer to CommitRecord."""

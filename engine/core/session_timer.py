@@ -93,7 +93,7 @@ def begin(call: Call, now: float, at_once: bool = False) -> None:
     pair, policy = call.chosen, call.policy
     assert pair is not None and call.answered_at is not None
     pair.caller.heard_at = pair.callee.heard_at = call.answered_at
-    is_first = policy.session_timer is INSIST and policy.session_expires_s < policy.max_call_s
+    is_first = policy.session_timer is INSIST and policy.session_expires_s < call.max_call_s
     if is_first and not call.session_s and not at_once:
         call.watched_from = now
         call.set(t.REFRESH_TIMER, policy.session_expires_s / 2, now)
@@ -107,7 +107,7 @@ def limit(call: Call, now: float) -> None:
     """An answered call lasts no longer than `max_call_s`."""
     if t.MAX_CALL_TIMER not in call.timers:
         assert call.answered_at is not None
-        call.set(t.MAX_CALL_TIMER, call.answered_at + call.policy.max_call_s - now, now)
+        call.set(t.MAX_CALL_TIMER, call.answered_at + call.max_call_s - now, now)
 
 
 def restart(call: Call, interval_s: int, now: float, is_ours: bool = False) -> None:

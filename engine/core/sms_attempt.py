@@ -9,7 +9,8 @@ from engine.core.choice import Choice
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped
 from engine.core.identity import request_uri_for, to_value_for
-from engine.core.message_attempt import MessageAttempt, Outgoing
+from engine.core.message_attempt import MessageAttempt
+from engine.core.message_try import Outgoing
 from engine.core.numbers import REAL
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from engine.core.attempt import STORE_WAIT_S, AttemptBase, begun
+from engine.core.attempt import STORE_WAIT_S, AttemptBase
+from engine.core.attempt_record import begun
 from engine.core.context import CoreContext
 from engine.core.numbers import Dialled
 from engine.core.policy import Refusal

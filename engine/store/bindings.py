@@ -1,4 +1,4 @@
-"""Bindings: the point read that every call makes, and the store behind commands and API."""
+"""Bindings: the store behind commands and API. What a call reads of them: `engine.store.binding_reader`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from typing import Any, Final, final
 
 import aiosqlite
 
-from engine.core.binding import Binding, Miss
 from engine.core.numbers import mask
 from engine.store.aio import connected
 from engine.store.audit import Asker, audit_row, write_audit
@@ -25,18 +24,13 @@ from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_lin
 from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id, whole_ms
 from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, open_database, open_read_only, reason, store_errors
-from engine.store.errors import BindRefused, StoreError
+from engine.store.database import BINDINGS, open_database, store_errors
+from engine.store.errors import BindRefused
 from engine.store.rows import utc_text
 
 IMPORT_NICENESS: Final = 5  # a third of the weight of a node, where both want one processor
 PAGE: Final = 1000  # rows read at a time: no read transaction stays open while a consumer works
 
-_FIND: Final = (
-    "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id,"
-    " scenario, expires_at FROM target WHERE x = ? AND caller = ?"
-)
-_IN_FORCE: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
 _LIST: Final = (
     "SELECT id, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform,"
     " order_id, scenario, expires_at, valid_from, valid_to FROM binding WHERE id > ?"
@@ -52,44 +46,6 @@ _EXTENT: Final = f"SELECT count(*), coalesce(max(id), 0) FROM binding WHERE {_IN
 _NEWEST: Final = "SELECT id, tel_x, valid_from, valid_to FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
-
-
-@final
-class BindingReader:
-    """Whom does this caller reach through X? Read from the newest committed state, in the loop's own thread.
-
-    Remembers nothing: a binding committed by any process counts for the very next call.
-    """
-
-    def __init__(self, path: Path, cipher: NumberCipher, *, at_rest: bool = False) -> None:
-        """Opens bindings.db read-only, `at_rest` as `open_read_only` says; StoreError when it cannot be read."""
-        self._path = path
-        self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
-        self._cursor = self._connection.cursor()
-        self._cipher = cipher
-
-    def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
-        """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
-
-        `caller` is canonical, "" when unknown; `wall_s` in seconds since the epoch. StoreError when the store
-        does not answer at once.
-        """
-        try:
-            if caller:
-                parameters = (x, self._cipher.encrypt(caller, "target.caller"))
-                row = self._cursor.execute(_FIND, parameters).fetchone()
-                if row is not None:
-                    subs_id, version, mode, tel_y, callee, *others = row
-                    callee = self._cipher.decrypt(callee, "target.callee")
-                    return Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
-            if self._cursor.execute(_IN_FORCE, (x, wall_s)).fetchone() is not None:
-                return Miss.NOT_A_PARTY
-            return Miss.UNBOUND
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: {reason(error)}") from error
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 @final

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import final
 
 from engine.core.binding import Binding, Miss
-from engine.store.bindings import BindingReader
+from engine.store.binding_reader import BindingReader
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
+from engine.core.asking import AskHook, HookAnswer
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.context import Run
@@ -129,6 +130,7 @@ class CoreNode:
         self.store_answers = True  # False: the lookup says that it cannot
         self.looks_up = True  # False: lookups wait in `lookups`
         self.lookups: list[LookUpBinding] = []
+        self.asked: list[AskHook] = []  # questions to the app platform that wait
         self.durable: set[Step] = {Step.OPEN, Step.ANSWER, Step.CLOSE, Step.CHANGE}  # steps that become durable at once
         self.held: list[CommitRecord] = []
         self.steps: list[tuple[Step, dict[str, object]]] = []
@@ -154,6 +156,9 @@ class CoreNode:
             return self.service.binding_looked_up(output, self._find(output), self.book.now)
         if isinstance(output, LeakFound):
             self.leaks.append((output.record_id, output.message, output.peer))
+            return []
+        if isinstance(output, AskHook):
+            self.asked.append(output)
             return []
         if isinstance(output, FaultFound):
             self.faults.append(output.fault)
@@ -188,6 +193,12 @@ class CoreNode:
         """The store answers the oldest lookup that it was asked."""
         query = self.lookups.pop(0)
         self.book.perform(self.service.binding_looked_up(query, self._find(query), self.book.now))
+
+    def platform_says(self, answer: HookAnswer | None) -> AskHook:
+        """The app platform answers the oldest question, or cannot be asked."""
+        question = self.asked.pop(0)
+        self.book.perform(self.service.hook_answered(question, answer, self.book.now))
+        return question
 
     def release_held(self, durable: bool = True) -> None:
         """The writer comes back with the oldest step that it was given."""

@@ -21,10 +21,18 @@ Looking up: permitted -> Opening: commit the open row
 Looking up: refused -> Refusing: commit the refusal
 Looking up: caller cancelled -> Refusing: commit the refusal
 Looking up: store failed -> Refusing: commit the refusal
+Looking up: asked -> Asking: nothing
+Looking up: killed -> Refusing: commit the refusal
+
+Asking: permitted -> Opening: commit the open row
+Asking: refused -> Refusing: commit the refusal
+Asking: caller cancelled -> Refusing: commit the refusal
+Asking: killed -> Refusing: commit the refusal
 
 Opening: opened -> Calling: send the INVITE to the next target
 Opening: store failed -> Refusing: commit the refusal
 Opening: caller cancelled -> Refusing: commit the refusal
+Opening: killed -> Refusing: commit the refusal
 
 Calling: rang -> Ringing: relay the provisional
 Calling: callee answered -> Answering: commit the answer
@@ -33,6 +41,7 @@ Calling: callee failed -> Refusing: commit the refusal
 Calling: redirected -> Opening: commit the open row for another callee
 Calling: ring timeout -> Refusing: CANCEL the callee, commit the refusal
 Calling: caller cancelled -> Refusing: CANCEL the callee, commit the refusal
+Calling: killed -> Refusing: CANCEL the callee, commit the refusal
 Calling: caller's BYE -> Calling: 481 to the BYE
 Calling: callee's BYE -> Calling: 481 to the BYE
 
@@ -44,10 +53,12 @@ Ringing: ring timeout -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller cancelled -> Refusing: CANCEL the callee, commit the refusal
 Ringing: caller's BYE -> Refusing: CANCEL the callee, commit the refusal
 Ringing: callee's BYE -> Ringing: 481 to the BYE
+Ringing: killed -> Refusing: CANCEL the callee, commit the refusal
 Ringing: leaked -> Refusing: CANCEL the callee, commit the refusal
 
 Answering: answer stored -> Answered: send the 2xx
 Answering: store failed -> Refusing: ACK and BYE the callee, commit the refusal
+Answering: killed -> Refusing: ACK and BYE the callee, commit the refusal
 Answering: leaked -> Refusing: ACK and BYE the callee, commit the refusal
 Answering: caller's BYE -> Answering, BYE held: hold the BYE
 Answering: callee's BYE -> Answering, BYE held: hold the BYE
@@ -67,6 +78,7 @@ Answered: callee's BYE -> Closing: commit the end, BYE the caller after its ACK
 Answered: time over -> Releasing: BYE both sides
 Answered: leaked -> Releasing: BYE both sides
 Answered: session over -> Releasing: BYE both sides
+Answered: killed -> Releasing: BYE both sides
 Answered: peer gone -> Releasing: BYE both sides
 Answered: callee answered -> Answered: ACK and BYE this answer
 
@@ -75,6 +87,7 @@ Talking: callee's BYE -> Releasing: relay the BYE
 Talking: time over -> Releasing: BYE both sides
 Talking: leaked -> Releasing: BYE both sides
 Talking: session over -> Releasing: BYE both sides
+Talking: killed -> Releasing: BYE both sides
 Talking: peer gone -> Releasing: BYE both sides
 Talking: caller acked -> Talking: ACK the callee again
 Talking: callee answered -> Talking: ACK and BYE this answer
@@ -115,6 +128,9 @@ EXPECTED_MESSAGE = """
 Looking up: permitted -> Opening: commit the open row
 Looking up: refused -> Closing: commit the end
 Looking up: store failed -> Closing: commit the end
+Looking up: asked -> Asking: nothing
+Asking: permitted -> Opening: commit the open row
+Asking: refused -> Closing: commit the end
 Opening: opened -> Sending: send the MESSAGE to the next target
 Opening: store failed -> Closing: commit the end
 Sending: delivered -> Closing: commit the end
@@ -147,12 +163,21 @@ Closing: report close failed -> Ended: 500 to the report
 # impossible.
 ABSORBED = {
     "Ringing": ("caller acked",),
+    "Asking": ("store failed",),
     "Answering": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout"),
-    "Answering, BYE held": ("caller cancelled", "caller acked", "rang", "callee failed", "ring timeout", "leaked"),
+    "Answering, BYE held": (
+        "caller cancelled",
+        "caller acked",
+        "rang",
+        "callee failed",
+        "ring timeout",
+        "leaked",
+        "killed",
+    ),
     "Answered": ("caller cancelled", "rang", "callee failed"),
     "Talking": ("caller cancelled", "rang", "callee failed"),
-    "Releasing": ("caller cancelled", "rang", "callee failed", "time over", "leaked"),
-    "Closing": ("caller cancelled", "rang", "callee failed", "BYE answered", "time over", "leaked"),
+    "Releasing": ("caller cancelled", "rang", "callee failed", "time over", "leaked", "killed"),
+    "Closing": ("caller cancelled", "rang", "callee failed", "BYE answered", "time over", "leaked", "killed"),
     "Refusing": (
         "caller cancelled",
         "caller acked",
@@ -162,6 +187,8 @@ ABSORBED = {
         "store failed",
         "answer stored",
         "leaked",
+        "killed",
+        "asked",
     ),
     "Ended": ("caller cancelled", "rang", "callee failed", "BYE answered", "opened", "store failed", "closed"),
 }
@@ -218,7 +245,7 @@ def test_an_end_that_is_decided_is_never_decided_anew() -> None:
 
 def test_nothing_is_sent_to_the_callee_before_the_open_row() -> None:
     sending = {t.SEND_INVITE, t.CANCEL_AND_REFUSE, t.RELEASE_AND_REFUSE, t.RELAY_BYE, t.END_BOTH}
-    early = {t.LOOKING_UP, t.OPENING}
+    early = {t.LOOKING_UP, t.ASKING, t.OPENING}
     rows = [(state, event) for state, event, _, action, _ in t.CALL_TABLE.rows if state in early and action in sending]
     assert rows == [(t.OPENING, t.OPENED)]
 

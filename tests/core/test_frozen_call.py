@@ -77,7 +77,7 @@ def test_what_is_no_frozen_call(spoil: str) -> None:
     if spoil == "version":
         stored[0] = VERSION + 1
     elif spoil == "short":
-        stored.pop()
+        del stored[-2:]  # the last one is missing in older rows
     else:
         stored = "call" if spoil == "text" else None
     with pytest.raises(ValueError, match="frozen call"):

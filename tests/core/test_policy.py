@@ -131,7 +131,10 @@ def test_binding_ends_in_the_second_that_it_names(late_s: float, expired: bool) 
 
 def test_order_of_the_steps() -> None:
     assert [step.__name__ for step in STEPS_BEFORE_LOOKUP] == ["called_number", "loop", "caller_entitled"]
-    assert [step.__name__ for step in STEPS_AFTER_LOOKUP] == ["bound", "in_force", "not_to_self"]
+    assert [step.__name__ for step in STEPS_AFTER_LOOKUP] == [
+        "unrestricted", "bound", "in_force", "way_open", "within_hours", "not_blacklisted", "real_names_known",
+        "order_not_over", "not_to_self",
+    ]  # fmt: skip
 
 
 def test_a_bad_called_number_is_told_before_anything_about_the_caller() -> None:

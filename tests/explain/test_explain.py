@@ -199,7 +199,7 @@ transit = true
 
 def test_transit_is_told(here: Office) -> None:
     config = here.configure(rest=TRANSIT)
-    told = explain(config, arrival_of(config.core_settings(), Question(A, B, peer="a-side")), Unasked(), AT, {})
+    told = explain(config, arrival_of(config.core_settings(), Question(A, B, peer="a-side")), Unbound(), AT, {})
     assert (told.sent, told.egress_peer, told.target) == (True, "b-side", "sip:127.0.0.13:5060")
     found = {f"{line.stage} {line.name}": line for line in told.lines}
     assert found["policy transit"].result.startswith("passed") and "transit" in found["policy transit"].made_by
@@ -232,11 +232,11 @@ def test_a_real_number_that_no_route_takes_in_transit_is_told_why(here: Office) 
 
 def test_a_700_caller_in_transit_is_told(here: Office) -> None:
     config = here.configure(rest=TRANSIT)
-    told = explain(config, arrival_of(config.core_settings(), Question(X, B, peer="a-side")), Unasked(), AT, {})
+    told = explain(config, arrival_of(config.core_settings(), Question(X, B, peer="a-side")), Unbound(), AT, {})
     assert (told.sent, told.decided_by, told.cause) == (False, "transit_caller", "NOT_IN_CALLER_SET")
     assert results(told)["policy transit"].startswith("refused by transit_caller, NOT_IN_CALLER_SET 403 / Q.850 21")
 
 
-class Unasked:
+class Unbound:
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
-        raise AssertionError("in transit there is no binding to be looked up")
+        return Miss.UNBOUND

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from engine.core.binding import Binding, Miss
 from engine.store.audit import Asker
+from engine.store.binding_reader import BindingReader
 from engine.store.binding_rules import shown
-from engine.store.bindings import BindingReader, open_bindings
+from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import BindRefused, StoreError
 from tests.store.bound import EXPIRES_AT, REQUEST, A, B, C, X

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from engine.core.binding import Binding, Miss
 from engine.store import binding_import
 from engine.store.binding_import import COLUMNS, import_bindings
+from engine.store.binding_reader import BindingReader
 from engine.store.binding_rules import BindRequest, Premises, QuickCheck, check
-from engine.store.bindings import BindingReader, open_bindings
+from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 

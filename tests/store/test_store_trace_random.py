@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.binding import Binding
-from engine.store.bindings import BindingReader, BindingStore, open_bindings
+from engine.store.binding_reader import BindingReader
+from engine.store.bindings import BindingStore, open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.errors import BindRefused
 from engine.store.inventory import apply_inventory, read_inventory

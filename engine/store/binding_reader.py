@@ -1,0 +1,130 @@
+"""The point read that every call makes: whom does this caller reach through X?
+
+What most bindings do not ask for is read only where it is: a restriction, a black list, hours and the like cost the
+others one look each, which finds nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, final
+
+from engine.core.binding import LEGACY, TO_GROUP, UNCONDITIONAL, Binding, Miss, Restriction
+from engine.store.call_conditions import ConditionReader, Found
+from engine.store.crypto import NumberCipher
+from engine.store.database import open_read_only, reason
+from engine.store.errors import StoreError
+from engine.store.group_calls import GroupCalls
+
+# The last column is 1 where anything of `_CONDITIONS` says more than nothing, or the number is Y: most say nothing.
+_FIND: Final = (
+    "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id, scenario,"
+    " expires_at, flags OR max_call_s OR ring_timeout_s OR tel_y != '' OR EXISTS (SELECT 1 FROM restriction)"
+    " OR EXISTS (SELECT 1 FROM blacklist WHERE blacklist.app_platform = target.app_platform)"
+    " OR EXISTS (SELECT 1 FROM scenario AS s"
+    " WHERE s.code = target.scenario AND (s.max_call_s OR s.hours != '' OR s.calls_per_day))"
+    " FROM target WHERE x = ? AND caller = ?"
+)
+_CONDITIONS: Final = (
+    "SELECT flags, target.max_call_s, ring_timeout_s, group_id, s.max_call_s, s.hours, s.calls_per_day,"
+    " EXISTS (SELECT 1 FROM restriction),"
+    " EXISTS (SELECT 1 FROM blacklist WHERE blacklist.app_platform = target.app_platform)"
+    " FROM target LEFT JOIN scenario AS s ON s.code = target.scenario"
+    " WHERE x = ? AND caller = ? AND subs_id = ? AND version = ?"
+)
+_IS_RESTRICTED: Final = "SELECT 1 FROM restriction"
+_IN_FORCE: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
+_X_OF: Final = "SELECT tel_x FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
+
+_MISS_OF_RESTRICTION: Final = {"everything": Miss.SUSPENDED, "number_block": Miss.FROZEN}
+
+
+@final
+class BindingReader:
+    """Read from the newest committed state, in the loop's own thread.
+
+    Remembers nothing of bindings: what is committed by any process counts for the very next call. Who has called
+    through a group's binding last is remembered until the tables know (`GroupCalls`).
+    """
+
+    def __init__(
+        self, path: Path, cipher: NumberCipher, *, at_rest: bool = False, callers: GroupCalls | None = None
+    ) -> None:
+        """Opens bindings.db read-only, `at_rest` as `open_read_only` says; StoreError when it cannot be read.
+
+        Without `callers` nobody has called yet through any binding of a group.
+        """
+        self._path = path
+        self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
+        self._cursor = self._connection.cursor()
+        self._cipher = cipher
+        self._conditions = ConditionReader(self._cursor, cipher)
+        self._callers = callers
+
+    def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
+        """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
+
+        `caller` is canonical, "" when unknown; `wall_s` in seconds since the epoch. StoreError when the store
+        does not answer at once.
+        """
+        try:
+            if caller:
+                parameters = (x, self._cipher.encrypt(caller, "target.caller"))
+                row = self._cursor.execute(_FIND, parameters).fetchone()
+                if row is not None:
+                    subs_id, version, mode, tel_y, callee, *others, has_conditions = row
+                    callee = self._cipher.decrypt(callee, "target.callee")
+                    binding = Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
+                    return self._with_conditions(binding, parameters, wall_s) if has_conditions else binding
+            return self._missed(x, wall_s)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {reason(error)}") from error
+
+    def _with_conditions(self, binding: Binding, parameters: tuple[str, bytes], wall_s: float) -> Binding | Miss:
+        same = (*parameters, binding.subs_id, binding.version)
+        row = self._cursor.execute(_CONDITIONS, same).fetchone()
+        if row is None:  # ended or changed since it was found
+            return self.find(parameters[0], binding.caller, wall_s)
+        found = Found(*row)
+        binding = replace(binding, tel_x=self._x_of(binding, found.flags))
+        members: tuple[str, ...] = ()
+        if found.flags & TO_GROUP:
+            last = self._callers.last(binding.subs_id) if self._callers is not None else ""
+            callee, members = self._conditions.group(binding, found, last)
+            binding = replace(binding, callee=callee)
+        conditions = self._conditions.read(binding, found, members, wall_s)
+        return replace(binding, conditions=UNCONDITIONAL if conditions == UNCONDITIONAL else conditions)
+
+    def _x_of(self, binding: Binding, flags: int) -> str:
+        """X of a binding that was reached by Y, or by the number of before."""
+        if flags & LEGACY:
+            row = self._cursor.execute(_X_OF, (binding.subs_id,)).fetchone()
+            return binding.presented if row is None else str(row[0])
+        return binding.presented if binding.tel_x == binding.tel_y else binding.tel_x
+
+    def _missed(self, x: str, wall_s: float) -> Miss:
+        if self._cursor.execute(_IS_RESTRICTED).fetchone() is not None:
+            restriction = self._conditions.restriction(x, "", "")
+            if restriction is not None:
+                return _miss_of(restriction)
+        if self._cursor.execute(_IN_FORCE, (x, wall_s)).fetchone() is not None:
+            return Miss.NOT_A_PARTY
+        return Miss.UNBOUND
+
+    def called(self, subs_id: str, member: str) -> None:
+        """A member calls through the binding of its group, and that is durable."""
+        if self._callers is not None:
+            self._callers.called(subs_id, member)
+
+    def close(self) -> None:
+        self._connection.close()
+        if self._callers is not None:
+            self._callers.close()
+
+
+def _miss_of(restriction: Restriction) -> Miss:
+    if restriction.kind == "number" and restriction.state == "locked":
+        return Miss.LOCKED
+    return _MISS_OF_RESTRICTION.get(restriction.kind, Miss.FROZEN)
