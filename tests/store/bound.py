@@ -1,13 +1,27 @@
-"""A binding in force as `target` has it, for tests of what must wait for its end."""
+"""A binding as tests ask for it, or in force as `target` has it, and who is in it."""
 
 from __future__ import annotations
 
 import sqlite3
 
+from engine.store.binding_rules import BindRequest
 from engine.store.crypto import NumberCipher
 
-A = "13800138000"
-B = "13900139000"
+X = "700123456780001"
+A, B, C = "13800138000", "13900139000", "13700137000"
+REQUEST = BindRequest(
+    mode="AXB",
+    tel_x=X,
+    tel_y="",
+    tel_a=A,
+    tel_b=B,
+    group_id="",
+    business_user="bu-express",
+    order_id="order-1",
+    scenario="express",
+    expiration="2026-12-01T08:00:00+08:00",
+)
+EXPIRES_AT = 1_796_083_200.0
 
 
 def bind(
