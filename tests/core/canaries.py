@@ -97,6 +97,11 @@ class CanaryNode(CoreNode):
         self._wire_in(data, source)
 
 
+def kept_as_it_came(text: str) -> list[str]:
+    """What of a message that was sent is written as a party writes it."""
+    return [spelling for spelling in AS_IT_CAME if spelling in text]
+
+
 def assert_private(node: CoreNode) -> None:
     """Neither side has seen anything of the other."""
     for receiver, other, own_number in ((CALLER, CALLEES, A), (CALLEE, CALLERS, B)):
@@ -104,7 +109,7 @@ def assert_private(node: CoreNode) -> None:
             text = data.decode(ENCODING, ERRORS)
             seen = {place for number, place in enumerate((*PLACES, "Content-Type")) if word(other, number) in text}
             assert not seen, f"{seen} crossed in {text}"
-            kept = [spelling for spelling in AS_IT_CAME if spelling in text]
+            kept = kept_as_it_came(text)
             assert not kept, f"{kept} crossed as it came in {text}"
             message = parse(data)
             if message.is_request:

@@ -12,14 +12,25 @@ from dataclasses import replace
 
 import pytest
 
-from engine.core import crossing
+from engine.core import crossing, transit
 from engine.core.disclosure import CHECKED, OURS, Draft, Row, Rows
 from sipstack.headers import OTHER
 from sipstack.message import Message
-from tests.core.canaries import OPEN_TRUNKS, CanaryNode, assert_private, conversations
+from tests.core.canaries import OPEN_TRUNKS, CanaryNode, conversations
+from tests.core.canaries import assert_private as assert_private_between
+from tests.core.canaries_in_transit import (
+    ASSERTED,
+    IN_TRANSIT,
+    SIDES,
+    TransitCanaryNode,
+    assert_private_in_transit,
+    conversations_in_transit,
+    is_by_design,
+    without_trust,
+)
 from tests.core.corenode import A, B, CoreNode
 
-CONVERSATIONS = conversations()
+CONVERSATIONS = conversations() | conversations_in_transit()
 
 
 def cases() -> Iterator[tuple[str, str]]:
@@ -27,7 +38,23 @@ def cases() -> Iterator[tuple[str, str]]:
     for kind, (rows, _) in CONVERSATIONS.items():
         for row in rows.table:
             for name in row.name.split(", "):
-                yield kind, name
+                if not (kind.endswith(IN_TRANSIT) and is_by_design(kind, name)):
+                    yield kind, name
+
+
+def node_for(kind: str, name: str = "") -> CanaryNode:
+    """The node of a conversation; where what is asserted crosses by design, one that knows no trusted trunk."""
+    if not kind.endswith(IN_TRANSIT):
+        return CanaryNode()
+    return without_trust() if name == ASSERTED else TransitCanaryNode()
+
+
+def assert_private(node: CoreNode) -> None:
+    """Neither side has seen anything of the other that it may not."""
+    if isinstance(node, TransitCanaryNode):
+        assert_private_in_transit(node)
+    else:
+        assert_private_between(node)
 
 
 def patch(monkeypatch: pytest.MonkeyPatch, rows: Rows, *table: Row) -> None:
@@ -77,14 +104,14 @@ def talk(node: CoreNode, conversation: Callable[[CoreNode], object]) -> None:
 @pytest.mark.parametrize("kind", CONVERSATIONS)
 def test_conversation_is_private_and_goes_through_its_table(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, conversation = CONVERSATIONS[kind]
-    node = CanaryNode()
+    node = node_for(kind)
     conversation(node)
     assert_private(node)
     used: list[str] = []
     first = rows.table[0]
     counting = first._replace(produce=lambda draft: used.append(kind) or first.produce(draft))  # type: ignore[func-returns-value]
     patch(monkeypatch, rows, counting, *rows.table[1:])
-    conversation(CanaryNode())
+    conversation(node_for(kind))
     assert used
 
 
@@ -94,7 +121,7 @@ def test_what_is_copied_instead_is_noticed(kind: str, name: str, monkeypatch: py
     if name == "pass_headers":
         assert_passed_rows_are_searched(rows, conversation, monkeypatch)
         return
-    node = CanaryNode()
+    node = node_for(kind, name)
     changed = [as_it_came(name, row, node) if name in row.name.split(", ") else row for row in rows.table]
     patch(monkeypatch, rows, *changed)
     talk(node, conversation)
@@ -136,7 +163,7 @@ def with_number(row: Row) -> Row:
 @pytest.mark.parametrize("kind", CONVERSATIONS)
 def test_dropped_field_that_is_let_through_is_noticed(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, conversation = CONVERSATIONS[kind]
-    node = CanaryNode()
+    node = node_for(kind)
     copied = as_it_came(name, Row(name, CHECKED, lambda draft: "", OURS), node)
     patch(monkeypatch, rows, *rows.table, copied)
     talk(node, conversation)
@@ -145,9 +172,18 @@ def test_dropped_field_that_is_let_through_is_noticed(kind: str, name: str, monk
 
 
 def test_every_table_has_its_conversation() -> None:
-    """A table that is new in `engine.core.crossing` must have one here."""
+    """A table that is new in `engine.core.crossing` or `engine.core.transit` must have one here."""
     known = {id(rows) for rows, _ in CONVERSATIONS.values()}
-    assert {id(rows) for value in vars(crossing).values() for rows in tables_in(value)} == known
+    found = [value for module in (crossing, transit) for value in vars(module).values()]
+    assert {id(rows) for value in found for rows in tables_in(value)} == known
+
+
+@pytest.mark.parametrize("outside", [(), *[(side,) for side in SIDES]])
+@pytest.mark.parametrize("kind", [kind for kind in CONVERSATIONS if kind.endswith(IN_TRANSIT)])
+def test_without_trust_a_transit_is_as_private(kind: str, outside: tuple[str, ...]) -> None:
+    node = without_trust(*outside)
+    CONVERSATIONS[kind][1](node)
+    assert_private(node)
 
 
 def tables_in(value: object) -> list[Rows]:
