@@ -46,6 +46,19 @@ def reason(error: sqlite3.Error) -> str:
     return text
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is done inside is committed at the end, or nothing of it where something raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def open_database(
     path: Path, name: str, cipher: NumberCipher, *, busy_ms: int = TOOL_BUSY_MS, any_thread: bool = False
 ) -> sqlite3.Connection:

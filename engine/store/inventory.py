@@ -19,7 +19,7 @@ from engine.domain.problems import Problem
 from engine.store.audit import Asker
 from engine.store.blocks import enter_state
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, open_database, open_read_only, store_errors
+from engine.store.database import BINDINGS, open_database, open_read_only, store_errors, transaction
 from engine.store.entities import Row, apply_change, check_references, stored_row, write_row
 from engine.store.errors import StoreError
 from engine.store.history import note_act, note_move, note_transition
@@ -163,9 +163,8 @@ def _write_all(
     wall_s: float,
     only_new: bool,
 ) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        changed = 0
+    changed = 0
+    with transaction(connection):
         for kind, row in rows:
             try:
                 if news := _news(connection, kind, row, only_new):
@@ -177,11 +176,6 @@ def _write_all(
                 raise InventoryError(f"{file}: {told}") from None
         if changed:
             note_act(connection, "inventory.apply", file.name, f"{changed} rows new or changed", asker, wall_s)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _write(connection: sqlite3.Connection, kind: str, key: Value, news: Row, asker: Asker, wall_s: float) -> None:

@@ -26,7 +26,7 @@ UNTIL: Final = "2036-01-31T08:00:00+08:00"
 VERBS: Final = (
     "run", "check", "config show", "bind", "unbind", "bindings import", "bindings list", "bindings export",
     "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list", "status", "calls",
-    "explain", "trace", "leak-test", "scenario play", "scenario check",
+    "explain", "trace", "leak-test", "scenario play", "scenario check", "state", "kill", "restore",
 )  # fmt: skip
 NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
 

@@ -150,6 +150,8 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
              "inventory apply": ["inventory", "apply", str(INVENTORY)],
              "explain": ["explain", "--caller", A, "--called", X],
              "cdr archive": ["cdr", "archive", "--until", "2026-11-01"],
+             "state": ["state", "number", X, "locked", "--reason", "why"],
+             "kill": ["kill", "everything", "--reason", "why"], "restore": ["restore", "everything", "--reason", "why"],
              "trace": ["trace", "--number", X, "--at", UNTIL, "--reason", "why"],
              "cdr settlement": ["cdr", "settlement", "--from", "2026-11-01", "--until", "2026-12-01"]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
