@@ -75,7 +75,7 @@ class Reload:
                 for fault in faults:
                     self._warning("configuration not reloaded, nothing has changed", reason=fault)
                 return self._answer([], faults)
-        self._info("configuration reloaded", changed=changed)
+        self._info("configuration reloaded", changed="; ".join(changed) or "nothing in the file")
         return self._answer(changed, [])
 
     def _answer(self, changed: list[str], faults: list[str]) -> dict[str, object]:

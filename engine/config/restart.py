@@ -55,7 +55,8 @@ def changes(old: Config, new: Config) -> list[str]:
     """
     before, after = _entries(old), _entries(new)
     found = []
-    for what in dict.fromkeys((*before, *after)):
+    tables = list(Config.model_fields)
+    for what in sorted(dict.fromkeys((*before, *after)), key=lambda what: tables.index(what.partition(" ")[0])):
         if what not in before or what not in after:
             found.append(f"{what}: {'removed' if what in before else 'added'}")
         elif keys := [key for key in before[what] if before[what][key] != after[what][key]]:

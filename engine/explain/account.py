@@ -257,9 +257,12 @@ class _Account:
         message = parse(leaving.data)
         to_callee = f"{_row(attempt)}; {self._of_peer(peer, 'number_format')}"
         yield Line("translation", "Request-URI", message.uri_text, to_callee)
-        yield Line("translation", "To", message.value(h.TO) or "", to_callee)
+        written = _row(attempt) if attempt.is_transit else to_callee
+        yield Line("translation", "To", message.value(h.TO) or "", written)
         sender = (message.value(h.FROM) or "").partition(";tag=")[0]
-        yield Line("translation", "From", sender, f"{_row(attempt)}; {self._places.of('node', 'domain')}")
+        if not attempt.is_transit:
+            written = f"{_row(attempt)}; {self._places.of('node', 'domain')}"
+        yield Line("translation", "From", sender, written)
         identity = message.value(h.P_ASSERTED_IDENTITY) or "none"
         yield Line("translation", "P-Asserted-Identity", identity, self._of_peer(peer, "trusted"))
         contact = message.value(h.CONTACT)

@@ -88,6 +88,11 @@ def test_the_order_of_peers_is_nothing_and_that_of_routes_is_something(file: Pat
     assert told(file, mobiles + OTHERS, OTHERS + mobiles) == (["route: order"], [])
 
 
+def test_changes_stand_in_the_order_of_the_tables(file: Path) -> None:
+    more = '[[peer]]\nname = "more"\nmatch = ["10.0.0.9"]\n[policy]\nring_timeout_s = 5\n'
+    assert told(file, OTHERS, more)[0] == ["peer more: added", "route others: removed", "policy: ring_timeout_s"]
+
+
 def test_another_password_in_the_same_file_is_a_change(file: Path) -> None:
     file.write_text(TEXT)
     file.with_name("secret").write_text("old")

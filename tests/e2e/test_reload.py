@@ -119,6 +119,7 @@ def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
     assert wrong == f"{node.config}:{line}: node.name: a changed value wants a restart\n"
     change(node, "veil-other", "veil-test")
     assert reload(node) == (0, taken("route to-callees: called"), "")  # which it had not taken the first time
+    awaited(node, "changed='route to-callees: called'")
 
 
 def test_the_inventory_is_applied_again(node: Node) -> None:
