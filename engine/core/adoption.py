@@ -122,7 +122,7 @@ def adopt(context: CoreContext, record: CallRecord, frozen: FrozenCall, now: flo
     peers = {peer.name: peer for peer in context.settings.peers}
     caller_peer, callee_peer = (_peer(peers, side.peer) for side in (frozen.caller, frozen.callee))
     pair = _pair(context, record, frozen, caller_peer, callee_peer)
-    transaction = _transaction(context, frozen)
+    transaction = _transaction(context, frozen, caller_peer)
     facts = Facts(UNKNOWN, UNKNOWN, caller_peer, context.wall(now))  # decided upon long ago
     call = Call(context, transaction, caller_peer, pair.caller.dialog, (facts, record))
     call.party = pair.caller.party
@@ -151,7 +151,8 @@ def _pair(
     context: CoreContext, record: CallRecord, frozen: FrozenCall, caller_peer: PeerSettings, callee_peer: PeerSettings
 ) -> DialogPair:
     skipped = SKIPPED * max(context.run.epoch - frozen.epoch, 0)
-    to_caller, to_callee = (_flow(context, side.flow) for side in (frozen.caller, frozen.callee))
+    to_caller = _flow(context, frozen.caller.flow, caller_peer)
+    to_callee = _flow(context, frozen.callee.flow, callee_peer)
     origin = OriginRewriter(frozen.callee.origin.session_id, context.address(to_callee))
     opposite = origin.opposite(frozen.caller.origin.session_id, context.address(to_caller))
     sides = []
@@ -190,15 +191,28 @@ def _thawed(side: PairSide, values: FrozenSide) -> PairSide:
     return side
 
 
-def _flow(context: CoreContext, values: FrozenFlow) -> Flow:
+def _flow(context: CoreContext, values: FrozenFlow, peer: PeerSettings) -> Flow:
     """By the same listener as in the other run; what none can carry any more fails when it is to be sent."""
     transport, host, port, address = values
-    return Flow(transport, host, port, max(context.listeners.index_of(transport, host, address), 0))
+    names = _names(peer, host) if transport == "TLS" else ()
+    return Flow(transport, host, port, max(context.listeners.index_of(transport, host, address), 0), names)
 
 
-def _transaction(context: CoreContext, frozen: FrozenCall) -> ServerTransaction:
-    transaction = ServerTransaction(invite_of(frozen), _flow(context, frozen.caller.flow))
-    transaction.flow = _flow(context, frozen.answer_flow)
+def _names(peer: PeerSettings, host: str) -> tuple[str, ...]:
+    """Whom the certificate of who answers there must name: what is configured of its peer, else the host's address.
+
+    What it had proven in the other run is not stored.
+    """
+    targets = [target for target in peer.targets if target.transport in ("TLS", "")]
+    names = [*peer.tls_names, *[target.host for target in targets if target.place is not None]]
+    if not names or host in [target.host for target in targets]:
+        names.append(host)
+    return tuple(dict.fromkeys(names))
+
+
+def _transaction(context: CoreContext, frozen: FrozenCall, peer: PeerSettings) -> ServerTransaction:
+    transaction = ServerTransaction(invite_of(frozen), _flow(context, frozen.caller.flow, peer))
+    transaction.flow = _flow(context, frozen.answer_flow, peer)
     return transaction
 
 
