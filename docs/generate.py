@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance, security
-from engine.config import accounts, listeners, load, models, peers, transport
+from engine.config import accounts, api, listeners, load, models, peers, transport
 from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -29,6 +29,7 @@ END: Final = "<!-- end of what `make docs` makes -->\n"
 
 UNIT_OF_SUFFIX: Final = {"_s": "s", "_ms": "ms", "_days": "days"}
 UNIT_OF_KEY: Final = {
+    "api.rate_per_s": "per second",
     "node.workers": "processes",
     "numbering.layout": "digits",
     "peer.max_calls": "calls",
@@ -102,7 +103,7 @@ def tables() -> dict[str, type[BaseModel]]:
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, peers, listeners, accounts, transport):
+    for module in (models, peers, listeners, accounts, api, transport):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 
@@ -142,10 +143,9 @@ def default_values() -> dict[str, Any]:
 
 def unit(key: str) -> str:
     """The unit of a key: of its own, or as its name ends; "" for what has none."""
-    for suffix, word in UNIT_OF_SUFFIX.items():
-        if key.endswith(suffix):
-            return word
-    return UNIT_OF_KEY.get(key, "")
+    if key in UNIT_OF_KEY:
+        return UNIT_OF_KEY[key]
+    return next((word for suffix, word in UNIT_OF_SUFFIX.items() if key.endswith(suffix)), "")
 
 
 def _section(table: str, model: type[BaseModel], texts: dict[tuple[str, str], str], defaults: dict[str, Any]) -> str:

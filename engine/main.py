@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from engine.api_child import ApiChild, ApiStartError
 from engine.config import Config, ConfigError, load
 from engine.control.server import ControlServer, Verb
 from engine.core.context import Run
@@ -107,7 +108,7 @@ def run_node(config_file: Path | None) -> int:
     except ConfigError as error:  # of what is in the files that it names
         print(error, file=sys.stderr)
         return USAGE
-    except (ListenError, StartError, StoreError) as error:
+    except (ApiStartError, ListenError, StartError, StoreError) as error:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
 
@@ -122,6 +123,7 @@ class _Node:
         self._settings = config.core_settings()
         self._stops = 0
         self._stop = asyncio.Event()
+        self._api = ApiChild(config_file, log.warning) if config.api is not None else None
         self._adopted: list[Output] = []  # what the calls of the last run have to say first
 
     async def run(self) -> int:
@@ -131,9 +133,12 @@ class _Node:
         names = Names(self._settings, self._config.dns.settings(), self._log.warning)
         try:
             cipher = await self._open_stores()
+            api_url = asyncio.ensure_future(self._start_api())  # it begins while the journal is read
+            await asyncio.sleep(0)
             await _start_names(names)
             runner, service = self._build(cipher, names)
         except BaseException:
+            await self._stop_api()
             await names.stop()
             sockets.close()
             raise
@@ -143,12 +148,13 @@ class _Node:
         )
         reload = Reload(self._config_file, config, cipher, (runner, sockets, names, daily), log.info, log.warning)
         verbs: dict[str, Verb] = {
-            "status": lambda: {**runner.status(), **reload.status(), "targets": names.status()}, "calls": runner.calls,
-            "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
+            "status": lambda: {**runner.status(), **reload.status(), "targets": names.status(), **self._api_status()},
+            "calls": runner.calls, "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
         }  # fmt: skip
         control = ControlServer(self._config.data_dir, verbs)
         try:
             await _start_control(control)
+            api_part = await api_url
             await sockets.serve(runner.endpoint, service.trunks.pool_of, log.warning)
             runner.socket_counters = sockets.counters
             runner.endpoint.perform(self._adopted)
@@ -158,16 +164,30 @@ class _Node:
             daily.start()
             _tame_collector()
             sys.setswitchinterval(SWITCH_S)
-            _tell(f"veil700 ready sip={sockets.shown}")
+            _tell(f"veil700 ready sip={sockets.shown}{api_part}")
             asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.last_run.forget)
             await self._stop.wait()
+            if self._api is not None:
+                self._api.let_go()
             return await self._drain(runner)
         finally:
             await reload.stop()
             await names.stop()
             await daily.stop()
+            await self._stop_api()
             await control.close()
             runner.stop()
+
+    async def _start_api(self) -> str:
+        """Its part of the line that says that the node is ready."""
+        return "" if self._api is None else f" api={await self._api.start()}"
+
+    async def _stop_api(self) -> None:
+        if self._api is not None:
+            await self._api.stop()
+
+    def _api_status(self) -> dict[str, object]:
+        return {} if self._api is None else {"api": self._api.status()}
 
     async def _open_stores(self) -> NumberCipher:
         """Key, schemas, inventory; makes what is missing. Raises StoreError."""

@@ -21,6 +21,7 @@ TIERS: Final = (
     ("engine.leaktest",),
     (
         "engine.api",
+        "engine.api_child",
         "engine.console",
         "engine.control",
         "engine.completeness",
@@ -376,6 +377,10 @@ def modules_are_short(tree: Tree) -> list[str]:
 DISTRIBUTIONS: Final = {"dns": "dnspython"}
 
 
+# Loaded by name, through another package: uvicorn is told to parse with it.
+LOADED_BY_NAME: Final = frozenset(("httptools",))
+
+
 def distribution(name: str) -> str:
     """What the package index calls an imported package."""
     return DISTRIBUTIONS.get(name) or name.replace("_", "-").lower()
@@ -396,7 +401,7 @@ def undeclared(tree: Tree, declared: set[str]) -> list[str]:
 def unused(tree: Tree, declared: set[str]) -> list[str]:
     """Dependencies in pyproject.toml that nobody imports."""
     used = {distribution(top(target)) for _, _, target in imports(tree)}
-    return sorted(declared - used)
+    return sorted(declared - used - LOADED_BY_NAME)
 
 
 def packages_in(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from engine.api_child import tls_context
 from engine.cli.common import JSON, USAGE, asker_because, configuration, row_text, say, say_facts, say_json, tell
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
@@ -57,7 +58,8 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
 
     Where there is none it tells which keys a running node does not take (see reload). It warns, on stderr and with
-    status 0, of routes that nothing comes to, and of certificates without a name or with less than 30 days to go.
+    status 0, of routes that nothing comes to, of certificates without a name or with less than 30 days to go, and of
+    an API that others may listen in on.
 
     \b
     Example:
@@ -65,6 +67,7 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     """
     config = configuration(context)
     tls_contexts(config)
+    tls_context(config)
     if config.inventory_file is not None:
         try:
             read_inventory(config.inventory_file)

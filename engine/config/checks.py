@@ -34,6 +34,7 @@ def cross_faults(data: RawTable, folder: Path) -> Iterator[Fault]:
     listens, peers, routes = (tables(data, name) for name in ("listen", "peer", "route"))
     yield from _listen_faults(listens)
     yield from _tls_faults(listens, folder)
+    yield from _api_faults(_table(data, "api"), folder)
     yield from _repeated("peer", peers)
     yield from _repeated("route", routes)
     yield from _repeated_sources(peers)
@@ -80,6 +81,16 @@ def _tls_faults(listens: list[RawTable], folder: Path) -> Iterator[Fault]:
                 yield Fault(key, 'has a meaning only with transport = "tls"')
             elif isinstance(file, str) and file and ("\0" in file or not (folder / file).is_file()):
                 yield Fault(key, f"{values.shown(file)}: no such file")
+
+
+def _api_faults(api: RawTable, folder: Path) -> Iterator[Fault]:
+    """The files of the API's certificate: both, or none. What is in them is read by whoever listens."""
+    for name, other in (("certificate", "private_key"), ("private_key", "certificate")):
+        file = api.get(name)
+        if file is None and other in api:
+            yield Fault(("api", name), f"missing: {other} has no use without")
+        elif isinstance(file, str) and file and ("\0" in file or not (folder / file).is_file()):
+            yield Fault(("api", name), f"{values.shown(file)}: no such file")
 
 
 def _overlap(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr
 
 from engine.config import values
 from engine.config.accounts import Account
+from engine.config.api import Api
 from engine.config.lines import Places
 from engine.config.listeners import Listen
 from engine.config.peers import Peer, Route
@@ -181,13 +182,6 @@ class Cdr(Table):
         return values.offset_s(self.utc_offset)
 
 
-class Api(Table):
-    """`[api]`: the HTTP API; none without this table. Not yet: the table must be absent."""
-
-    address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:8700"
-    """address:port of the HTTP API. Not yet."""
-
-
 class Log(Table):
     """`[log]`: what is written on stderr. Real numbers stand masked in it, whatever the level."""
 
@@ -213,7 +207,7 @@ class Config(Table):
     transport: Transport = Transport()
     policy: Policy = Policy()
     cdr: Cdr = Cdr()
-    api: Annotated[Api | None, BeforeValidator(values.not_yet)] = None
+    api: Api | None = None
     log: Log = Log()
 
     _path: Path = PrivateAttr(default=Path())

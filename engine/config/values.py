@@ -258,11 +258,6 @@ def store_url(value: str) -> str:
     return value
 
 
-def not_yet(value: object) -> object:
-    """A key or table with which nothing works in this version."""
-    raise ValueError("not supported yet")
-
-
 def retention(value: int) -> int:
     """Days; two years are the law's minimum (MIIT notice of 2025-06-05)."""
     if value < 730:

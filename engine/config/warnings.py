@@ -27,6 +27,9 @@ def warnings(config: Config, now: datetime) -> list[str]:
     The certificates of the listeners have been read before (`engine.listening.tls_contexts`).
     """
     found = [*_route_warnings(config.route), *_certificate_warnings(config.listen, config.path.parent, now)]
+    if config.api is not None and config.api.is_bare:
+        reason = f"{config.api.address} is reached from outside, and without a certificate nothing is encrypted"
+        found.append(Fault(("api", "address"), reason))
     told = [Fault(fault.key, f"warning: {fault.reason}") for fault in found]
     return fault_lines(config.path, config.text, told)
 

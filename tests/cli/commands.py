@@ -27,6 +27,7 @@ VERBS: Final = (
     "run", "check", "config show", "bind", "unbind", "bindings import", "bindings list", "bindings export",
     "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list", "status", "calls",
     "explain", "trace", "leak-test", "scenario play", "scenario check", "state", "kill", "restore",
+    "api-key create", "api-key list", "api-key revoke",
 )  # fmt: skip
 NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
 

@@ -148,6 +148,8 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
     file.write_text("[node]\nbad = 1\n")
     words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
              "inventory apply": ["inventory", "apply", str(INVENTORY)],
+             "api-key create": ["api-key", "create", "--role", "operator"],
+             "api-key revoke": ["api-key", "revoke", "0123"],
              "explain": ["explain", "--caller", A, "--called", X],
              "cdr archive": ["cdr", "archive", "--until", "2026-11-01"],
              "state": ["state", "number", X, "locked", "--reason", "why"],

@@ -215,6 +215,10 @@ BAD: Final = [
     ("[cdr]\nutc_offset = '+08:60'", "is not an offset from UTC"),
     ("[cdr]\nsettlement_rounding = '7s'", "2: cdr.settlement_rounding: must be 'second', '6s' or 'minute', not \"7s\""),
     ("[log]\nlevel = 'trace'", "2: log.level: must be 'debug', 'info', 'warning' or 'error'"),
+    ("[api]\naddress = '127.0.0.1'", '2: api.address: "127.0.0.1" is not address:port'),
+    ("[api]\nrate_per_s = -1", "2: api.rate_per_s: must be greater than or equal to 0, not -1"),
+    ("[api]\ncertificate = 'veil.toml'", "1: api.private_key: missing: certificate has no use without"),
+    ("[api]\ncertificate = 'veil.toml'\nprivate_key = 'none.pem'", '3: api.private_key: "none.pem": no such file'),
     ("[log]\nformat = 'xml'", "2: log.format: must be 'console' or 'json'"),
 ]  # fmt: skip
 
@@ -230,8 +234,6 @@ NOT_YET: Final = [
     ("[store]\nurl = 'postgresql://u:p@h/d'", '2: store.url: not supported yet, only "sqlite"'),
     ("[numbering]\ncountry_code = '852'", 'numbering.country_code: "852" is not supported yet, only "86"'),
     ("[numbering]\nlayout = [3, 2, 6, 4]", "[3, 2, 6, 4] is not supported yet, only [3, 1, 7, 4]"),
-    ("[api]", "1: api: not supported yet"),
-    ("[api]\naddress = '127.0.0.1:8700'", "1: api: not supported yet"),
 ]  # fmt: skip
 
 

@@ -98,3 +98,10 @@ def test_a_chain_is_as_good_as_the_worst_of_it_and_authorities_as_the_best(file:
             pem.write(expired)
     [warning] = warned(file, text, NOW - timedelta(hours=12))
     assert warning.startswith('3: listen.certificate: warning: "node.crt" has expired on')
+
+
+@pytest.mark.parametrize(("address", "is_bare"), [("127.0.0.2:1", False), ("[::1]:1", False), ("0.0.0.0:1", True)])
+def test_an_api_that_others_may_listen_in_on(file: Path, address: str, is_bare: bool) -> None:
+    reason = f"{address} is reached from outside, and without a certificate nothing is encrypted"
+    expected = [f"2: api.address: warning: {reason}"] if is_bare else []
+    assert warned(file, f"[api]\naddress = '{address}'\n") == expected

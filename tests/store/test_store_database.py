@@ -29,7 +29,7 @@ DOMAIN_TABLES = {
     "service_order",
     "blacklist",
     "api_key",
-    "api_nonce",
+    "api_clock",
     "api_request",
     "outbox",
     "webhook",

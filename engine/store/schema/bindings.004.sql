@@ -209,12 +209,11 @@ CREATE TABLE api_key (
     cipher_key_id TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Signed requests that were taken, as long as one of their time would be.
-CREATE TABLE api_nonce (
-    key_id TEXT NOT NULL,
-    nonce TEXT NOT NULL,
-    until_at REAL NOT NULL,
-    PRIMARY KEY (key_id, nonce)
+-- By key the time of its newest signed request that was taken: after a start of the API nothing older is taken, since the
+-- nonces of before are not known any more.
+CREATE TABLE api_clock (
+    key_id TEXT PRIMARY KEY,
+    signed_at REAL NOT NULL
 ) WITHOUT ROWID;
 
 -- Answers that were given: the same req_id with the same body gets the same one.

@@ -1,0 +1,160 @@
+"""`python -m engine.api --config FILE`: the process of the HTTP API, as `veil700 run` starts it beside the node.
+
+It says on stdout, in one line, that it is ready, or why it cannot be. It ends on SIGTERM, and when its stdin ends: then
+the node is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import ssl
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from engine.api.app import Api
+from engine.api_child import FAILED, READY, tls_context
+from engine.config import Config, ConfigError, load, values
+from engine.logging import set_up_logging
+from engine.store.errors import StoreError
+
+NICENESS: Final = 5  # a third of the weight of a node, where both want one processor: calls go first
+SWITCH_S: Final = 0.001  # so long the loop waits for the interpreter while the writer's thread computes
+BACKLOG: Final = 1024
+MAX_CONNECTIONS: Final = 1000  # more are answered 503
+KEEP_ALIVE_S: Final = 75
+LAST_ANSWERS_S: Final = 10
+KEEP_S: Final = 1.0  # so long a signed request that only reads could be repeated after a crash
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours, and that it is ready is told."""
+
+    def __init__(self, config: uvicorn.Config, word: str) -> None:
+        super().__init__(config)
+        self._word = word
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """The sockets take requests from now on."""
+        await super().startup(sockets)
+        _tell(self._word)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: SIGINT is sent to a whole terminal, and the node drains first."""
+        yield
+
+    def end(self) -> None:
+        """No more requests; those that were begun are answered."""
+        self.should_exit = True
+
+
+def main() -> int:
+    """The exit status: 0 when it was told to end, 1 when it could not begin."""
+    parser = argparse.ArgumentParser(prog="engine.api", description="The HTTP API of veil700.")
+    parser.add_argument("--config", type=Path, metavar="FILE")
+    try:
+        config = load(parser.parse_args().config)
+    except ConfigError as error:
+        return _fail(str(error))
+    if config.api is None:
+        return _fail(f"{config.path}: there is no [api]")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    log = set_up_logging(config.log.level, config.log.format)
+    try:
+        uvloop.run(_serve(config, log))
+    except (ConfigError, OSError, StoreError) as error:
+        return _fail(str(error))
+    return 0
+
+
+async def _serve(config: Config, log: Any) -> None:
+    assert config.api is not None
+    context = tls_context(config)
+    bound = _bind(config.api.address)
+    with bound:
+        api = Api(config, log)
+        try:
+            await _answer(api, bound, config.api.url, context)
+        finally:
+            await api.close()
+
+
+async def _answer(api: Api, bound: socket.socket, url: str, context: ssl.SSLContext | None) -> None:
+    options = uvicorn.Config(
+        api.served, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", log_config=None,
+        access_log=False, server_header=False, proxy_headers=False, backlog=BACKLOG,
+        limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
+    )  # fmt: skip
+    server = _Server(options, f"{READY}{url}")
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, server.end)
+    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):  # a node holds its other end
+        loop.add_reader(sys.stdin.fileno(), _read_stdin, server)
+    sys.setswitchinterval(SWITCH_S)
+    keeping = asyncio.create_task(_keep(api))
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        keeping.cancel()
+
+
+async def _keep(api: Api) -> None:
+    while True:
+        await asyncio.sleep(KEEP_S)
+        await api.keep()
+
+
+def _read_stdin(server: _Server) -> None:
+    """Nothing is ever written to it: it can be read when its other end is gone."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        server.end()
+
+
+def _bind(text: str) -> socket.socket:
+    """A socket that listens; OSError, whose text says where it cannot."""
+    address, port = values.socket_address(text)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a process that died linger
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((str(address), port))
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise OSError(f"cannot listen on api {text}: {error.strerror}") from None
+    bound.setblocking(False)
+    return bound
+
+
+def _fail(reason: str) -> int:
+    _tell(f"{FAILED}{'; '.join(reason.splitlines())}")
+    return 1
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

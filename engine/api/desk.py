@@ -1,0 +1,112 @@
+"""What the operations work with: who asks, the connection that reads, the thread that writes, and the audit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, TypeVar, cast, final
+
+from fastapi import Request, Response
+
+from engine.api.auth import Caller, Keys
+from engine.api.gate import BODY, CALLER
+from engine.api.writer import Operation, Writer
+from engine.config import Config
+from engine.domain.problems import Problem, ProblemCode
+from engine.store.api_keys import Role
+from engine.store.audit import Asker, insert_audit
+from engine.store.crypto import NumberCipher
+from engine.store.database import open_read_only, store_errors
+
+T = TypeVar("T")
+
+READ_BUSY_MS: Final = 500
+
+
+@final
+class Desk:
+    """One for the process. Reading is done at once, in the loop's thread: every read is short, or goes by pages."""
+
+    def __init__(
+        self, config: Config, cipher: NumberCipher, writer: Writer, reader: sqlite3.Connection, keys: Keys,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.config: Final = config
+        self.cipher: Final = cipher
+        self.keys: Final = keys
+        self.now: Final = clock  # seconds since the epoch
+        self._writer = writer
+        self._reader = reader
+        self.bindings_path: Final = config.data_dir / "bindings.db"
+        self.records_path: Final = config.data_dir / "records.db"
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds in bindings.db. StoreError."""
+        with store_errors(self.bindings_path):
+            return work(self._reader)
+
+    def read_records(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds in records.db. StoreError, also while no node has made it."""
+        with store_errors(self.records_path), closing(self._records()) as connection:
+            return work(connection)
+
+    def _records(self) -> sqlite3.Connection:
+        return open_read_only(self.records_path, self.cipher, busy_ms=READ_BUSY_MS)
+
+    async def write(self, operation: Operation[T]) -> T:
+        """What the operation returns, once it is durable (`Writer.run`)."""
+        return await self._writer.run(operation)
+
+
+def desk(request: Request) -> Desk:
+    """The desk of the application."""
+    return cast(Desk, request.app.state.desk)
+
+
+def caller(request: Request) -> Caller:
+    """Who asks."""
+    return cast(Caller, request.scope[CALLER])
+
+
+def body(request: Request) -> bytes:
+    """What was sent."""
+    return cast(bytes, request.scope[BODY])
+
+
+def audited(
+    connection: sqlite3.Connection, who: Caller, wall_s: float, action: str, detail: str, reason: str = ""
+) -> None:
+    """Writes down what was done, in the transaction that does it; no real number may stand in `detail`."""
+    insert_audit(connection, wall_s, Asker(who.actor, reason), action, detail)
+
+
+def own_platform(who: Caller, named: str) -> str:
+    """The platform that a request is about: a platform's own, and nobody else's; an operator must name one. Problem."""
+    if who.role is Role.PLATFORM:
+        if named and named != who.app_platform:
+            raise Problem(ProblemCode.NOT_FOUND, "app_platform", "there is none of this name")
+        return who.app_platform
+    if not named:
+        raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "app_platform", "missing")
+    return named
+
+
+def must_own(who: Caller, app_platform: str, field: str) -> None:
+    """Problem NOT_FOUND where a platform asks for what is another's: it cannot tell that from what is not there."""
+    if who.role is Role.PLATFORM and app_platform != who.app_platform:
+        raise Problem(ProblemCode.NOT_FOUND, field, "there is no such thing")
+
+
+def answer(content: object, status: int = 200) -> Response:
+    """An answer as JSON."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "backslashreplace"), status, None, "application/json")
+
+
+def body_hash(request: Request) -> bytes:
+    """What a repeat under the same key must be like: method, path and body."""
+    head = f"{request.method} {request.url.path}\n".encode()
+    return hashlib.sha256(head + body(request)).digest()

@@ -1,0 +1,39 @@
+"""`[api]`: where the HTTP API answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from engine.config import values
+from engine.config.listeners import PemFile
+from engine.config.table import STRICT
+
+
+class Api(BaseModel):
+    """`[api]`: the [HTTP API](api.md), served by a process of its own beside the node; none without this table."""
+
+    model_config = STRICT
+
+    address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:8700"
+    """address:port of the HTTP API; IPv6 as `"[::1]:8700"`. What is asked there is signed but, without a certificate,
+    not encrypted: `veil700 check` warns when the address is none of this machine alone."""
+    certificate: PemFile = None
+    """With it the API speaks HTTPS only: the certificate, and those between it and its authority; PEM file, relative to
+    this one."""
+    private_key: PemFile = None
+    """Its key, without a password; PEM file."""
+    rate_per_s: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Requests of one key whose own limit is 0; 0 is no limit. Beyond it 429 with `Retry-After`."""
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:8700`, as the line that says that the node is ready has it."""
+        return f"{'http' if self.certificate is None else 'https'}://{self.address}"
+
+    @property
+    def is_bare(self) -> bool:
+        """True when others than this machine's may reach it, and nothing is encrypted."""
+        address, _ = values.socket_address(self.address)
+        return self.certificate is None and not address.is_loopback
