@@ -98,6 +98,8 @@ def test_req_011_transport_errors_at_once(make_rig: RigFactory) -> None:
 
     Checked: a target whose port is closed: the next one has its INVITE in less than a second, though T1 is 100 ms;
     where there is no next one, the caller has its answer in that time.
+    Deviation: ICMP that does not quote the request as far as its branch counts for nothing: anybody could forge it;
+    then `first_response_ms` decides.
     """
     for prefix in ("137", "136"):
         rig = make_rig("", prefix, 100)
