@@ -19,7 +19,7 @@ _OF_CALLERS: Final = ("caller_max_calls", "caller_max_rate")
 
 
 def beside(config: Config, comes_from: PeerSettings, hops: Sequence[Hop], status: Status | None) -> Iterator[Line]:
-    """`status` is None when no node runs; `hops` are the places that the request would be tried at."""
+    """`status` is None when no node answers; `hops` are the places that the request would be tried at."""
     yield from _routes(config, comes_from)
     yield from _limits(config, list(dict.fromkeys([comes_from.name, *(hop.peer.name for hop in hops)])))
     yield _state(config, status)
@@ -53,7 +53,7 @@ def _limits(config: Config, peers: list[str]) -> Iterator[Line]:
 def _state(config: Config, status: Status | None) -> Line:
     made_by = config.places.of("node", "data_dir", value=shown(config.node.data_dir))
     if status is None:
-        return Line("beside", "node", "none runs here: what is told is of the file and the store alone", made_by)
+        return Line("beside", "node", "none answers here: what is told is of the file and the store alone", made_by)
     told = f"{status['state']}, with {status['config']}"
     if status["config"] != str(config.path):
         told += ", which is not what is told of here"

@@ -41,7 +41,7 @@ def running(here: Office, state: str = "running", config: str = "", **health: st
 
 def test_without_a_node_it_says_so(here: Office) -> None:
     [(name, result, made_by)] = beside(here)
-    assert (name, result) == ("node", "none runs here: what is told is of the file and the store alone")
+    assert (name, result) == ("node", "none answers here: what is told is of the file and the store alone")
     assert made_by == 'veil.toml:4 node.data_dir = "data"'
 
 
