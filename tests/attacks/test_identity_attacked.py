@@ -204,9 +204,9 @@ def spellings(x: str) -> dict[str, bool]:
     return {
         "".join(f"%{ord(digit):02x}" for digit in x): True, f"%2B86{x}": True, f"+86{x}": True, f"86{x}": True,
         f"{x};ext=77": True, f"{x};phone-context=+86": True, f"{x};isub=1;x=<y": False, f"{x}:secret": True,
-        "-".join(x): False, f"({x[:3]}){x[3:]}": False, wide: False, arabic: False, "%EF%BC%97" + x[1:]: False,
+        "-".join(x): True, f"({x[:3]}){x[3:]}": True, wide: False, arabic: False, "%EF%BC%97" + x[1:]: False,
         x[:-1]: False, x + "0": False, f"0{x}": False, f"+1{x}": False, f"+8686{x}": False, f"{x}%00": False,
-        f"{x}%20": False, f"{x[:7]}%0d%0a{x[7:]}": False, f"{x},": False, f"{x}*": False, "": False,
+        f"{x}%20": True, f"{x[:7]}%0d%0a{x[7:]}": False, f"{x},": False, f"{x}*": False, "": False,
     }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def test_attack_a25_numbers_that_are_none(rig: Rig) -> None:
         before = len(rig.callee.received)
         status = outcome(rig, call, data)
         wrong += [] if status == ARRIVED or status in (400, 403, 404, 484) else [(written, status)]
-        wrong += [] if (status == ARRIVED) == is_x or written.isascii() else [(written, status)]
+        wrong += [] if (status == ARRIVED) == is_x else [(written, status)]
         wrong += strange(rig.callee, before, rig.x, written)
     for written in spellings(rig.caller.number):
         call = Call(rig)
