@@ -233,7 +233,7 @@ class Stage:
 
     def _is_recorded(self, message: Message, place: int, came: bytes) -> None:
         """What must be on disk before this may leave was: `place` is how much had left before it."""
-        if message.is_request and not message.to_tag and message.method in ("INVITE", "MESSAGE"):
+        if message.is_request and message.method in ("INVITE", "MESSAGE") and not self._is_within_a_call(message):
             ours = [
                 place >= self.node.decided[done.attempt, Step.OPEN]
                 for done in self.node.stored
@@ -262,6 +262,12 @@ class Stage:
         steps = (Step.ANSWER, Step.CLOSE) if is_success else (Step.CLOSE,)
         done = [one for one in self.node.stored if one.attempt.record is record and one.step in steps]
         return min((self.node.decided[one.attempt, one.step] for one in done), default=len(self.node.book.log))
+
+    def _is_within_a_call(self, message: Message) -> bool:
+        """A caller of RFC 2543 has no tag; but its Call-ID is its own."""
+        return message.to_tag != "" or any(
+            one.is_request and one.call_id == message.call_id for one in self.a.said + self.b.said
+        )
 
     def _is_report(self, message: Message) -> bool:
         return message.method == "MESSAGE" and bool(message.named("In-Reply-To"))
