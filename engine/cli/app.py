@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from engine.cli import api_key, audit, bindings, cdr, explain, leak_test, node, scenario, states, trace
+from engine.cli import api_key, audit, bindings, cdr, explain, inventory, leak_test, node, scenario, states, trace
 from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, printable, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
 )
-for part in (node, explain, bindings, cdr, trace, audit, api_key, leak_test, scenario, states):
+for part in (node, inventory, explain, bindings, cdr, trace, audit, api_key, leak_test, scenario, states):
     part.add_to(app)
 
 

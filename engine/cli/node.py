@@ -1,22 +1,20 @@
-"""Verbs about the node: run, check, config show, inventory apply, status, calls, drain, reload."""
+"""Verbs about the node: run, check, config show, status, calls, drain, reload."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.api_child import tls_context
-from engine.cli.common import JSON, USAGE, asker_because, configuration, row_text, say, say_facts, say_json, tell
+from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
 from engine.listening import tls_contexts
-from engine.store.crypto import open_key
-from engine.store.inventory import InventoryError, apply_inventory, read_inventory
+from engine.store.inventory import InventoryError, read_inventory
 
 _CALL_COLUMNS = {
     "record_id": 26, "kind": 7, "state": 12, "tel_x": 15, "caller": 11, "callee": 11, "ingress_peer": 12,
@@ -31,9 +29,6 @@ def add_to(app: typer.Typer) -> None:
     config_app = typer.Typer(help="The effective configuration.", rich_markup_mode=None)
     config_app.command("show")(show)
     app.add_typer(config_app, name="config")
-    inventory_app = typer.Typer(help="Who holds which numbers.", rich_markup_mode=None)
-    inventory_app.command("apply")(apply)
-    app.add_typer(inventory_app, name="inventory")
     app.command("status")(status)
     app.command("calls")(calls)
     app.command("drain")(drain)
@@ -99,29 +94,6 @@ def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None
     else:
         text = toml_text(masked(config.model_dump(exclude_none=True)))
         say(f"# {config.path}\n# data in {config.data_dir}\n\n{text}")
-
-
-def apply(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The inventory.", show_default=False)],
-    as_json: Annotated[bool, JSON] = False,
-) -> None:
-    """Write app platforms, business users, contracts, scenarios, number blocks and pools into the store.
-
-    All or nothing; applying a file twice changes nothing; what it does not name stays.
-
-    \b
-    Example:
-      veil700 inventory apply inventory.toml
-    """
-    config = configuration(context)
-    inventory = read_inventory(file)
-    path = config.data_dir / "bindings.db"
-    counts = apply_inventory(path, open_key(config.data_dir), inventory, asker_because(None))
-    if as_json:
-        say_json(counts)
-    else:
-        say("applied " + ", ".join(f"{table} {count}" for table, count in counts.items()))
 
 
 def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:

@@ -28,6 +28,7 @@ VERBS: Final = (
     "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list", "status", "calls",
     "explain", "trace", "leak-test", "scenario play", "scenario check", "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
+    "inventory verify",
 )  # fmt: skip
 NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
 

@@ -18,6 +18,9 @@ ALTER TABLE scenario ADD COLUMN calls_per_day INTEGER NOT NULL DEFAULT 0;   -- o
 ALTER TABLE number_block ADD COLUMN opened_day TEXT NOT NULL DEFAULT '';    -- since when calls reach it: the report is due from here
 ALTER TABLE number_block ADD COLUMN reported_day TEXT NOT NULL DEFAULT '';
 
+-- Since when bindings pass all gates: what is older was made under fewer.
+INSERT INTO meta VALUES ('gates_since', strftime('%s', 'now'));
+
 -- Each move of a state machine, for ever: when, by whom, why.
 CREATE TABLE transition (
     id INTEGER PRIMARY KEY,

@@ -1,0 +1,215 @@
+"""`inventory verify`: bindings, targets and the register of use are held against the invariants of the domain.
+
+Number after number, each as it is at one moment, so that nobody who writes has to wait. What was true when a binding
+was made is looked for: rules that came later, and values that were changed later, are not held against it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, final
+
+from engine.core.numbers import is_privacy_number
+from engine.domain.spells import Finding, Spell, crossings, warm
+from engine.store.crypto import NumberCipher
+from engine.store.invariant_facts import ROUNDING_S, Facts
+from engine.store.target_invariants import TargetCheck
+
+Progress = Callable[[int, int], None]  # rows looked at, of how many
+
+MIN_TTL_S: Final = 60.0  # I4
+PROGRESS_ROWS: Final = 10_000
+
+_COLUMNS: Final = (
+    "subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform, scenario, expires_at,"
+    " valid_from, valid_to, pool_key, default_a, legacy_x, legacy_until"
+)
+_OF_X: Final = f"SELECT {_COLUMNS} FROM binding WHERE tel_x = ?"
+_OF_Y: Final = f"SELECT {_COLUMNS} FROM binding WHERE tel_y = ? AND tel_y != ''"
+_NEXT: Final = (
+    "SELECT min(tel_x) FROM binding WHERE tel_x > ?",
+    "SELECT min(tel_y) FROM binding WHERE tel_y > ? AND tel_y != ''",
+    "SELECT min(x) FROM target WHERE x > ?",
+)
+_BEFORE: Final = "SELECT expires_at FROM binding WHERE subs_id = ? AND version = ?"
+_REQUESTS: Final = (
+    "SELECT app_platform, req_id, answer FROM api_request WHERE (app_platform, req_id) > (?, ?)"
+    " ORDER BY app_platform, req_id LIMIT 1000"
+)
+_PLATFORM: Final = "SELECT app_platform FROM binding WHERE subs_id = ? LIMIT 1"
+
+
+class Version(NamedTuple):
+    """A row of `binding`, numbers in clear."""
+
+    subs_id: str
+    version: int
+    mode: str
+    tel_x: str
+    tel_y: str
+    tel_a: str  # "" of a group
+    tel_b: str
+    group_id: str
+    business_user: str
+    app_platform: str
+    scenario: str
+    expires_at: float
+    valid_from: float
+    valid_to: float | None
+    pool_key: str
+    default_a: str
+    legacy_x: str
+    legacy_until: float | None
+
+    @property
+    def end(self) -> float:
+        return self.expires_at if self.valid_to is None else min(self.valid_to, self.expires_at)
+
+    @property
+    def named(self) -> str:
+        return f"{self.subs_id} version {self.version}"
+
+
+@final
+class BindingInvariants:
+    """One look over bindings.db."""
+
+    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, wall_s: float) -> None:
+        self._connection = connection
+        self._cipher = cipher
+        self._wall_s = wall_s
+        self._facts = Facts(connection)
+        self._targets = TargetCheck(connection, cipher, wall_s)
+        self.bindings = 0  # versions that were looked at
+        self.numbers = 0
+
+    def total(self) -> int:
+        """Rows that there are to look at."""
+        return int(self._connection.execute("SELECT count(*) FROM binding").fetchone()[0])
+
+    def findings(self, progress: Progress | None = None) -> Iterator[Finding]:
+        """What does not hold of I1, I2, I3, I4, I5, I13 and I14. sqlite3.Error."""
+        yield from self._of_register()
+        total = self.total()
+        number = ""
+        told = 0
+        while number := self._next(number):
+            self.numbers += 1
+            yield from self._of_number(number)
+            if progress is not None and self.bindings - told >= PROGRESS_ROWS:
+                told = self.bindings
+                progress(min(told, total), total)
+        yield from self._of_requests()
+
+    def _next(self, number: str) -> str:
+        """The number behind this one that anything is known of."""
+        found = (self._connection.execute(query, (number,)).fetchone()[0] for query in _NEXT)
+        return min((str(one) for one in found if one is not None), default="")
+
+    def _of_number(self, number: str) -> list[Finding]:
+        self._connection.execute("BEGIN")
+        try:
+            as_x = self._versions(_OF_X, number)
+            as_y = self._versions(_OF_Y, number)
+            found = [*self._targets.findings(number, as_x, as_y)]
+        finally:
+            self._connection.execute("COMMIT")
+        self.bindings += len(as_x)
+        spells = [self._spell(version, number) for version in (*as_x, *as_y)]
+        if len(spells) > 1:
+            found += crossings(number, spells)
+            found += warm(number, [spell for spell in spells if spell.end >= self._facts.gates_since])
+        for version in as_x:
+            found += self._of_version(version)
+        return found
+
+    def _spell(self, version: Version, number: str) -> Spell:
+        """Who calls a number of this binding. Of a group only B is known at any time, its members as they are now."""
+        members = self._targets.members(version) if version.end > self._wall_s else ()
+        a_dials = version.tel_y or version.tel_x
+        side_a = (version.tel_a,) if version.tel_a else members
+        callers = (side_a if a_dials == number else ()) + ((version.tel_b,) if version.tel_x == number else ())
+        pairs = tuple((one, version.tel_b) for one in side_a)
+        cool_s = self._facts.cool_s(version.pool_key, version.valid_from)
+        begin = version.valid_from
+        return Spell(version.subs_id, version.version, begin, version.end, callers, pairs, cool_s)
+
+    def _of_version(self, version: Version) -> Iterator[Finding]:
+        yield from self._of_numbers(version)
+        begin, facts = version.valid_from, self._facts
+        before = self._connection.execute(_BEFORE, (version.subs_id, version.version - 1)).fetchone()
+        if before is not None and before[0] == version.expires_at:
+            return  # what it says of its end was judged with the version that said so first
+        if version.expires_at <= begin + MIN_TTL_S:
+            yield Finding("I4", f"{version.named} expires within {MIN_TTL_S:.0f} s of its beginning")
+        if begin < facts.gates_since:
+            return
+        longest = facts.max_ttl_s(version.scenario, begin)
+        if longest is not None and version.expires_at > begin + longest + ROUNDING_S:
+            yield Finding("I4", f"{version.named} lives longer than scenario {version.scenario} allows")
+        if version.expires_at > facts.contract_end(version.app_platform, version.business_user, begin):
+            yield Finding("I4", f"{version.named} lives longer than any contract that was in force")
+        is_more = before is None or version.expires_at > before[0]
+        if is_more and facts.was_leaving(version.app_platform, begin):
+            what = "was made" if before is None else "was renewed"
+            yield Finding("I13", f"{version.named} {what} while {version.app_platform} was winding down")
+
+    def _of_numbers(self, version: Version) -> Iterator[Finding]:
+        if version.tel_y and version.tel_y == version.tel_x:
+            yield Finding("I2", f"{version.named} has one number as X and Y")
+        for number in filter(None, (version.tel_x, version.tel_y)):
+            if not is_privacy_number(number):
+                yield Finding("I3", f"{version.named} has a number that is not one of 700")
+            elif not self._facts.had(version.business_user, number, version.valid_from):
+                invariant = "I3" if number == version.tel_x else "I2"
+                yield Finding(invariant, f"{version.named}: {number} lay in no block of {version.business_user}")
+
+    def _of_register(self) -> Iterator[Finding]:
+        """I3: a block has one business user at a time, and the one that the register tells."""
+        for prefix, stretches in self._facts.held.items():
+            for one, other in pairwise(stretches):
+                if other.from_at < one.until_at:
+                    names = f"{one.business_user} and {other.business_user}"
+                    yield Finding("I3", f"block {prefix} was {names} at the same time")
+            for held in stretches:
+                if held.until_at == float("inf") and self._facts.holders.get(prefix) != held.business_user:
+                    yield Finding("I3", f"block {prefix} is {held.business_user} in the register only")
+        for prefix, user in self._facts.holders.items():
+            if not any(held.until_at == float("inf") for held in self._facts.held.get(prefix, ())):
+                yield Finding("I3", f"block {prefix} of {user} is not in the register")
+
+    def _of_requests(self) -> Iterator[Finding]:
+        """I14: what an answer names is there, and the asker's own."""
+        last = ("", "")
+        while rows := self._connection.execute(_REQUESTS, last).fetchall():
+            for platform, req_id, answer in rows:
+                subs_id = _subs_id(answer)
+                row = self._connection.execute(_PLATFORM, (subs_id,)).fetchone() if subs_id else None
+                if subs_id and (row is None or row[0] != platform):
+                    yield Finding(
+                        "I14", f"req_id {req_id!r} of {platform} was answered with {subs_id}, not its binding"
+                    )
+            last = rows[-1][:2]
+
+    def _versions(self, query: str, number: str) -> list[Version]:
+        return [self._clear(row) for row in self._connection.execute(query, (number,)).fetchall()]
+
+    def _clear(self, row: tuple[Any, ...]) -> Version:
+        version = Version(*row)
+        tel_a, tel_b, default_a = (
+            self._cipher.decrypt(row[at], f"binding.{name}") if row[at] else ""
+            for at, name in ((5, "tel_a"), (6, "tel_b"), (15, "default_a"))
+        )
+        return version._replace(tel_a=tel_a, tel_b=tel_b, default_a=default_a)
+
+
+def _subs_id(answer: str) -> str:
+    """The binding that an answer of the API names, "" for none."""
+    try:
+        body = json.loads(answer)
+    except ValueError:
+        return ""
+    return str(body.get("subs_id", "")) if isinstance(body, dict) else ""
