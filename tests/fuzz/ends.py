@@ -187,6 +187,8 @@ class End:
         request = next((m for m in reversed(self.said) if m.is_request and m.method != "ACK"), None)
         if asked is None or request is None or not challenges_in(asked):
             return None
+        if f"\r\nCSeq: {request.cseq} {request.method}\r\n".encode() not in request.to_bytes():
+            return None  # written in a way in which it is not counted on
         return with_credentials(request.to_bytes(), challenges_in(asked)[0])
 
     def submits(self) -> bytes | None:

@@ -7,11 +7,12 @@ of it. `make long` does this for VEIL700_FUZZ_MINUTES, 30 unless it says otherwi
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.stage import EVENTS, Case, Twist, play
@@ -19,7 +20,7 @@ from tests.fuzz.talks import TALKS, VARIANTS, steps_of
 from tests.fuzz.twists import CHANGES
 
 IN_EVERY_RUN: Final = 900  # 18 s of CPU
-IN_A_ROUND: Final = 2000
+IN_A_ROUND: Final = 500
 MOST_TWISTS: Final = 6
 SLOW: Final = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -43,6 +44,7 @@ def cases(draw: st.DrawFn) -> Case:
 @settings(max_examples=IN_EVERY_RUN, suppress_health_check=SLOW)
 @given(cases())
 def test_mutated_conversations(case: Case) -> None:
+    note(repr(case))
     play(case)
 
 
@@ -62,6 +64,7 @@ def test_mutated_conversations_for_long(capsys: pytest.CaptureFixture[str]) -> N
     def played_well(case: Case) -> None:
         nonlocal played
         played += 1
+        note(repr(case))
         if time.monotonic() < end:
             play(case)
 
@@ -70,6 +73,7 @@ def test_mutated_conversations_for_long(capsys: pytest.CaptureFixture[str]) -> N
         seed(number)(one_round(given(cases())(played_well)))()
         left = end - time.monotonic()
         with capsys.disabled():
-            print(f"\nfuzz: seed {number}, {played} conversations, {max(left, 0) / 60:.0f} minutes left", flush=True)
+            told = f"fuzz: seed {number}, {played} conversations, {max(left, 0) / 60:.0f} minutes left"
+            print(told, file=sys.stderr, flush=True)  # of a worker of pytest-xdist nothing else is seen
         if left <= 0:
             return
