@@ -11,13 +11,28 @@ from typing import Annotated, Final
 import typer
 from typer.main import get_command
 
-from engine.cli import api_key, audit, bindings, cdr, explain, inventory, leak_test, node, scenario, states, trace
+from engine.cli import (
+    api_key,
+    audit,
+    bind,
+    bindings,
+    blacklist,
+    cdr,
+    explain,
+    groups,
+    inventory,
+    leak_test,
+    node,
+    scenario,
+    states,
+    trace,
+)
 from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, printable, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
 from engine.core.numbers import masked_runs
 from engine.domain.problems import Problem
-from engine.store.errors import BindRefused, StoreError
+from engine.store.errors import StoreError
 from sipstack.scenario.model import ScenarioError
 
 PROGRAM: Final = "veil700"
@@ -29,7 +44,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
 )
-for part in (node, inventory, explain, bindings, cdr, trace, audit, api_key, leak_test, scenario, states):
+for part in (
+    node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, leak_test, scenario,
+    states,
+):  # fmt: skip
     part.add_to(app)
 
 
@@ -97,7 +115,7 @@ def _report(error: BaseException) -> int:
         return USAGE
     if isinstance(error, typer.TyperException):
         return _report_usage(error)
-    if isinstance(error, StoreError | BindRefused | Problem | ControlError):
+    if isinstance(error, StoreError | Problem | ControlError):
         tell("\n".join(f"{PROGRAM}: {line}" for line in str(error).splitlines()))
     elif isinstance(error, OSError):
         if error.filename is None:  # of what is open, only our output can fail so

@@ -1,11 +1,11 @@
-"""Verbs about bindings: bind, unbind, bindings import, list and export."""
+"""Verbs about many bindings: bindings import, list and export."""
 
 from __future__ import annotations
 
 import asyncio
 import csv
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,22 +20,18 @@ from engine.cli.common import (
     JSON,
     REASON,
     asker,
+    binding_store,
     configuration,
-    existing,
     guarded_csv,
-    instant,
     row_text,
     say,
     say_json,
     say_json_array,
     tell,
 )
-from engine.config import Config
 from engine.store.binding_import import COLUMNS, ImportReport
 from engine.store.binding_import import Progress as ProgressCall
-from engine.store.binding_rules import BindRequest
-from engine.store.bindings import BindingRow, BindingStore, open_bindings
-from engine.store.crypto import open_key
+from engine.store.bindings import BindingRow
 from engine.store.errors import StoreError
 
 _LIST_COLUMNS = {
@@ -46,75 +42,11 @@ _LIST_COLUMNS = {
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module into the application."""
-    app.command("bind")(bind)
-    app.command("unbind")(unbind)
     group = typer.Typer(help="Many bindings at once.", rich_markup_mode=None)
     group.command("import")(import_)
     group.command("list")(list_)
     group.command("export")(export)
     app.add_typer(group, name="bindings")
-
-
-def bind(
-    context: typer.Context,
-    tel_x: Annotated[str, typer.Option(help="The 700 number, 15 digits.", show_default=False)],
-    tel_a: Annotated[str, typer.Option(help="Real number of one party.", show_default=False)],
-    tel_b: Annotated[str, typer.Option(help="Real number of the other party.", show_default=False)],
-    business_user: Annotated[str, typer.Option(help="Holder of the number block.", show_default=False)],
-    order_id: Annotated[str, typer.Option(help="The order that this binding serves.", show_default=False)],
-    scenario: Annotated[
-        str, typer.Option(help="What it is for; not yet held against the inventory.", show_default=False)
-    ],
-    expiration: Annotated[
-        str, typer.Option(help="RFC 3339 with offset: 2030-01-31T08:00:00+08:00.", show_default=False)
-    ],
-    mode: Annotated[str, typer.Option(help="AXB: A and B reach each other through X.")] = "AXB",
-    as_json: Annotated[bool, JSON] = False,
-) -> None:
-    """Bind X to two parties and print the subs_id. It counts for the very next call.
-
-    \b
-    Example:
-      veil700 bind --mode AXB --tel-x 700123456780001 --tel-a 13800138000 --tel-b 13900139000 \\
-        --business-user bu-express --order-id 4711 --scenario express --expiration 2030-01-31T08:00:00+08:00
-    """
-    request = BindRequest(
-        mode=mode, tel_x=tel_x, tel_y="", tel_a=tel_a, tel_b=tel_b, group_id="", business_user=business_user,
-        order_id=order_id, scenario=scenario, expiration=expiration,
-    )  # fmt: skip
-
-    instant("--expiration", expiration)
-
-    async def work() -> str:
-        async with _store(configuration(context)) as store:
-            return await store.bind(request)
-
-    subs_id = asyncio.run(work())
-    if as_json:
-        say_json({"subs_id": subs_id})
-    else:
-        say(subs_id)
-
-
-def unbind(
-    context: typer.Context,
-    subs_id: Annotated[str, typer.Argument(metavar="SUBS_ID", help="As `bind` printed it.", show_default=False)],
-    as_json: Annotated[bool, JSON] = False,
-) -> None:
-    """End a binding. Calls in progress go on; the next call finds nothing.
-
-    \b
-    Example:
-      veil700 unbind 019ab4b2c1d0a1b2c3d4e5f60718293a
-    """
-
-    async def work() -> None:
-        async with _store(configuration(context), must_exist=True) as store:
-            await store.unbind(subs_id)
-
-    asyncio.run(work())
-    if as_json:
-        say_json({"subs_id": subs_id, "state": "unbound"})
 
 
 def import_(
@@ -138,7 +70,7 @@ def import_(
         raise StoreError(f"{file}: no such file")
 
     async def work() -> ImportReport:
-        async with _store(configuration(context)) as store:
+        async with binding_store(configuration(context)) as store:
             with _progress_bar(file) as progress:
                 return await store.import_csv(file, skip_bad, progress)
 
@@ -161,7 +93,7 @@ def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     """
 
     async def work() -> None:
-        async with _store(configuration(context), must_exist=True) as store:
+        async with binding_store(configuration(context), must_exist=True) as store:
             if as_json:
                 await say_json_array(_as_dicts(store.list()))
                 return
@@ -192,7 +124,7 @@ def export(
     who = asker(reveal, reason)
 
     async def work() -> None:
-        async with _store(configuration(context), must_exist=True) as store:
+        async with binding_store(configuration(context), must_exist=True) as store:
             lines = store.export(who)
             if as_json:
                 await say_json_array(_as_objects(lines))
@@ -216,15 +148,6 @@ async def _as_objects(lines: AsyncIterator[str]) -> AsyncIterator[object]:
         if not is_header:
             yield dict(zip(COLUMNS, next(csv.reader([line])), strict=True))
         is_header = False
-
-
-@asynccontextmanager
-async def _store(config: Config, *, must_exist: bool = False) -> AsyncIterator[BindingStore]:
-    path = config.data_dir / "bindings.db"
-    if must_exist:
-        existing(path)
-    async with open_bindings(path, open_key(config.data_dir)) as store:
-        yield store
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pwd
 import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ import typer
 from engine.config import Config, load
 from engine.store.audit import MAX_REASON, Asker
 from engine.store.binding_import import csv_line
+from engine.store.bindings import BindingStore, open_bindings
+from engine.store.crypto import open_key
 from engine.store.errors import StoreError
 from engine.store.record_forms import without_formula
 
@@ -58,6 +61,16 @@ def existing(path: Path) -> Path:
     if not path.is_file():
         raise StoreError(f"{path}: no such file: nothing has been written into this data folder yet")
     return path
+
+
+@asynccontextmanager
+async def binding_store(config: Config, *, must_exist: bool = False) -> AsyncIterator[BindingStore]:
+    """The bindings of a configuration; `must_exist`: StoreError when nothing has been written yet."""
+    path = config.data_dir / "bindings.db"
+    if must_exist:
+        existing(path)
+    async with open_bindings(path, open_key(config.data_dir), announces=config.api is not None) as store:
+        yield store
 
 
 def asker(reveal: bool, reason: str | None) -> Asker | None:

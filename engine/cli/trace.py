@@ -156,7 +156,8 @@ def _facts(bound: Bound) -> dict[str, object]:
         "subs_id": f"{bound.subs_id}, version {bound.version}, mode {bound.mode}",
         "in force": f"from {bound.valid_from} until {_end(bound)}",
         "tel_x": bound.tel_x,
-        "tel_a": bound.tel_a,
+        **({"tel_y": bound.tel_y} if bound.tel_y else {}),
+        **({"group": (bound.group_id, *bound.members)} if bound.group_id else {"tel_a": bound.tel_a}),
         "tel_b": bound.tel_b,
         "business_user": (bound.business_user, bound.business_user_name, bound.uscc),
         "app_platform": (bound.app_platform, bound.app_platform_name, bound.licence_no),
@@ -167,5 +168,5 @@ def _facts(bound: Bound) -> dict[str, object]:
 
 def _end(bound: Bound) -> str:
     if bound.valid_to and bound.valid_to < bound.expiration:
-        return f"{bound.valid_to}, when it was unbound"
+        return f"{bound.valid_to}, when it was ended"
     return f"{bound.expiration}, its expiration"

@@ -9,7 +9,6 @@ from typing import Final, final
 # `mode` of what is relayed with its identities untouched (`engine.core.transit`): there is no binding then.
 TRANSIT: Final = "transit"
 
-
 # Bits of `target.flags`: what a call must know of its binding beside the numbers.
 CALLS_BLOCKED: Final = 1
 MESSAGES_BLOCKED: Final = 2

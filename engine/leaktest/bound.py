@@ -10,12 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from engine.domain.problems import Problem
 from engine.leaktest.errors import RigError
 from engine.leaktest.pair import Pair
 from engine.store.binding_rules import BindRequest
 from engine.store.bindings import BindingStore, open_bindings
 from engine.store.crypto import open_key
-from engine.store.errors import BindRefused
 from engine.store.inventory import numbers_to_bind
 
 BINDINGS: Final = "bindings.db"
@@ -45,7 +45,7 @@ async def bound(data_dir: Path, pairs: Sequence[Pair]) -> AsyncIterator[None]:
             yield
         finally:
             for subs_id in made:
-                with suppress(BindRefused):  # somebody has ended it before us
+                with suppress(Problem):  # somebody has ended it before us
                     await store.unbind(subs_id)
 
 
@@ -55,5 +55,5 @@ async def _bind(store: BindingStore, pair: Pair, user: str, scenario: str) -> st
         return await store.bind(BindRequest(
             "AXB", pair.x, "", pair.caller.number, pair.callee.number, "", user, ORDER, scenario or ORDER, until
         ))  # fmt: skip
-    except BindRefused as error:
+    except Problem as error:
         raise RigError(f"{pair.name}: the canaries cannot be bound: {error}") from None

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final, final
 
-from engine.core.numbers import mask
-from engine.store.binding_rows import (
-    HOLDER,
-    INSERT_BINDING,
-    INSERT_NEW_TARGET,
-    INSERT_TARGET,
-    Row,
-    make_rows,
-    new_subs_id,
-    whole_ms,
-)
-from engine.store.binding_rules import BindRequest, Premises, QuickCheck, Terms, check, shown
+from engine.domain.problems import Problem
+from engine.store.binding_rules import shown
+from engine.store.bulk_binder import BulkBinder
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database, store_errors
-from engine.store.errors import BindRefused, StoreError
+from engine.store.errors import StoreError
+from engine.store.number_memory import RecentCallers
 
 COLUMNS: Final = (
     "mode", "tel_x", "tel_y", "tel_a", "tel_b", "group_id", "business_user", "order_id", "scenario",
@@ -39,8 +34,8 @@ MAX_LINE: Final = 65_536  # characters read at a time: a file without line ends 
 MAX_REPORTED: Final = 1_000  # bad lines told one by one; the others are counted
 
 Progress = Callable[[int, int], None]  # lines done, bytes done
-_Line = tuple[str, int, Terms]  # X, number of the line, what it says
-_number = itemgetter(1)
+
+_HOLDER: Final = re.compile(r", by ([0-9a-f]{32})\Z")
 
 
 @final
@@ -52,7 +47,7 @@ class ImportReport:
     bad: int = 0
     lines: list[str] = field(default_factory=list)
 
-    def add(self, number: int, reason: object) -> None:
+    def add(self, number: int, reason: str) -> None:
         """One more bad line."""
         self.bad += 1
         if len(self.lines) < MAX_REPORTED:
@@ -72,13 +67,14 @@ def csv_line(values: Iterable[object]) -> str:
 
 def import_bindings(
     path: Path, cipher: NumberCipher, file: Path, clock: Callable[[], float], skip_bad: bool = False,
-    progress: Progress | None = None, cancelled: threading.Event | None = None,
+    progress: Progress | None = None, cancelled: threading.Event | None = None, announces: bool = False,
 ) -> ImportReport:  # fmt: skip
     """Import `file` into bindings.db, in one transaction that readers do not notice.
 
     What it makes is valid from the moment at which that begins; `clock` tells it, in seconds since the epoch.
     With a bad line nothing is imported, unless `skip_bad`. `progress` is called in this thread after each
-    batch. StoreError when a file cannot be used, when its header is wrong, or when the import was cancelled.
+    batch; `announces`: whether the platforms' feeds are told. StoreError when a file cannot be used, when its header is
+    wrong, or when the import was cancelled.
     """
     try:
         source = file.open("rb")
@@ -86,28 +82,28 @@ def import_bindings(
         raise StoreError(f"{file}: {error.strerror}") from None
     with source:
         connection = open_database(path, BINDINGS, cipher)
-        try:
-            with store_errors(path):
-                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-                return _Import(connection, cipher, clock).run(file, source, skip_bad, progress, cancelled)
-        finally:
-            connection.close()
+        recent = RecentCallers(path.with_name("records.db"), cipher)
+        with closing(connection), closing(recent), store_errors(path):
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            work = _Import(connection, cipher, recent, clock, announces)
+            return work.run(file, source, skip_bad, progress, cancelled)
 
 
 @final
 class _Import:
     """One import, from BEGIN to COMMIT or ROLLBACK."""
 
-    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, cipher: NumberCipher, recent: RecentCallers,
+        clock: Callable[[], float], announces: bool,
+    ) -> None:  # fmt: skip
         """Begins it."""
         self._connection = connection
-        self._cipher = cipher
         self._report = ImportReport()
+        self._bad: list[tuple[int, str]] = []  # lines that are none, since the last batch
         connection.execute("BEGIN IMMEDIATE")
-        self._wall_s = whole_ms(clock())  # read here, where no other writer is: see `BindingStore.bind`
-        # The line number is added to it: ids are unique without drawing a million, and tell the line that
-        # took a target.
-        self._first_id = int(new_subs_id(self._wall_s), 16) & ~0xFFFF_FFFF_FFFF
+        # The clock is read here, where no other writer is: see `BindingStore.bind`.
+        self._bulk = BulkBinder(connection, cipher, recent, secrets.randbelow, clock(), announces)
 
     def run(
         self, file: Path, source: BinaryIO, skip_bad: bool, progress: Progress | None,
@@ -115,22 +111,17 @@ class _Import:
     ) -> ImportReport:  # fmt: skip
         report = self._report
         try:
-            premises = self._premises()
-            batch: list[_Line] = []
             done = 0
-            quick = QuickCheck(premises, self._wall_s).terms
-            for number, values in _lines(file, source, report):
+            add = self._bulk.add_values
+            for number, values in _lines(file, source, self._bad):
                 done += 1
-                terms = quick(values) or self._check(number, values, premises)
-                if terms is not None:
-                    batch.append((terms.tel_x, number, terms))
+                add(number, values)
                 if done % BATCH == 0:
-                    self._write(batch)
-                    batch = []
+                    self._write()
                     _stop_if(cancelled, file)
                     if progress is not None:
                         progress(done, source.tell())
-            self._write(batch)
+            self._write()
             _stop_if(cancelled, file)
             if report.bad and not skip_bad:
                 report.imported = 0
@@ -145,70 +136,20 @@ class _Import:
             progress(done, source.tell())
         return report
 
-    def _premises(self) -> Premises:
-        execute = self._connection.execute
-        blocks = execute("SELECT prefix, state, business_user FROM number_block")
-        users = execute("SELECT id, app_platform FROM business_user")
-        return Premises({prefix: (state, user) for prefix, state, user in blocks}, dict(users))
+    def _write(self) -> None:
+        """What has been read since the last time."""
+        bad, self._bad[:] = self._bad[:], []
+        for number, result in self._bulk.flush():
+            if isinstance(result, Problem):
+                bad.append((number, _HOLDER.sub(self._whose, str(result))))
+            else:
+                self._report.imported += 1
+        for number, reason in sorted(bad):
+            self._report.add(number, reason)
 
-    def _check(self, number: int, values: Sequence[str], premises: Premises) -> Terms | None:
-        """The terms of a line by the full rules; one that breaks a rule is reported."""
-        try:
-            return check(BindRequest(*[value.strip() for value in values]), premises, self._wall_s)
-        except BindRefused as error:
-            self._report.add(number, error)
-            return None
-
-    def _write(self, batch: list[_Line]) -> None:
-        """A batch at once; line by line only when some target is taken."""
-        if not batch:
-            return
-        batch.sort()
-        subs_ids = [self._subs_id(number) for _, number, _ in batch]
-        bindings, targets = make_rows(subs_ids, [terms for _, _, terms in batch], self._cipher, self._wall_s)
-        self._connection.execute("SAVEPOINT batch")
-        if not self._all_fit(targets):
-            self._connection.execute("ROLLBACK TO batch")
-            pairs = zip(batch, zip(targets[::2], targets[1::2], strict=True), strict=True)
-            in_order = sorted(pairs, key=lambda pair: _number(pair[0]))  # of two lines the first gets the target
-            written = {self._subs_id(_number(line)) for line, rows in in_order if self._is_written(line, rows)}
-            bindings = [row for row in bindings if row[0] in written]
-        bindings.sort(key=itemgetter(0))  # as they stand in the file: both keys of the table grow at their ends
-        self._connection.executemany(INSERT_BINDING, bindings)
-        self._connection.execute("RELEASE batch")
-        self._report.imported += len(bindings)
-
-    def _all_fit(self, targets: list[Row]) -> bool:
-        """Write all of them; False when some target is taken, and all must be rolled back."""
-        try:
-            self._connection.executemany(INSERT_NEW_TARGET, targets)
-        except sqlite3.IntegrityError:  # perhaps by one that has expired, and gives way
-            self._connection.execute("ROLLBACK TO batch")
-            rows = [(*row, self._wall_s) for row in targets]
-            return self._connection.executemany(INSERT_TARGET, rows).rowcount == len(targets)
-        return True
-
-    def _is_written(self, line: _Line, rows: tuple[Row, Row]) -> bool:
-        """Write both targets of a line, or none and report who has one of them."""
-        tel_x, number, terms = line
-        execute = self._connection.execute
-        execute("SAVEPOINT line")
-        for real, row in zip((terms.tel_a, terms.tel_b), rows, strict=True):
-            if execute(INSERT_TARGET, (*row, self._wall_s)).rowcount != 1:
-                execute("ROLLBACK TO line")
-                execute("RELEASE line")
-                whose = self._whose(execute(HOLDER, row[:2]).fetchone()[0])
-                self._report.add(number, f"tel_x: {tel_x} is already bound for {mask(real)}, by {whose}")
-                return False
-        execute("RELEASE line")
-        return True
-
-    def _whose(self, subs_id: str) -> str:
-        number = int(subs_id, 16) - self._first_id
-        return f"line {number}" if 0 < number < 1 << 48 else f"binding {subs_id}"
-
-    def _subs_id(self, number: int) -> str:
-        return f"{self._first_id + number:032x}"
+    def _whose(self, found: re.Match[str]) -> str:
+        number = self._bulk.number_of(found[1])
+        return f", by line {number}" if number else f", by binding {found[1]}"
 
 
 def _stop_if(cancelled: threading.Event | None, file: Path) -> None:
@@ -217,9 +158,9 @@ def _stop_if(cancelled: threading.Event | None, file: Path) -> None:
         raise StoreError(f"{file}: import cancelled, nothing was imported")
 
 
-def _lines(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple[int, Sequence[str]]]:
+def _lines(file: Path, source: BinaryIO, bad: list[tuple[int, str]]) -> Iterator[tuple[int, Sequence[str]]]:
     """The lines of the file with their numbers, values in the order of COLUMNS; one that is no CSV or has too few
-    values is reported.
+    values goes into `bad`.
     """
     # Bytes that are no UTF-8 become characters that no rule accepts.
     text = io.TextIOWrapper(source, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -237,11 +178,11 @@ def _lines(file: Path, source: BinaryIO, report: ImportReport) -> Iterator[tuple
                     if len(values) == len(COLUMNS):
                         yield number, values if in_order is None else in_order(values)
                     elif values:
-                        report.add(number, f"{len(values)} values instead of {len(COLUMNS)}")
+                        bad.append((number, f"{len(values)} values instead of {len(COLUMNS)}"))
                     number = reader.line_num + 1
                 return
             except csv.Error as error:
-                report.add(number, f"not CSV: {error}")
+                bad.append((number, f"not CSV: {error}"))
     except OSError as error:
         raise StoreError(f"{file}: {error.strerror or error}") from None
     finally:

@@ -4,37 +4,64 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from engine.store.binding_rules import Terms
 from engine.store.crypto import NumberCipher
 
 VERSION: Final = 1  # of a new binding
 _COLUMNS_OF_A: Final = ("binding.tel_a", "target.caller", "target.callee")
 _COLUMNS_OF_B: Final = ("binding.tel_b", "target.caller", "target.callee")
 
-INSERT_BINDING: Final = (
-    "INSERT INTO binding (subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user,"
-    " app_platform, order_id, scenario, expires_at, valid_from, key_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_NEW_TARGET: Final = (
-    "INSERT INTO target (x, caller, callee, presented, subs_id, version, mode, tel_y, app_platform, business_user,"
-    " order_id, scenario, expires_at, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_PLAIN: Final = (
+    "subs_id", "version", "mode", "tel_x", "tel_y", "tel_a", "tel_b", "group_id", "business_user", "app_platform",
+    "order_id", "scenario", "expires_at", "valid_from", "key_id",
+)  # fmt: skip
+OPTIONS: Final = (
+    "pool_key", "out_order_id", "out_id", "industrial_id", "consent_ref", "call_restrict", "max_call_s",
+    "ring_timeout_s", "sms", "default_a", "callback", "decision", "legacy_x", "legacy_until",
+)  # fmt: skip
+BINDING_COLUMNS: Final = (*_PLAIN, *OPTIONS)
+_PLAIN_TARGET: Final = (
+    "x", "caller", "callee", "presented", "subs_id", "version", "mode", "tel_y", "app_platform", "business_user",
+    "order_id", "scenario", "expires_at", "key_id",
+)  # fmt: skip
+TARGET_COLUMNS: Final = (*_PLAIN_TARGET, "flags", "max_call_s", "ring_timeout_s", "group_id")
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+# What a target says besides its key, where another one gives way to it.
+_REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in TARGET_COLUMNS[2:])
+_GIVES_WAY: Final = f"ON CONFLICT (x, caller) DO UPDATE SET {_REPLACED} WHERE target.expires_at <= ?"
+
+INSERT_BINDING: Final = _insert("binding", BINDING_COLUMNS)
+INSERT_PLAIN_BINDING: Final = _insert("binding", _PLAIN)  # what the other columns say is then nothing
+INSERT_NEW_TARGET: Final = _insert("target", _PLAIN_TARGET)
 # A target that has expired gives way; one in force does not, and the statement then changes no row. Last
 # parameter, behind the row: now.
-INSERT_TARGET: Final = (
-    f"{INSERT_NEW_TARGET} ON CONFLICT (x, caller)"
-    " DO UPDATE SET callee = excluded.callee, presented = excluded.presented, subs_id = excluded.subs_id,"
-    " version = excluded.version, mode = excluded.mode, tel_y = excluded.tel_y,"
-    " app_platform = excluded.app_platform, business_user = excluded.business_user,"
-    " order_id = excluded.order_id, scenario = excluded.scenario, expires_at = excluded.expires_at,"
-    " key_id = excluded.key_id WHERE target.expires_at <= ?"
-)
+INSERT_TARGET: Final = f"{_insert('target', TARGET_COLUMNS)} {_GIVES_WAY}"
+INSERT_PLAIN_TARGET: Final = f"{INSERT_NEW_TARGET} {_GIVES_WAY}"
 HOLDER: Final = "SELECT subs_id FROM target WHERE x = ? AND caller = ?"
 
 Row = tuple[object, ...]
+
+
+class Terms(NamedTuple):
+    """A binding in mode AXB without options, between two numbers in canonical form, as an import writes it."""
+
+    mode: str
+    tel_x: str
+    tel_y: str
+    tel_a: str
+    tel_b: str
+    group_id: str
+    business_user: str
+    app_platform: str
+    order_id: str
+    scenario: str
+    expires_at: float  # seconds since the epoch, UTC
 
 
 def new_subs_id(wall_s: float) -> str:
@@ -50,7 +77,7 @@ def whole_ms(wall_s: float) -> float:
 def make_rows(
     subs_ids: Sequence[str], terms: Sequence[Terms], cipher: NumberCipher, wall_s: float
 ) -> tuple[list[Row], list[Row]]:
-    """For each binding its row, parameters of INSERT_BINDING, and its two targets, parameters of INSERT_NEW_TARGET.
+    """For each binding its row for INSERT_PLAIN_BINDING, and its two targets for INSERT_NEW_TARGET.
 
     They are in force from `wall_s` on. The targets are those of AXB: (X, A) to B, then (X, B) to A.
     """

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 import aiosqlite
 
 from engine.core.numbers import mask
 from engine.store.aio import connected
 from engine.store.audit import Asker, audit_row, write_audit
+from engine.store.binder import Binder
 from engine.store.binding_import import COLUMNS, ImportReport, Progress, csv_line, import_bindings
-from engine.store.binding_rows import HOLDER, INSERT_BINDING, INSERT_TARGET, make_rows, new_subs_id, whole_ms
-from engine.store.binding_rules import BLOCK_DIGITS, BindRequest, Premises, check, shown
+from engine.store.binding_rules import BindRequest
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, open_database, store_errors
-from engine.store.errors import BindRefused
+from engine.store.database import BINDINGS, open_database, store_errors, transaction
+from engine.store.number_memory import RecentCallers
 from engine.store.rows import utc_text
 
 IMPORT_NICENESS: Final = 5  # a third of the weight of a node, where both want one processor
@@ -33,7 +33,7 @@ PAGE: Final = 1000  # rows read at a time: no read transaction stays open while 
 
 _LIST: Final = (
     "SELECT id, subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform,"
-    " order_id, scenario, expires_at, valid_from, valid_to FROM binding WHERE id > ?"
+    " order_id, scenario, expires_at, valid_from, valid_to, ended_because FROM binding WHERE id > ?"
     " ORDER BY id LIMIT ?"
 )
 # As of one moment: what is bound or unbound while an export is read changes nothing of it.
@@ -43,9 +43,8 @@ _EXPORT: Final = (
     f" FROM binding WHERE {_IN_FORCE_AT} AND id <= ? AND id > ? ORDER BY id LIMIT ?"
 )
 _EXTENT: Final = f"SELECT count(*), coalesce(max(id), 0) FROM binding WHERE {_IN_FORCE_AT}"
-_NEWEST: Final = "SELECT id, tel_x, valid_from, valid_to FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 
-_SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
+T = TypeVar("T")
 
 
 @final
@@ -67,17 +66,28 @@ class BindingRow:
     scenario: str
     expiration: str  # this and the next: RFC 3339 UTC
     created: str
-    state: str  # active | expired | unbound
+    state: str  # active | expired | unbound | replaced (by a newer version) | revoked
     ended: str  # empty while not unbound
 
 
 @asynccontextmanager
 async def open_bindings(
-    path: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time
+    path: Path, cipher: NumberCipher, clock: Callable[[], float] = time.time, announces: bool = False
 ) -> AsyncIterator[BindingStore]:
-    """The store on bindings.db (made when missing), closed at the end; `clock`: seconds since the epoch."""
-    async with connected(lambda: open_database(path, BINDINGS, cipher, any_thread=True)) as connection:
-        yield BindingStore(connection, path, cipher, clock)
+    """The store on bindings.db (made when missing), closed at the end; `clock`: seconds since the epoch.
+
+    `announces`: whether the platforms' feeds are told what is done.
+    """
+    opened: list[sqlite3.Connection] = []
+
+    def open_connection() -> sqlite3.Connection:
+        opened.append(open_database(path, BINDINGS, cipher, any_thread=True))
+        return opened[0]
+
+    async with connected(open_connection) as connection:
+        with closing(RecentCallers(path.with_name("records.db"), cipher)) as recent:
+            binder = Binder(opened[0], cipher, recent, secrets.randbelow, announces)
+            yield BindingStore(connection, opened[0], path, cipher, clock, binder, announces)
 
 
 @final
@@ -85,46 +95,45 @@ class BindingStore:
     """Makes, ends and lists bindings; for several tasks at once. StoreError when the store cannot be used."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, path: Path, cipher: NumberCipher, clock: Callable[[], float]
-    ) -> None:
+        self, connection: aiosqlite.Connection, opened: sqlite3.Connection, path: Path, cipher: NumberCipher,
+        clock: Callable[[], float], binder: Binder, announces: bool,
+    ) -> None:  # fmt: skip
+        """`opened` is what `connection` works on."""
         self._connection = connection
+        self._opened = opened
         self._path = path
         self._cipher = cipher
         self._clock = clock
+        self._binder = binder
+        self._announces = announces
         self._lock = asyncio.Lock()  # the connection has one transaction, the tasks are many
 
     async def bind(self, request: BindRequest) -> str:
-        """Write one binding, both directions; its `subs_id`. BindRefused when it breaks a rule."""
-        async with self._transaction() as connection:
-            # Read here, where no other writer is: what ends before this begins has ended earlier.
-            wall_s = whole_ms(self._clock())
-            subs_id = new_subs_id(wall_s)
-            terms = check(request, await self._premises(request), wall_s)
-            [binding], targets = make_rows([subs_id], [terms], self._cipher, wall_s)
-            for number, row in zip((terms.tel_a, terms.tel_b), targets, strict=True):
-                cursor = await connection.execute(INSERT_TARGET, (*row, wall_s))
-                if cursor.rowcount != 1:
-                    holder = await self._one(HOLDER, row[:2])
-                    raise BindRefused(
-                        f"tel_x: {request.tel_x} is already bound for {mask(number)}, by {holder[0]}: "
-                        "veil700 unbind ends that binding"
-                    )
-            await connection.execute(INSERT_BINDING, binding)
-        return subs_id
+        """Write one binding; its `subs_id`. Problem when it breaks a rule."""
+        return (await self.write(lambda binder, _, wall_s: binder.bind(request, wall_s))).subs_id
 
     async def unbind(self, subs_id: str) -> None:
-        """End a binding: calls in progress go on, new ones find nothing. BindRefused when it is not there."""
-        async with self._transaction() as connection:
-            row = await self._one(_NEWEST, (subs_id,))
-            if not row:
-                raise BindRefused(f"subs_id: {_quoted(subs_id)} is no binding")
-            binding_id, tel_x, valid_from, valid_to = row
-            if valid_to is not None:
-                raise BindRefused(f"subs_id: {_quoted(subs_id)} has ended already")
-            # A clock that was set back ends nothing before it began.
-            end = max(whole_ms(self._clock()), valid_from)
-            await connection.execute("UPDATE binding SET valid_to = ? WHERE id = ?", (end, binding_id))
-            await connection.execute("DELETE FROM target WHERE x = ? AND subs_id = ?", (tel_x, subs_id))
+        """End a binding: calls in progress go on, new ones find nothing. Problem when it is not there."""
+        await self.write(lambda binder, _, wall_s: binder.unbind(subs_id, wall_s))
+
+    async def write(self, work: Callable[[Binder, sqlite3.Connection, float], T]) -> T:
+        """`work` in a transaction of its own, in another thread: all of it, or nothing where it raises.
+
+        It gets the binder, its connection and the time. Who is cancelled has it done nevertheless.
+        """
+        async with self._lock:
+            task = asyncio.ensure_future(asyncio.to_thread(self._in_transaction, work))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                with suppress(Exception):
+                    await task
+                raise
+
+    def _in_transaction(self, work: Callable[[Binder, sqlite3.Connection, float], T]) -> T:
+        with store_errors(self._path), transaction(self._opened):
+            # The clock is read here, where no other writer is: what ends before this begins has ended earlier.
+            return work(self._binder, self._opened, self._clock())
 
     async def list(self) -> AsyncIterator[BindingRow]:
         """All bindings, oldest first, real numbers masked."""
@@ -132,8 +141,10 @@ class BindingStore:
             listed = list(row[1:])  # in the order of BindingRow
             listed[5] = mask(self._real(row[6], "tel_a"))
             listed[6] = mask(self._real(row[7], "tel_b"))
-            expires_at, valid_from, valid_to = listed[12:]
-            state = "unbound" if valid_to is not None else "expired" if expires_at <= self._clock() else "active"
+            expires_at, valid_from, valid_to, because = listed[12:]
+            state = "expired" if expires_at <= self._clock() else "active"
+            if valid_to is not None:
+                state = because or "unbound"
             ended = utc_text(valid_to) if valid_to is not None else ""
             listed[12:] = [utc_text(expires_at), utc_text(valid_from), state, ended]
             yield BindingRow(*listed)
@@ -163,7 +174,16 @@ class BindingStore:
         # Linux has a niceness for each thread: calls go first where they share the processors with an import.
         with ThreadPoolExecutor(1, "import", os.nice, (IMPORT_NICENESS,)) as thread:
             work = asyncio.get_running_loop().run_in_executor(
-                thread, import_bindings, self._path, self._cipher, path, self._clock, skip_bad, progress, cancelled
+                thread,
+                import_bindings,
+                self._path,
+                self._cipher,
+                path,
+                self._clock,
+                skip_bad,
+                progress,
+                cancelled,
+                self._announces,
             )
             try:
                 return await asyncio.shield(work)
@@ -172,13 +192,6 @@ class BindingStore:
                 with suppress(Exception):
                     await work
                 raise
-
-    async def _premises(self, request: BindRequest) -> Premises:
-        """The rows of the inventory that this request is about."""
-        prefix, user = request.tel_x[:BLOCK_DIGITS], request.business_user
-        block = await self._one("SELECT state, business_user FROM number_block WHERE prefix = ?", (prefix,))
-        tenant = await self._one("SELECT app_platform FROM business_user WHERE id = ?", (user,))
-        return Premises({prefix: block} if block else {}, {user: tenant[0]} if tenant else {})
 
     async def _rows(self, query: str, parameters: tuple[object, ...]) -> AsyncIterator[Any]:
         """All rows of a query that pages by `id`, its last two parameters."""
@@ -197,23 +210,6 @@ class BindingStore:
         """The first row, or an empty one."""
         return next(iter(await self._connection.execute_fetchall(query, parameters)), ())
 
-    def _real(self, blob: bytes, column: str) -> str:
-        return self._cipher.decrypt(blob, f"binding.{column}")
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        async with self._lock:
-            with store_errors(self._path):
-                await self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                    await self._connection.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):
-                        await self._connection.execute("ROLLBACK")
-                    raise
-
-
-def _quoted(subs_id: str) -> str:
-    """A subs_id as an error may quote it; one of our form is whole, also where it has a long run of digits."""
-    return repr(subs_id) if _SUBS_ID.fullmatch(subs_id) else shown(subs_id)
+    def _real(self, blob: bytes | None, column: str) -> str:
+        """ "" for a party that a binding has not: A, where a group is in its place."""
+        return "" if blob is None else self._cipher.decrypt(blob, f"binding.{column}")

@@ -5,7 +5,3 @@ from __future__ import annotations
 
 class StoreError(Exception):
     """The data cannot be opened, read or written: names the file and the reason."""
-
-
-class BindRefused(Exception):
-    """A binding breaks a rule: names the field and the reason."""

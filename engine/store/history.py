@@ -16,7 +16,7 @@ from engine.store.rows import utc_text
 _TRANSITION: Final = (
     "INSERT INTO transition (kind, entity, from_state, to_state, at, actor, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_OUTBOX: Final = "INSERT INTO outbox (app_platform, kind, at, subject, payload) VALUES (?, ?, ?, ?, ?)"
+INSERT_EVENT: Final = "INSERT INTO outbox (app_platform, kind, at, subject, payload) VALUES (?, ?, ?, ?, ?)"
 
 
 def note_transition(
@@ -51,4 +51,4 @@ def publish(
 ) -> None:
     """What a platform is told; numbers in `payload` are masked."""
     body = json.dumps(payload, ensure_ascii=False)
-    connection.execute(_OUTBOX, (app_platform, kind, utc_text(wall_s), subject, body))
+    connection.execute(INSERT_EVENT, (app_platform, kind, utc_text(wall_s), subject, body))

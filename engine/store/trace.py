@@ -24,6 +24,7 @@ SLICE_S: Final = 3600.0  # of the records read at a time: no read transaction st
 # Behind the end of a binding a call may name it: looked up while the end was being committed, or refused as expired.
 SLACK_S: Final = 60.0
 
+_IS_X: Final = "(tel_x = ?1 OR (tel_y = ?1 AND tel_y != ''))"  # Y of a binding is a 700 number like X
 _IN_FORCE: Final = (
     "SELECT subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id,"
     " business_user, coalesce(business_user.name, ''), coalesce(uscc, ''),"
@@ -31,16 +32,21 @@ _IN_FORCE: Final = (
     " order_id, scenario, valid_from, valid_to, expires_at"
     " FROM binding LEFT JOIN business_user ON business_user.id = binding.business_user"
     " LEFT JOIN app_platform ON app_platform.id = binding.app_platform"
-    " WHERE tel_x = ? AND valid_from <= ? AND coalesce(min(valid_to, expires_at), expires_at) > ? ORDER BY binding.id"
+    f" WHERE {_IS_X} AND valid_from <= ?2 AND coalesce(min(valid_to, expires_at), expires_at) > ?2 ORDER BY binding.id"
 )
 _BEFORE_AND_AFTER: Final = (
-    "SELECT max(coalesce(min(valid_to, expires_at), expires_at)) FILTER (WHERE valid_from <= ?),"
-    " min(valid_from) FILTER (WHERE valid_from > ?) FROM binding WHERE tel_x = ?"
+    "SELECT max(coalesce(min(valid_to, expires_at), expires_at)) FILTER (WHERE valid_from <= ?2),"
+    f" min(valid_from) FILTER (WHERE valid_from > ?2) FROM binding WHERE {_IS_X}"
+)
+_MEMBERS: Final = (
+    "SELECT position, member FROM group_member WHERE group_id = ?1 AND since_at <= ?2"
+    " UNION ALL SELECT 1e9, member FROM group_past WHERE group_id = ?1 AND since_at <= ?2 AND until_at > ?2 ORDER BY 1"
 )
 # A record_id begins with the milliseconds of its call_time, and has an index: none is needed on tel_x, which every call
 # would pay for.
 _RECORDS: Final = (
-    f"SELECT {', '.join(FIELDS)} FROM cdr WHERE record_id >= ? AND record_id < ? AND tel_x = ? ORDER BY record_id"
+    f"SELECT {', '.join(FIELDS)} FROM cdr WHERE record_id >= ? AND record_id < ? AND ? IN (tel_x, tel_y)"
+    " ORDER BY record_id"
 )
 _PURGED: Final = "SELECT DISTINCT day FROM purged_day WHERE day BETWEEN ? AND ? ORDER BY day"
 _ANSWERED: Final = frozenset(ANSWER_COLUMNS)
@@ -51,7 +57,8 @@ _OPEN: Final = (
         f"coalesce(call_answer.{name}, call_open.{name})" if name in _ANSWERED else f"call_open.{name}"
         for name in _OPEN_COLUMNS
     )
-    + " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE tel_x = ? ORDER BY record_id"
+    + " FROM call_open LEFT JOIN call_answer USING (record_id) WHERE ? IN (call_open.tel_x, call_open.tel_y)"
+    " ORDER BY record_id"
 )
 
 Progress = Callable[[int, int], None]  # hours of the period that have been read, of how many
@@ -80,6 +87,7 @@ class Bound:
     tel_a: str
     tel_b: str
     group_id: str
+    members: tuple[str, ...]  # of the group at the moment that is asked about
     business_user: str
     business_user_name: str
     uscc: str
@@ -122,9 +130,10 @@ class Trace:
         path = data_dir / "bindings.db"
         x, at_s = question.tel_x, question.at_s
         with store_errors(path), closing(open_read_only(path, cipher)) as connection:
-            found = connection.execute(_IN_FORCE, (x, at_s, at_s)).fetchall()
-            before, after = connection.execute(_BEFORE_AND_AFTER, (at_s, at_s, x)).fetchone()
-        self.bindings: Final = tuple(self._bound(row) for row in found)
+            found = connection.execute(_IN_FORCE, (x, at_s)).fetchall()
+            members = [connection.execute(_MEMBERS, (row[7], at_s)).fetchall() for row in found]
+            before, after = connection.execute(_BEFORE_AND_AFTER, (x, at_s)).fetchone()
+        self.bindings: Final = tuple(map(self._bound, found, members))
         self.nearest: Final = Nearest(*["" if moment is None else utc_text(moment) for moment in (before, after)])
         self._spans = {(row[0], row[1]): _span(row) for row in found}
         self._period = self._read_period()
@@ -173,7 +182,7 @@ class Trace:
         if self._archive is not None:
             self._archive.check_seam(connection)
             for row in self._archive.records(FIELDS, *self.period()):
-                if row["tel_x"] == self.question.tel_x:
+                if self.question.tel_x in (row["tel_x"], row["tel_y"]):
                     yield row
 
     def _ended(self, connection: sqlite3.Connection, progress: Progress | None) -> Iterator[dict[str, Any]]:
@@ -203,12 +212,13 @@ class Trace:
             return (row["subs_id"], row["binding_version"]) in self._spans
         return any(_first_id(since) <= row["record_id"] < _first_id(until) for since, until in self._spans.values())
 
-    def _bound(self, row: tuple[Any, ...]) -> Bound:
+    def _bound(self, row: tuple[Any, ...], members: list[tuple[float, bytes]]) -> Bound:
         values = list(row)
         for at, column in ((5, "binding.tel_a"), (6, "binding.tel_b")):
-            values[at] = self._cipher.decrypt(values[at], column)
+            values[at] = "" if values[at] is None else self._cipher.decrypt(values[at], column)
         for at in (-3, -2, -1):
             values[at] = "" if values[at] is None else utc_text(values[at])
+        values.insert(8, tuple(self._cipher.decrypt(member, "group_member.member") for _, member in members))
         return Bound(*values)
 
     def _clear(self, row: dict[str, Any], table: str) -> dict[str, Any]:

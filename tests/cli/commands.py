@@ -7,8 +7,10 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +23,15 @@ PROGRAM: Final = "import sys; from engine.cli import run_cli; sys.exit(run_cli(s
 X: Final = "700123456780001"
 A: Final = "13800138000"
 B: Final = "13900139000"
-UNTIL: Final = "2036-01-31T08:00:00+08:00"
+UNTIL_S: Final = int(time.time()) + 20 * 86_400  # within what the scenario allows
+UNTIL: Final = datetime.fromtimestamp(UNTIL_S, timezone(timedelta(hours=8))).isoformat()
 
 VERBS: Final = (
-    "run", "check", "config show", "bind", "unbind", "bindings import", "bindings list", "bindings export",
-    "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list", "status", "calls",
-    "explain", "trace", "leak-test", "scenario play", "scenario check", "state", "kill", "restore",
+    "run", "check", "config show", "bind", "rebind", "unbind", "group create", "group edit", "group delete",
+    "group list", "blacklist add", "blacklist remove", "blacklist list", "bindings import", "bindings list",
+    "bindings export", "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list",
+    "status", "calls", "explain", "trace", "leak-test", "scenario play", "scenario check",
+    "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
     "inventory verify",
 )  # fmt: skip

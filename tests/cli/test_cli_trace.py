@@ -103,7 +103,7 @@ def test_the_end_of_what_was_unbound(bound: Run) -> None:
     assert bound("unbind", binding["subs_id"]).status == 0
     [ended] = [row["ended"] for row in bound("bindings", "list", "--json").json]
     done = bound("trace", "--number", X, "--at", before, *WHY)
-    assert f"until {ended}, when it was unbound" in done.out
+    assert f"until {ended}, when it was ended" in done.out
     after = bound("trace", "--number", X, "--at", at, *WHY)
     assert after == Done(1, "", f"veil700: {X} was bound to nobody at {at}: the binding before ended {ended}\n")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import engine.cli.bindings
+import engine.cli.common
 from engine.cli import run_cli
 from engine.config import load
 from tests.cli.commands import (
@@ -100,7 +100,7 @@ def test_a_fault_of_ours_is_one_line_without_its_text(run: Run, monkeypatch: pyt
     def fail(_data_dir: Path) -> None:
         raise RuntimeError(f"something about {A}")
 
-    monkeypatch.setattr(engine.cli.bindings, "open_key", fail)
+    monkeypatch.setattr(engine.cli.common, "open_key", fail)
     done = run(*bind_words())
     assert (done.status, done.out) == (1, "")
     assert re.fullmatch(r"veil700: internal fault: RuntimeError at test_cli_usage\.py:\d+\n", done.err)
@@ -146,7 +146,14 @@ def test_check_reads_the_inventory_too(run: Run, file: Path) -> None:
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("run", *NEED_NO_CONFIGURATION)])
 def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path) -> None:
     file.write_text("[node]\nbad = 1\n")
-    words = {"bind": bind_words(), "unbind": ["unbind", "id"], "bindings import": ["bindings", "import", str(file)],
+    words = {"bind": bind_words(), "unbind": ["unbind", "id"],
+             "rebind": ["rebind", "id", "--no-sms"],
+             "group create": ["group", "create", "--business-user", "u", "--name", "n", "--member", A],
+             "group edit": ["group", "edit", "id", "--add", A], "group delete": ["group", "delete", "id"],
+             "blacklist add": ["blacklist", "add", "--app-platform", "p", "--first", A],
+             "blacklist remove": ["blacklist", "remove", "--app-platform", "p", "--first", A],
+             "blacklist list": ["blacklist", "list", "--app-platform", "p"],
+             "bindings import": ["bindings", "import", str(file)],
              "inventory apply": ["inventory", "apply", str(INVENTORY)],
              "api-key create": ["api-key", "create", "--role", "operator"],
              "api-key revoke": ["api-key", "revoke", "0123"],

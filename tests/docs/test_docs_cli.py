@@ -33,7 +33,8 @@ VERBS = dict(_verbs(get_command(app)))
 
 
 def _options(verb: str) -> set[str]:
-    return {word for parameter in VERBS[verb].params for word in parameter.opts if word.startswith("-")}
+    words = {word for parameter in VERBS[verb].params for word in (*parameter.opts, *parameter.secondary_opts)}
+    return {word for word in words if word.startswith("-")}
 
 
 def _read_by(verb: str) -> str:

@@ -21,7 +21,7 @@ DOMAIN_TABLES = {
     "restriction",
     "number_pool",
     "pool_block",
-    "x_memory",
+    "group_past",
     "x_use",
     "subscriber",
     "number_group",

@@ -25,14 +25,14 @@ async def test_history_is_never_overwritten(stocked: Path, cipher: NumberCipher,
     async with open_bindings(stocked, cipher, lambda: time[0]) as store:
         first = await store.bind(REQUEST)
         [before] = map(tuple, rows(stocked, "SELECT * FROM binding"))
-        time[0] = EXPIRES_AT
-        second = await store.bind(replace(REQUEST, tel_b=C, expiration="2027-01-01T00:00:00Z"))
+        time[0] = EXPIRES_AT + 86_400
+        second = await store.bind(replace(REQUEST, tel_b=C, expiration="2026-12-30T00:00:00Z"))
         time[0] += 60.0004
         await store.unbind(second)
     found = rows(stocked, "SELECT * FROM binding ORDER BY id")
     assert tuple(found[0]) == before
     assert [(row["subs_id"], row["valid_from"], row["valid_to"]) for row in found] == [
-        (first, now, None), (second, EXPIRES_AT, EXPIRES_AT + 60.0),
+        (first, now, None), (second, EXPIRES_AT + 86_400, EXPIRES_AT + 86_460.0),
     ]  # fmt: skip
 
 
@@ -63,7 +63,9 @@ async def test_the_clock_is_read_where_no_other_writer_is(
         return now
 
     file = tmp_path / "one.csv"
-    file.write_text("\n".join(map(csv_line, (COLUMNS, astuple(replace(REQUEST, tel_x="700123456780002"))))))
+    file.write_text(
+        "\n".join(map(csv_line, (COLUMNS, astuple(replace(REQUEST, tel_x="700123456780002"))[: len(COLUMNS)])))
+    )
     async with open_bindings(stocked, cipher, clock) as store:
         await store.unbind(await store.bind(REQUEST))
         assert (await store.import_csv(file)).imported == 1

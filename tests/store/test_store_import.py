@@ -6,18 +6,15 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.core.binding import Binding, Miss
 from engine.store import binding_import
 from engine.store.binding_import import COLUMNS, import_bindings
 from engine.store.binding_reader import BindingReader
-from engine.store.binding_rules import BindRequest, Premises, QuickCheck, check
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
@@ -25,6 +22,7 @@ from engine.store.errors import StoreError
 NOW = 1_795_482_123.0  # 2026-11-24T01:02:03Z
 
 Rows = Callable[..., list[sqlite3.Row]]
+Writable = tuple[sqlite3.Connection, NumberCipher]
 HEADER = ",".join(COLUMNS)
 
 
@@ -37,7 +35,7 @@ def line(number: int, **changes: str) -> str:
         "business_user": "bu-express",
         "order_id": f"order-{number}",
         "scenario": "express",
-        "expiration": "2036-01-01T00:00:00+08:00",
+        "expiration": "2026-12-20T00:00:00+08:00",
         **changes,
     }
     return ",".join(values.get(name, "") for name in COLUMNS)
@@ -101,8 +99,8 @@ BAD_REPORT = [
     "line 4: expiration: 'soon' is not an RFC 3339 time such as 2030-01-31T08:00:00+08:00",
     "line 5: 2 values instead of 10",
     "line 6: tel_b: 138****0005 is also tel_a: the two parties must differ",
-    "line 9: not CSV: unexpected end of data",
     "line 8: tel_x: 700123456780002 is already bound for 138****0002, by line 3",
+    "line 9: not CSV: unexpected end of data",
 ]
 
 
@@ -152,7 +150,7 @@ def test_an_expired_target_gives_way(
     stocked: Path, cipher: NumberCipher, csv_file: CsvFile, now: float, rows: Rows
 ) -> None:
     import_bindings(stocked, cipher, csv_file(line(1, expiration="2026-12-01T00:00:00Z")), lambda: now)
-    report = import_bindings(stocked, cipher, csv_file(line(1)), lambda: now + 30 * 86_400)
+    report = import_bindings(stocked, cipher, csv_file(line(1)), lambda: now + 10 * 86_400)
     assert (report.imported, report.bad) == (1, 0)
     assert count(rows, stocked) == (2, 2)
 
@@ -334,51 +332,6 @@ def test_a_million_lines(stocked: Path, cipher: NumberCipher, tmp_path: Path, no
     again = import_bindings(stocked, cipher, file, lambda: now)
     assert (again.imported, again.bad, len(again.lines)) == (0, 1_000_000, 1001)
     assert again.lines[-1] == "and 999000 more"
-
-
-FIELDS = {
-    "mode": ["AXB", "AX", "axb", ""],
-    "tel_x": [
-        "700123456780001",
-        "700123456790001",
-        "700123456780138",
-        "70012345678000",
-        "70012345678000a",
-        "7001²3456780001",
-    ],
-    "tel_y": ["", "", "", "700123456780002"],
-    "tel_a": ["13800138000", "13900139000", "2088888888", "+8613800138000", "12800138000", "1380013800", "1380013800²"],
-    "tel_b": ["13900139000", "13800138000", "95588", " 13900139000", "10600000000000000000"],
-    "group_id": ["", "", "", "g"],
-    "business_user": ["bu-express", "bu-express", "bu-other", "bu-unknown"],
-    "order_id": ["order-1", " order-1 ", "", " ", "o" * 128, "o" * 129, "o\x00"],
-    "scenario": ["express", " express", "", "x\ny"],
-    "expiration": ["2036-01-01T00:00:00+08:00", " 2036-01-01T00:00:00Z", "2026-11-24T01:02:04Z", "soon", ""],
-}
-PREMISES = Premises(
-    {"70012345678": ("assigned", "bu-express"), "70012345679": ("granted", "bu-express")},
-    {"bu-express": "ap-demo", "bu-other": "ap-demo"},
-)
-
-
-def assert_quick_is_right(values: Sequence[str]) -> None:
-    """What the quick check accepts, the full one accepts with the same terms."""
-    quick = QuickCheck(PREMISES, NOW).terms(values)
-    if quick is not None:
-        assert quick == check(BindRequest(*[value.strip() for value in values]), PREMISES, NOW)
-
-
-@given(st.tuples(*[st.sampled_from(FIELDS[name]) for name in COLUMNS]))
-def test_the_quick_check_says_what_the_full_one_says(values: tuple[str, ...]) -> None:
-    assert_quick_is_right(values)
-
-
-@pytest.mark.parametrize(("at", "value"), [(at, value) for at, name in enumerate(COLUMNS) for value in FIELDS[name]])
-def test_one_odd_value_is_no_matter_for_the_quick_check(at: int, value: str) -> None:
-    values = [FIELDS[name][0] for name in COLUMNS]
-    assert QuickCheck(PREMISES, NOW).terms(values) is not None
-    values[at] = value
-    assert_quick_is_right(values)
 
 
 def test_columns_may_stand_in_any_order(

@@ -89,20 +89,14 @@ CREATE TABLE pool_block (
     PRIMARY KEY (pool, prefix)
 ) WITHOUT ROWID;
 
--- Whom X has known: until then it is given to no other pair with this party.
-CREATE TABLE x_memory (
-    x TEXT NOT NULL,
-    party BLOB NOT NULL,
-    pair BLOB NOT NULL,        -- the other party: the same pair may have it back
-    until_at REAL NOT NULL,
-    PRIMARY KEY (x, party)
-) WITHOUT ROWID;
-
--- When a pool gave out X last, for least_recently_used, and what it is looked for by.
+-- The numbers of a pool that gives out the one that it gave out longest ago; 0 for never. Filled when it first chooses.
 CREATE TABLE x_use (
     x TEXT PRIMARY KEY,
+    prefix TEXT NOT NULL,
     used_at REAL NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX x_use_oldest ON x_use (prefix, used_at, x);
 
 -- The persons behind numbers, as a platform reports them.
 CREATE TABLE subscriber (
@@ -130,9 +124,21 @@ CREATE TABLE group_member (
     group_id TEXT NOT NULL REFERENCES number_group (group_id),
     position INTEGER NOT NULL, -- in which members are tried
     member BLOB NOT NULL,
+    since_at REAL NOT NULL DEFAULT 0,
     key_id TEXT NOT NULL,
     PRIMARY KEY (group_id, member)
 ) WITHOUT ROWID;
+
+-- Who was in a group from when to when and is no more, AD "group_member.member": X has known them.
+CREATE TABLE group_past (
+    group_id TEXT NOT NULL,
+    member BLOB NOT NULL,
+    since_at REAL NOT NULL,
+    until_at REAL NOT NULL,
+    key_id TEXT NOT NULL
+);
+
+CREATE INDEX group_past_of ON group_past (group_id, until_at);
 
 -- Orders as they were verified. A binding names one by business user and order id.
 CREATE TABLE service_order (
@@ -145,6 +151,8 @@ CREATE TABLE service_order (
     proof TEXT NOT NULL,
     PRIMARY KEY (business_user, order_id)
 ) WITHOUT ROWID;
+
+CREATE INDEX service_order_forged ON service_order (business_user, order_id) WHERE state = 'forged';
 
 CREATE TABLE blacklist (
     app_platform TEXT NOT NULL,
@@ -192,6 +200,18 @@ BEGIN
 END;
 
 CREATE INDEX binding_of_group ON binding (group_id) WHERE group_id != '';
+
+-- Whom a number has known is read from here: all bindings of it that had not expired at some moment.
+DROP INDEX binding_of_x;
+
+CREATE INDEX binding_of_x ON binding (tel_x, expires_at);
+
+CREATE INDEX binding_of_y ON binding (tel_y, expires_at) WHERE tel_y != '';
+
+-- What a pool has given a party before.
+CREATE INDEX binding_of_pool ON binding (pool_key, tel_a, id) WHERE pool_key != '';
+
+CREATE INDEX contract_of_user ON contract (business_user);
 
 -- What a call must know of it, beside the numbers. Bits of flags: engine.core.binding.
 ALTER TABLE target ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;

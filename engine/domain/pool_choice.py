@@ -1,0 +1,40 @@
+"""Which number of a pool a binding gets, where it names none: the order in which numbers are tried, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from engine.domain.gates import BLOCK_DIGITS
+
+RANDOM: Final = "random"
+STICKY: Final = "sticky"
+LEAST_RECENTLY_USED: Final = "least_recently_used"
+CHOICES: Final = (RANDOM, STICKY, LEAST_RECENTLY_USED)
+
+BLOCK_SIZE: Final = 10_000
+DRAWS: Final = 32  # before the numbers are gone through one by one
+MAX_TRIED: Final = 100_000  # of one by one: ten whole blocks
+
+Draw = Callable[[int], int]  # a number from 0 up to, not including, the argument
+
+
+def by_chance(prefixes: Sequence[str], draw: Draw) -> Iterator[str]:
+    """Some at random, then each one from a random place on, MAX_TRIED at most."""
+    total = len(prefixes) * BLOCK_SIZE
+    if not total:
+        return
+    for _ in range(DRAWS):
+        yield numbered(prefixes, draw(total))
+    first = draw(total)
+    for step in range(min(total, MAX_TRIED)):
+        yield numbered(prefixes, (first + step) % total)
+
+
+def numbered(prefixes: Sequence[str], place: int) -> str:
+    """The number at a place, blocks one behind the other."""
+    return f"{prefixes[place // BLOCK_SIZE]}{place % BLOCK_SIZE:04d}"
+
+
+def block_of(number: str) -> str:
+    return number[:BLOCK_DIGITS]

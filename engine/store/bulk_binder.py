@@ -1,0 +1,171 @@
+"""Many bindings in one transaction of the caller: those without options a batch at a time, the others one by one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from operator import attrgetter, itemgetter
+from typing import Final, final
+
+from engine.domain.gates import COOL_S
+from engine.domain.pool_choice import Draw
+from engine.domain.problems import Problem
+from engine.domain.targets import Parties
+from engine.store.binder import Binder, Bound
+from engine.store.binding_rows import (
+    HOLDER,
+    INSERT_NEW_TARGET,
+    INSERT_PLAIN_BINDING,
+    INSERT_PLAIN_TARGET,
+    VERSION,
+    Row,
+    Terms,
+    make_rows,
+    new_subs_id,
+    whole_ms,
+)
+from engine.store.binding_rules import BindRequest, plain_request
+from engine.store.choosing import objected, taken
+from engine.store.crypto import NumberCipher
+from engine.store.number_memory import NumberMemory, RecentCallers
+from engine.store.outbox import announce_all
+from engine.store.quick_check import QuickCheck
+from engine.store.standing import Standing
+
+_PLAIN: Final = 10  # the first fields of a BindRequest: the others are options
+_FIELDS: Final = [field.name for field in fields(BindRequest)]
+_NO_OPTIONS: Final = astuple(plain_request([""] * _PLAIN))[_PLAIN:]
+_options_of: Final = attrgetter(*_FIELDS[_PLAIN:])
+_plain_of: Final = attrgetter(*_FIELDS[:_PLAIN])
+
+Result = tuple[int, Bound | Problem]
+_Line = tuple[str, int, Terms]  # X, number of the request, what it says
+_number = itemgetter(1)
+
+
+@final
+class BulkBinder:
+    """Requests are added under numbers that grow, and written at `flush`. Of two that want a target the first gets it,
+    but one without options goes before one with.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, cipher: NumberCipher, recent: RecentCallers | None, draw: Draw,
+        wall_s: float, announces: bool = True,
+    ) -> None:  # fmt: skip
+        """What it writes is in force from `wall_s` on, seconds since the epoch."""
+        self._connection = connection
+        self._cipher = cipher
+        self._wall_s = whole_ms(wall_s)
+        self._announces = announces
+        self._binder = Binder(connection, cipher, recent, draw, announces)
+        self._quick = QuickCheck(connection, Standing(connection, cipher, self._wall_s), self._wall_s).terms
+        self._memory = NumberMemory(connection, cipher, recent, self._wall_s)
+        # The number of the request is added to it: ids are unique without drawing a million, and tell the request.
+        self._first_id = int(new_subs_id(self._wall_s), 16) & ~0xFFFF_FFFF_FFFF
+        self._plain: list[_Line] = []
+        self._others: list[tuple[int, BindRequest]] = []
+
+    def add_values(self, number: int, values: Sequence[str]) -> None:
+        """A request without options: its ten values as they were read."""
+        terms = self._quick(values)
+        if terms is not None:
+            self._plain.append((terms.tel_x, number, terms))
+        else:
+            self._others.append((number, plain_request([value.strip() for value in values])))
+
+    def add(self, number: int, request: BindRequest) -> None:
+        """Any request."""
+        terms = self._quick(_plain_of(request)) if _options_of(request) == _NO_OPTIONS else None
+        if terms is not None:
+            self._plain.append((terms.tel_x, number, terms))
+        else:
+            self._others.append((number, request))
+
+    def flush(self) -> list[Result]:
+        """Write what was added since the last time: what became of each, in the order of their numbers."""
+        results = self._write_plain(self._plain) if self._plain else []
+        results += [(number, self._write_other(number, request)) for number, request in self._others]
+        self._plain, self._others = [], []
+        results.sort(key=itemgetter(0))
+        return results
+
+    def number_of(self, subs_id: str) -> int:
+        """Under which number the request was added that got this subs_id; 0 for none of ours."""
+        number = int(subs_id, 16) - self._first_id
+        return number if 0 < number < 1 << 48 else 0
+
+    def _subs_id(self, number: int) -> str:
+        return f"{self._first_id + number:032x}"
+
+    def _write_other(self, number: int, request: BindRequest) -> Bound | Problem:
+        execute = self._connection.execute
+        execute("SAVEPOINT line")
+        try:
+            bound: Bound | Problem = self._binder.bind(request, self._wall_s, self._subs_id(number))
+        except Problem as problem:
+            execute("ROLLBACK TO line")
+            bound = problem
+        execute("RELEASE line")
+        return bound
+
+    def _write_plain(self, batch: list[_Line]) -> list[Result]:
+        """At once; line by line only when some target is taken."""
+        batch.sort()  # by X: neighbours share pages
+        results: list[Result] = []
+        known = self._memory.remembered([x for x, _, _ in batch])
+        free = [line for line in batch if line[0] not in known or self._is_free(line, results)]
+        if not free:
+            return results
+        subs_ids = [self._subs_id(number) for _, number, _ in free]
+        bindings, targets = make_rows(subs_ids, [terms for _, _, terms in free], self._cipher, self._wall_s)
+        self._connection.execute("SAVEPOINT batch")
+        if not self._all_fit(targets):
+            self._connection.execute("ROLLBACK TO batch")
+            pairs = zip(free, zip(targets[::2], targets[1::2], strict=True), strict=True)
+            in_order = sorted(pairs, key=lambda pair: _number(pair[0]))  # of two lines the first gets the target
+            free = [line for line, rows in in_order if self._is_written(line, rows, results)]
+            written = {self._subs_id(_number(line)) for line in free}
+            bindings = [row for row in bindings if row[0] in written]
+        bindings.sort(key=itemgetter(0))  # as they were added: both keys of the table grow at their ends
+        self._connection.executemany(INSERT_PLAIN_BINDING, bindings)
+        self._connection.execute("RELEASE batch")
+        for x, number, terms in free:
+            results.append((number, Bound(self._subs_id(number), VERSION, x, "", terms.expires_at)))
+        if self._announces:
+            told = [(self._subs_id(number), terms) for _, number, terms in free]
+            announce_all(self._connection, told, self._wall_s)
+        return results
+
+    def _is_free(self, line: _Line, results: list[Result]) -> bool:
+        """Whether the memory of X has nothing against a line; what it has is its result."""
+        x, number, terms = line
+        found = self._memory.past(x, Parties((terms.tel_a,), terms.tel_b), COOL_S).objection
+        if found is not None:
+            results.append((number, objected("tel_x", x, found)))
+        return found is None
+
+    def _is_written(self, line: _Line, rows: tuple[Row, Row], results: list[Result]) -> bool:
+        """Write both targets of a line, or none: then who has one of them is its result."""
+        x, number, terms = line
+        execute = self._connection.execute
+        execute("SAVEPOINT line")
+        for real, row in zip((terms.tel_a, terms.tel_b), rows, strict=True):
+            if execute(INSERT_PLAIN_TARGET, (*row, self._wall_s)).rowcount != 1:
+                execute("ROLLBACK TO line")
+                execute("RELEASE line")
+                results.append((number, taken("tel_x", x, real, execute(HOLDER, row[:2]).fetchone()[0])))
+                return False
+        execute("RELEASE line")
+        return True
+
+    def _all_fit(self, targets: list[Row]) -> bool:
+        """Write all of them; False when some target is taken, and all must be rolled back."""
+        try:
+            self._connection.executemany(INSERT_NEW_TARGET, targets)
+        except sqlite3.IntegrityError:  # perhaps by one that has expired, and gives way
+            self._connection.execute("ROLLBACK TO batch")
+            rows = [(*row, self._wall_s) for row in targets]
+            return self._connection.executemany(INSERT_PLAIN_TARGET, rows).rowcount == len(targets)
+        return True
