@@ -205,9 +205,10 @@ class _Node:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
-        for note in recover(records, cipher, self._tell_loading):
+        announces = config.api is not None
+        for note in recover(records, cipher, self._tell_loading, announces):
             self._log.warning(note)
-        left = take_over(records, cipher, settings.node, time.time())
+        left = take_over(records, cipher, settings.node, time.time(), announces)
         run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
         names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they have gone
@@ -219,7 +220,9 @@ class _Node:
         targets = TargetLog(self._log.info, self._log.warning)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets)
         window_ms = config.cdr.commit_window_ms
-        runner.start(RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done))
+        runner.start(
+            RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done, announces)
+        )
         self._adopted = service.last_run.adopt_calls(left.answered, loop_time, left.unreadable)
         self._adopted += service.last_run.take_back(left.unfinished, loop_time)
         if lost := left.unreadable + service.counters.get("adoptions_failed", 0):

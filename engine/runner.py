@@ -262,6 +262,7 @@ class Runner:
             **self._account()[1],
             "store_fault": "" if writer is None else writer.fault,
             "load_fault": "" if writer is None else writer.load_fault,
+            "feed_fault": "" if writer is None else writer.feed_fault,
             "unloaded_bytes": 0 if writer is None else writer.unloaded_bytes,
             "wait_ms": round(self._load.wait_s * 1000),
             "shed_share": round(self._service.intake.load.share, 3),

@@ -28,13 +28,14 @@ class NullWriter:
     lost = 0
     fault = ""
     load_fault = ""
+    feed_fault = ""
     unloaded_bytes = 0
     damaged = 0
     is_overloaded = False
 
     def __init__(
         self, _path: Path, _cipher: NumberCipher, _node: str, _boot_id: str, _commit_window_ms: float,
-        on_done: Callable[[Done], None],
+        on_done: Callable[[Done], None], _announces: bool = False,
     ) -> None:  # fmt: skip
         self._on_done = on_done
         self._loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from typing import Final, final
 from engine.core.records import GENESIS_HASH, chain_hash
 from engine.store.anchors import Anchors
 from engine.store.breathing import breathing
+from engine.store.feed import Feed
 from engine.store.journal import SET_POSITION, position_text
 from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
 from engine.store.segment import Position
@@ -35,8 +36,11 @@ class Ledger:
     """Writes groups for one node; `seq` and the chain continue where the table ends. For one thread."""
 
     def __init__(
-        self, connection: sqlite3.Connection, node: str, signer: Signer, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, connection: sqlite3.Connection, node: str, signer: Signer, clock: Callable[[], float] = time.time,
+        feed: Feed | None = None,
+    ) -> None:  # fmt: skip
+        """`feed` tells of what is written, in its transaction; None: nobody is told."""
+        self._feed = feed
         self._connection = connection
         self._node = node
         self._seq = 0
@@ -62,6 +66,8 @@ class Ledger:
             if self._is_stale:
                 self._read_tables()
             self._anchors.due(self._seq, self._hash)
+            if self._feed is not None:
+                self._feed.begin()
             counts: _Counts = {}
             # Ends first, so that new rows take their places.
             self._close(closings, counts)
@@ -73,11 +79,15 @@ class Ledger:
             if counts:
                 rows = [(self._node, day, attempts, records) for day, (attempts, records) in counts.items()]
                 connection.executemany(_COUNT, rows)
+            if self._feed is not None:
+                self._feed.flush()
             if position is not None:
                 connection.execute(SET_POSITION, (position_text(position),))
             connection.execute("COMMIT")
         except BaseException:
             self._is_stale = True
+            if self._feed is not None:
+                self._feed.forget()
             with suppress(sqlite3.Error):  # some errors have rolled back already
                 connection.execute("ROLLBACK")
             raise
@@ -101,15 +111,20 @@ class Ledger:
         for row in opens:
             if row[0] in self._answered.taken:
                 raise Unfit("opened when it is answered")
-        for row in self._open.write(self._connection, opens):
+        new = self._open.write(self._connection, opens)
+        for row in new:
             _count(counts, row[OPEN_CALL_TIME])[0] += 1
+        if self._feed is not None:
+            self._feed.opened(new)
 
     def _answer(self, answers: Sequence[Row]) -> None:
         """A row that is there already is written anew: the call has changed."""
         for row in answers:
             if row[0] not in self._open.taken:
                 raise Unfit("answered without being open")
-        self._answered.write(self._connection, answers)
+        new = self._answered.write(self._connection, answers)
+        if self._feed is not None:
+            self._feed.answered(new)
 
     def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
         seq, prev_hash = self._seq, self._hash
@@ -124,6 +139,8 @@ class Ledger:
             rows.append(_bindable([*hashed, prev_hash, record_hash, *closing.extension]))
             prev_hash = record_hash
         if rows:
+            if self._feed is not None:
+                self._feed.ended(rows, self._open.taken, self._answered.taken)
             self._vacate([closing.record_id for closing in closings])
             self._connection.executemany(INSERT_CDR, rows)
             self._seq, self._hash = seq, prev_hash

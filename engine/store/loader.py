@@ -13,6 +13,7 @@ from typing import Final, final
 from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
 from engine.store.breathing import breathing
 from engine.store.crypto import NumberCipher, sync_folder
+from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import (
     NEXT,
     SET_POSITION,
@@ -40,8 +41,12 @@ _ROW_ERRORS: Final = (
 class Loader:
     """Loads the journal of one folder. For one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, cipher: NumberCipher, signer: Signer) -> None:
-        """`sqlite3.Error` when the position cannot be read."""
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path, cipher: NumberCipher, signer: Signer,
+        feed: Feed | None = None,
+    ) -> None:  # fmt: skip
+        """`feed` tells platforms of what is loaded. `sqlite3.Error` when the position cannot be read."""
+        self._feed = feed
         self._connection = connection
         self._folder = folder
         self._cipher = cipher
@@ -91,6 +96,11 @@ class Loader:
         ledger = Ledger(self._connection, node, self._signer) if books is None else books.ledger
         ledger.write([], [], [])
 
+    def take_outbox(self, outbox: OutboxReader) -> None:
+        """What bindings.db has to tell goes into the feed. sqlite3.Error as `load`; StoreError of bindings.db."""
+        if self._feed is not None:
+            outbox.bring(self._feed)
+
     def remove_loaded(self, keep_spare: bool) -> None:
         """Remove the segments of which nothing is left to load; those with damage in them are renamed.
 
@@ -117,7 +127,7 @@ class Loader:
     def _write(self, batch: _Batch, head: SegmentHead) -> None:
         books = self._books
         if books is None or not books.are_of(head):
-            books = self._books = _Books(self._connection, self._cipher, self._signer, head)
+            books = self._books = _Books(self._connection, self._cipher, self._signer, head, self._feed)
         opens, answers, ends = batch.net()
         try:
             books.write(opens, answers, ends, batch.position)
@@ -218,10 +228,13 @@ class _Batch:
 class _Books:
     """The tables, for the steps of one run of a node."""
 
-    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, signer: Signer, head: SegmentHead) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, cipher: NumberCipher, signer: Signer, head: SegmentHead, feed: Feed | None
+    ) -> None:
         self._head = head
+        self._feed = feed
         self._maker = RowMaker(cipher, head.boot_id, head.epoch)
-        self.ledger = Ledger(connection, head.node, signer)
+        self.ledger = Ledger(connection, head.node, signer, feed=feed)
 
     def are_of(self, head: SegmentHead) -> bool:
         """True for another segment of the same run."""
@@ -239,7 +252,13 @@ class _Books:
             closings: list[Closing] = [maker.closing(values) for values in breathing(ends)]
         finally:
             maker.forget()
-        self.ledger.write(open_rows, answer_rows, closings, position=position)
+        if self._feed is not None:
+            self._feed.expect(opens, [values for values, _ in answers], ends)
+        try:
+            self.ledger.write(open_rows, answer_rows, closings, position=position)
+        finally:
+            if self._feed is not None:
+                self._feed.expect()
 
     def write_one(self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[Row]) -> bool:
         """The same for a single row; False when it is the row that is bad. sqlite3.Error when the database is down."""

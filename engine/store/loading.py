@@ -14,6 +14,7 @@ from typing import Final, final
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, reason, store_errors
 from engine.store.errors import StoreError
+from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import FOLDER
 from engine.store.loader import Loader
 from engine.store.segment import START, Position
@@ -25,6 +26,7 @@ BYTES_A_SECOND: Final = 400_000  # of pause: 100 calls/s are loaded five times a
 FIRST_RETRY_S: Final = 0.25  # of a database that is down, then doubled ...
 LAST_RETRY_S: Final = 2.0  # ... up to this
 IDLE_S: Final = 60.0  # without a step for so long: is a day over?
+OUTBOX_S: Final = 0.25  # with a feed: so often bindings.db is asked whether there is something to tell
 PROGRESS_S: Final = 3.0  # a start with much to load says so as often
 STOP_WAIT_S: Final = 10.0  # what is not loaded by then is loaded at the next start
 
@@ -38,16 +40,21 @@ def pause_s(loaded: int) -> float:
 class LoadingThread(threading.Thread):
     """Loads what the writer publishes. Takes the connection over, and closes it at its end."""
 
-    def __init__(self, connection: sqlite3.Connection, loader: Loader, node: str) -> None:
-        """`node` signs the days on which it has no call."""
+    def __init__(
+        self, connection: sqlite3.Connection, loader: Loader, node: str, outbox: OutboxReader | None = None
+    ) -> None:
+        """`node` signs the days on which it has no call; `outbox` is there when the loader has a feed."""
         super().__init__(name="loader", daemon=True)
         self._connection = connection
         self._loader = loader
         self._node = node
+        self._outbox = outbox
+        self._idle_at_s = time.monotonic() + IDLE_S
         self._until: Position | None = START  # nothing yet: a group that is being written must not be read
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self.fault = ""  # why the database is down, on one line
+        self.feed_fault = ""  # why nothing is taken from the outbox, on one line
 
     def publish(self, until: Position) -> None:
         """What stands before `until` may be loaded."""
@@ -71,14 +78,15 @@ class LoadingThread(threading.Thread):
         retry_s = FIRST_RETRY_S
         try:
             while not self._ending.is_set():
-                if not self._wanted.wait(IDLE_S):
-                    with suppress(sqlite3.Error):  # the next load will say so
-                        self._loader.sign_day(self._node)
+                if not self._wanted.wait(IDLE_S if self._outbox is None else OUTBOX_S):
+                    self._idle()
                     continue
+                self._idle_at_s = time.monotonic() + IDLE_S
                 self._wanted.clear()
                 loaded = self._loader.loaded
                 if self._load():
                     retry_s = FIRST_RETRY_S
+                    self._take_outbox()
                     self._ending.wait(pause_s(self._loader.loaded - loaded))
                 else:
                     self._wanted.set()
@@ -87,6 +95,27 @@ class LoadingThread(threading.Thread):
             self._load()
         finally:
             self._connection.close()
+            if self._outbox is not None:
+                self._outbox.close()
+
+    def _idle(self) -> None:
+        self._take_outbox()
+        if time.monotonic() >= self._idle_at_s:
+            self._idle_at_s = time.monotonic() + IDLE_S
+            with suppress(sqlite3.Error):  # the next load will say so
+                self._loader.sign_day(self._node)
+
+    def _take_outbox(self) -> None:
+        if self._outbox is None:
+            return
+        try:
+            self._loader.take_outbox(self._outbox)
+        except sqlite3.Error as error:
+            self.feed_fault = f"outbox: {reason(error)}"
+        except StoreError as error:
+            self.feed_fault = str(error)
+        else:
+            self.feed_fault = ""
 
     def _load(self) -> bool:
         """False when the database or the journal is down."""
@@ -116,11 +145,13 @@ def make_folder(records: Path) -> Path:
 
 
 def recover(
-    records: Path, cipher: NumberCipher, progress: Callable[[int, int], None] = lambda _at, _last: None
-) -> list[str]:
+    records: Path, cipher: NumberCipher, progress: Callable[[int, int], None] = lambda _at, _last: None,
+    announces: bool = False,
+) -> list[str]:  # fmt: skip
     """Load what the last run has left in the journal; before a writer starts, and before the tables are read.
 
-    `progress` is called every PROGRESS_S with the segment that is being loaded and the last one.
+    `progress` is called every PROGRESS_S with the segment that is being loaded and the last one; `announces`: platforms
+    are told of what is loaded.
     Returns what was found damaged or missing, one line each. StoreError when the store cannot be used.
     """
     lock = lock_records(records)
@@ -128,7 +159,8 @@ def recover(
         connection = open_database(records, RECORDS, cipher)
         try:
             with store_errors(records):
-                loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent))
+                feed = Feed(connection, cipher) if announces else None
+                loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent), feed)
                 tell_at_s = time.monotonic() + PROGRESS_S
                 while loader.load(None):
                     if time.monotonic() >= tell_at_s:

@@ -17,6 +17,7 @@ from typing import Final, final
 from engine.core.records import CLOSE, KEEP, OPEN, RECORD_COLUMNS, ReleaseCause, Step
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
+from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import Journal
 from engine.store.loader import Loader
 from engine.store.loading import LoadingThread, make_folder
@@ -53,21 +54,26 @@ class RecordWriter(threading.Thread):
 
     def __init__(
         self, path: Path, cipher: NumberCipher, node: str, boot_id: str, commit_window_ms: float,
-        on_done: Callable[[Done], None],
+        on_done: Callable[[Done], None], announces: bool = False,
     ) -> None:  # fmt: skip
-        """Opens records.db; StoreError when it cannot be used or has a writer. `start` begins, `stop` ends."""
+        """Opens records.db; StoreError when it cannot be used or has a writer. `start` begins, `stop` ends.
+
+        `announces`: platforms are told of it, and of what the outbox of bindings.db beside it has to tell.
+        """
         super().__init__(name="records", daemon=True)
         self._lock = lock_records(path)
         try:
             folder, signer = make_folder(path), open_signing_key(path.parent)
             connection = open_database(path, RECORDS, cipher, busy_ms=BUSY_MS, any_thread=True)
             with store_errors(path):
-                self._loader = Loader(connection, folder, cipher, signer)
+                feed = Feed(connection, cipher) if announces else None
+                self._loader = Loader(connection, folder, cipher, signer, feed)
                 epoch = owner_epoch(connection)
         except BaseException:
             os.close(self._lock)
             raise
-        self._loading = LoadingThread(connection, self._loader, node)
+        outbox = OutboxReader(path.with_name("bindings.db")) if announces else None
+        self._loading = LoadingThread(connection, self._loader, node, outbox)
         self._journal = Journal(folder, cipher, node, (boot_id, epoch), self._loader.last_number)
         self._window_s = commit_window_ms / 1000.0
         self._on_done = on_done
@@ -147,6 +153,11 @@ class RecordWriter(threading.Thread):
     def load_fault(self) -> str:
         """Why records.db cannot be written, on one line; empty while it can. Calls go on meanwhile."""
         return self._loading.fault
+
+    @property
+    def feed_fault(self) -> str:
+        """Why the outbox of bindings.db cannot be taken, on one line; empty while it can."""
+        return self._loading.feed_fault
 
     @property
     def unloaded_bytes(self) -> int:

@@ -27,6 +27,7 @@ from engine.core.report_relay import ReportEntry
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, lock_records, open_database, store_errors
 from engine.store.errors import StoreError
+from engine.store.feed import Feed
 from engine.store.ledger import Ledger
 from engine.store.open_rows import ANSWERED_COLUMNS, read_record
 from engine.store.owner import begin_epoch
@@ -134,9 +135,10 @@ class TakenOver:
         return {one.callee_call_id for one in self.recent if one.is_reported}
 
 
-def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> TakenOver:
+def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float, announces: bool = False) -> TakenOver:
     """Begin a run of `node` on records.db at `wall_s`, seconds since the epoch; before a writer starts.
 
+    `announces`: platforms are told of the records that are made.
     Of the rows that earlier runs have left open the answered calls become this run's; the others are closed.
     StoreError when the store cannot be used.
     """
@@ -147,7 +149,8 @@ def take_over(path: Path, cipher: NumberCipher, node: str, wall_s: float) -> Tak
             with store_errors(path):
                 epoch = begin_epoch(connection)
                 left = _LeftOpen(connection, cipher, node)
-                ledger = Ledger(connection, node, open_signing_key(path.parent))
+                feed = Feed(connection, cipher) if announces else None
+                ledger = Ledger(connection, node, open_signing_key(path.parent), feed=feed)
                 ledger.write([], [], [])  # the anchors of days without a node
                 for start in range(0, len(left.others), ROWS_AT_ONCE):
                     rows = left.others[start : start + ROWS_AT_ONCE]

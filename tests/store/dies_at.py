@@ -22,9 +22,12 @@ from unittest.mock import patch
 from engine.core.records import ANSWER, CLOSE, OPEN, CallRecord, Step
 from engine.store import fresh, journal, loading
 from engine.store.crypto import open_key
+from engine.store.database import BINDINGS, open_database
+from engine.store.history import publish
 from engine.store.records import Done, RecordWriter
 
 CALLS: Final = 3_000
+PLATFORMS: Final = ("ap-1", "ap-2", "")
 SQL: Final = "sql"
 # What the journal and its loader do to the disk. SQL stands for any statement.
 POINTS: Final[dict[str, tuple[Any, str]]] = {
@@ -77,7 +80,11 @@ class Load:
         self._chance = random.Random(seed)
         self._first = first
         self._waiting = 0  # steps that nobody has heard of yet
-        self._writer = RecordWriter(folder / "records.db", open_key(folder), "veil-1", f"boot{seed}", 1, self._told)
+        cipher = open_key(folder)
+        self._bindings = open_database(folder / "bindings.db", BINDINGS, cipher, any_thread=True)
+        self._writer = RecordWriter(
+            folder / "records.db", cipher, "veil-1", f"boot{seed}", 1, self._told, announces=True
+        )
 
     def run(self) -> None:
         """Until all is written."""
@@ -85,6 +92,10 @@ class Load:
         live: list[CallRecord] = []
         for number in range(self._first, self._first + CALLS):
             live.append(self._begin(number))
+            if number % 50 == 0:
+                publish(
+                    self._bindings, PLATFORMS[number % 100 // 50], "number.status", f"x{number:06d}", {}, time.time()
+                )
             if len(live) > 30:
                 self._end(live.pop(self._chance.randrange(len(live))))
         self._writer.stop()
@@ -92,7 +103,7 @@ class Load:
     def _begin(self, number: int) -> CallRecord:
         record = CallRecord(f"r{number:06d}", "veil-1", "voice")
         record.caller, record.callee, record.call_time = "13800138000", "13900139000", time.time()
-        record.caller_call_id = f"{number}@127.0.0.12"
+        record.caller_call_id, record.app_platform = f"{number}@127.0.0.12", PLATFORMS[number % 3]
         if self._chance.random() > 0.2:
             self._submit(OPEN, record)
         return record
@@ -133,7 +144,7 @@ def main() -> None:
         patch.object(loading, "pause_s", lambda loaded: 0.005),
         patch.object(owner, name, trap),
     ):
-        loading.recover(folder / "records.db", open_key(folder))
+        loading.recover(folder / "records.db", open_key(folder), announces=True)
         if first >= 0:
             Load(folder, seed, first).run()
 

@@ -53,10 +53,10 @@ TABLES = {
         *DOMAIN_TABLES,
     },
     RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"}
-    | {"event", "last_caller", "stranger"},
+    | {"event", "feed", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 4, RECORDS: 3}
+VERSIONS = {BINDINGS: 4, RECORDS: 4}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])

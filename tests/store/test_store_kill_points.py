@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from bench.instructions import ROOT
 from engine.store.crypto import open_key
-from engine.store.database import open_read_only
+from engine.store.database import BINDINGS, open_database, open_read_only
 from engine.store.loading import recover
 from engine.store.verify import verify
 from tests.store.dies_at import CALLS, POINTS, SQL
@@ -47,6 +49,7 @@ def check_tables(folder: Path, told: set[tuple[str, str]]) -> None:
     recorded = [record_id for (record_id,) in connection.execute("SELECT record_id FROM cdr")]
     opened = {record_id for (record_id,) in connection.execute("SELECT record_id FROM call_open")}
     answered = {record_id for (record_id,) in connection.execute("SELECT record_id FROM call_answer")}
+    check_events(connection, folder, set(recorded), opened, answered)
     connection.close()
     ended = set(recorded)
     assert len(recorded) == len(ended)
@@ -55,8 +58,38 @@ def check_tables(folder: Path, told: set[tuple[str, str]]) -> None:
     assert {(step, record_id) for step, record_id in told if record_id not in there[step]} == set()
 
 
+def check_events(
+    connection: sqlite3.Connection, folder: Path, recorded: set[str], opened: set[str], answered: set[str]
+) -> None:
+    """What stands there is told, once and in order; nothing else is."""
+    told: dict[str, list[str]] = {}
+    ends = dict(connection.execute("SELECT app_platform, last_seq FROM feed"))
+    seqs: dict[str, list[int]] = {platform: [] for platform in ends}
+    for platform, seq, kind, subject in connection.execute(
+        "SELECT app_platform, seq, kind, subject FROM event ORDER BY app_platform, seq"
+    ):
+        seqs[platform].append(seq)
+        told.setdefault(subject, []).append(kind)
+    assert seqs == {platform: [*range(1, last + 1)] for platform, last in ends.items()}
+    for record_id, kinds in told.items():
+        if record_id.startswith("r"):
+            answer = ["call.answer"] if "call.answer" in kinds else []
+            end = ["call.end", "cdr"] if record_id in recorded else []
+            assert kinds == ["call.start", *answer, *end]
+            assert record_id in recorded | opened
+    nobodys = {f"r{number:06d}" for number in range(2, 10 * CALLS, 3)}
+    assert (recorded | opened) - nobodys == {subject for subject in told if subject.startswith("r")}
+    assert answered - nobodys <= {subject for subject, kinds in told.items() if "call.answer" in kinds}
+    done = connection.execute("SELECT value FROM meta WHERE name = 'outbox_done'").fetchone()
+    with closing(open_database(folder / "bindings.db", BINDINGS, open_key(folder))) as bindings:
+        taken = bindings.execute(
+            "SELECT subject FROM outbox WHERE id <= ? AND app_platform != ''", (int(done[0]) if done else 0,)
+        ).fetchall()
+    assert [subject for (subject,) in taken] == sorted(subject for subject in told if subject.startswith("x"))
+
+
 def check_recovery(folder: Path, told: set[tuple[str, str]], may_be_torn: bool) -> None:
-    notes = recover(folder / "records.db", open_key(folder))
+    notes = recover(folder / "records.db", open_key(folder), announces=True)
     assert all(may_be_torn and "not written to their end" in note for note in notes), notes
     check_tables(folder, told)
     assert recover(folder / "records.db", open_key(folder)) == [], "once is enough"
