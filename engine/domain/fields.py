@@ -10,13 +10,13 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, final
 
+from engine.domain.gates import COOL_S
 from engine.domain.states import states_of
+from engine.domain.targets import MODES
 
-MODES: Final = ("AXB", "AXYB", "GXB", "GXYB")
 MAX_TEXT: Final = 128  # characters
 MAX_TTL_S: Final = 3_153_600_000  # a hundred years
 MAX_CALL_S: Final = 86_400
-COOL_S: Final = 86_400  # so long X keeps away from its old parties where no pool says otherwise
 # What a base platform must have seen of an app platform before a contract: the notice names these.
 DOCUMENTS: Final = ("business_licence", "technical_scheme", "number_plan", "anti_fraud_plan", "security_plan")
 

@@ -6,18 +6,15 @@ They judge facts, which the store reads; times are seconds since the epoch (UTC)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import Final, final
 
 from engine.core.numbers import mask
+from engine.domain.days import end_of_day
 from engine.domain.problems import Problem, ProblemCode
 
 MIN_TTL_S: Final = 60.0  # a binding must outlive the moment in which it is made (invariant I4)
 COOL_S: Final = 86_400  # so long X keeps away from its old parties where no pool says otherwise (I5)
 BLOCK_DIGITS: Final = 11  # of the 15 of X
-
-_CHINA: Final = timedelta(hours=8)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @final
@@ -93,17 +90,6 @@ class Person:
     number: str
     is_verified: bool
     has_consented: bool
-
-
-def china_day(wall_s: float) -> str:
-    """The day in China, 2026-11-24."""
-    return (_EPOCH + timedelta(seconds=wall_s) + _CHINA).date().isoformat()
-
-
-def end_of_day(day: str) -> float:
-    """The moment at which a day of China ends."""
-    midnight = datetime.combine(date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), UTC) - _CHINA
-    return midnight.timestamp()
 
 
 def platform_is_active(tenant: Tenant) -> None:

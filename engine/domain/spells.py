@@ -24,7 +24,8 @@ class Spell(NamedTuple):
     begin: float
     end: float  # exclusive
     callers: tuple[str, ...]  # who reaches somebody through this number
-    pairs: tuple[Pair, ...]
+    given: tuple[Pair, ...]  # to whom the number was given at `begin`
+    pairs: tuple[Pair, ...]  # who has known it until `end`
     cool_s: float  # so long the number keeps away from these parties after the end
 
     @property
@@ -64,7 +65,7 @@ def warm(number: str, spells: Iterable[Spell]) -> Iterator[Finding]:
 
 def _warm_one(spell: Spell, known: defaultdict[str, list[tuple[Spell, Pair]]]) -> Spell | None:
     same = {frozenset(pair) for pair in spell.pairs}
-    for party in {party for pair in spell.pairs for party in pair}:
+    for party in {party for pair in spell.given for party in pair}:
         for old, pair in known[party]:
             if old.end > spell.begin:
                 break  # they stand in the order of their ends

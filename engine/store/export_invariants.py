@@ -17,10 +17,10 @@ from typing import Final, final
 from engine.core.binding import TRANSIT
 from engine.core.numbers import is_privacy_number
 from engine.core.records import FIELDS
+from engine.domain.gates import BLOCK_DIGITS
 from engine.domain.spells import Finding
 from engine.store.binding_import import COLUMNS
 from engine.store.errors import StoreError
-from engine.store.invariant_facts import BLOCK_DIGITS
 
 Line = Mapping[str, str]
 PROGRESS_LINES: Final = 10_000

@@ -7,10 +7,9 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 
 from engine.domain.days import end_of_day
-from engine.domain.fields import COOL_S
+from engine.domain.gates import BLOCK_DIGITS, COOL_S
 from engine.store.rows import utc_seconds
 
-BLOCK_DIGITS: Final = 11
 # Moments are stored as they are shown, in whole milliseconds.
 ROUNDING_S: Final = 0.001
 

@@ -118,24 +118,40 @@ class BindingInvariants:
         finally:
             self._connection.execute("COMMIT")
         self.bindings += len(as_x)
-        spells = [self._spell(version, number) for version in (*as_x, *as_y)]
-        if len(spells) > 1:
-            found += crossings(number, spells)
-            found += warm(number, [spell for spell in spells if spell.end >= self._facts.gates_since])
+        versions = [*as_x, *as_y]
+        if len(versions) > 1:
+            found += crossings(number, [way for version in versions for way in self._ways(version, number)])
+            found += warm(
+                number, [self._spell(version) for version in versions if version.end >= self._facts.gates_since]
+            )
         for version in as_x:
             found += self._of_version(version)
         return found
 
-    def _spell(self, version: Version, number: str) -> Spell:
-        """Who calls a number of this binding. Of a group only B is known at any time, its members as they are now."""
-        members = self._targets.members(version) if version.end > self._wall_s else ()
-        a_dials = version.tel_y or version.tel_x
-        side_a = (version.tel_a,) if version.tel_a else members
-        callers = (side_a if a_dials == number else ()) + ((version.tel_b,) if version.tel_x == number else ())
-        pairs = tuple((one, version.tel_b) for one in side_a)
-        cool_s = self._facts.cool_s(version.pool_key, version.valid_from)
-        begin = version.valid_from
-        return Spell(version.subs_id, version.version, begin, version.end, callers, pairs, cool_s)
+    def _ways(self, version: Version, number: str) -> Iterator[Spell]:
+        """Each caller of this number by this binding, and as long as it was one: a member may come later and leave."""
+        rest = ((), (), 0.0)
+        if version.tel_x == number:
+            yield Spell(version.subs_id, version.version, version.valid_from, version.end, (version.tel_b,), *rest)
+        if (version.tel_y or version.tel_x) == number:
+            for caller, since, until in self._side_a(version):
+                begin, end = max(version.valid_from, since), min(version.end, until)
+                yield Spell(version.subs_id, version.version, begin, end, (caller,), *rest)
+
+    def _spell(self, version: Version) -> Spell:
+        """Whom a number was given to by this binding, and who has known it through it."""
+        begin, end = version.valid_from, version.end
+        side_a = [(one, since, until) for one, since, until in self._side_a(version) if since < end and until > begin]
+        pairs = tuple((one, version.tel_b) for one, _, _ in side_a)
+        given = tuple((one, version.tel_b) for one, since, until in side_a if since <= begin + ROUNDING_S < until)
+        cool_s = self._facts.cool_s(version.pool_key, begin)
+        return Spell(version.subs_id, version.version, begin, end, (), given, pairs, cool_s)
+
+    def _side_a(self, version: Version) -> list[tuple[str, float, float]]:
+        """A, or each member of the group: from when to when."""
+        if version.tel_a:
+            return [(version.tel_a, version.valid_from, version.end)]
+        return self._targets.membership(version.group_id)
 
     def _of_version(self, version: Version) -> Iterator[Finding]:
         yield from self._of_numbers(version)

@@ -8,9 +8,9 @@ from typing import Final, final
 
 from engine.core.numbers import PRIVACY_LENGTH, is_privacy_number
 from engine.core.records import ReleaseCause
+from engine.domain.gates import BLOCK_DIGITS
 from engine.domain.spells import Finding
 from engine.store.crypto import NumberCipher
-from engine.store.invariant_facts import BLOCK_DIGITS
 from engine.store.rows import utc_seconds
 
 Progress = Callable[[int, int], None]

@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final
 
 from engine.core.numbers import is_privacy_number
+from engine.domain.gates import BLOCK_DIGITS, COOL_S
 from engine.domain.problems import Problem, ProblemCode
 from engine.domain.states import MACHINES, IllegalMove, next_state
 from engine.store.audit import Asker
@@ -16,7 +17,6 @@ from engine.store.history import note_act, note_move, note_transition, publish
 
 KILLED: Final = "killed"
 KILLABLE: Final = ("everything", "app_platform", "business_user", "number_block", "number")
-BLOCK_DIGITS: Final = 11  # of the 15 of X
 COMPUTED: Final = ("idle", "bound", "cooling")  # what a number is when nothing restricts it
 
 _STATE: Final = "SELECT state FROM restriction WHERE kind = ? AND id = ?"
@@ -30,7 +30,7 @@ _LIST: Final = "SELECT kind, id, state, since_at, actor, reason FROM restriction
 _BOUND: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
 _ENDED: Final = (
     "SELECT 1 FROM binding LEFT JOIN number_pool ON key = pool_key WHERE {} = ?1"
-    " AND min(coalesce(valid_to, expires_at), expires_at) + coalesce(cool_s, 86400) > ?2 LIMIT 1"
+    f" AND min(coalesce(valid_to, expires_at), expires_at) + coalesce(cool_s, {COOL_S}) > ?2 LIMIT 1"
 )
 _COOLING: Final = (_ENDED.format("tel_x"), _ENDED.format("tel_y != '' AND tel_y"))
 _PLATFORM_OF: Final = "SELECT app_platform FROM number_block WHERE prefix = ?"

@@ -6,7 +6,8 @@ import json
 import sqlite3
 from typing import Any, Final, final
 
-from engine.domain.gates import Block, Order, Person, Pool, Scenario, Tenant, china_day
+from engine.domain.days import china_day
+from engine.domain.gates import Block, Order, Person, Pool, Scenario, Tenant
 from engine.store.crypto import NumberCipher
 
 _TENANT: Final = (

@@ -17,6 +17,10 @@ _TARGETS: Final = (
     " WHERE x = ? AND expires_at > ?"
 )
 _MEMBERS: Final = "SELECT member FROM group_member WHERE group_id = ? ORDER BY position"
+_MEMBERSHIP: Final = (
+    "SELECT member, since_at, 9e999 FROM group_member WHERE group_id = ?1"
+    " UNION ALL SELECT member, since_at, until_at FROM group_past WHERE group_id = ?1"
+)
 _LEGACY: Final = "SELECT 1 FROM binding WHERE subs_id = ? AND version = ? AND legacy_x = ? AND valid_to IS NULL"
 
 
@@ -44,6 +48,11 @@ class TargetCheck:
             return ()
         rows = self._connection.execute(_MEMBERS, (version.group_id,))
         return tuple(self._cipher.decrypt(member, "group_member.member") for (member,) in rows)
+
+    def membership(self, group_id: str) -> list[tuple[str, float, float]]:
+        """Who was in a group from when to when; infinite for those who are."""
+        rows = self._connection.execute(_MEMBERSHIP, (group_id,))
+        return [(self._cipher.decrypt(member, "group_member.member"), since, until) for member, since, until in rows]
 
     def findings(self, number: str, as_x: Sequence[Version], as_y: Sequence[Version]) -> Iterator[Finding]:
         """I1 and I7 of all targets in force of a number; `as_x`, `as_y`: all bindings that have or had it so."""

@@ -21,7 +21,9 @@ def histories(draw: st.DrawFn) -> list[Spell]:
         end = begin + draw(st.integers(0, 6))
         name = f"s{draw(st.integers(0, 3))}" if draw(st.booleans()) else f"own{number}"
         callers = draw(st.sampled_from(((one, other), (one,), (other,))))
-        spells.append(Spell(name, number, begin, end, callers, ((one, other),), draw(st.integers(0, 4))))
+        spells.append(
+            Spell(name, number, begin, end, callers, ((one, other),), ((one, other),), draw(st.integers(0, 4)))
+        )
     return spells
 
 

@@ -285,6 +285,35 @@ def test_a_scenario_or_pool_that_was_changed_later_is_not_held_against_a_binding
     assert book.findings() == []
 
 
+def member(book: Book, table: str, number: str, *times: float) -> None:
+    sealed = book.cipher.encrypt(number, "group_member.member")
+    if table == "group_member":
+        names = "group_id, position, member, since_at, key_id"
+        book.do(f"INSERT INTO group_member ({names}) VALUES ('g', 0, ?, ?, '')", sealed, *times)
+    else:
+        book.do(
+            "INSERT INTO group_past (group_id, member, since_at, until_at, key_id) VALUES ('g', ?, ?, ?, '')",
+            sealed,
+            *times,
+        )
+
+
+def test_a_member_crosses_only_while_it_is_one(book: Book) -> None:
+    book.do("INSERT OR IGNORE INTO number_group VALUES ('g', 'ap-demo', 'bu-express', 'g', 'active', 1)")
+    group = {"mode": "GXB", "tel_a": None, "group_id": "g", "valid_from": NOW - 900, "valid_to": NOW - 100}
+    book.bind(X, A, B, **group)
+    book.bind(X, C, mobile(7), valid_from=NOW - 500, valid_to=NOW - 400)
+    member(book, "group_past", C, NOW - 950, NOW - 600)
+    member(book, "group_member", A, NOW - 950)
+    assert book.findings() == []
+    member(book, "group_past", C, NOW - 450, NOW - 440)
+    assert [finding.invariant for finding in book.findings()] == ["I1"]
+    book.do("DELETE FROM group_past")
+    member(book, "group_past", mobile(7), NOW - 800, NOW - 700)
+    book.bind(X, mobile(7), mobile(8), valid_from=NOW - 50)
+    assert [finding.invariant for finding in book.findings()] == ["I5"]
+
+
 def test_a_group_has_its_targets(book: Book) -> None:
     for at, member in enumerate((A, C)):
         book.do("INSERT OR IGNORE INTO number_group VALUES ('g', 'ap-demo', 'bu-express', 'g', 'active', 1)")
