@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -75,6 +76,7 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     log = set_up_logging(config.log.level, config.log.format)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every request that is no HTTP
     try:
         uvloop.run(_serve(config, log))
     except (ConfigError, OSError, StoreError) as error:

@@ -11,7 +11,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from engine.api import api_keys, problem_documents
+from engine.api import (
+    api_keys,
+    bindings,
+    entities,
+    feeds,
+    groups,
+    numbers,
+    orders,
+    persons,
+    problem_documents,
+)
 from engine.api.auth import Keys
 from engine.api.desk import Desk
 from engine.api.gate import Gate
@@ -25,7 +35,7 @@ from engine.store.errors import StoreError
 
 READ_BUSY_MS: Final = 500
 
-ROUTERS: Final = (api_keys.router,)
+ROUTERS: Final = tuple(part.router for part in (bindings, groups, persons, orders, numbers, entities, feeds, api_keys))
 
 
 @final
@@ -48,7 +58,8 @@ class Api:
                 self._reader.close()
             raise
         self.app: Final = make_app()
-        self.app.state.desk = Desk(config, cipher, self._writer, self._reader, self._keys, clock)
+        self._desk = Desk(config, cipher, self._writer, self._reader, self._keys, clock)
+        self.app.state.desk = self._desk
         self.app.state.log = log.error
         self.served: Final = Gate(self.app, self._keys, log.error)
 
@@ -61,6 +72,7 @@ class Api:
         """Writes what has queued, lets go of the store."""
         await self.keep()
         self._writer.stop()
+        self._desk.close()
         if self._reader is not None:
             self._reader.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,18 +13,23 @@ from typing import Final, TypeVar, cast, final
 from fastapi import Request, Response
 
 from engine.api.auth import Caller, Keys
-from engine.api.gate import BODY, CALLER
+from engine.api.gate import BODY, CALLER, KEY
 from engine.api.writer import Operation, Writer
 from engine.config import Config
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
 from engine.store.audit import Asker, insert_audit
+from engine.store.binder import Binder
+from engine.store.bulk_binder import BulkBinder
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
+from engine.store.number_memory import RecentCallers
+from engine.store.requests import once
 
 T = TypeVar("T")
 
 READ_BUSY_MS: Final = 500
+MAX_KEY: Final = 64  # characters of an Idempotency-Key
 
 
 @final
@@ -40,6 +46,7 @@ class Desk:
         self.now: Final = clock  # seconds since the epoch
         self._writer = writer
         self._reader = reader
+        self._recent = RecentCallers(config.data_dir / "records.db", cipher)
         self.bindings_path: Final = config.data_dir / "bindings.db"
         self.records_path: Final = config.data_dir / "records.db"
 
@@ -55,6 +62,30 @@ class Desk:
 
     def _records(self) -> sqlite3.Connection:
         return open_read_only(self.records_path, self.cipher, busy_ms=READ_BUSY_MS)
+
+    def binder(self, connection: sqlite3.Connection) -> Binder:
+        """What makes, changes and ends bindings, in the thread that writes."""
+        return Binder(connection, self.cipher, self._recent, secrets.randbelow)
+
+    def bulk_binder(self, connection: sqlite3.Connection, wall_s: float) -> BulkBinder:
+        """What makes many."""
+        return BulkBinder(connection, self.cipher, self._recent, secrets.randbelow, wall_s)
+
+    def charge(self, request: Request, count: int) -> None:
+        """Counts what a request is worth beyond one (`Keys.charge`)."""
+        self.keys.charge(request.scope[KEY], count)
+
+    async def may_reveal(self, who: Caller, reveal: bool, reason: str, action: str, detail: str) -> None:
+        """Where somebody wants to see real numbers that are not his: writes down who, what and why. Problem."""
+        if not reveal or who.role is Role.PLATFORM:
+            return
+        if not reason.strip():
+            raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "reason", "missing: who looks at real numbers says why")
+        await self.write(lambda connection: audited(connection, who, self.now(), action, f"reveal {detail}", reason))
+
+    def close(self) -> None:
+        """When the writer has ended."""
+        self._recent.close()
 
     async def write(self, operation: Operation[T]) -> T:
         """What the operation returns, once it is durable (`Writer.run`)."""
@@ -102,11 +133,46 @@ def must_own(who: Caller, app_platform: str, field: str) -> None:
 
 def answer(content: object, status: int = 200) -> Response:
     """An answer as JSON."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "backslashreplace"), status, None, "application/json")
+    return Response(_text(content).encode("utf-8", "backslashreplace"), status, None, "application/json")
 
 
-def body_hash(request: Request) -> bytes:
-    """What a repeat under the same key must be like: method, path and body."""
+async def done(request: Request, work: Callable[[sqlite3.Connection], object], status: int = 200) -> Response:
+    """Does `work` in the thread that writes, and answers with what it returns, as JSON, once that is durable.
+
+    Problem, StoreError.
+    """
+    return answer(await desk(request).write(work), status)
+
+
+async def written(
+    request: Request, work: Callable[[sqlite3.Connection], object], status: int = 200, req_id: str = ""
+) -> Response:
+    """`done` for an operation that is repeatable: with an Idempotency-Key, or the `req_id` of a body, it is done once
+    (`engine.store.requests.once`). No real number may stand in the answer, since it is kept.
+    """
+    table = desk(request)
+    key = request.headers.get("idempotency-key", req_id or None)
+    if key is None:
+        return await done(request, work, status)
+    text = await table.write(_kept(request, key, work, status, table.now()))
+    return Response(text.encode(), status, None, "application/json")
+
+
+def _kept(
+    request: Request, key: str, work: Callable[[sqlite3.Connection], object], status: int, wall_s: float
+) -> Operation[str]:
+    if not 0 < len(key) <= MAX_KEY or not key.isprintable():
+        raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "Idempotency-Key", f"must be 1 to {MAX_KEY} printable characters")
+    who = caller(request)
+    whose = who.app_platform or who.actor
     head = f"{request.method} {request.url.path}\n".encode()
-    return hashlib.sha256(head + body(request)).digest()
+    digest = hashlib.sha256(head + body(request)).digest()
+
+    def operation(connection: sqlite3.Connection) -> str:
+        return once(connection, whose, key, digest, lambda: (status, _text(work(connection))), wall_s)[1]
+
+    return operation
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -62,16 +62,19 @@ class Moved(Given):
 def operation(
     router: APIRouter, method: str, path: str, roles: frozenset[Role], summary: str, *, gives: type[BaseModel] | None,
     takes: type[BaseModel] | None = None, status: int = 200, name: str = "", repeatable: bool = False,
+    many: bool = False,
 ) -> Callable[[Handler], Handler]:  # fmt: skip
     """Declares one. `takes`: the model of its body; `gives`: that of the answer, None for an empty one (204).
 
-    `repeatable`: it may carry an Idempotency-Key, which it must look at itself.
+    `many`: it takes an array of those, or one a line. `repeatable`: it may carry an Idempotency-Key, which it must look
+    at itself (`desk.written`).
     """
     tag = path.split("/")[1].partition(":")[0]
     extra: dict[str, Any] = {"x-roles": sorted(role.value for role in roles)}
     if takes is not None:
         _models[takes.__name__] = takes
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(takes)}}}
+        schema = {"type": "array", "items": _ref(takes), "minItems": 1} if many else _ref(takes)
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if repeatable:
         extra["parameters"] = [_IDEMPOTENCY_KEY]
     responses = documented(*EVERYWHERE)

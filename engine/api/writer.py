@@ -104,12 +104,14 @@ class Writer:
             answers = [self._one(operation, future) for operation, future in jobs]
             connection.execute("COMMIT")
             return answers
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, the thread goes on
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            fault: Exception = StoreError(f"{self._path}: {reason(error)}")
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                fault = overload("another process is writing to the store")
+            fault = error
+            if isinstance(error, sqlite3.Error):
+                fault = StoreError(f"{self._path}: {reason(error)}")
+                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                    fault = overload("another process is writing to the store")
             return [(future, None, fault) for _, future in jobs]
 
     def _one(self, operation: Operation[Any], future: asyncio.Future[Any]) -> _Answer:

@@ -12,9 +12,7 @@ from typing import Any, Final, final
 
 import aiosqlite
 
-from engine.core.numbers import MASK, mask
 from engine.core.records import FIELDS
-from engine.core.spelling import holds_number
 from engine.store.aio import connected
 from engine.store.anchors import DAY_S, day_number
 from engine.store.archive_reader import Archive, gone_up_to
@@ -24,15 +22,13 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
 from engine.store.errors import StoreError
 from engine.store.record_forms import ExportFormat, line_maker
-from engine.store.rows import NEVER, NUMBER_COLUMNS, utc_period
+from engine.store.record_numbers import show_numbers
+from engine.store.rows import NEVER, utc_period
 from engine.store.settlement import NEEDED, Settlement
 
 Progress = Callable[[int, int], None]  # records read, of how many
 
 PAGE: Final = 1000  # records read at a time: no read transaction stays open while a consumer works
-REDACTED_DIGITS: Final = 7  # in texts chosen by a peer, a number of at least so many digits is masked too
-
-_TEXTS_OF_PEERS: Final = ("caller_call_id", "icid_in", "icid_out")
 _OPEN_QUERY: Final = "SELECT count(*) FROM call_open WHERE call_time >= ? AND call_time < ?"
 _PURGES: Final = "SELECT count(*) FROM purge"
 _IN_PERIOD: Final = "call_time >= ? AND call_time < ?"
@@ -105,7 +101,7 @@ class RecordReader:
         async for record in self._records(FIELDS, last, since, until):
             if form is ExportFormat.ASTERISK_CSV and record["kind"] != "voice":
                 continue
-            self._show_numbers(record, asker is not None)
+            show_numbers(self._cipher, record, asker is not None)
             try:
                 line = line_of(record)
             except ValueError:  # no list of attempts, or no time: not as it was written
@@ -198,16 +194,3 @@ class RecordReader:
             if len(rows) < PAGE:
                 return
             last = rows[-1][0]
-
-    def _show_numbers(self, record: dict[str, Any], reveal: bool) -> None:
-        """Cipher text to text, masked or not. A peer may have written the number into its Call-ID."""
-        for column in NUMBER_COLUMNS:
-            blob = record[column]
-            if blob is None:
-                continue
-            number = self._cipher.decrypt(blob, f"cdr.{column}")
-            record[column] = number if reveal else mask(number)
-            if not reveal and len(number) >= REDACTED_DIGITS:
-                for name in _TEXTS_OF_PEERS:
-                    text = record[name].replace(number, mask(number))
-                    record[name] = MASK if holds_number(text.encode(), number) else text

@@ -17,6 +17,9 @@ from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
 from engine.store.inventory import apply_inventory, read_inventory
 from tests.api.asking import Client
+from tests.e2e.conftest import place, places
+
+__all__ = ["place", "places"]
 
 INVENTORY = Path(__file__).with_name("two_platforms.toml")
 
@@ -33,16 +36,16 @@ def config(tmp_path: Path) -> Config:
     return config
 
 
+def key_of(config: Config, role: Role, app_platform: str = "", rate_per_s: int = 0) -> NewKey:
+    path, cipher = config.data_dir / "bindings.db", open_key(config.data_dir)
+    with closing(open_database(path, BINDINGS, cipher)) as connection:
+        return create_key(connection, cipher, role, app_platform, rate_per_s, time.time())
+
+
 @pytest.fixture
 def make_key(config: Config) -> MakeKey:
     """role, then the platform and its limit."""
-
-    def make(role: Role, app_platform: str = "", rate_per_s: int = 0) -> NewKey:
-        path, cipher = config.data_dir / "bindings.db", open_key(config.data_dir)
-        with closing(open_database(path, BINDINGS, cipher)) as connection:
-            return create_key(connection, cipher, role, app_platform, rate_per_s, time.time())
-
-    return make
+    return lambda *what: key_of(config, *what)
 
 
 @pytest.fixture
