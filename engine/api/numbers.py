@@ -25,10 +25,11 @@ from engine.api.operations import (
     taken,
 )
 from engine.core.numbers import is_privacy_number
+from engine.domain.gates import BLOCK_DIGITS
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
 from engine.store.audit import Asker
-from engine.store.restrictions import BLOCK_DIGITS, kill, list_restrictions, move_number, number_state, restore
+from engine.store.restrictions import kill, list_restrictions, move_number, number_state, restore
 from engine.store.rows import utc_text
 
 router = APIRouter()
