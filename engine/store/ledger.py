@@ -53,11 +53,12 @@ class Ledger:
     def write(
         self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing],
         gone: Sequence[object] = (), position: Position | None = None,
+        beside: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:  # fmt: skip
         """Commit all of it or nothing. An attempt stands in `closings`, or in `opens` or `answers` or both of them.
 
         `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
-        journal is in the tables with it. Unfit for a step out of order; sqlite3.Error as it comes. After an error all
+        journal is in the tables with it; `beside` writes what else belongs to these steps. Unfit for a step out of order; sqlite3.Error as it comes. After an error all
         is rolled back.
         """
         connection = self._connection
@@ -81,6 +82,8 @@ class Ledger:
                 connection.executemany(_COUNT, rows)
             if self._feed is not None:
                 self._feed.flush()
+            if beside is not None:
+                beside(connection)
             if position is not None:
                 connection.execute(SET_POSITION, (position_text(position),))
             connection.execute("COMMIT")

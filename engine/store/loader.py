@@ -12,6 +12,7 @@ from typing import Final, final
 
 from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
 from engine.store.breathing import breathing
+from engine.store.caller_memory import CallerMemory
 from engine.store.crypto import NumberCipher, sync_folder
 from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import (
@@ -234,6 +235,7 @@ class _Books:
         self._head = head
         self._feed = feed
         self._maker = RowMaker(cipher, head.boot_id, head.epoch)
+        self._memory = CallerMemory(cipher)
         self.ledger = Ledger(connection, head.node, signer, feed=feed)
 
     def are_of(self, head: SegmentHead) -> bool:
@@ -254,8 +256,9 @@ class _Books:
             maker.forget()
         if self._feed is not None:
             self._feed.expect(opens, [values for values, _ in answers], ends)
+        beside = self._memory.of(opens, ends)
         try:
-            self.ledger.write(open_rows, answer_rows, closings, position=position)
+            self.ledger.write(open_rows, answer_rows, closings, position=position, beside=beside)
         finally:
             if self._feed is not None:
                 self._feed.expect()
