@@ -27,6 +27,7 @@ from engine.core.service import CallService
 from engine.core.tokens import TokenSource
 from engine.core.try_ids import KEY_BYTES
 from engine.daily import DailyJob
+from engine.hook_client import SOCKET, HookClient
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
 from engine.names import Names
@@ -123,6 +124,7 @@ class _Node:
         self._settings = config.core_settings()
         self._stops = 0
         self._stop = asyncio.Event()
+        self._hooks = HookClient(config.data_dir / SOCKET)
         self._api = ApiChild(config_file, log.warning) if config.api is not None else None
         self._adopted: list[Output] = []  # what the calls of the last run have to say first
 
@@ -151,7 +153,7 @@ class _Node:
             "status": lambda: {**runner.status(), **reload.status(), "targets": names.status(), **self._api_status()},
             "calls": runner.calls, "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
         }  # fmt: skip
-        control = ControlServer(self._config.data_dir, verbs)
+        control = ControlServer(self._config.data_dir, verbs, {"release": runner.release})
         try:
             await _start_control(control)
             api_part = await api_url
@@ -176,6 +178,7 @@ class _Node:
             await daily.stop()
             await self._stop_api()
             await control.close()
+            await self._hooks.close()
             runner.stop()
 
     async def _start_api(self) -> str:
@@ -218,7 +221,7 @@ class _Node:
         service.last_run.adopt_reports(left.pending, left.reported, loop_time)
         reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=GroupCalls(records, cipher))
         targets = TargetLog(self._log.info, self._log.warning)
-        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets)
+        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets, self._hooks)
         window_ms = config.cdr.commit_window_ms
         runner.start(
             RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done, announces)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Final, final
 
 from engine.completeness import Completeness
+from engine.core.asking import AskHook, HookAnswer
 from engine.core.binding import Binding, Miss
+from engine.core.killing import KINDS
 from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
 from engine.core.records import CLOSE, OPEN, CallRecord, Step
@@ -17,6 +19,7 @@ from engine.core.routing import Routing
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
+from engine.hook_client import HookClient
 from engine.load_watch import LoadWatch
 from engine.logging import where
 from engine.store.binding_reader import BindingReader
@@ -42,7 +45,8 @@ class Runner:
     """One SIP process at work. Everything but the writer's threads happens in the loop's thread."""
 
     def __init__(
-        self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log, targets: TargetLog
+        self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log, targets: TargetLog,
+        hooks: HookClient,
     ) -> None:  # fmt: skip
         """`log` is told what may pass; `alarm` that a number would have been shown."""
         self._service = service
@@ -58,6 +62,8 @@ class Runner:
         self._writer: RecordWriter | None = None
         self._books = Completeness()
         self._targets = targets
+        self._hooks = hooks
+        hooks.attach(self._hook_answered)
         self.socket_counters: Callable[[], dict[str, int]] = dict
         self.endpoint: Final = Endpoint(service, self._execute, self._fault)
         self._load = LoadWatch(service.intake, self.endpoint.waiting_s, log)
@@ -109,6 +115,16 @@ class Runner:
         self._log("taking calls again", in_progress=self._service.unfinished)
         return self._intake()
 
+    def release(self, request: dict[str, object]) -> dict[str, object]:
+        """Ends the calls in progress that a kill switch is about, for `veil700 kill --release-calls`."""
+        kind, entity = request.get("kind"), request.get("id")
+        if not (isinstance(kind, str) and kind in KINDS and isinstance(entity, str)):
+            return {"error": f"release: kind must be one of {', '.join(KINDS)}, id a text"}
+        released, outputs = self._service.release(kind, entity, self._loop.time())
+        self.endpoint.perform(outputs)
+        self._log("calls released by a kill switch", kind=kind, entity=entity, released=released)
+        return {"released": released}
+
     def _intake(self) -> dict[str, object]:
         return {"state": self._state, "in_progress": self._service.unfinished}
 
@@ -133,6 +149,8 @@ class Runner:
             self.endpoint.perform(self._looked_up(output, self._find(output)))
         elif isinstance(output, CommitRecord):
             self._commit(output)
+        elif isinstance(output, AskHook):
+            self._hooks.ask(output)
         elif isinstance(output, LeakFound):
             self._alarm("leak stopped", record_id=output.record_id, message=output.message, peer=output.peer)
         elif isinstance(output, TargetChanged):
@@ -205,6 +223,14 @@ class Runner:
             self._fault(fault)
             return []
 
+    def _hook_answered(self, asked: AskHook, answer: HookAnswer | None) -> None:
+        try:
+            outputs = self._service.hook_answered(asked, answer, self._loop.time())
+        except Exception as fault:
+            self._fault(fault)
+        else:
+            self.endpoint.perform(outputs)
+
     def _fault(self, fault: Exception) -> None:
         """A bug of ours."""
         self._faults += 1
@@ -250,6 +276,7 @@ class Runner:
         counters = self._service.counters
         counters["faults"] = self._faults
         counters["datagrams_dropped"] = self.endpoint.dropped
+        counters["hooks_unanswered"] = self._hooks.unanswered
         counters |= self.socket_counters()
         if writer is not None:
             counters["records_lost"] = writer.lost

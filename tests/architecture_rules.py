@@ -27,6 +27,7 @@ TIERS: Final = (
         "engine.completeness",
         "engine.daily",
         "engine.explain",
+        "engine.hook_client",
         "engine.listening",
         "engine.load_watch",
         "engine.names",

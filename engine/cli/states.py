@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from engine.cli.common import JSON, UsageFault, asker_because, configuration, existing, say, say_json
+from engine.control.client import ControlError, ask
 from engine.store.audit import Asker
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database, store_errors, transaction
@@ -88,18 +89,35 @@ def kill_(
     kind: Annotated[str, _KILLABLE],
     reason: Annotated[str, _REASON],
     key: Annotated[str, _ID] = "",
+    release_calls: Annotated[
+        bool, typer.Option("--release-calls", help="End the calls in progress, too, on both sides.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Shut off a number, a block, a business user, a platform or everything: the next call through it is refused.
 
+    Calls in progress talk on, unless --release-calls ends them: on the node that runs here.
+
     \b
     Example:
       veil700 kill number_block 70012345678 --reason "order of the authority of 2026-12-01"
+      veil700 kill business_user bu-express --release-calls --reason "fraud, case 4711"
       veil700 kill everything --reason "exercise"
     """
     _check(kind, key)
     _write(context, reason, lambda connection, asker, now: kill(connection, kind, key, asker, now))
-    _say(kind, key, KILLED, as_json)
+    if not release_calls:
+        _say(kind, key, KILLED, as_json)
+        return
+    try:
+        released = ask(configuration(context).data_dir, "release", {"kind": kind, "id": key})["released"]
+    except ControlError:
+        _say(kind, key, KILLED, as_json)  # so it is, whatever else fails
+        raise
+    if as_json:
+        say_json({"kind": kind, "id": key, "state": KILLED, "released": released})
+    else:
+        say(f"{f'{kind} {key}'.strip()}: {KILLED}, {released} calls ended")
 
 
 def restore_(

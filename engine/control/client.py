@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_ANSWER_BYTES, socket_path
@@ -13,14 +14,14 @@ class ControlError(Exception):
     """The node does not run, or could not answer; the text is one clear line."""
 
 
-def ask(data_dir: Path, verb: str) -> dict[str, object]:
-    """Sends one verb and returns its answer. Raises ControlError."""
+def ask(data_dir: Path, verb: str, more: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Sends one verb, with what else it must be told, and returns its answer. Raises ControlError."""
     path = socket_path(data_dir)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_TIMEOUT_S)
             connection.connect(_address(path))
-            connection.sendall(json.dumps({"verb": verb}).encode() + b"\n")
+            connection.sendall(json.dumps({**(more or {}), "verb": verb}).encode() + b"\n")
             line = _read_line(connection)
     except (FileNotFoundError, ConnectionRefusedError):
         raise ControlError(f"{path}: no node runs here") from None

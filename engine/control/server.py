@@ -14,15 +14,20 @@ from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES, socket_
 
 Answer = dict[str, object]
 Verb = Callable[[], Answer | Awaitable[Answer]]
+Request = dict[str, object]
+AskingVerb = Callable[[Request], Answer]  # one that must be told more than its name
 
 
 @final
 class ControlServer:
     """The control socket of one process; only its owner can reach it (mode 0600)."""
 
-    def __init__(self, data_dir: Path, verbs: Mapping[str, Verb]) -> None:
+    def __init__(
+        self, data_dir: Path, verbs: Mapping[str, Verb], asking: Mapping[str, AskingVerb] | None = None
+    ) -> None:
         self._path = socket_path(data_dir)
         self._verbs = verbs
+        self._asking = asking or {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -62,8 +67,10 @@ class ControlServer:
         except (ValueError, RecursionError):  # the second one: brackets without end
             return {"error": "no JSON"}
         name = request.get("verb") if isinstance(request, dict) else None
-        verb = self._verbs.get(name) if isinstance(name, str) else None
-        if verb is None:
-            return {"error": f"unknown verb, known: {', '.join(sorted(self._verbs))}"}
+        if not isinstance(name, str) or name not in {*self._verbs, *self._asking}:
+            return {"error": f"unknown verb, known: {', '.join(sorted({*self._verbs, *self._asking}))}"}
+        if name in self._asking:
+            return self._asking[name](request)
+        verb = self._verbs[name]
         answer = verb()
         return answer if isinstance(answer, dict) else await answer

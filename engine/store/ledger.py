@@ -58,8 +58,8 @@ class Ledger:
         """Commit all of it or nothing. An attempt stands in `closings`, or in `opens` or `answers` or both of them.
 
         `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
-        journal is in the tables with it; `beside` writes what else belongs to these steps. Unfit for a step out of order; sqlite3.Error as it comes. After an error all
-        is rolled back.
+        journal is in the tables with it; `beside` writes what else belongs to these steps. Unfit for a step out of
+        order; sqlite3.Error as it comes. After an error all is rolled back.
         """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")

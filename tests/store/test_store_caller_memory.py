@@ -1,4 +1,4 @@
-"""Who has called last through a group's binding, and who was no party: written with the records, not before, not twice."""
+"""Who has called last through a group's binding, and who was no party: written with the records."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ def known(records_db: Path, cipher: NumberCipher, rows: Rows) -> Callable[[str],
     """A table with its numbers in clear."""
 
     def read(table: str) -> list[tuple[object, ...]]:
-        return [
-            (key, cipher.decrypt(blob, "cdr.caller"), at)
-            for key, blob, at in rows(records_db, f"SELECT * FROM {table}")
-        ]
+        found = rows(records_db, f"SELECT * FROM {table}")
+        return [(key, cipher.decrypt(blob, "cdr.caller"), at) for key, blob, at in found]
 
     return read
 
