@@ -109,15 +109,16 @@ def bound(facts: Facts) -> Refusal | None:
     found = facts.found
     if isinstance(found, Binding):
         return None
-    return Refusal(_CAUSE_OF_MISS.get(found, ReleaseCause.NO_BINDING), "bound")
+    return _REFUSAL_OF_MISS.get(found, _UNBOUND)
 
 
 def in_force(facts: Facts) -> Refusal | None:
     """The binding must not have expired."""
     found = facts.found
     if isinstance(found, Binding) and found.is_expired(facts.wall_s):
-        is_legacy = found.conditions.flags & LEGACY
-        return Refusal(ReleaseCause.NO_BINDING if is_legacy else ReleaseCause.BINDING_EXPIRED, "in_force")
+        if found.conditions.flags & LEGACY:
+            return Refusal(ReleaseCause.NO_BINDING, "in_force")
+        return Refusal(ReleaseCause.BINDING_EXPIRED, "in_force")
     return None
 
 
@@ -137,9 +138,10 @@ def unrestricted(facts: Facts) -> Refusal | None:
     found = _conditions(facts).restriction
     if found is None:
         return None
+    if found.kind == "number" and found.state == "locked":
+        return Refusal(ReleaseCause.NUMBER_LOCKED, "unrestricted")
     if found.kind in ("number", "number_block"):
-        is_locked = found.state == "locked"
-        return Refusal(ReleaseCause.NUMBER_LOCKED if is_locked else ReleaseCause.NUMBER_FROZEN, "unrestricted")
+        return Refusal(ReleaseCause.NUMBER_FROZEN, "unrestricted")
     return Refusal(ReleaseCause.TENANT_SUSPENDED, "unrestricted")
 
 
@@ -158,10 +160,9 @@ def within_hours(facts: Facts) -> Refusal | None:
 def not_blacklisted(facts: Facts) -> Refusal | None:
     """Neither party may stand on the black list of the app platform, alone or against the other."""
     listed = _conditions(facts).blacklisted
-    if not listed:
-        return None
-    cause = ReleaseCause.CALLER_BLACKLISTED if listed == "caller" else ReleaseCause.CALLEE_BLACKLISTED
-    return Refusal(cause, "not_blacklisted")
+    if listed == "caller":
+        return Refusal(ReleaseCause.CALLER_BLACKLISTED, "not_blacklisted")
+    return Refusal(ReleaseCause.CALLEE_BLACKLISTED, "not_blacklisted") if listed else None
 
 
 def real_names_known(facts: Facts) -> Refusal | None:
@@ -180,12 +181,13 @@ def _conditions(facts: Facts) -> Conditions:
     return facts.found.conditions if isinstance(facts.found, Binding) else UNCONDITIONAL
 
 
-_CAUSE_OF_MISS: Final[dict[Miss | None, ReleaseCause]] = {
-    Miss.NOT_A_PARTY: ReleaseCause.NOT_IN_CALLER_SET,
-    Miss.COOLING: ReleaseCause.NUMBER_COOLING,
-    Miss.LOCKED: ReleaseCause.NUMBER_LOCKED,
-    Miss.FROZEN: ReleaseCause.NUMBER_FROZEN,
-    Miss.SUSPENDED: ReleaseCause.TENANT_SUSPENDED,
+_UNBOUND: Final = Refusal(ReleaseCause.NO_BINDING, "bound")
+_REFUSAL_OF_MISS: Final[dict[Miss | None, Refusal]] = {
+    Miss.NOT_A_PARTY: Refusal(ReleaseCause.NOT_IN_CALLER_SET, "bound"),
+    Miss.COOLING: Refusal(ReleaseCause.NUMBER_COOLING, "bound"),
+    Miss.LOCKED: Refusal(ReleaseCause.NUMBER_LOCKED, "bound"),
+    Miss.FROZEN: Refusal(ReleaseCause.NUMBER_FROZEN, "bound"),
+    Miss.SUSPENDED: Refusal(ReleaseCause.TENANT_SUSPENDED, "bound"),
 }
 
 STEPS_BEFORE_LOOKUP: Final[tuple[Step, ...]] = (called_number, loop, caller_entitled)

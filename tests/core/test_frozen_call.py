@@ -36,7 +36,7 @@ SIDE = st.builds(
 )  # fmt: skip
 CALL = st.builds(
     FrozenCall, st.just(VERSION), TEXT, NUMBER, st.floats(0, 1e9), st.floats(0, 1e9), st.none() | st.floats(0, 1e9),
-    NUMBER, st.booleans(), OCTETS, FLOW, SIDE, SIDE,
+    NUMBER, st.booleans(), OCTETS, FLOW, SIDE, SIDE, st.floats(0, 1e9),
 )  # fmt: skip
 
 

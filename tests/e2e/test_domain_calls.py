@@ -103,6 +103,7 @@ def test_a_kill_switch_ends_the_call_and_the_next_one_finds_it(phones: Phones) -
     phones.is_refused(404, "call-2")
     assert (phones.record()["release_cause"], phones.record()["decided_by"]) == ("NUMBER_FROZEN", "unrestricted")
     assert phones.node.command("restore", "number", X, "--reason", "cleared").returncode == 0
+    phones.forget()
     ask(phones.caller, X, "call-3")
     invite = phones.callee.take("INVITE ")
     phones.callee.answer(invite, 486)
