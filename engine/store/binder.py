@@ -269,7 +269,9 @@ class Binder:
                 request.ring_timeout_s, request.group_id, case.wall_s,
             )  # fmt: skip
             if self._connection.execute(INSERT_TARGET, row).rowcount != 1:
-                holder = self._connection.execute(HOLDER, row[:2]).fetchone()[0]
+                holder, user = self._connection.execute(HOLDER, row[:2]).fetchone()
+                if user != request.business_user:  # only of a legacy number, which is in nobody's block
+                    holder = "another business user"
                 field = {request.tel_y: "tel_y", request.legacy_x: "legacy_x"}.get(x, "tel_x")
                 raise taken(field if x != request.tel_x else "tel_x", x, caller, holder)
 
@@ -279,11 +281,14 @@ class Binder:
 
     def _parties(self, request: BindRequest, form: Form) -> Parties:
         """Who is on either side; the members of a group in its order."""
-        if request.mode not in WITH_GROUP:
-            return Parties((form.tel_a,), form.tel_b)
-        members = members_of(self._connection, self._cipher, request.group_id, request.business_user)
+        if request.mode in WITH_GROUP:
+            members = members_of(self._connection, self._cipher, request.group_id, request.business_user)
+        else:
+            members = (form.tel_a,)
         if form.tel_b in members:
             raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "tel_b", "is a member of the group: the two sides must differ")
+        if request.legacy_x in (*members, form.tel_b):
+            raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "legacy_x", "is the number of a party")
         return Parties(members, form.tel_b)
 
     def _chooser(self, standing: Standing, wall_s: float) -> Chooser:

@@ -43,7 +43,7 @@ INSERT_NEW_TARGET: Final = _insert("target", _PLAIN_TARGET)
 # parameter, behind the row: now.
 INSERT_TARGET: Final = f"{_insert('target', TARGET_COLUMNS)} {_GIVES_WAY}"
 INSERT_PLAIN_TARGET: Final = f"{INSERT_NEW_TARGET} {_GIVES_WAY}"
-HOLDER: Final = "SELECT subs_id FROM target WHERE x = ? AND caller = ?"
+HOLDER: Final = "SELECT subs_id, business_user FROM target WHERE x = ? AND caller = ?"
 
 Row = tuple[object, ...]
 

@@ -35,7 +35,7 @@ MAX_RING_S: Final = 180  # what networks let ring at all
 DECISIONS: Final = ("closed", "open")
 IS_MISSING: Final = "missing"
 
-_DIGITS: Final = re.compile(r"[0-9]{5,20}", re.ASCII)
+_DIGITS: Final = re.compile(r"[0-9]{8,20}", re.ASCII)  # none of 110, 10086 or 12345
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # A number in any script's digits, and with separators as people write it; a date in front of an hour is none.
 _LONG_NUMBER: Final = re.compile(rf"(?!\d{{4}}-\d\d-\d\d\b)\d(?:[{re.escape(SEPARATORS)}]{{0,3}}\d){{9,}}|\d{{7,}}")

@@ -151,6 +151,8 @@ def verify(shop: Shop, *numbers: str) -> None:
         ("", {"mode": "GXB", "group_id": "nobody"}, "ILLEGAL_ARGUMENT group_id"),
         ("", {"legacy_x": "17012345678"}, "ILLEGAL_ARGUMENT legacy_until: missing"),
         ("", {"legacy_x": X, "legacy_until": "2026-12-01T00:00:00Z"}, "ILLEGAL_ARGUMENT legacy_x"),
+        ("", {"legacy_x": "10086", "legacy_until": "2026-12-01T00:00:00Z"}, "ILLEGAL_ARGUMENT legacy_x"),
+        ("", {"legacy_x": B, "legacy_until": "2026-12-01T00:00:00Z"}, "ILLEGAL_ARGUMENT legacy_x: is the number of"),
         ("", {"max_call_s": -1}, "ILLEGAL_ARGUMENT max_call_s"),
         ("", {"decision": "perhaps"}, "ILLEGAL_ARGUMENT decision"),
     ],
@@ -287,6 +289,18 @@ def test_a_group_that_is_bound_is_not_deleted(shop: Shop) -> None:
 def test_a_group_of_another_business_user_is_none(shop: Shop) -> None:
     shop.group(A, C, business_user="bu-other")
     assert shop.refused(mode="GXB", group_id="g-1").startswith("ILLEGAL_ARGUMENT group_id: 'g-1' is no group of bu-exp")
+
+
+def test_the_binding_of_another_user_is_not_named(shop: Shop) -> None:
+    """Only a number of before can be wanted by two: no block says whose it is."""
+    legacy = {"legacy_x": "17012345678", "legacy_until": "2026-11-30T00:00:00Z"}
+    shop.bind(**legacy)
+    shop.run("UPDATE number_block SET business_user = 'bu-other' WHERE prefix = '70013800138'")
+    shop.run("UPDATE contract SET business_user = 'bu-other'")
+    wish = {"business_user": "bu-other", "tel_x": "700138001380009", "tel_a": D, "tel_b": B}
+    assert shop.refused(**wish, **legacy) == (
+        "BIND_CONFLICT legacy_x: 17012345678 is already bound for 139****9000, by another business user"
+    )
 
 
 def test_the_feed_is_told(shop: Shop) -> None:
