@@ -17,7 +17,7 @@ import socket
 import ssl
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,9 +42,10 @@ KEEP_S: Final = 1.0  # so long a signed request that only reads could be repeate
 class _Server(uvicorn.Server):
     """Signals are ours, and that it is ready is told."""
 
-    def __init__(self, config: uvicorn.Config, word: str) -> None:
+    def __init__(self, config: uvicorn.Config, word: str, let_go: Callable[[], None]) -> None:
         super().__init__(config)
         self._word = word
+        self._let_go = let_go
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """The sockets take requests from now on."""
@@ -59,6 +60,7 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """No more requests; those that were begun are answered."""
         self.should_exit = True
+        self._let_go()
 
 
 def main() -> int:
@@ -104,13 +106,14 @@ async def _answer(api: Api, bound: socket.socket, url: str, context: ssl.SSLCont
         timeout_graceful_shutdown=LAST_ANSWERS_S,
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )  # fmt: skip
-    server = _Server(options, f"{READY}{url}")
+    server = _Server(options, f"{READY}{url}", api.let_go)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.end)
     if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):  # a node holds its other end
         loop.add_reader(sys.stdin.fileno(), _read_stdin, server)
     sys.setswitchinterval(SWITCH_S)
     keeping = asyncio.create_task(_keep(api))
+    api.begin()
     try:
         await server.serve(sockets=[bound])
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from engine.api import (
     api_keys,
     bindings,
     entities,
+    events,
     feeds,
     groups,
     numbers,
@@ -23,6 +25,7 @@ from engine.api import (
     problem_documents,
 )
 from engine.api.auth import Keys
+from engine.api.chores import Chores
 from engine.api.desk import Desk
 from engine.api.gate import Gate
 from engine.api.operations import describe, illegal
@@ -35,7 +38,9 @@ from engine.store.errors import StoreError
 
 READ_BUSY_MS: Final = 500
 
-ROUTERS: Final = tuple(part.router for part in (bindings, groups, persons, orders, numbers, entities, feeds, api_keys))
+ROUTERS: Final = tuple(
+    part.router for part in (bindings, groups, persons, orders, numbers, entities, events, feeds, api_keys)
+)
 
 
 @final
@@ -62,6 +67,17 @@ class Api:
         self.app.state.desk = self._desk
         self.app.state.log = log.error
         self.served: Final = Gate(self.app, self._keys, log.error)
+        self._log = log
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """What is done without being asked begins."""
+        chores = Chores(self._desk, self._log.warning)
+        self._tasks = [asyncio.create_task(one.run()) for one in (self._desk.feed, chores)]
+
+    def let_go(self) -> None:
+        """The process ends: whoever waits for an event is answered."""
+        self._desk.feed.wake_all()
 
     async def keep(self) -> None:
         """Writes down what must outlive the process, where nothing else is written."""
@@ -70,6 +86,9 @@ class Api:
 
     async def close(self) -> None:
         """Writes what has queued, lets go of the store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.keep()
         self._writer.stop()
         self._desk.close()

@@ -13,6 +13,7 @@ from typing import Final, TypeVar, cast, final
 from fastapi import Request, Response
 
 from engine.api.auth import Caller, Keys
+from engine.api.feed_watch import FeedWatch
 from engine.api.gate import BODY, CALLER, KEY
 from engine.api.writer import Operation, Writer
 from engine.config import Config
@@ -49,6 +50,7 @@ class Desk:
         self._recent = RecentCallers(config.data_dir / "records.db", cipher)
         self.bindings_path: Final = config.data_dir / "bindings.db"
         self.records_path: Final = config.data_dir / "records.db"
+        self.feed: Final = FeedWatch(self.records_path, cipher)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` finds in bindings.db. StoreError."""
@@ -86,6 +88,7 @@ class Desk:
     def close(self) -> None:
         """When the writer has ended."""
         self._recent.close()
+        self.feed.close()
 
     async def write(self, operation: Operation[T]) -> T:
         """What the operation returns, once it is durable (`Writer.run`)."""

@@ -1,4 +1,4 @@
-"""Operations on what happened: events, records, audit."""
+"""Operations on what happened: records, audit."""
 
 from __future__ import annotations
 
@@ -8,32 +8,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from engine.api.desk import answer, caller, desk, own_platform
+from engine.api.desk import answer, caller, desk
 from engine.api.operations import ALL, MAX_PAGE, READERS, Given, operation, page_of
 from engine.store.api_keys import Role
-from engine.store.feeds import page_of_audit, page_of_events, page_of_records
+from engine.store.feeds import page_of_audit, page_of_records
 
 router = APIRouter()
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Row = Annotated[int, Query(ge=0, le=2**53)]
-
-
-class Event(Given):
-    """Something that happened to a call, a message, a binding or a number."""
-
-    seq: int = Field(description="One more for each event of a platform: a gap is a loss")
-    kind: str
-    at: str
-    subject: str = Field(description="record_id, subs_id, X or block")
-    payload: dict[str, Any] = Field(description="Numbers masked")
-
-
-class EventList(Given):
-    """Events, oldest first."""
-
-    items: list[Event]
-    next: int = Field(description="Ask with after= this for what follows, also when there is nothing yet")
 
 
 class RecordList(Given):
@@ -52,15 +35,6 @@ class AuditRow(Given):
     action: str
     reason: str
     detail: str
-
-
-@operation(router, "GET", "/events", ALL, "What happened to a platform", gives=EventList, name="list_events")
-async def list_events(request: Request, app_platform: str = "", after: Row = 0, limit: Limit = 100) -> Response:
-    """Oldest first, without gaps."""
-    table = desk(request)
-    platform = own_platform(caller(request), app_platform)
-    rows = table.read_records(lambda connection: page_of_events(connection, platform, after, limit))
-    return answer({"items": rows, "next": rows[-1]["seq"] if rows else after})
 
 
 @operation(router, "GET", "/cdrs", ALL, "Records of calls and messages", gives=RecordList, name="list_cdrs")

@@ -62,12 +62,12 @@ class Moved(Given):
 def operation(
     router: APIRouter, method: str, path: str, roles: frozenset[Role], summary: str, *, gives: type[BaseModel] | None,
     takes: type[BaseModel] | None = None, status: int = 200, name: str = "", repeatable: bool = False,
-    many: bool = False,
+    many: bool = False, refuses: tuple[int, ...] = (),
 ) -> Callable[[Handler], Handler]:  # fmt: skip
     """Declares one. `takes`: the model of its body; `gives`: that of the answer, None for an empty one (204).
 
     `many`: it takes an array of those, or one a line. `repeatable`: it may carry an Idempotency-Key, which it must look
-    at itself (`desk.written`).
+    at itself (`desk.written`). `refuses`: statuses of refusals beyond those of every operation.
     """
     tag = path.split("/")[1].partition(":")[0]
     extra: dict[str, Any] = {"x-roles": sorted(role.value for role in roles)}
@@ -77,7 +77,7 @@ def operation(
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if repeatable:
         extra["parameters"] = [_IDEMPOTENCY_KEY]
-    responses = documented(*EVERYWHERE)
+    responses = documented(*EVERYWHERE, *refuses)
     done: dict[str, Any] = {"description": "Done"}
     if gives is not None:
         _models[gives.__name__] = gives

@@ -29,6 +29,7 @@ class ProblemDocument(BaseModel):
     detail: str = Field(description="One line; real numbers masked")
     code: ProblemCode
     field: str = Field(description="As the request names it; empty where it is about none")
+    oldest: int | None = Field(None, description="With EVENTS_GONE: the first event that is kept")
     legal: list[str] | None = Field(None, description="With ILLEGAL_STATE: the states that are allowed from here")
 
 
@@ -47,15 +48,18 @@ def document(problem: Problem, status: int | None = None) -> dict[str, object]:
     return found
 
 
-def answer(problem: Problem, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
-    """The whole answer; a status of HTTP's own (413, 405) goes before that of the code."""
+def answer(
+    problem: Problem, status: int | None = None, headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Response:  # fmt: skip
+    """The whole answer; a status of HTTP's own (413, 405) goes before that of the code. `more`: members behind it."""
     known = dict(headers or {})
     found = status or HTTP_STATUS[problem.code]
     if found in (429, 503):
         known["Retry-After"] = str(RETRY_AFTER_S)
     if found == 401:
         known["WWW-Authenticate"] = 'Bearer realm="veil700"'
-    content = json.dumps(document(problem, status), ensure_ascii=False).encode()
+    content = json.dumps(document(problem, status) | dict(more or {}), ensure_ascii=False).encode()
     return Response(content, found, known, MEDIA_TYPE)
 
 
@@ -81,6 +85,7 @@ _MEANING: Final = {
     403: "This key may not do that, or its platform is closed",
     404: "There is no such thing, or it is another platform's",
     409: "The rules of the domain forbid it now",
+    410: "It is kept no more",
     413: "The request is too long",
     429: "This key asks too often",
     500: "A fault of the API; it is in its log",

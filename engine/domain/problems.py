@@ -34,6 +34,7 @@ class ProblemCode(StrEnum):
     REQUEST_CONFLICT = "REQUEST_CONFLICT"  # a req_id that was used with another body
     FLOW_LIMIT = "FLOW_LIMIT"
     VERIFY_TIMEOUT = "VERIFY_TIMEOUT"
+    EVENTS_GONE = "EVENTS_GONE"  # the time for which they are kept is over
     INTERNAL = "INTERNAL"
     OVERLOAD = "OVERLOAD"
 
@@ -62,6 +63,7 @@ HTTP_STATUS: Final[Mapping[ProblemCode, int]] = MappingProxyType(
         ProblemCode.CONSENT_MISSING: 409,
         ProblemCode.REQUEST_CONFLICT: 409,
         ProblemCode.VERIFY_TIMEOUT: 409,
+        ProblemCode.EVENTS_GONE: 410,
         ProblemCode.FLOW_LIMIT: 429,
         ProblemCode.INTERNAL: 500,
         ProblemCode.OVERLOAD: 503,

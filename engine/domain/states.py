@@ -79,6 +79,11 @@ MACHINES: Final[Mapping[str, Machine]] = MappingProxyType(
             "closed": (),
             "forged": (),
         },
+        "webhook": {
+            "active": ("paused", "dead"),  # dead: nothing was taken for three days
+            "paused": ("active",),
+            "dead": ("active",),
+        },
         "binding": {
             "pending": ("active",),
             "active": ("expired", "unbound", "revoked"),

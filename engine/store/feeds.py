@@ -1,4 +1,4 @@
-"""What happened, by pages: events and records of records.db, the audit of bindings.db. For one connection each."""
+"""What happened, by pages: records of records.db, the audit of bindings.db. For one connection each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,11 @@ Shown = dict[str, Any]
 
 MAX_LOOKED_AT: Final = 20_000  # records of other platforms lie between those of one
 
-_EVENTS: Final = (
-    "SELECT seq, kind, at, subject, payload FROM event WHERE app_platform = ? AND seq > ? ORDER BY seq LIMIT ?"
-)
 _AUDIT: Final = "SELECT id, at, actor, action, reason, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?"
 _RECORDS: Final = (
     f"SELECT rowid, {', '.join(FIELDS)} FROM cdr WHERE rowid > ? AND rowid <= ? AND (? = '' OR app_platform = ?)"
     " ORDER BY rowid LIMIT ?"
 )
-
-
-def page_of_events(connection: sqlite3.Connection, app_platform: str, after: int, limit: int) -> list[Shown]:
-    """The feed of a platform behind a seq; without gaps."""
-    names = ("seq", "kind", "at", "subject")
-    rows = connection.execute(_EVENTS, (app_platform, after, limit))
-    return [dict(zip(names, row[:4], strict=True)) | {"payload": json.loads(row[4])} for row in rows]
 
 
 def page_of_audit(connection: sqlite3.Connection, after: int, limit: int) -> list[Shown]:

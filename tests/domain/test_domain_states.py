@@ -22,6 +22,7 @@ MOVES = {
     "number_pool": "active>paused paused>active",
     "subscriber": "unknown>verified verified>revoked revoked>verified",
     "number_group": "active>deleted",
+    "webhook": "active>paused active>dead paused>active dead>active",
     "service_order": "unverified>verified unverified>closed unverified>forged verified>closed verified>forged",
     "binding": "pending>active active>expired active>unbound active>revoked expired>held unbound>held revoked>held"
     " held>archived",

@@ -1,0 +1,56 @@
+"""What the process of the API does by itself: tells of bindings that have expired, removes what the feeds have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, final
+
+from engine.api.desk import Desk
+from engine.domain.problems import Problem
+from engine.store.errors import StoreError
+from engine.store.events import outbox_done
+from engine.store.expiry import ROWS_AT_ONCE, is_expiry_due, is_outbox_taken, prune_outbox, tell_expired
+
+SWEEP_S: Final = 1.0  # so late, at the most, is told that a binding has expired
+PRUNE_EVERY: Final = 5  # sweeps
+
+
+@final
+class Chores:
+    """For the loop's thread."""
+
+    def __init__(self, desk: Desk, log: Callable[..., None]) -> None:
+        self._desk = desk
+        self._log = log
+        self._is_down = False
+
+    async def run(self) -> None:
+        """The task."""
+        turn = 0
+        while True:
+            try:
+                await self.sweep()
+                if turn % PRUNE_EVERY == 0:
+                    await self.prune()
+                self._is_down = False
+            except (Problem, StoreError) as error:  # it is done later, and nothing is lost
+                if not self._is_down:
+                    self._log("the outbox is not served", reason=str(error))
+                self._is_down = True
+            turn += 1
+            await asyncio.sleep(SWEEP_S)
+
+    async def sweep(self) -> None:
+        """Tells of all that has expired until now. Problem, StoreError."""
+        now_s = self._desk.now()
+        if not self._desk.read(lambda connection: is_expiry_due(connection, now_s)):
+            return
+        while await self._desk.write(lambda connection: tell_expired(connection, now_s)) == ROWS_AT_ONCE:
+            pass
+
+    async def prune(self) -> None:
+        """Removes rows of the outbox that are in a feed. Problem, StoreError."""
+        done = self._desk.feed.read(outbox_done)
+        while self._desk.read(lambda connection: is_outbox_taken(connection, done)):
+            await self._desk.write(lambda connection: prune_outbox(connection, done))
