@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import hashlib
 import hmac
+import io
 import json
 import multiprocessing
 import os
@@ -216,7 +217,7 @@ async def _bulk(aim: Aim, count: int) -> tuple[int, float, float, list[float], i
         begun, cpu = time.perf_counter(), time.process_time()
         for body in bodies:
             asked = time.perf_counter()
-            async with session.post(aim.url + path, data=body, headers=_signed(aim.key, path, body)) as got:
+            async with session.post(aim.url + path, data=io.BytesIO(body), headers=_signed(aim.key, path, body)) as got:
                 made += json.loads(await got.read()).get("bound", 0)
             delays.append(time.perf_counter() - asked)
         return made, time.perf_counter() - begun, time.process_time() - cpu, delays, count - made

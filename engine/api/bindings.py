@@ -24,15 +24,17 @@ from engine.api.problem_documents import document
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
 from engine.store.binder import Bound, Change
+from engine.store.binding_import import COLUMNS
 from engine.store.binding_list import owner_of, page_of_bindings, show_binding
 from engine.store.binding_rules import BindRequest
-from engine.store.rows import utc_text
+from engine.store.rows import UtcText, utc_text
 
 router = APIRouter()
 
 MAX_BULK: Final = 10_000
 
 _MANY: Final = TypeAdapter(list[NewBinding])
+_PLAIN: Final = frozenset([*NewBinding.model_fields][: len(COLUMNS)])  # what has no options says no more than this
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
 _USER: Final = "SELECT app_platform FROM business_user WHERE id = ?"
 
@@ -70,7 +72,7 @@ async def create_bindings(request: Request) -> Response:
     with. `req_id` has no use here.
     """
     who, table = caller(request), desk(request)
-    asked = [_request(one) for one in _parsed(body(request))]
+    asked = _parsed(body(request))
     table.charge(request, len(asked) - 1)
     return answer(await table.write(lambda connection: _bind_all(connection, table, who, asked)))
 
@@ -177,10 +179,10 @@ def _request(wanted: NewBinding) -> BindRequest:
     return BindRequest(*wanted.__dict__.values())
 
 
-def _bound(bound: Bound) -> dict[str, object]:
+def _bound(bound: Bound, expires_at: str = "") -> dict[str, object]:
     return {
         "subs_id": bound.subs_id, "version": bound.version, "tel_x": bound.tel_x, "tel_y": bound.tel_y,
-        "expires_at": utc_text(bound.expires_at),
+        "expires_at": expires_at or utc_text(bound.expires_at),
     }  # fmt: skip
 
 
@@ -197,20 +199,25 @@ def _parsed(content: bytes) -> list[NewBinding]:
     return found
 
 
-def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: list[BindRequest]) -> dict[str, object]:
+def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: list[NewBinding]) -> dict[str, object]:
     now = table.now()
     for business_user in {one.business_user for one in asked}:
         must_own_user(connection, who, business_user)
     bulk = table.bulk_binder(connection, now)
     for number, one in enumerate(asked, 1):
-        bulk.add(number, one)
+        values = [*one.__dict__.values()]
+        if one.model_fields_set <= _PLAIN:
+            bulk.add_values(number, values[: len(_PLAIN)])
+        else:
+            bulk.add(number, BindRequest(*values))
     results: list[dict[str, object]] = []
     made = 0
+    clock = UtcText()  # many of them end in the same second
     for _, became in bulk.flush():
         if isinstance(became, Problem):
             results.append({"bound": None, "problem": document(without_others(connection, who, became))})
         else:
             made += 1
-            results.append({"bound": _bound(became), "problem": None})
+            results.append({"bound": _bound(became, clock.text(became.expires_at)), "problem": None})
     audited(connection, who, now, "binding.create", f"{made} of {len(asked)}")
     return {"bound": made, "refused": len(asked) - made, "results": results}

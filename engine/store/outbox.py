@@ -10,14 +10,14 @@ from typing import Final
 from engine.store.binding_rows import VERSION, Terms
 from engine.store.binding_rules import BindRequest
 from engine.store.history import INSERT_EVENT, publish
-from engine.store.rows import utc_text
+from engine.store.rows import UtcText
 
 _TOLD: Final = (
     "mode", "tel_x", "tel_y", "group_id", "business_user", "order_id", "out_order_id", "out_id", "industrial_id",
     "scenario",
 )  # fmt: skip
 
-_TOLD_OF_TERMS: Final = ("mode", "tel_x", "business_user", "order_id", "scenario")
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def announce(
@@ -31,12 +31,18 @@ def announce(
 
 def announce_all(connection: sqlite3.Connection, made: Iterable[tuple[str, Terms]], wall_s: float) -> None:
     """`binding.created` of many without options: subs_id and terms of each."""
-    at = utc_text(wall_s)
-    connection.executemany(
-        INSERT_EVENT, [(terms.app_platform, "binding.created", at, subs_id, _told(terms)) for subs_id, terms in made]
-    )
+    clock = UtcText()  # many of them end in the same second
+    at = clock.text(wall_s)
+    rows = [
+        (terms.app_platform, "binding.created", at, subs_id, _told(terms, clock.text(terms.expires_at)))
+        for subs_id, terms in made
+    ]
+    connection.executemany(INSERT_EVENT, rows)
 
 
-def _told(terms: Terms) -> str:
-    told: dict[str, object] = {name: value for name in _TOLD_OF_TERMS if (value := getattr(terms, name))}
-    return json.dumps(told | {"version": VERSION, "expiration": utc_text(terms.expires_at)}, ensure_ascii=False)
+def _told(terms: Terms, expiration: str) -> str:
+    told: dict[str, object] = {
+        "mode": terms.mode, "tel_x": terms.tel_x, "business_user": terms.business_user, "order_id": terms.order_id,
+        "scenario": terms.scenario, "version": VERSION, "expiration": expiration,
+    }  # fmt: skip
+    return _encode(told)
