@@ -17,6 +17,7 @@ from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, reason
 from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
+from engine.store.number_memory import is_cooling
 
 # The last column is 1 where anything of `_CONDITIONS` says more than nothing, or the number is Y: most say nothing.
 _FIND: Final = (
@@ -78,7 +79,7 @@ class BindingReader:
                     callee = self._cipher.decrypt(callee, "target.callee")
                     binding = Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
                     return self._with_conditions(binding, parameters, wall_s) if has_conditions else binding
-            return self._missed(x, wall_s)
+            return self._missed(x, caller, wall_s)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {reason(error)}") from error
 
@@ -104,14 +105,15 @@ class BindingReader:
             return binding.presented if row is None else str(row[0])
         return binding.presented if binding.tel_x == binding.tel_y else binding.tel_x
 
-    def _missed(self, x: str, wall_s: float) -> Miss:
+    def _missed(self, x: str, caller: str, wall_s: float) -> Miss:
         if self._cursor.execute(_IS_RESTRICTED).fetchone() is not None:
             restriction = self._conditions.restriction(x, "", "")
             if restriction is not None:
                 return _miss_of(restriction)
         if self._cursor.execute(_IN_FORCE, (x, wall_s)).fetchone() is not None:
             return Miss.NOT_A_PARTY
-        return Miss.UNBOUND
+        is_resting = caller and is_cooling(self._connection, self._cipher, x, caller, wall_s)
+        return Miss.COOLING if is_resting else Miss.UNBOUND
 
     def called(self, subs_id: str, member: str) -> None:
         """A member calls through the binding of its group, and that is durable."""

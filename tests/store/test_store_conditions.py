@@ -24,6 +24,7 @@ from engine.core.binding import (
     Miss,
     Restriction,
 )
+from engine.domain.gates import COOL_S
 from engine.store.binding_reader import BindingReader
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
@@ -274,3 +275,15 @@ def test_what_changes_while_it_is_read_is_read_again(
     found = reader.find(X, A, now)
     assert isinstance(found, Binding)
     assert (found.version, found.conditions) == (2, UNCONDITIONAL)
+
+
+async def test_x_rests_from_its_parties_and_from_nobody_else(
+    reader: BindingReader, bound: str, now: float, stocked: Path, cipher: NumberCipher
+) -> None:
+    async with open_bindings(stocked, cipher, lambda: now + 10) as store:
+        await store.unbind(bound)
+    for party in (A, B):
+        assert reader.find(X, party, now + 11) is Miss.COOLING
+        assert reader.find(X, party, now + 10 + COOL_S + 1) is Miss.UNBOUND
+    assert reader.find(X, C, now + 11) is Miss.UNBOUND
+    assert reader.find(X, "", now + 11) is Miss.UNBOUND
