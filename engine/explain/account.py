@@ -20,6 +20,7 @@ from engine.core.routing import Hop, shown_address
 from engine.core.settings import DIGEST, MessageText, PeerSettings
 from engine.explain.arrival import Arrival
 from engine.explain.beside import Status, beside
+from engine.explain.conditions import limits, questions, row_of
 from engine.explain.login import logged_in
 from engine.explain.rehearsal import Finder, Rehearsal, Resolved
 from engine.explain.told import Explanation, Line, veiled
@@ -114,9 +115,16 @@ class _Account:
             passed = found is not None
         else:
             yield from self._no_transit(attempt)
-            passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
+            if attempt.facts.called.kind is REAL and isinstance(found, Binding):
+                said = "passed: no 700 number, but bound as the one of before"
+                yield Line("policy", "called_number", said, _row(attempt))
+                passed = True
+            else:
+                passed = yield from self._steps(STEPS_BEFORE_LOOKUP, attempt, True)
             yield self._binding(attempt)
+            yield from limits(attempt, _row(attempt))
             passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
+            yield from questions(self._rehearsal.asked)
         if passed and isinstance(found, Binding):
             yield self._route(attempt, found)
             yield from self._names(attempt, found)
@@ -203,7 +211,11 @@ class _Account:
     def _of_step(self, step: Step, attempt: AttemptBase) -> str:
         if step is caller_entitled:
             return self._of_peer(attempt.peer, "serves_700")
-        return _row(attempt) if step in STEPS_AFTER_LOOKUP and attempt.facts.found is not None else BUILT_IN
+        return (
+            row_of(step, attempt) or _row(attempt)
+            if step in STEPS_AFTER_LOOKUP and attempt.facts.found is not None
+            else BUILT_IN
+        )
 
     def _binding(self, attempt: AttemptBase) -> Line:
         found = attempt.facts.found

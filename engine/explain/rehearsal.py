@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Protocol, final
 
+from engine.core.asking import AskHook, HookAnswer
 from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding, Miss
 from engine.core.outputs import CommitRecord, LookUpBinding
@@ -44,6 +45,7 @@ class Rehearsal:
         """`wall_s`: when it happens, seconds since the epoch. `resolved`: the addresses of targets that are names."""
         self.attempt: AttemptBase | None = None
         self.looked_up: LookUpBinding | None = None
+        self.asked: list[AskHook] = []  # of the app platform, which is taken to let it pass
         self.store_fault = ""  # why the store did not answer
         self.request: SendMessage | None = None  # to the other side
         self.answer: Message | None = None  # to the caller: the last one
@@ -73,6 +75,9 @@ class Rehearsal:
             self.attempt = output.attempt
             self.looked_up = output
             return self._service.binding_looked_up(output, self._find(output), 0.0)
+        elif isinstance(output, AskHook):
+            self.asked.append(output)
+            return self._service.hook_answered(output, HookAnswer(True), 0.0)
         elif isinstance(output, CommitRecord):
             if isinstance(output.attempt, AttemptBase):
                 self.attempt = output.attempt

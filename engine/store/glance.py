@@ -9,6 +9,7 @@ from engine.core.binding import Binding, Miss
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
+from engine.store.group_calls import GroupCalls
 
 _State = tuple[int, int, int, bool]
 
@@ -26,7 +27,7 @@ class Glance:
         self._path = path
         self._cipher = cipher
         self._before = _state(path)
-        self._reader = BindingReader(path, cipher, at_rest=not self._before[3])
+        self._reader = BindingReader(path, cipher, at_rest=not self._before[3], callers=self._callers())
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         """As `BindingReader.find`."""
@@ -40,8 +41,14 @@ class Glance:
                 return found
         self.close()
         self._before = _state(self._path)
-        self._reader = BindingReader(self._path, self._cipher)
+        self._reader = BindingReader(self._path, self._cipher, callers=self._callers())
         return self._reader.find(x, caller, wall_s)
+
+    def _callers(self) -> GroupCalls | None:
+        """Who has called last in a group, where a node has run."""
+        records = self._path.with_name("records.db")
+        is_open = _state(records)[3]
+        return GroupCalls(records, self._cipher, at_rest=not is_open) if records.is_file() else None
 
     def _holds(self) -> bool:
         """True when what was read is right: read as the node reads, or from a store that has not changed."""

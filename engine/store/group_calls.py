@@ -22,7 +22,9 @@ _LAST: Final = "SELECT member FROM last_caller WHERE subs_id = ?"
 class GroupCalls:
     """Reads records.db when a call to a group asks, and not before. For the loop's thread."""
 
-    def __init__(self, records: Path, cipher: NumberCipher) -> None:
+    def __init__(self, records: Path, cipher: NumberCipher, *, at_rest: bool = False) -> None:
+        """`at_rest` as `open_read_only` says."""
+        self._at_rest = at_rest
         self._path = records
         self._cipher = cipher
         self._connection: sqlite3.Connection | None = None
@@ -41,7 +43,7 @@ class GroupCalls:
         if member is not None:
             return member
         if self._connection is None:
-            self._connection = open_read_only(self._path, self._cipher, busy_ms=0)
+            self._connection = open_read_only(self._path, self._cipher, busy_ms=0, at_rest=self._at_rest)
         try:
             row = self._connection.execute(_LAST, (subs_id,)).fetchone()
         except sqlite3.Error as error:
