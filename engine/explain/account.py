@@ -211,11 +211,9 @@ class _Account:
     def _of_step(self, step: Step, attempt: AttemptBase) -> str:
         if step is caller_entitled:
             return self._of_peer(attempt.peer, "serves_700")
-        return (
-            row_of(step, attempt) or _row(attempt)
-            if step in STEPS_AFTER_LOOKUP and attempt.facts.found is not None
-            else BUILT_IN
-        )
+        if step in STEPS_AFTER_LOOKUP and attempt.facts.found is not None:
+            return row_of(step, attempt) or _row(attempt)
+        return BUILT_IN
 
     def _binding(self, attempt: AttemptBase) -> Line:
         found = attempt.facts.found

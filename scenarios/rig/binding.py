@@ -17,20 +17,39 @@ TTL_S: Final = 10 * 86400.0  # within what the inventory's scenario allows
 
 @dataclass(frozen=True)
 class Bound:
-    """A binding in mode AXB. Numbers are canonical."""
+    """A binding. Numbers are canonical."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     x: str
-    a: str
+    a: str  # of a group its first member
     b: str
     ttl_s: float = TTL_S
     made_ago_s: float = 0.0  # how long ago it was made
+    y: str = ""  # AXYB and GXYB
+    colleagues: tuple[str, ...] = ()  # further members of the group: GXB and GXYB
+    callback: str = ""  # of a group: default_a | last_caller | sequential
+    legacy_x: str = ""  # the number of before 700, for as long as the binding
 
     @property
     def order_id(self) -> str:
         """The order that it serves."""
         return f"order-{self.x[-4:]}"
+
+    @property
+    def mode(self) -> str:
+        """What its numbers make of it."""
+        return f"{'G' if self.callback else 'A'}X{'Y' if self.y else ''}B"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Of its group, none without."""
+        return (self.a, *self.colleagues) if self.callback else ()
+
+    @property
+    def group_id(self) -> str:
+        """Its group, "" without."""
+        return f"group-{self.x[-4:]}" if self.callback else ""
 
     def clock(self) -> float:
         """The time at which it is made, in seconds since the epoch."""
@@ -43,4 +62,11 @@ class Bound:
 
     def request(self) -> BindRequest:
         """What a platform would ask for."""
-        return BindRequest("AXB", self.x, "", self.a, self.b, "", "bu-test", self.order_id, "express", self.expiration)
+        request = BindRequest(
+            self.mode, self.x, self.y, "" if self.callback else self.a, self.b, self.group_id, "bu-test", self.order_id,
+            "express", self.expiration,
+        )  # fmt: skip
+        request.callback = self.callback
+        if self.legacy_x:
+            request.legacy_x, request.legacy_until = self.legacy_x, self.expiration
+        return request

@@ -7,19 +7,23 @@ import json
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final
 
 from engine.control.client import ask
 from engine.store.audit import Asker
+from engine.store.binder import Binder
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.export import open_records
+from engine.store.groups import Groups
 from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.record_forms import ExportFormat
 from engine.store.verify import VerifyReport, verify
@@ -145,6 +149,8 @@ class Node:
             group = list(made_together)
             async with open_bindings(path, cipher, group[0].clock) as store:
                 for binding in group:
+                    if binding.members:
+                        await store.write(partial(_make_group, cipher, binding))
                     await store.bind(binding.request())
 
     def import_bindings(self, bindings: Sequence[Bound]) -> None:
@@ -202,6 +208,13 @@ class Node:
             [sys.executable, "-m", "engine.main", "--config", self.config, *words],
             cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
+
+
+def _make_group(
+    cipher: NumberCipher, bound: Bound, binder: Binder, connection: sqlite3.Connection, wall_s: float
+) -> None:
+    groups = Groups(connection, cipher, binder, Asker("story"))
+    groups.create("bu-test", "Colleagues", bound.members, wall_s, bound.group_id)
 
 
 def unsound(counters: dict[str, int]) -> dict[str, int]:

@@ -39,12 +39,12 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
     return {
         "node": "veil-test",
         "kind": "message" if is_message else "voice",
-        **_of_binding(story),
         "tel_x": "" if call.transit else call.dialled,
         "tel_y": "",
         "caller": call.caller,
         "callee": call.callee or None,
         "group_member": None,
+        **_of_binding(story),
         "ingress_peer": ending.ingress_peer or _trunk_of(call.caller, place),
         "egress_peer": attempts[-1]["peer"] if attempts else "",
         "attempts": attempts,
@@ -79,9 +79,12 @@ def _of_binding(story: Story) -> dict[str, object]:
         return {**_NO_BINDING, "mode": TRANSIT}
     if not story.record.has_binding or story.bound is None:
         return dict(_NO_BINDING)
+    bound, call = story.bound, story.call
+    member = (call.callee if call.caller == bound.b else call.caller) if bound.members else None
     return {
-        "mode": "AXB", "binding_version": 1, "app_platform": "ap-test", "business_user": "bu-test",
-        "order_id": story.bound.order_id, "scenario": "express", "presented_number": story.bound.x,
+        "mode": bound.mode, "binding_version": 1, "app_platform": "ap-test", "business_user": "bu-test",
+        "order_id": bound.order_id, "scenario": "express", "tel_x": bound.x, "tel_y": bound.y, "group_member": member,
+        "presented_number": bound.y or bound.x if call.caller == bound.b else bound.x,
     }  # fmt: skip
 
 

@@ -110,14 +110,15 @@ class Story:
     @cached_property
     def bound(self) -> Bound | None:
         """The binding of the number that is dialled."""
-        return next((binding for binding in self.binding if binding.x == self.call.dialled), None)
+        dialled = self.call.dialled
+        return next((one for one in self.binding if dialled in (one.x, one.y, one.legacy_x)), None)
 
     @property
     def hidden(self) -> set[str]:
         """Numbers that the caller must not learn; none in transit, where it has dialled the callee's."""
         if self.call.transit:
             return set()
-        known = {number for binding in self.binding for number in (binding.a, binding.b)}
+        known = {number for binding in self.binding for number in (binding.a, binding.b, *binding.colleagues)}
         return (known | {self.call.callee}) - {self.call.caller, ""}
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.hook_client import SOCKET
 from scenarios.rig.binding import Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place
+from sipstack import headers as h
 from tests.e2e.ends import Party, UdpEnd, answered, ask
 
 X = "700123456780031"
@@ -126,6 +128,45 @@ def test_calls_are_released_by_a_node_that_runs(make_node: NodeFactory) -> None:
     done = node.command("kill", "number", X, "--release-calls", "--reason", "why")
     assert (done.returncode, done.stdout) == (1, f"number {X}: killed\n")
     assert done.stderr.endswith("control-0.sock: no node runs here\n")
+
+
+GROUP_X, GROUP_Y = "700123456780041", "700123456780042"
+COLLEAGUE = "13800138001"
+
+
+@pytest.mark.parametrize("y", ["", GROUP_Y], ids=["GXB", "GXYB"])
+def test_b_calls_back_whoever_has_called_last_also_after_a_restart(
+    make_node: NodeFactory, place: Place, y: str
+) -> None:
+    node = make_node()
+    node.bind(Bound(GROUP_X, A, B, y=y, colleagues=(COLLEAGUE,), callback="last_caller"))
+    node.start()
+    phones = Phones(node, place)
+    colleague = replace(phones.caller, number=COLLEAGUE)
+
+    def b_reaches(number: str, call_id: str) -> None:
+        ask(phones.callee, GROUP_X, call_id)
+        invite = phones.caller.take(f"INVITE sip:{number}@")
+        assert (invite.value(h.FROM) or "").startswith(f"<sip:{y or GROUP_X}@veil.example>")
+        phones.caller.answer(invite, 486)
+        phones.callee.take("SIP/2.0 486")
+        record = phones.record()
+        assert (record["group_member"], record["callee"], record["mode"]) == (number, number, "GXYB" if y else "GXB")
+        phones.forget()
+
+    b_reaches(A, "call-1")  # nobody has called yet: the first member
+    ask(colleague, y or GROUP_X, "call-2")
+    invite = phones.callee.take("INVITE ")
+    assert (invite.value(h.FROM) or "").startswith(f"<sip:{GROUP_X}@veil.example>")
+    phones.callee.answer(invite, 486)
+    colleague.take("SIP/2.0 486")
+    phones.forget()
+    b_reaches(COLLEAGUE, "call-3")
+    assert node.stop() == 0
+    node.start()
+    b_reaches(COLLEAGUE, "call-4")
+    phones.caller.end.close()
+    phones.callee.end.close()
 
 
 class FakePlatform(threading.Thread):
