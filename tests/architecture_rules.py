@@ -35,6 +35,7 @@ TIERS: Final = (
         "engine.runner",
         "engine.target_log",
     ),
+    ("engine.reports",),
     ("engine.store",),
     ("engine.domain",),
     ("engine.config", "engine.metrics", "engine.logging"),

@@ -23,6 +23,7 @@ from engine.cli import (
     inventory,
     leak_test,
     node,
+    report,
     scenario,
     states,
     trace,
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 for part in (
     node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, leak_test, scenario,
-    states,
+    states, report,
 ):  # fmt: skip
     part.add_to(app)
 

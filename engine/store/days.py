@@ -9,6 +9,8 @@ from typing import Final, final
 from engine.store.anchors import read_anchors
 
 _NODES: Final = "SELECT DISTINCT node FROM anchor ORDER BY node"
+_LAST: Final = "SELECT node, max(seq) FROM cdr GROUP BY node ORDER BY node"
+_LEFT: Final = "SELECT count(*) FROM cdr WHERE node = ? AND seq > ?"
 _PURGED: Final = "SELECT coalesce(max(last_seq), 0) FROM purge WHERE node = ?"
 
 
@@ -44,3 +46,17 @@ def chain_days(connection: sqlite3.Connection, node: str) -> list[ChainDay]:
 def purged_up_to(connection: sqlite3.Connection, node: str) -> int:
     """The `seq` up to which records were purged, or are being purged; 0: none."""
     return int(connection.execute(_PURGED, (node,)).fetchone()[0])
+
+
+def missing_records(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many records are not in the table, up to the newest one and behind what was purged, by node; only holes.
+
+    A quick look: that nothing was changed, and that the newest ones are there, is for `verify`.
+    """
+    found = {}
+    for node, last in connection.execute(_LAST).fetchall():
+        purged = purged_up_to(connection, node)
+        (left,) = connection.execute(_LEFT, (node, purged)).fetchone()
+        if missing := last - purged - left:
+            found[str(node)] = int(missing)
+    return found

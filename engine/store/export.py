@@ -24,7 +24,7 @@ from engine.store.errors import StoreError
 from engine.store.record_forms import ExportFormat, line_maker
 from engine.store.record_numbers import show_numbers
 from engine.store.rows import NEVER, utc_period
-from engine.store.settlement import NEEDED, Settlement
+from engine.store.settlement import Sums
 
 Progress = Callable[[int, int], None]  # records read, of how many
 
@@ -134,9 +134,7 @@ class RecordReader:
                 count, first_id, last_id = count + 1, first_id or record["record_id"], record["record_id"]
         return count, first_id, last_id
 
-    async def settle(
-        self, settlement: Settlement, since_s: float, until_s: float, progress: Progress | None = None
-    ) -> int:
+    async def settle(self, sums: Sums, since_s: float, until_s: float, progress: Progress | None = None) -> int:
         """Add up the records of a time, as `export` takes it; how many attempts of it are still open.
 
         StoreError as it comes, and when records of that time are no longer there.
@@ -150,8 +148,8 @@ class RecordReader:
             in_table = await self._number(f"SELECT count(*) FROM cdr WHERE {self._where}", *period, *self._archived)
             total = self._in_archive(*period)[0] + in_table
         done = 0
-        async for record in self._records(NEEDED, _ALL_ROWS, *period):
-            settlement.add(record)
+        async for record in self._records(sums.needed, _ALL_ROWS, *period):
+            sums.add(record)
             done += 1
             if progress is not None and done % PAGE == 0:
                 progress(done, total)

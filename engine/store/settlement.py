@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from engine.core.records import ReleaseCause
 from engine.store.record_forms import is_answered
@@ -72,9 +72,20 @@ class _Counts:
             self.parts += record["parts"]
 
 
+class Sums(Protocol):
+    """Whatever adds up records: the fields that it needs, `call_time` among them, and what takes one record."""
+
+    @property
+    def needed(self) -> tuple[str, ...]: ...
+
+    def add(self, record: Mapping[str, Any]) -> None: ...
+
+
 @final
 class Settlement:
     """Adds up records; `rounding` is a key of ROUNDING_S, `utc_offset` is `+08:00` and as much in seconds."""
+
+    needed: Final = NEEDED
 
     def __init__(self, rounding: str, utc_offset: str, utc_offset_s: int) -> None:
         self._rounding = rounding

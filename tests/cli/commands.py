@@ -33,7 +33,8 @@ VERBS: Final = (
     "status", "calls", "explain", "trace", "leak-test", "scenario play", "scenario check",
     "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
-    "inventory verify",
+    "inventory verify", "report opening", "report scenario", "report operation", "report numbers", "report ledger",
+    "report mark-reported",
 )  # fmt: skip
 NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
 

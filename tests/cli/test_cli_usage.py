@@ -162,6 +162,8 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
              "state": ["state", "number", X, "locked", "--reason", "why"],
              "kill": ["kill", "everything", "--reason", "why"], "restore": ["restore", "everything", "--reason", "why"],
              "trace": ["trace", "--number", X, "--at", UNTIL, "--reason", "why"],
+             **{verb: [*verb.split(), "--day", "2026-11-01"] for verb in VERBS if verb.startswith("report ")},
+             "report mark-reported": ["report", "mark-reported", X[:11]],
              "cdr settlement": ["cdr", "settlement", "--from", "2026-11-01", "--until", "2026-12-01"]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
     assert done == Done(2, "", f"{file}:2: node.bad: unknown key, did you mean name?\n")
