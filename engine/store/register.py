@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
-from engine.domain.fields import COOL_S
+from engine.domain.gates import COOL_S
 from engine.store.rows import NEVER, utc_text
 
 BLOCK_DIGITS: Final = 11
