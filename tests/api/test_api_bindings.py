@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from engine.api.auth import Caller
 from engine.api.binding_forms import BindingChange, NewBinding
-from engine.api.bindings import MAX_BULK
+from engine.api.bindings import MAX_BULK, without_others
 from engine.config import Config
+from engine.domain.problems import Problem, ProblemCode
+from engine.store.api_keys import Role
 from engine.store.binder import Change
 from engine.store.binding_rules import BindRequest
 from tests.api.asking import Client
@@ -109,6 +112,18 @@ async def test_a_conflict_does_not_name_another_platforms_binding(platform: Clie
     for path, content in ((PATH, other), (f"{PATH}:bulk", [other])):
         refused = await stranger.ask("POST", path, content)
         assert b"BIND_CONFLICT" in refused.body and subs_id.encode() not in refused.body
+
+
+async def test_whatever_refuses_names_no_binding_of_another_platform(config: Config, platform: Client) -> None:
+    subs_id = (await platform.ask("POST", PATH, wanted())).json["subs_id"]
+    said = Problem(ProblemCode.BIND_CONFLICT, "tel_x", f"is already bound, by {subs_id}")
+    with sqlite3.connect(config.data_dir / "bindings.db") as connection:
+        told = [
+            subs_id in str(without_others(connection, Caller("k", role, owner), said))
+            for role, owner in ((Role.PLATFORM, "ap-one"), (Role.PLATFORM, "ap-two"), (Role.OPERATOR, ""))
+        ]
+    connection.close()
+    assert told == [True, False, True]
 
 
 @pytest.mark.parametrize(
