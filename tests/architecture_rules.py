@@ -51,9 +51,8 @@ SIPSTACK_ORDER: Final = (
     "transactions", "dialog", "aio", "scenario", "testing",
 )  # fmt: skip
 
-# Where I/O and clocks are allowed inside `sipstack`.
+# Where I/O and clocks are allowed inside `sipstack`, and where they are not inside `engine`.
 SIPSTACK_SHELL: Final = ("sipstack.aio", "sipstack.scenario", "sipstack.testing.link")
-# Where they are not allowed inside `engine`.
 ENGINE_CORE: Final = ("engine.core", "engine.domain")
 
 # Package -> who alone may import it, besides itself.
