@@ -20,20 +20,9 @@ TIERS: Final = (
     ("engine.main", "engine.cli"),
     ("engine.leaktest",),
     (
-        "engine.api",
-        "engine.api_child",
-        "engine.console",
-        "engine.control",
-        "engine.completeness",
-        "engine.daily",
-        "engine.explain",
-        "engine.hook_client",
-        "engine.listening",
-        "engine.load_watch",
-        "engine.names",
-        "engine.reload",
-        "engine.runner",
-        "engine.target_log",
+        "engine.api", "engine.api_child", "engine.console", "engine.control", "engine.completeness", "engine.daily",
+        "engine.explain", "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names",
+        "engine.reload", "engine.runner", "engine.target_log",
     ),
     ("engine.reports",),
     ("engine.store",),
@@ -41,7 +30,7 @@ TIERS: Final = (
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
     ("sipstack",),
-)
+)  # fmt: skip
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
