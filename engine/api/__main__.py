@@ -74,7 +74,11 @@ def main() -> int:
     if config.api is None:
         return _fail(f"{config.path}: there is no [api]")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (
+        signal.SIGINT,
+        signal.SIGHUP,
+    ):  # of a terminal: they are for the node
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     log = set_up_logging(config.log.level, config.log.format)

@@ -78,6 +78,9 @@ def test_when_it_dies_it_comes_back_and_calls_go_on(node: Node) -> None:
     node.start()
     node.bind(BINDING)
     pid = node.status()["api"]["pid"]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(pid, number)
+    assert get(node, "/v1/api_keys")[0] == 401
     os.kill(pid, signal.SIGKILL)
     tell(node)
     wait_until(lambda: node.status()["api"]["state"] == "running" and node.status()["api"]["pid"] != pid)
