@@ -277,5 +277,5 @@ class Life(RuleBasedStateMachine):
         ) == []  # fmt: skip
 
 
-Life.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestLife = Life.TestCase
