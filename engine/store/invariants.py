@@ -156,7 +156,9 @@ class BindingInvariants:
     def _of_version(self, version: Version) -> Iterator[Finding]:
         yield from self._of_numbers(version)
         begin, facts = version.valid_from, self._facts
-        before = self._connection.execute(_BEFORE, (version.subs_id, version.version - 1)).fetchone()
+        before = None
+        if version.version > 1:
+            before = self._connection.execute(_BEFORE, (version.subs_id, version.version - 1)).fetchone()
         if before is not None and before[0] == version.expires_at:
             return  # what it says of its end was judged with the version that said so first
         if version.expires_at <= begin + MIN_TTL_S:
