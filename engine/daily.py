@@ -28,11 +28,13 @@ class DailyJob:
     """For one node. The job itself knows whether it was done already: a start may ask again."""
 
     def __init__(
-        self, node: str, data_dir: Path, retention_days: int, archive_dir: Path | None, info: Log, error: Log
-    ) -> None:
+        self, node: str, data_dir: Path, retention_days: int, events_days: int, archive_dir: Path | None, info: Log,
+        error: Log,
+    ) -> None:  # fmt: skip
         self._jitter_s = zlib.crc32(node.encode()) % JITTER_S
         self._data_dir = data_dir
         self._retention_days = retention_days
+        self._events_days = events_days
         self._archive_dir = archive_dir
         self._info = info
         self._error = error
@@ -64,7 +66,7 @@ class DailyJob:
             await asyncio.sleep(LOOK_S)
 
     async def _do(self, slot_s: float) -> None:
-        words = [str(self._data_dir), str(self._retention_days), str(slot_s)]
+        words = [str(self._data_dir), str(self._retention_days), str(self._events_days), str(slot_s)]
         if self._archive_dir is not None:
             words.append(str(self._archive_dir))
         try:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from engine.api_child import ApiChild, ApiStartError
 from engine.config import Config, ConfigError, load
+from engine.config.api import EVENTS_DAYS
 from engine.control.server import ControlServer, Verb
 from engine.core.context import Run
 from engine.core.service import CallService
@@ -146,8 +147,9 @@ class _Node:
             raise
         config, log = self._config, self._log
         daily = DailyJob(
-            self._settings.node, config.data_dir, config.cdr.retention_days, config.archive_dir, log.info, log.error
-        )
+            self._settings.node, config.data_dir, config.cdr.retention_days,
+            EVENTS_DAYS if config.api is None else config.api.events_days, config.archive_dir, log.info, log.error,
+        )  # fmt: skip
         reload = Reload(self._config_file, config, cipher, (runner, sockets, names, daily), log.info, log.warning)
         verbs: dict[str, Verb] = {
             "status": lambda: {**runner.status(), **reload.status(), "targets": names.status(), **self._api_status()},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from engine.config import values
 from engine.config.listeners import PemFile
 from engine.config.table import STRICT
+
+EVENTS_DAYS: Final = 90
 
 
 class Api(BaseModel):
@@ -26,6 +28,8 @@ class Api(BaseModel):
     """Its key, without a password; PEM file."""
     rate_per_s: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Requests of one key whose own limit is 0; 0 is no limit. Beyond it 429 with `Retry-After`."""
+    events_days: Annotated[int, Field(ge=1, le=3650)] = EVENTS_DAYS
+    """So long [events](events.md) are kept, taken or not."""
 
     @property
     def url(self) -> str:

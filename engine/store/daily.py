@@ -1,7 +1,9 @@
 """The daily job, as a process of its own: archive the days that are over, then purge those whose time is over.
 
-`python -P -m engine.store.daily DATA_DIR RETENTION_DAYS SLOT [ARCHIVE_DIR]`, started by the node (`engine.daily`), does
-nothing when it has been done since SLOT, seconds since the epoch. It prints one JSON object, `faults` among it.
+Events of platforms, and what waits to become one, go with it (`engine.store.events`).
+`python -P -m engine.store.daily DATA_DIR RETENTION_DAYS EVENTS_DAYS SLOT [ARCHIVE_DIR]`, started by the node
+(`engine.daily`), does nothing when it has been done since SLOT, seconds since the epoch. It prints one JSON object,
+`faults` among it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import RECORDS, open_database, store_errors
 from engine.store.errors import StoreError
+from engine.store.events import remove_events, remove_waiting
 from engine.store.purge import last_day_to_go, plan_purge, purge
 from engine.store.rows import utc_seconds, utc_text
 
@@ -30,15 +33,15 @@ _NICENESS: Final = 10  # not the lowest: on a machine that is full a slice would
 def main(argv: list[str]) -> int:
     """Do it with low priority; status 1 with faults."""
     os.nice(_NICENESS)
-    data_dir, retention_days, slot_s, *archive_dir = argv
+    data_dir, retention_days, events_days, slot_s, *archive_dir = argv
     folder = Path(archive_dir[0]) if archive_dir else None
-    figures = daily_job(Path(data_dir), int(retention_days), float(slot_s), folder, time.time())
+    figures = daily_job(Path(data_dir), int(retention_days), int(events_days), float(slot_s), folder, time.time())
     print(json.dumps(figures))
     return 1 if figures.get("faults") else 0
 
 
 def daily_job(
-    data_dir: Path, retention_days: int, slot_s: float, archive_dir: Path | None, wall_s: float
+    data_dir: Path, retention_days: int, events_days: int, slot_s: float, archive_dir: Path | None, wall_s: float
 ) -> dict[str, object]:
     """What was done, in figures; empty when it has been done since `slot_s`. Faults are told, not raised."""
     try:
@@ -57,6 +60,7 @@ def daily_job(
         faults.append(str(error))
     try:
         figures.update(_purge(path, cipher, retention_days, archive_dir, wall_s))
+        figures.update(_remove_events(data_dir, cipher, wall_s - events_days * DAY_S))
         if not faults:
             _set_done(path, cipher, wall_s)
     except StoreError as error:
@@ -86,6 +90,14 @@ def _purge(
     return {
         "purged_days": days, "purged_records": done.records, "longest_lock_ms": round(done.longest_lock_s * 1000),
     }  # fmt: skip
+
+
+def _remove_events(data_dir: Path, cipher: NumberCipher, before_s: float) -> dict[str, object]:
+    """Of the outbox, too: nobody takes it where the node has no API."""
+    before = utc_text(before_s)
+    removed = remove_events(data_dir / "records.db", cipher, before)
+    removed += remove_waiting(data_dir / "bindings.db", cipher, before)
+    return {"removed_events": removed} if removed else {}
 
 
 def _last_done_s(data_dir: Path, cipher: NumberCipher) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.store.crypto import NumberCipher
-from engine.store.database import RECORDS, open_database, store_errors, transaction
+from engine.store.database import BINDINGS, RECORDS, open_database, store_errors, transaction
 from engine.store.feed import OUTBOX_DONE
 
 SLICE: Final = 500  # events removed in one transaction: a few milliseconds
@@ -24,6 +24,7 @@ _OLDEST: Final = "SELECT min(seq) FROM event WHERE app_platform = ?"
 _DONE: Final = "SELECT value FROM meta WHERE name = ?"
 _FIRST: Final = "SELECT seq, at FROM event WHERE app_platform = ? ORDER BY seq LIMIT ?"
 _REMOVE: Final = "DELETE FROM event WHERE app_platform = ? AND seq <= ?"
+_REMOVE_WAITING: Final = "DELETE FROM outbox WHERE at < ?1 AND id IN (SELECT id FROM outbox ORDER BY id LIMIT ?2)"
 
 Event = dict[str, Any]  # seq, kind, at, subject, payload
 
@@ -65,6 +66,20 @@ def remove_events(path: Path, cipher: NumberCipher, before: str) -> int:
             return sum(_remove(connection, platform, before) for platform in last_seqs(connection))
     finally:
         connection.close()
+
+
+def remove_waiting(path: Path, cipher: NumberCipher, before: str) -> int:
+    """The same for the outbox of bindings.db, from its front; how many. StoreError."""
+    connection = open_database(path, BINDINGS, cipher)
+    removed = 0
+    try:
+        with store_errors(path):
+            while (count := connection.execute(_REMOVE_WAITING, (before, SLICE)).rowcount) > 0:
+                removed += count
+                time.sleep(PAUSE_S)
+    finally:
+        connection.close()
+    return removed
 
 
 def _remove(connection: sqlite3.Connection, platform: str, before: str) -> int:

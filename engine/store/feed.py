@@ -29,6 +29,7 @@ _SET_LAST: Final = (
 )
 _INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
 _OUTBOX: Final = "SELECT id, app_platform, kind, at, subject, payload FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+_WRITTEN: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
 _GET_DONE: Final = "SELECT value FROM meta WHERE name = ?"
 _SET_DONE: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
@@ -121,6 +122,15 @@ class Feed:
         self._last = None
         self._rows.clear()
 
+    def look_again(self, reader: sqlite3.Connection) -> None:
+        """All that its outbox holds is new where bindings.db is an older copy that was put back. sqlite3.Error."""
+        if self._last is None:
+            self.begin()
+        written = reader.execute(_WRITTEN).fetchone()
+        if self._done > (0 if written is None else int(written[0])):
+            self._connection.execute(_SET_DONE, (OUTBOX_DONE, "0"))
+            self._done = 0
+
     def take_outbox(self, reader: sqlite3.Connection) -> bool:
         """Takes what bindings.db, which `reader` reads, has to tell; False when nothing was there. sqlite3.Error."""
         try:
@@ -211,6 +221,7 @@ class OutboxReader:
         try:
             if self._connection is None:
                 self._connection = open_read_only(self._path, None)
+                feed.look_again(self._connection)
             while feed.take_outbox(self._connection):
                 pass
         except (sqlite3.Error, StoreError):

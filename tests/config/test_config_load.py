@@ -134,6 +134,7 @@ address = "127.0.0.1:8701"
 certificate = "secret"
 private_key = "secret"
 rate_per_s = 50
+events_days = 30
 
 [dns]
 servers = ["10.0.0.53", "[2001:db8::53]:5353"]
@@ -267,7 +268,9 @@ def test_every_key_arrives(file: Path) -> None:
     assert (config.cdr.commit_window_ms, config.cdr.retention_days) == (0, 1000)
     assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
     assert config.archive_dir == config.path.parent / "shelf"
-    assert config.api == Api(address="127.0.0.1:8701", certificate="secret", private_key="secret", rate_per_s=50)
+    assert config.api == Api(
+        address="127.0.0.1:8701", certificate="secret", private_key="secret", rate_per_s=50, events_days=30
+    )
     assert (config.api.url, config.api.is_bare) == ("https://127.0.0.1:8701", False)
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
 

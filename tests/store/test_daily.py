@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from engine import daily as shell
 from engine.daily import HOUR_UTC, DailyJob, last_slot
 from engine.store.crypto import NumberCipher
 from engine.store.daily import daily_job
+from engine.store.database import BINDINGS, open_database, open_read_only
+from engine.store.feed import Feed
+from engine.store.history import publish
 from tests.store.chain_book import DAY_S, NOON_S, Book, MakeRecord
 
 MIDNIGHT_S = NOON_S - DAY_S / 2
@@ -35,42 +39,56 @@ def count(book: Book) -> int:
 
 def test_it_purges_and_is_done_for_the_day(book: Book) -> None:
     folder = book.path.parent
-    done = daily_job(folder, 730, NOON_S - 3600, None, NOON_S)
+    done = daily_job(folder, 730, 90, NOON_S - 3600, None, NOON_S)
     assert (done["purged_days"], done["purged_records"]) == (1, 4)
     assert count(book) == 2
     assert book.verify().faults == ()
-    assert daily_job(folder, 730, NOON_S - 3600, None, NOON_S + 60) == {}
-    done = daily_job(folder, 730, NOON_S + 1, None, NOON_S + 60)
+    assert daily_job(folder, 730, 90, NOON_S - 3600, None, NOON_S + 60) == {}
+    done = daily_job(folder, 730, 90, NOON_S + 1, None, NOON_S + 60)
     assert (done["purged_days"], done["purged_records"]) == (0, 0)
 
 
 def test_a_job_that_was_done_when_the_clock_was_ahead_is_done_again(book: Book) -> None:
     folder = book.path.parent
     ahead_s = NOON_S + 365 * DAY_S
-    daily_job(folder, 10_000, ahead_s, None, ahead_s)
-    assert daily_job(folder, 730, NOON_S - 3600, None, NOON_S)["purged_records"] == 4
+    daily_job(folder, 10_000, 90, ahead_s, None, ahead_s)
+    assert daily_job(folder, 730, 90, NOON_S - 3600, None, NOON_S)["purged_records"] == 4
 
 
 def test_it_archives_before_it_purges(book: Book, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    done = daily_job(book.path.parent, 730, 1.0, shelf, NOON_S)
+    done = daily_job(book.path.parent, 730, 90, 1.0, shelf, NOON_S)
     assert (done["archived_days"], done["archived_records"], done["purged_records"]) == (1, 4, 4)
     assert len(list(shelf.glob("*.parquet"))) == 1
 
 
 def test_without_its_archive_it_keeps_what_it_has_and_tries_again(book: Book, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
-    done = daily_job(book.path.parent, 730, 1.0, shelf, NOON_S)
+    done = daily_job(book.path.parent, 730, 90, 1.0, shelf, NOON_S)
     assert [str(shelf) in str(fault) for fault in done["faults"]] == [True, False]  # type: ignore[attr-defined]
     assert count(book) == 6
     shelf.mkdir()
-    assert daily_job(book.path.parent, 730, 1.0, shelf, NOON_S)["purged_records"] == 4
+    assert daily_job(book.path.parent, 730, 90, 1.0, shelf, NOON_S)["purged_records"] == 4
 
 
 def test_a_longer_retention_keeps_them(book: Book) -> None:
-    assert daily_job(book.path.parent, 900, 1.0, None, NOON_S)["purged_records"] == 0
+    assert daily_job(book.path.parent, 900, 90, 1.0, None, NOON_S)["purged_records"] == 0
     assert count(book) == 6
+
+
+def test_old_events_go_taken_or_not(book: Book, cipher: NumberCipher) -> None:
+    folder = book.path.parent
+    bindings = open_database(folder / "bindings.db", BINDINGS, cipher)
+    feed = Feed(book.connection, cipher)
+    with closing(bindings), closing(open_read_only(folder / "bindings.db", None)) as reader:
+        for days in (91, 89):
+            publish(bindings, "ap", "number.status", f"{days} days old", {}, NOON_S - days * DAY_S)
+        assert feed.take_outbox(reader)
+        assert daily_job(folder, 730, 90, NOON_S - 3600, None, NOON_S)["removed_events"] == 2
+        left = book.connection.execute("SELECT seq, subject FROM event").fetchall()
+        assert left == [(2, "89 days old")]
+        assert bindings.execute("SELECT subject FROM outbox").fetchall() == [("89 days old",)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +106,7 @@ class Told:
         self.events: list[tuple[str, dict[str, object]]] = []
         self.heard = asyncio.Event()
         monkeypatch.setattr(shell, "AFTER_START_S", 0.0)
-        self.job = DailyJob("veil-1", folder, 730, None, self.note, self.note)
+        self.job = DailyJob("veil-1", folder, 730, 90, None, self.note, self.note)
 
     def note(self, event: str, **figures: object) -> None:
         self.events.append((event, figures))

@@ -221,6 +221,28 @@ def test_the_outbox_goes_into_the_feed_in_its_order_and_once(
     assert [subject for _, kind, subject in node.events() if kind == "number.status"] == ["x1", "x2", "x4"]
     assert [seq for seq, _, _ in node.events()] == [*range(1, first + 7)]
     outbox.close()
+    node.loader.take_outbox(outbox)  # opened anew, nothing is taken again
+    assert [seq for seq, _, _ in node.events()] == [*range(1, first + 7)]
+    outbox.close()
     again = Feed(node.connection, cipher)
     with closing(open_read_only(stocked, None)) as reader:
         assert not again.take_outbox(reader)
+
+
+def test_of_an_older_copy_of_the_bindings_the_outbox_is_taken(
+    node: Node, stocked: Path, cipher: NumberCipher, now: float
+) -> None:
+    outbox = OutboxReader(stocked)
+    with closing(open_database(stocked, BINDINGS, cipher)) as connection:
+        connection.execute("VACUUM INTO ?", (str(stocked.with_name("copy")),))
+    told(stocked, cipher, now, "x1", "x2", "x3")
+    node.loader.take_outbox(outbox)
+    outbox.close()
+    for suffix in ("-wal", "-shm"):
+        stocked.with_name(f"{stocked.name}{suffix}").unlink(missing_ok=True)
+    stocked.with_name("copy").replace(stocked)
+    told(stocked, cipher, now, "y1", "y2")
+    node.loader.take_outbox(outbox)
+    outbox.close()
+    subjects = [subject for _, kind, subject in node.events() if kind == "number.status"]
+    assert subjects == ["x1", "x2", "x3", "y1", "y2"]
