@@ -12,6 +12,7 @@ from tests.core.bound import Y, axyb, knowing, said
 from tests.core.corenode import CALLEE, CALLER, A, B, CoreNode, X, axb
 from tests.core.parties import B_SDP, Talk, answer, invite, message, start, target_of
 from tests.core.restart import restarted
+from tests.core.sms import delivered, passed, reference_of, rp_ack, send, tp_address, tpdu_of
 from tests.core.test_adoption import LONG_S
 
 
@@ -94,3 +95,14 @@ def test_a_message_shows_x_and_says_so() -> None:
     node.book.wire_in(answer(sent, 200), CALLEE)
     node.book.wire_out("SIP/2.0 200", CALLER)
     node.assert_recorded(kind="message", mode="AXYB", tel_x=X, tel_y=Y, presented_number=X)
+
+
+def test_a_short_message_to_y_shows_x_and_its_report_comes_from_y() -> None:
+    node = knowing({(Y, A): axyb()})
+    sent = send(node, delivered(x=Y))
+    assert (sent.value(h.FROM) or "").startswith(f"<sip:{X}@veil.example>;tag=")
+    assert tp_address(X, 0xA1)[1:] in tpdu_of(sent) and tp_address(Y, 0xA1)[1:] not in tpdu_of(sent)
+    relayed = passed(node, rp_ack(reference_of(sent), True), sent)
+    assert (relayed.value(h.FROM) or "").startswith(f"<sip:{Y}@veil.example>;tag=")
+    assert not any(X.encode() in data for data in node.sent_to(CALLER))
+    node.assert_recorded(mode="AXYB", tel_x=X, tel_y=Y, presented_number=X)
