@@ -20,9 +20,10 @@ from engine.store.group_calls import GroupCalls
 from engine.store.number_memory import is_cooling
 
 # The last column is 1 where anything of `_CONDITIONS` says more than nothing, or the number is Y: most say nothing.
+# The one before it says whether there is a restriction at all.
 _FIND: Final = (
     "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id, scenario,"
-    " expires_at, flags OR max_call_s OR ring_timeout_s OR tel_y != '' OR EXISTS (SELECT 1 FROM restriction)"
+    " expires_at, EXISTS (SELECT 1 FROM restriction), flags OR max_call_s OR ring_timeout_s OR tel_y != ''"
     " OR EXISTS (SELECT 1 FROM blacklist WHERE blacklist.app_platform = target.app_platform)"
     " OR EXISTS (SELECT 1 FROM scenario AS s"
     " WHERE s.code = target.scenario AND (s.max_call_s OR s.hours != '' OR s.calls_per_day))"
@@ -75,10 +76,12 @@ class BindingReader:
                 parameters = (x, self._cipher.encrypt(caller, "target.caller"))
                 row = self._cursor.execute(_FIND, parameters).fetchone()
                 if row is not None:
-                    subs_id, version, mode, tel_y, callee, *others, has_conditions = row
+                    subs_id, version, mode, tel_y, callee, *others, are_restrictions, has_conditions = row
                     callee = self._cipher.decrypt(callee, "target.callee")
                     binding = Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
-                    return self._with_conditions(binding, parameters, wall_s) if has_conditions else binding
+                    if has_conditions or (are_restrictions and self._conditions.is_restricted(binding)):
+                        return self._with_conditions(binding, parameters, wall_s)
+                    return binding
             return self._missed(x, caller, wall_s)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {reason(error)}") from error

@@ -27,6 +27,10 @@ DEFAULT_TIMEOUT_MS: Final = 800  # of a hook that says nothing of it
 NOBODY: Final = b""  # in `blacklist.second`: whomever `first` calls or is called by
 
 _RESTRICTION: Final = "SELECT state FROM restriction WHERE kind = ? AND id = ?"
+_IS_RESTRICTED: Final = (
+    "SELECT 1 FROM restriction WHERE (kind = 'number' AND id = ?) OR (kind = 'number_block' AND id = ?)"
+    " OR (kind = 'business_user' AND id = ?) OR (kind = 'app_platform' AND id = ?) OR kind = 'everything'"
+)
 _LISTED: Final = "SELECT way FROM blacklist WHERE app_platform = ? AND first = ? AND second = ?"
 _SUBSCRIBER: Final = "SELECT state FROM subscriber WHERE app_platform = ? AND number = ?"
 _ORDER: Final = "SELECT state, until_at FROM service_order WHERE business_user = ? AND order_id = ?"
@@ -87,6 +91,12 @@ class ConditionReader:
             decision_timeout_ms=self._timeout_ms(binding, "decision") if asks_decision else 0,
             blocks=self._blocks(binding) if asks_decision else (),
         )
+
+    def is_restricted(self, binding: Binding) -> bool:
+        """Whether any restriction is about a binding of one number: a quick look."""
+        numbers = (binding.tel_x, binding.tel_x[:BLOCK_DIGITS])
+        row = (*numbers, binding.business_user, binding.app_platform)
+        return self._cursor.execute(_IS_RESTRICTED, row).fetchone() is not None
 
     def restriction(self, x: str, business_user: str, app_platform: str) -> Restriction | None:
         """What must not be used: the closest to the number; "" for tenants that are not known."""
