@@ -205,6 +205,7 @@ def answered_with_nothing(book: Book) -> None:
 
 def answered_with_anothers(book: Book) -> None:
     subs_id = book.bind(X, A, B)
+    book.do("INSERT INTO app_platform (id, name, licence_no, approval_no, state) VALUES ('ap-2', '', '', '', 'active')")
     book.do("INSERT INTO api_request VALUES ('ap-2', 'r-1', x'', 201, ?, 0)", f'{{"subs_id": "{subs_id}"}}')
 
 
@@ -265,6 +266,7 @@ def test_what_is_right_is_not_named(book: Book) -> None:
     book.bind(Y, A, C, valid_from=NOW - 2 * DAY_S + DAY_S, valid_to=NOW - 60, subs_id="two")
     book.bind(Y, A, B, version=2, valid_from=NOW - 60, subs_id="two")
     book.do("INSERT INTO api_request VALUES ('ap-demo', 'r', x'', 201, ?, 0)", f'{{"subs_id": "{first}"}}')
+    book.do("INSERT INTO api_request VALUES ('operator', 'r', x'', 201, ?, 0)", f'{{"subs_id": "{first}"}}')
     book.do("INSERT INTO api_request VALUES ('ap-demo', 'other', x'', 409, 'no JSON', 0)")
     assert book.findings() == []
 
