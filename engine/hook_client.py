@@ -147,8 +147,11 @@ def _read(said: dict[str, Any]) -> HookAnswer | None:
     """An answer that can be read whole; what can not is silence."""
     verdict, until_at = said.get("verdict"), said.get("until_at", 0)
     callee, presented = said.get("callee", ""), said.get("presented", "")
+    limits = said.get("max_call_s", 0), said.get("ring_timeout_s", 0)
     if verdict not in (_ALLOW, _DENY) or type(until_at) not in (int, float):
+        return None
+    if not all(type(limit) is int and limit >= 0 for limit in limits):
         return None
     if not all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in (callee, presented)):
         return None
-    return HookAnswer(verdict == _ALLOW, float(until_at), callee, presented)
+    return HookAnswer(verdict == _ALLOW, float(until_at), callee, presented, *limits)

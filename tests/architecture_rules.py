@@ -20,9 +20,20 @@ TIERS: Final = (
     ("engine.main", "engine.cli"),
     ("engine.leaktest",),
     (
-        "engine.api", "engine.api_child", "engine.console", "engine.control", "engine.completeness", "engine.daily",
-        "engine.explain", "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names",
-        "engine.reload", "engine.runner", "engine.target_log",
+        "engine.api",
+        "engine.api_child",
+        "engine.console",
+        "engine.control",
+        "engine.completeness",
+        "engine.daily",
+        "engine.explain",
+        "engine.hook_client",
+        "engine.listening",
+        "engine.load_watch",
+        "engine.names",
+        "engine.reload",
+        "engine.runner",
+        "engine.target_log",
     ),
     ("engine.reports",),
     ("engine.store",),
@@ -30,7 +41,7 @@ TIERS: Final = (
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
     ("sipstack",),
-)  # fmt: skip
+)
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
@@ -40,24 +51,20 @@ SIPSTACK_ORDER: Final = (
     "transactions", "dialog", "aio", "scenario", "testing",
 )  # fmt: skip
 
-# Where I/O and clocks are allowed inside `sipstack`, and where they are not inside `engine`.
+# Where I/O and clocks are allowed inside `sipstack`.
 SIPSTACK_SHELL: Final = ("sipstack.aio", "sipstack.scenario", "sipstack.testing.link")
+# Where they are not allowed inside `engine`.
 ENGINE_CORE: Final = ("engine.core", "engine.domain")
 
 # Package -> who alone may import it, besides itself.
 RESERVED: Final = {
     "sipstack.aio": (
-        "engine.listening",
-        "engine.names",
-        "engine.runner",
-        "engine.main",
-        "engine.cli",
-        "sipstack.scenario",
+        "engine.listening", "engine.names", "engine.runner", "engine.main", "engine.cli", "sipstack.scenario",
         "sipstack.testing",
     ),
     "sipstack.scenario": ("engine.main", "engine.cli", "sipstack.testing"),
     "sipstack.testing": (),
-}
+}  # fmt: skip
 
 # What the core may not import: I/O, clocks, threads and chance come in as arguments.
 IMPURE: Final = frozenset(
@@ -71,6 +78,7 @@ WALL_CLOCK: Final = frozenset(("now", "today", "utcnow"))
 COMMANDS: Final = ("engine.api", "engine.cli", "engine.console")
 HEAVY: Final = {
     **dict.fromkeys(("click", "fastapi", "rich", "starlette", "typer", "uvicorn"), COMMANDS),
+    **dict.fromkeys(("aiohttp", "yarl"), ("engine.api",)),
     "pyarrow": ("engine.store.parquet",),
     **dict.fromkeys(("asyncio_dgram", "defusedxml"), ("engine.cli", "sipstack.scenario")),
     "dns": ("sipstack.aio.dns_client", "sipstack.aio.resolver"),

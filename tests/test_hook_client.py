@@ -115,7 +115,10 @@ def allow(asked: dict[str, Any]) -> object:
 
 async def test_a_question_and_its_answer(client: HookClient, platform: Start) -> None:
     heard = Heard(client)
-    said = {"verdict": "allow", "until_at": 12.5, "callee": "13700137000", "presented": "700123456780009"}
+    said = {
+        "verdict": "allow", "until_at": 12.5, "callee": "13700137000", "presented": "700123456780009",
+        "max_call_s": 60, "ring_timeout_s": 7,
+    }  # fmt: skip
     other = await platform(lambda asked: {"id": asked["id"], **said})
     client.ask(question())
     await heard.until(1)
@@ -124,6 +127,7 @@ async def test_a_question_and_its_answer(client: HookClient, platform: Start) ->
     assert (answer.is_yes, answer.until_at, answer.callee, answer.presented) == (
         True, 12.5, "13700137000", "700123456780009",
     )  # fmt: skip
+    assert (answer.max_call_s, answer.ring_timeout_s) == (60, 7)
     assert other.asked == [{
         "id": 1, "kind": "decision", "app_platform": "ap-demo", "business_user": "bu-express", "subs_id": "s1",
         "order_id": "order-1", "record_id": "r1", "tel_x": "700123456780001", "caller": "138****8000",
@@ -195,6 +199,8 @@ async def test_a_connection_that_is_lost_is_silence_and_is_made_again(client: Ho
         {"verdict": "allow", "until_at": True},
         {"verdict": "allow", "callee": 13700137000},
         {"verdict": "allow", "presented": "7" * 33},
+        {"verdict": "allow", "max_call_s": -1},
+        {"verdict": "allow", "ring_timeout_s": "7"},
     ],
 )
 async def test_what_cannot_be_read_is_silence(client: HookClient, platform: Start, said: dict[str, object]) -> None:

@@ -117,7 +117,7 @@ async def _answer(api: Api, bound: socket.socket, url: str, context: ssl.SSLCont
         loop.add_reader(sys.stdin.fileno(), _read_stdin, server)
     sys.setswitchinterval(SWITCH_S)
     keeping = asyncio.create_task(_keep(api))
-    api.begin()
+    await api.begin()
     try:
         await server.serve(sockets=[bound])
     finally:

@@ -28,10 +28,14 @@ from engine.api.auth import Keys
 from engine.api.chores import Chores
 from engine.api.desk import Desk
 from engine.api.gate import Gate
+from engine.api.hooks import resource as hooks
+from engine.api.hooks.broker import Hooks
+from engine.api.hooks.line import HookLine
 from engine.api.operations import describe, illegal
 from engine.api.writer import Writer
 from engine.config import Config
 from engine.domain.problems import Problem, ProblemCode
+from engine.hook_client import SOCKET
 from engine.store.crypto import open_key
 from engine.store.database import open_read_only
 from engine.store.errors import StoreError
@@ -39,7 +43,7 @@ from engine.store.errors import StoreError
 READ_BUSY_MS: Final = 500
 
 ROUTERS: Final = tuple(
-    part.router for part in (bindings, groups, persons, orders, numbers, entities, events, feeds, api_keys)
+    part.router for part in (bindings, groups, persons, orders, numbers, entities, events, feeds, hooks, api_keys)
 )
 
 
@@ -64,14 +68,18 @@ class Api:
             raise
         self.app: Final = make_app()
         self._desk = Desk(config, cipher, self._writer, self._reader, self._keys, clock)
+        self.hooks: Final = Hooks(self._desk, log.warning)
+        self._line = HookLine(config.data_dir / SOCKET, self.hooks)
         self.app.state.desk = self._desk
+        self.app.state.hooks = self.hooks
         self.app.state.log = log.error
         self.served: Final = Gate(self.app, self._keys, log.error)
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
 
-    def begin(self) -> None:
-        """What is done without being asked begins."""
+    async def begin(self) -> None:
+        """From now on the node may ask, and what is done without being asked begins. OSError."""
+        await self._line.start()
         chores = Chores(self._desk, self._log.warning)
         self._tasks = [asyncio.create_task(one.run()) for one in (self._desk.feed, chores)]
 
@@ -89,6 +97,8 @@ class Api:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._line.close()
+        await self.hooks.close()
         await self.keep()
         self._writer.stop()
         self._desk.close()

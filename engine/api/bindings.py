@@ -19,6 +19,7 @@ from engine.api.binding_forms import (
     NewBinding,
 )
 from engine.api.desk import Desk, answer, audited, body, caller, desk, must_own, written
+from engine.api.hooks.before_bind import prove_new_order, prove_order
 from engine.api.operations import ALL, MAX_PAGE, WRITERS, of_validation, operation, page_of, taken
 from engine.api.problem_documents import document
 from engine.domain.problems import Problem, ProblemCode
@@ -47,6 +48,7 @@ async def create_binding(request: Request) -> Response:
     """It counts for the very next call. Without `tel_x` a number of the pool is chosen."""
     wanted, who, table = taken(request, NewBinding), caller(request), desk(request)
     asked = _request(wanted)
+    await prove_order(request, asked.business_user, asked.order_id, asked.scenario, wanted.req_id)
 
     def work(connection: sqlite3.Connection) -> object:
         now = table.now()
@@ -120,6 +122,7 @@ async def change_binding(request: Request, subs_id: str) -> Response:
     """Writes a new version. Calls in progress go on as they began."""
     wanted, who, table = taken(request, BindingChange), caller(request), desk(request)
     change = Change(**wanted.model_dump())
+    await prove_new_order(request, subs_id, change.order_id)
 
     def work(connection: sqlite3.Connection) -> object:
         now = table.now()

@@ -25,7 +25,7 @@ from engine.store.bulk_binder import BulkBinder
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, store_errors
 from engine.store.number_memory import RecentCallers
-from engine.store.requests import once
+from engine.store.requests import once, was_answered
 
 T = TypeVar("T")
 
@@ -159,6 +159,14 @@ async def written(
         return await done(request, work, status)
     text = await table.write(_kept(request, key, work, status, table.now()))
     return Response(text.encode(), status, None, "application/json")
+
+
+def is_repeated(request: Request, req_id: str = "") -> bool:
+    """True when `written` has an answer for it already."""
+    key = request.headers.get("idempotency-key", req_id or None)
+    who = caller(request)
+    whose = who.app_platform or who.actor
+    return key is not None and desk(request).read(lambda connection: was_answered(connection, whose, key))
 
 
 def _kept(

@@ -20,6 +20,7 @@ from engine.cli import (
     cdr,
     explain,
     groups,
+    hook,
     inventory,
     leak_test,
     node,
@@ -46,7 +47,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
 )
 for part in (
-    node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, leak_test, scenario,
+    node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, hook, leak_test, scenario,
     states, report,
 ):  # fmt: skip
     part.add_to(app)

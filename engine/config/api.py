@@ -30,6 +30,10 @@ class Api(BaseModel):
     """Requests of one key whose own limit is 0; 0 is no limit. Beyond it 429 with `Retry-After`."""
     events_days: Annotated[int, Field(ge=1, le=3650)] = EVENTS_DAYS
     """So long [events](events.md) are kept, taken or not."""
+    webhook_hosts: list[Annotated[str, AfterValidator(values.outside)]] = Field(default_factory=list)
+    """Where [hooks](hooks.md) and webhooks may lie that are not public: host names, addresses, networks such as
+    `"10.1.0.0/16"`. A platform chooses its URL itself, so without an entry nothing private is asked, this machine
+    neither; one on this machine that is named here needs no HTTPS."""
 
     @property
     def url(self) -> str:

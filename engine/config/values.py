@@ -102,6 +102,17 @@ def tls_name(value: str) -> str:
     return value.lower()
 
 
+def outside(value: str) -> str:
+    """Where requests of ours may go: a host name in lower case, or a network, of which an address is the smallest."""
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        if is_host_name(value):
+            return value.lower().rstrip(".")
+        more = f": {error}" if str(error).endswith("has host bits set") else ""
+        raise ValueError(f"{shown(value)} is no host name, no address and no network{more}") from None
+
+
 def advertised(value: str) -> str:
     """host:port as it stands in Via and Contact."""
     host, colon, port = value.rpartition(":")

@@ -17,6 +17,7 @@ from engine.core.binding import (
     DECISION_OPEN,
     Binding,
     Conditions,
+    closer,
 )
 from engine.core.numbers import canonical_real, is_privacy_number, mask
 from engine.core.policy import Refusal
@@ -65,16 +66,22 @@ class AskHook(Output):
 
 @final
 class HookAnswer:
-    """What the app platform says. Of a decision `callee` and `presented` may name others than the binding's."""
+    """What the app platform says. Of a decision `callee` and `presented` may name others than the binding's, and two
+    limits may be closer than its own."""
 
-    __slots__ = ("callee", "is_yes", "presented", "until_at")
+    __slots__ = ("callee", "is_yes", "max_call_s", "presented", "ring_timeout_s", "until_at")
 
-    def __init__(self, is_yes: bool, until_at: float = 0.0, callee: str = "", presented: str = "") -> None:
-        """`until_at`: so long an order stays verified, in seconds since the epoch."""
+    def __init__(
+        self, is_yes: bool, until_at: float = 0.0, callee: str = "", presented: str = "", max_call_s: int = 0,
+        ring_timeout_s: int = 0,
+    ) -> None:  # fmt: skip
+        """`until_at`: so long an order stays verified, in seconds since the epoch. A limit of 0 is none."""
         self.is_yes: Final = is_yes
         self.until_at: Final = until_at
         self.callee: Final = callee
         self.presented: Final = presented
+        self.max_call_s: Final = max_call_s
+        self.ring_timeout_s: Final = ring_timeout_s
 
 
 @final
@@ -121,7 +128,18 @@ def heed(attempt: AttemptBase, asked: AskHook, answer: HookAnswer | None, found:
         return _UNVERIFIED
     if answer is None:
         return found if found.conditions.flags & DECISION_OPEN else _CLOSED
-    return _decided(found, answer) if answer.is_yes else _CLOSED
+    return _decided(_limited(found, answer), answer) if answer.is_yes else _CLOSED
+
+
+def _limited(found: Binding, answer: HookAnswer) -> Binding:
+    """A limit of the answer counts where it is closer than that of the binding."""
+    if not answer.max_call_s and not answer.ring_timeout_s:
+        return found
+    said = found.conditions
+    return replace(found, conditions=replace(
+        said, max_call_s=closer(said.max_call_s, answer.max_call_s),
+        ring_timeout_s=closer(said.ring_timeout_s, answer.ring_timeout_s),
+    ))  # fmt: skip
 
 
 def _decided(found: Binding, answer: HookAnswer) -> Binding | Refusal:

@@ -77,6 +77,11 @@ class Conditions:
 UNCONDITIONAL: Final = Conditions()
 
 
+def closer(one: int, other: int) -> int:
+    """Of two limits of which 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Binding:

@@ -24,6 +24,7 @@ _COLUMNS: Final = (
 _SELECT: Final = f"SELECT id, {', '.join(_COLUMNS)} FROM binding"
 _ONE: Final = f"{_SELECT} WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 _OWNER: Final = "SELECT app_platform FROM binding WHERE subs_id = ? LIMIT 1"
+_NAMED: Final = "SELECT business_user, scenario FROM binding WHERE subs_id = ? LIMIT 1"  # no version changes them
 _NEWEST: Final = "ended_because != 'replaced'"
 
 
@@ -31,6 +32,12 @@ def owner_of(connection: sqlite3.Connection, subs_id: str) -> str | None:
     """The app platform of a binding; None where there is none."""
     row = connection.execute(_OWNER, (subs_id,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def named_by(connection: sqlite3.Connection, subs_id: str) -> tuple[str, str] | None:
+    """Business user and scenario of a binding; None where there is none."""
+    row = connection.execute(_NAMED, (subs_id,)).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))
 
 
 def show_binding(

@@ -18,6 +18,7 @@ from engine.core.binding import (
     Binding,
     Conditions,
     Restriction,
+    closer,
 )
 from engine.store.crypto import NumberCipher
 
@@ -77,7 +78,7 @@ class ConditionReader:
         asks_order, asks_decision = flags & ASK_ORDER, flags & ASK_DECISION
         return Conditions(
             flags=flags,
-            max_call_s=_smaller(found.max_call_s, found.scenario_max_call_s or 0),
+            max_call_s=closer(found.max_call_s, found.scenario_max_call_s or 0),
             ring_timeout_s=found.ring_timeout_s,
             members=members,
             restriction=restriction,
@@ -176,8 +177,3 @@ class ConditionReader:
 
     def _blocks(self, binding: Binding) -> tuple[str, ...]:
         return tuple([row[0] for row in self._cursor.execute(_BLOCKS, (binding.business_user,)).fetchall()])
-
-
-def _smaller(one: int, other: int) -> int:
-    """Of two limits of which 0 is none."""
-    return min(one, other) if one and other else one or other

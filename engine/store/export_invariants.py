@@ -23,6 +23,7 @@ from engine.store.binding_import import COLUMNS
 from engine.store.errors import StoreError
 
 Line = Mapping[str, str]
+PROGRESS_LINES: Final = 10_000
 
 _SUFFIXES: Final = (".csv", ".jsonl")
 _MASK: Final = "*"

@@ -32,3 +32,8 @@ def once(
     status, answer = work()
     connection.execute(_KEEP, (app_platform, req_id, body_hash, status, answer, wall_s))
     return status, answer
+
+
+def was_answered(connection: sqlite3.Connection, app_platform: str, req_id: str) -> bool:
+    """True when `once` would not do its work again."""
+    return connection.execute(_GIVEN, (app_platform, req_id)).fetchone() is not None

@@ -61,7 +61,7 @@ def node(config: Config) -> Iterator[Node]:
 
 @pytest.fixture
 async def running(api: Api) -> Api:
-    api.begin()
+    await api.begin()
     return api
 
 

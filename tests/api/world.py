@@ -99,6 +99,10 @@ ROWS: Final[dict[str, Row]] = {
     "move_number_pool": ("/number_pools/{pool}/state", {"state": "paused", "reason": "r"}, True),
     "list_events": ("/events?app_platform={platform}", None, True),
     "list_cdrs": ("/cdrs", None, True),
+    "put_hook": ("/hooks/{platform}/order", {"url": "https://93.184.216.34/ask"}, True),
+    "list_hooks": ("/hooks", None, True),
+    "get_hook": ("/hooks/{platform}/decision", None, True),
+    "delete_hook": ("/hooks/{platform}/decision", None, True),
     "list_audit": ("/audit", None, False),
     "create_api_key": ("/api_keys", {"role": "platform", "app_platform": "{platform}"}, False),
     "list_api_keys": ("/api_keys", None, False),
@@ -149,6 +153,8 @@ async def make_world(operator: Client, which: str) -> World:
     block = f"7001234567{digit}"
     draft = {"app_platform": platform, "business_user": user, "from_day": "2026-01-01", "to_day": "2027-01-01"}
     number = f"{block}0008"
+    hook = await operator.ask("PUT", f"/v1/hooks/{platform}/decision", {"url": "https://93.184.216.34/"})
+    assert hook.status == 200, hook.body
     await made("/restrictions", {"kind": "number", "id": number, "reason": "r"}, "state")
     members = {"business_user": user, "name": f"group-of-{which}", "members": [SECRET_OF[which]]}
     return World({

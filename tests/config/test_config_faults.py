@@ -219,6 +219,8 @@ BAD: Final = [
     ("[api]\nrate_per_s = -1", "2: api.rate_per_s: must be greater than or equal to 0, not -1"),
     ("[api]\ncertificate = 'veil.toml'", "1: api.private_key: missing: certificate has no use without"),
     ("[api]\ncertificate = 'veil.toml'\nprivate_key = 'none.pem'", '3: api.private_key: "none.pem": no such file'),
+    ("[api]\nwebhook_hosts = ['10.1.0.1/16']", '2: api.webhook_hosts: "10.1.0.1/16" is no host name, no address'),
+    ("[api]\nwebhook_hosts = ['https://a']", '2: api.webhook_hosts: "https://a" is no host name, no address'),
     ("[log]\nformat = 'xml'", "2: log.format: must be 'console' or 'json'"),
 ]  # fmt: skip
 

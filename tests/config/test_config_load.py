@@ -135,6 +135,7 @@ certificate = "secret"
 private_key = "secret"
 rate_per_s = 50
 events_days = 30
+webhook_hosts = ["Hooks.Example.", "10.1.0.0/16", "::1"]
 
 [dns]
 servers = ["10.0.0.53", "[2001:db8::53]:5353"]
@@ -269,8 +270,9 @@ def test_every_key_arrives(file: Path) -> None:
     assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
     assert config.archive_dir == config.path.parent / "shelf"
     assert config.api == Api(
-        address="127.0.0.1:8701", certificate="secret", private_key="secret", rate_per_s=50, events_days=30
-    )
+        address="127.0.0.1:8701", certificate="secret", private_key="secret", rate_per_s=50,
+        events_days=30, webhook_hosts=["hooks.example", "10.1.0.0/16", "::1/128"],
+    )  # fmt: skip
     assert (config.api.url, config.api.is_bare) == ("https://127.0.0.1:8701", False)
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")
 

@@ -8,11 +8,12 @@ import pytest
 
 from engine.core.asking import HookAnswer
 from engine.core.binding import ASK_DECISION, ASK_ORDER, CALLEE_VERIFIED, DECISION_OPEN
+from engine.core.call import Call
 from engine.core.records import Step
 from sipstack import headers as h
 from tests.core.bound import C, said, with_conditions
-from tests.core.corenode import CALLEE, CALLER, WALL_AT_START, A, B, CoreNode, X, axb
-from tests.core.parties import answer, invite, message, of_invite, refused, start
+from tests.core.corenode import CALLEE, CALLER, WALL_AT_START, A, B, CoreNode, X, axb, with_policy
+from tests.core.parties import answer, invite, message, of_invite, refused, ring, start
 
 YES, NO = HookAnswer(True), HookAnswer(False)
 ORDER = {"flags": ASK_ORDER, "order_state": "unverified", "order_timeout_ms": 300}
@@ -271,6 +272,29 @@ def test_what_the_decision_may_not_name(given: dict[str, str]) -> None:
     asked(node)
     node.platform_says(HookAnswer(True, **given))
     is_refused(node, "HOOK_CLOSED", "decision_hook")
+
+
+@pytest.mark.parametrize(("own", "said_s", "patience"), [(0, 20, 20), (30, 20, 20), (10, 20, 10), (10, 0, 10)])
+def test_the_decision_may_say_how_long_a_phone_rings(own: int, said_s: int, patience: int) -> None:
+    node = with_conditions(**DECISION, ring_timeout_s=own)
+    asked(node)
+    node.platform_says(HookAnswer(True, ring_timeout_s=said_s))
+    ring(node, node.book.wire_out("INVITE ", CALLEE))
+    node.wait(patience - 0.1)
+    node.book.silence()
+    node.wait(0.1)
+    node.book.wire_out("CANCEL ", CALLEE)
+    node.book.wire_out("SIP/2.0 480", CALLER)
+    node.assert_recorded(release_cause="NO_ANSWER", decided_by="ring_timer")
+
+
+@pytest.mark.parametrize(("own", "said_s", "longest"), [(0, 20, 20), (30, 20, 20), (10, 20, 10), (0, 9000, 600)])
+def test_the_decision_may_say_how_long_a_call_lasts(own: int, said_s: int, longest: int) -> None:
+    node = with_conditions(with_policy(max_call_s=600.0), **DECISION, max_call_s=own)
+    asked(node)
+    node.platform_says(HookAnswer(True, max_call_s=said_s))
+    (call,) = node.service.attempts
+    assert isinstance(call, Call) and call.max_call_s == longest
 
 
 def test_without_a_block_no_other_number_is_shown() -> None:
