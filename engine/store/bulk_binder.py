@@ -46,8 +46,8 @@ _number = itemgetter(1)
 
 @final
 class BulkBinder:
-    """Requests are added under numbers that grow, and written at `flush`. Of two that want a target the first gets it,
-    but one without options goes before one with.
+    """Requests are added under numbers that grow, and are written at `flush` at the latest. Of two that want a target
+    the first gets it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BulkBinder:
         # The number of the request is added to it: ids are unique without drawing a million, and tell the request.
         self._first_id = int(new_subs_id(self._wall_s), 16) & ~0xFFFF_FFFF_FFFF
         self._plain: list[_Line] = []
-        self._others: list[tuple[int, BindRequest]] = []
+        self._results: list[Result] = []
 
     def add_values(self, number: int, values: Sequence[str]) -> None:
         """A request without options: its ten values as they were read."""
@@ -73,7 +73,7 @@ class BulkBinder:
         if terms is not None:
             self._plain.append((terms.tel_x, number, terms))
         else:
-            self._others.append((number, plain_request([value.strip() for value in values])))
+            self._write_other(number, plain_request([value.strip() for value in values]))
 
     def add(self, number: int, request: BindRequest) -> None:
         """Any request."""
@@ -81,15 +81,20 @@ class BulkBinder:
         if terms is not None:
             self._plain.append((terms.tel_x, number, terms))
         else:
-            self._others.append((number, request))
+            self._write_other(number, request)
 
     def flush(self) -> list[Result]:
         """Write what was added since the last time: what became of each, in the order of their numbers."""
-        results = self._write_plain(self._plain) if self._plain else []
-        results += [(number, self._write_other(number, request)) for number, request in self._others]
-        self._plain, self._others = [], []
+        self._write_pending()
+        results, self._results = self._results, []
         results.sort(key=itemgetter(0))
         return results
+
+    def _write_pending(self) -> None:
+        """Those without options that were added since the last time."""
+        if self._plain:
+            self._results += self._write_plain(self._plain)
+            self._plain = []
 
     def number_of(self, subs_id: str) -> int:
         """Under which number the request was added that got this subs_id; 0 for none of ours."""
@@ -99,7 +104,9 @@ class BulkBinder:
     def _subs_id(self, number: int) -> str:
         return f"{self._first_id + number:032x}"
 
-    def _write_other(self, number: int, request: BindRequest) -> Bound | Problem:
+    def _write_other(self, number: int, request: BindRequest) -> None:
+        """By the whole rules, behind those that were added before it."""
+        self._write_pending()
         execute = self._connection.execute
         execute("SAVEPOINT line")
         try:
@@ -108,7 +115,7 @@ class BulkBinder:
             execute("ROLLBACK TO line")
             bound = problem
         execute("RELEASE line")
-        return bound
+        self._results.append((number, bound))
 
     def _write_plain(self, batch: list[_Line]) -> list[Result]:
         """At once; line by line only when some target is taken."""
