@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from engine.api import (
     api_keys,
     bindings,
+    complaints,
+    credit_events,
     entities,
     events,
     feeds,
@@ -23,6 +25,7 @@ from engine.api import (
     orders,
     persons,
     problem_documents,
+    reports,
 )
 from engine.api.auth import Keys
 from engine.api.chores import Chores
@@ -42,9 +45,11 @@ from engine.store.errors import StoreError
 
 READ_BUSY_MS: Final = 500
 
-ROUTERS: Final = tuple(
-    part.router for part in (bindings, groups, persons, orders, numbers, entities, events, feeds, hooks, api_keys)
-)
+_PARTS: Final = (
+    bindings, groups, persons, orders, numbers, entities, events, feeds, hooks, complaints, credit_events, reports,
+    api_keys,
+)  # fmt: skip
+ROUTERS: Final = tuple(part.router for part in _PARTS)
 
 
 @final

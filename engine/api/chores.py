@@ -1,4 +1,4 @@
-"""What the process of the API does by itself: tells of bindings that have expired, removes what the feeds have."""
+"""What the process of the API does by itself: tells of what has expired and is due, removes what the feeds have."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Final, final
 
 from engine.api.desk import Desk
+from engine.domain.days import china_day
 from engine.domain.problems import Problem
+from engine.reports.holidays import calendar
 from engine.store.errors import StoreError
 from engine.store.events import outbox_done
 from engine.store.expiry import ROWS_AT_ONCE, is_expiry_due, is_outbox_taken, prune_outbox, tell_expired
+from engine.store.openings import announce_due
 
 SWEEP_S: Final = 1.0  # so late, at the most, is told that a binding has expired
 PRUNE_EVERY: Final = 5  # sweeps
@@ -24,6 +27,7 @@ class Chores:
         self._desk = desk
         self._log = log
         self._is_down = False
+        self._alarmed = ""  # the day on which it was last looked
 
     async def run(self) -> None:
         """The task."""
@@ -33,6 +37,7 @@ class Chores:
                 await self.sweep()
                 if turn % PRUNE_EVERY == 0:
                     await self.prune()
+                await self.alarm()
                 self._is_down = False
             except (Problem, StoreError) as error:  # it is done later, and nothing is lost
                 if not self._is_down:
@@ -48,6 +53,13 @@ class Chores:
             return
         while await self._desk.write(lambda connection: tell_expired(connection, now_s)) == ROWS_AT_ONCE:
             pass
+
+    async def alarm(self) -> None:
+        """Tells, once a day of China, which openings are to be reported now. Problem, StoreError."""
+        now_s = self._desk.now()
+        if china_day(now_s) != self._alarmed:
+            await self._desk.write(lambda connection: announce_due(connection, calendar(), now_s))
+            self._alarmed = china_day(now_s)
 
     async def prune(self) -> None:
         """Removes rows of the outbox that are in a feed. Problem, StoreError."""

@@ -18,6 +18,8 @@ from engine.cli import (
     bindings,
     blacklist,
     cdr,
+    complaint,
+    credit,
     explain,
     groups,
     hook,
@@ -48,7 +50,7 @@ app = typer.Typer(
 )
 for part in (
     node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, hook, leak_test, scenario,
-    states, report,
+    states, report, complaint, credit,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +17,10 @@ from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
 from engine.listening import tls_contexts
+from engine.reports.holidays import calendar
+from engine.store.database import open_read_only, store_errors
 from engine.store.inventory import InventoryError, read_inventory
+from engine.store.openings import unreported
 
 _CALL_COLUMNS = {
     "record_id": 26, "kind": 7, "state": 12, "tel_x": 15, "caller": 11, "callee": 11, "ingress_peer": 12,
@@ -103,12 +109,34 @@ def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> No
     Example:
       veil700 status --json
     """
-    answer = ask(configuration(context).data_dir, "status")
+    data_dir = configuration(context).data_dir
+    answer = ask(data_dir, "status") | {"openings": _openings(data_dir)}
     if as_json:
         say_json(answer)
     else:
-        told = {"health": _health(answer.get("health")), "targets": _names(answer.get("targets"))}
+        told = {
+            "openings": _due(answer["openings"]),
+            "health": _health(answer.get("health")),
+            "targets": _names(answer.get("targets")),
+        }
         say_facts(answer | told)
+
+
+def _openings(data_dir: Path) -> list[dict[str, str]]:
+    """The blocks whose opening is still to be reported, oldest first."""
+    path = data_dir / "bindings.db"
+    if not path.is_file():
+        return []
+    with store_errors(path), closing(open_read_only(path, None)) as connection:
+        return [opening._asdict() for opening in unreported(connection, calendar(), time.time())]
+
+
+def _due(openings: object) -> dict[str, str]:
+    """Each block, and until when its opening is to be reported."""
+    return {
+        opening["prefix"]: f"to be reported until {opening['due_day']}{', OVERDUE' * (opening['status'] == 'overdue')}"
+        for opening in (openings if isinstance(openings, list) else [])
+    }
 
 
 def _health(told: object) -> dict[str, str]:

@@ -104,6 +104,15 @@ ROWS: Final[dict[str, Row]] = {
     "get_hook": ("/hooks/{platform}/decision", None, True),
     "delete_hook": ("/hooks/{platform}/decision", None, True),
     "list_audit": ("/audit", None, False),
+    "create_complaint": ("/complaints", {"tel_x": "{block}0003", "complainant": "13700137005", "detail": "d"}, True),
+    "list_complaints": ("/complaints", None, True),
+    "get_complaint": ("/complaints/{complaint}", None, True),
+    "block_complaint": ("/complaints/{complaint}/block", {"reason": "r"}, True),
+    "close_complaint": ("/complaints/{complaint}/close", {"reason": "r"}, True),
+    "create_credit_event": ("/credit_events", {"business_user": "{user}", "offence": "fraud", "detail": "d"}, False),
+    "list_credit_events": ("/credit_events?business_user={user}", None, True),
+    "get_report": ("/reports/ledger?day=2026-11-24", None, False),
+    "mark_opening_reported": ("/reports/opening/{block}", {}, False),
     "create_api_key": ("/api_keys", {"role": "platform", "app_platform": "{platform}"}, False),
     "list_api_keys": ("/api_keys", None, False),
     "revoke_api_key": ("/api_keys/{key}", None, False),
@@ -169,6 +178,11 @@ async def make_world(operator: Client, which: str) -> World:
         "pool": await made(
             "/number_pools", {"key": f"pool-of-{which}", "app_platform": platform, "business_user": user,
                               "blocks": [block]}, "key"
+        ),
+        "complaint": await made(
+            "/complaints",
+            {"tel_x": f"{block}0004", "complainant": SECRET_OF[which], "detail": f"secret-of-{which}"},
+            "id",
         ),
         "key": await made("/api_keys", {"role": "platform", "app_platform": platform}, "key_id"),
     })  # fmt: skip

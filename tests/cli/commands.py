@@ -34,7 +34,8 @@ VERBS: Final = (
     "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
     "inventory verify", "report opening", "report scenario", "report operation", "report numbers", "report ledger",
-    "report mark-reported",
+    "report mark-reported", "complaint add", "complaint list", "complaint block", "complaint close", "credit add",
+    "credit list", "credit export", "credit import",
 )  # fmt: skip
 NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
 

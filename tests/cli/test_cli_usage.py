@@ -163,6 +163,11 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
              "kill": ["kill", "everything", "--reason", "why"], "restore": ["restore", "everything", "--reason", "why"],
              "trace": ["trace", "--number", X, "--at", UNTIL, "--reason", "why"],
              **{verb: [*verb.split(), "--day", "2026-11-01"] for verb in VERBS if verb.startswith("report ")},
+             "complaint add": ["complaint", "add", "--number", X, "--detail", "d"],
+             "complaint block": ["complaint", "block", "1", "--reason", "why"],
+             "complaint close": ["complaint", "close", "1", "--reason", "why"],
+             "credit add": ["credit", "add", "bu-express", "--offence", "fraud", "--detail", "d"],
+             "credit import": ["credit", "import", str(file)],
              "report mark-reported": ["report", "mark-reported", X[:11]],
              "cdr settlement": ["cdr", "settlement", "--from", "2026-11-01", "--until", "2026-12-01"]}  # fmt: skip
     done = run(*words.get(verb, verb.split()))
