@@ -15,7 +15,7 @@ from engine.core.session_attributes import (
     remember_harmless,
     without_address,
 )
-from engine.core.spelling import LONG_FROM, LONG_PARTED_RUN, LONG_RUN, holds_number
+from engine.core.spelling import LONG_FROM, LONG_PARTED_RUN, holds_number
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -32,6 +32,10 @@ _IPV4: Final = re.compile(rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
 # What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
 _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
+
+# An IPv4 address by itself, also as host names have it: ip-172-31-100-200.
+_OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_QUAD: Final = re.compile(rb"(?<![0-9])(?:%b([-.])%b\1%b\1%b)(?![0-9])" % ((_OCTET,) * 4))
 
 # Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
 _BANDWIDTH: Final = re.compile(rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1))
@@ -159,7 +163,7 @@ _PERCENT: Final = 0x25
 
 def _connection(line: bytes) -> bytes:
     match = _CONNECTION.fullmatch(line)
-    if match is None or LONG_RUN.search(line) is not None:
+    if match is None or LONG_PARTED_RUN.search(_QUAD.sub(b"x", line)) is not None:
         raise RemoteSipError("connection line is malformed", 488)
     return match.group(1)
 
@@ -237,8 +241,6 @@ def _line_holds(line: bytes, number: str) -> bool:
     if name == b"candidate":
         fields = line.split(b" ")
         return number.encode() in b" ".join(fields[:3] + fields[4:])  # the fourth is the priority (RFC 8839 §5.1)
-    if line[:2] == b"c=" and not _IPV4.fullmatch(line):
-        return holds_number(line, number)  # a host name
     if not name or name in TABLES:
         return number.encode() in line
     return holds_number(line, number)

@@ -63,6 +63,7 @@ def outcome(template: str, name: str, guess: str, number: str) -> str:
 @example(PAIRS[0], ENCODINGS[2], 2, ":", "a=fingerprint:sha-256 {n}", "")
 @example(PAIRS[0], ENCODINGS[2], 8, " ", "a=ssrc-group:FID {n} {n}", "")
 @example(PAIRS[0], ENCODINGS[4], 8, " ", "a=fmtp:{n}", "")
+@example(PAIRS[0], ENCODINGS[0], 1, "-", "c=IN IP6 {n}", "rtpmap")
 @settings(max_examples=600, deadline=None)
 def test_what_comes_back_does_not_tell(
     pair: tuple[str, str], encode: object, size: int, separator: str, template: str, name: str
