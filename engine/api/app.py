@@ -26,6 +26,7 @@ from engine.api import (
     persons,
     problem_documents,
     reports,
+    webhooks,
 )
 from engine.api.auth import Keys
 from engine.api.chores import Chores
@@ -35,6 +36,8 @@ from engine.api.hooks import resource as hooks
 from engine.api.hooks.broker import Hooks
 from engine.api.hooks.line import HookLine
 from engine.api.operations import describe, illegal
+from engine.api.outbound import Places
+from engine.api.push import Push
 from engine.api.writer import Writer
 from engine.config import Config
 from engine.domain.problems import Problem, ProblemCode
@@ -46,8 +49,8 @@ from engine.store.errors import StoreError
 READ_BUSY_MS: Final = 500
 
 _PARTS: Final = (
-    bindings, groups, persons, orders, numbers, entities, events, feeds, hooks, complaints, credit_events, reports,
-    api_keys,
+    bindings, groups, persons, orders, numbers, entities, events, webhooks, feeds, hooks, complaints, credit_events,
+    reports, api_keys,
 )  # fmt: skip
 ROUTERS: Final = tuple(part.router for part in _PARTS)
 
@@ -77,6 +80,8 @@ class Api:
         self._line = HookLine(config.data_dir / SOCKET, self.hooks)
         self.app.state.desk = self._desk
         self.app.state.hooks = self.hooks
+        self._push = Push(self._desk, Places(config.api.webhook_hosts), log.warning)
+        self.app.state.push = self._push
         self.app.state.log = log.error
         self.served: Final = Gate(self.app, self._keys, log.error)
         self._log = log
@@ -86,7 +91,7 @@ class Api:
         """From now on the node may ask, and what is done without being asked begins. OSError."""
         await self._line.start()
         chores = Chores(self._desk, self._log.warning)
-        self._tasks = [asyncio.create_task(one.run()) for one in (self._desk.feed, chores)]
+        self._tasks = [asyncio.create_task(one.run()) for one in (self._desk.feed, chores, self._push)]
 
     def let_go(self) -> None:
         """The process ends: whoever waits for an event is answered."""
@@ -99,6 +104,7 @@ class Api:
 
     async def close(self) -> None:
         """Writes what has queued, lets go of the store."""
+        await self._push.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -99,6 +99,12 @@ ROWS: Final[dict[str, Row]] = {
     "move_number_pool": ("/number_pools/{pool}/state", {"state": "paused", "reason": "r"}, True),
     "list_events": ("/events?app_platform={platform}", None, True),
     "list_cdrs": ("/cdrs", None, True),
+    "put_webhook": ("/webhooks/{platform}", {"url": "https://93.184.216.34/told"}, True),
+    "list_webhooks": ("/webhooks", None, True),
+    "get_webhook": ("/webhooks/{platform}", None, True),
+    "change_webhook": ("/webhooks/{platform}", {"after": 0}, True),
+    "move_webhook": ("/webhooks/{platform}/state", {"state": "paused", "reason": "r"}, True),
+    "delete_webhook": ("/webhooks/{platform}", None, True),
     "put_hook": ("/hooks/{platform}/order", {"url": "https://93.184.216.34/ask"}, True),
     "list_hooks": ("/hooks", None, True),
     "get_hook": ("/hooks/{platform}/decision", None, True),
@@ -163,6 +169,8 @@ async def make_world(operator: Client, which: str) -> World:
     draft = {"app_platform": platform, "business_user": user, "from_day": "2026-01-01", "to_day": "2027-01-01"}
     number = f"{block}0008"
     hook = await operator.ask("PUT", f"/v1/hooks/{platform}/decision", {"url": "https://93.184.216.34/"})
+    webhook = await operator.ask("PUT", f"/v1/webhooks/{platform}", {"url": "https://93.184.216.34/"})
+    assert webhook.status == 200, webhook.json
     assert hook.status == 200, hook.body
     await made("/restrictions", {"kind": "number", "id": number, "reason": "r"}, "state")
     members = {"business_user": user, "name": f"group-of-{which}", "members": [SECRET_OF[which]]}
