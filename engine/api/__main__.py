@@ -19,7 +19,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 import uvicorn
 import uvloop
@@ -42,25 +42,58 @@ KEEP_S: Final = 1.0  # so long a signed request that only reads could be repeate
 class _Server(uvicorn.Server):
     """Signals are ours, and that it is ready is told."""
 
-    def __init__(self, config: uvicorn.Config, word: str, let_go: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._word = word
-        self._let_go = let_go
+        self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """The sockets take requests from now on."""
         await super().startup(sockets)
-        _tell(self._word)
+        self._started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """None: SIGINT is sent to a whole terminal, and the node drains first."""
         yield
 
+
+@final
+class _Servers:
+    """All listeners of the process: it is ready when each of them is, and they end together."""
+
+    def __init__(self, word: str, let_go: Callable[[], None]) -> None:
+        """`word` says that they are ready; `let_go` has those answered who wait."""
+        self._word = word
+        self._let_go = let_go
+        self._servers: list[tuple[_Server, socket.socket]] = []
+        self._waited_for = 0
+
+    def add(self, application: Any, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+        """One more, before they are served."""
+        options = uvicorn.Config(
+            application, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, backlog=BACKLOG,
+            limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=LAST_ANSWERS_S,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
+        )  # fmt: skip
+        self._servers.append((_Server(options, self._started), bound))
+        self._waited_for += 1
+
+    async def serve(self) -> None:
+        """Until `end`."""
+        await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in self._servers))
+
     def end(self) -> None:
         """No more requests; those that were begun are answered."""
-        self.should_exit = True
+        for server, _ in self._servers:
+            server.should_exit = True
         self._let_go()
+
+    def _started(self) -> None:
+        self._waited_for -= 1
+        if not self._waited_for:
+            _tell(self._word)
 
 
 def main() -> int:
@@ -93,33 +126,31 @@ def main() -> int:
 async def _serve(config: Config, log: Any) -> None:
     assert config.api is not None
     context = tls_context(config)
-    bound = _bind(config.api.address)
-    with bound:
+    with contextlib.ExitStack() as sockets:
+        bound = sockets.enter_context(_bind("api", config.api.address))
+        alibaba = config.api.alibaba_address
+        alibaba_bound = None if alibaba is None else sockets.enter_context(_bind("alibaba", alibaba))
         api = Api(config, log)
+        servers = _Servers(f"{READY}{config.api.url}", api.let_go)
+        servers.add(api.served, bound, context)
+        if alibaba_bound is not None:
+            servers.add(api.alibaba, alibaba_bound, context)
         try:
-            await _answer(api, bound, config.api.url, context)
+            await _answer(api, servers)
         finally:
             await api.close()
 
 
-async def _answer(api: Api, bound: socket.socket, url: str, context: ssl.SSLContext | None) -> None:
-    options = uvicorn.Config(
-        api.served, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", log_config=None,
-        access_log=False, server_header=False, proxy_headers=False, backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=LAST_ANSWERS_S,
-        ssl_context_factory=None if context is None else lambda _config, _default: context,
-    )  # fmt: skip
-    server = _Server(options, f"{READY}{url}", api.let_go)
+async def _answer(api: Api, servers: _Servers) -> None:
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, server.end)
+    loop.add_signal_handler(signal.SIGTERM, servers.end)
     if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):  # a node holds its other end
-        loop.add_reader(sys.stdin.fileno(), _read_stdin, server)
+        loop.add_reader(sys.stdin.fileno(), _read_stdin, servers)
     sys.setswitchinterval(SWITCH_S)
     keeping = asyncio.create_task(_keep(api))
     await api.begin()
     try:
-        await server.serve(sockets=[bound])
+        await servers.serve()
     finally:
         keeping.cancel()
 
@@ -130,14 +161,14 @@ async def _keep(api: Api) -> None:
         await api.keep()
 
 
-def _read_stdin(server: _Server) -> None:
+def _read_stdin(servers: _Servers) -> None:
     """Nothing is ever written to it: it can be read when its other end is gone."""
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        server.end()
+        servers.end()
 
 
-def _bind(text: str) -> socket.socket:
+def _bind(name: str, text: str) -> socket.socket:
     """A socket that listens; OSError, whose text says where it cannot."""
     address, port = values.socket_address(text)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
@@ -150,7 +181,7 @@ def _bind(text: str) -> socket.socket:
         bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
-        raise OSError(f"cannot listen on api {text}: {error.strerror}") from None
+        raise OSError(f"cannot listen on {name} {text}: {error.strerror}") from None
     bound.setblocking(False)
     return bound
 

@@ -28,6 +28,7 @@ from engine.api import (
     reports,
     webhooks,
 )
+from engine.api.alibaba.listener import AlibabaListener
 from engine.api.auth import Keys
 from engine.api.chores import Chores
 from engine.api.desk import Desk
@@ -57,7 +58,7 @@ ROUTERS: Final = tuple(part.router for part in _PARTS)
 
 @final
 class Api:
-    """Everything of one process; `served` is what the server calls. Made where the loop runs."""
+    """Everything of one process; `served` and `alibaba` are what its servers call. Made where the loop runs."""
 
     def __init__(self, config: Config, log: Any, clock: Callable[[], float] = time.time) -> None:
         """Opens the store. StoreError."""
@@ -84,6 +85,7 @@ class Api:
         self.app.state.push = self._push
         self.app.state.log = log.error
         self.served: Final = Gate(self.app, self._keys, log.error)
+        self.alibaba: Final = AlibabaListener(self._desk, self.hooks, log.error)
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -84,8 +84,8 @@ class Keys:
             named = headers.get(b"x-veil-key")
             if named is None:
                 raise unauthenticated("X-Veil-Key", "missing: sign the request, or show a token (Authorization)")
-            key = self._find(named.decode("latin-1"))
-            if key is None or key.kind != "hmac":
+            key = self.of_platform(named.decode("latin-1"))
+            if key is None:
                 raise unauthenticated("X-Veil-Key", "is no key in force")
         return key, Caller(key.key_id, key.role, key.app_platform)
 
@@ -100,12 +100,31 @@ class Keys:
         right = signature(key.proof, method, target, time, nonce, body).encode()
         if not hmac.compare_digest(right, headers.get(b"x-veil-signature", b"").lower()):
             raise unauthenticated("X-Veil-Signature", "does not fit the request and the key")
-        if signed_s <= self._before.get(key.key_id, 0.0):
+        if self.is_of_before(key, signed_s):
             raise unauthenticated("X-Veil-Time", "lies before the API has started anew: sign the request again")
-        if not self._nonces.add(key.key_id, nonce, signed_s, self._clock()):
+        if not self.use(key, nonce, signed_s):
             raise unauthenticated("X-Veil-Nonce", "was used already")
+
+    def of_platform(self, key_id: str) -> ApiKey | None:
+        """A key in force that signs."""
+        key = self._find(key_id)
+        return key if key is not None and key.kind == "hmac" else None
+
+    def is_far(self, signed_s: float) -> bool:
+        """True when a request was signed at another time than now."""
+        return abs(signed_s - self._clock()) > WINDOW_S
+
+    def is_of_before(self, key: ApiKey, signed_s: float) -> bool:
+        """True when a request could be the repeat of one that was taken before this process began."""
+        return signed_s <= self._before.get(key.key_id, 0.0)
+
+    def use(self, key: ApiKey, nonce: str, signed_s: float) -> bool:
+        """Takes a request that is signed; False when its nonce was used already. Problem OVERLOAD."""
+        if not self._nonces.add(key.key_id, nonce, signed_s, self._clock()):
+            return False
         with self._lock:
             self._newest[key.key_id] = max(self._newest.get(key.key_id, 0.0), signed_s)
+        return True
 
     def charge(self, key: ApiKey, count: int = 1) -> None:
         """Counts requests of a key; Problem FLOW_LIMIT when it has none left. What goes beyond must be waited for."""
@@ -134,7 +153,7 @@ class Keys:
             signed_s = None
         if signed_s is None:
             raise unauthenticated("X-Veil-Time", "must be an RFC 3339 time such as 2026-11-24T08:00:00.123+08:00")
-        if abs(signed_s - self._clock()) > WINDOW_S:
+        if self.is_far(signed_s):
             raise unauthenticated("X-Veil-Time", f"is more than {WINDOW_S:.0f} s from the clock of the API")
         return signed_s
 

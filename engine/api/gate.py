@@ -26,8 +26,8 @@ KEY: Final = "veil.key"
 BODY: Final = "veil.body"
 
 
-class _TooLong(Exception):
-    pass
+class TooLong(Exception):
+    """A body beyond what is read of one."""
 
 
 @final
@@ -48,7 +48,7 @@ class Gate:
         except Problem as problem:
             await problem_documents.answer(problem)(scope, receive, send)
             return
-        except _TooLong:
+        except TooLong:
             too_long = Problem(ProblemCode.ILLEGAL_ARGUMENT, "", "the request is too long")
             await problem_documents.answer(too_long, 413)(scope, receive, send)
             return
@@ -58,10 +58,10 @@ class Gate:
             self._log("fault", kind=type(fault).__name__, where=where(fault), path=scope["path"])
 
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
-        """Notes who asks; what gives the body once more. Problem; _TooLong."""
+        """Notes who asks; what gives the body once more. Problem; TooLong."""
         headers = dict(scope["headers"])
         key, caller = self._keys.find(headers)
-        body = await _body(headers, receive, MAX_BULK_BODY if scope["path"] == BULK else MAX_BODY)
+        body = await read_body(headers, receive, MAX_BULK_BODY if scope["path"] == BULK else MAX_BODY)
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
         self._keys.prove(key, headers, scope["method"], target.decode("latin-1"), body)
@@ -79,15 +79,16 @@ class Gate:
         return again
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
+async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """All of it; TooLong beyond `most` octets."""
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > most:
-        raise _TooLong
+        raise TooLong
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:
-            raise _TooLong
+            raise TooLong
         return body
     parts = [body]
     size = len(body)
@@ -96,5 +97,5 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, most: int) -> byt
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
-            raise _TooLong
+            raise TooLong
     return b"".join(parts)

@@ -21,6 +21,11 @@ class Api(BaseModel):
     address: Annotated[str, AfterValidator(values.listen_address)] = "127.0.0.1:8700"
     """address:port of the HTTP API; IPv6 as `"[::1]:8700"`. What is asked there is signed but, without a certificate,
     not encrypted: `veil700 check` warns when the address is none of this machine alone."""
+    alibaba_address: Annotated[str, AfterValidator(values.listen_address)] | None = None
+    """address:port of the [operations of Alibaba's SDKs](alibaba.md), on which applications that were written for those
+    bind without a change; none without. HTTPS with the same certificate."""
+    alibaba_scenario: Annotated[str, Field(max_length=128)] = ""
+    """Code of the scenario of the bindings that are made there, since those SDKs name none."""
     certificate: PemFile = None
     """With it the API speaks HTTPS only: the certificate, and those between it and its authority; PEM file, relative to
     this one."""
@@ -43,5 +48,14 @@ class Api(BaseModel):
     @property
     def is_bare(self) -> bool:
         """True when others than this machine's may reach it, and nothing is encrypted."""
-        address, _ = values.socket_address(self.address)
-        return self.certificate is None and not address.is_loopback
+        return self.certificate is None and not _is_loopback(self.address)
+
+    @property
+    def is_alibaba_bare(self) -> bool:
+        """The same of `alibaba_address`."""
+        address = self.alibaba_address
+        return address is not None and self.certificate is None and not _is_loopback(address)
+
+
+def _is_loopback(text: str) -> bool:
+    return values.socket_address(text)[0].is_loopback

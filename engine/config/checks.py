@@ -84,13 +84,20 @@ def _tls_faults(listens: list[RawTable], folder: Path) -> Iterator[Fault]:
 
 
 def _api_faults(api: RawTable, folder: Path) -> Iterator[Fault]:
-    """The files of the API's certificate: both, or none. What is in them is read by whoever listens."""
+    """The files of the API's certificate: both, or none. What is in them is read by whoever listens. Its listeners."""
     for name, other in (("certificate", "private_key"), ("private_key", "certificate")):
         file = api.get(name)
         if file is None and other in api:
             yield Fault(("api", name), f"missing: {other} has no use without")
         elif isinstance(file, str) and file and ("\0" in file or not (folder / file).is_file()):
             yield Fault(("api", name), f"{values.shown(file)}: no such file")
+    address = api.get("alibaba_address")
+    if address is not None and not api.get("alibaba_scenario"):
+        yield Fault(
+            ("api", "alibaba_scenario"), "missing: bindings that are made at alibaba_address have none of their own"
+        )
+    if isinstance(address, str) and address == api.get("address", "127.0.0.1:8700"):
+        yield Fault(("api", "alibaba_address"), "is address, too: each has a listener of its own")
 
 
 def _overlap(

@@ -27,11 +27,19 @@ def warnings(config: Config, now: datetime) -> list[str]:
     The certificates of the listeners have been read before (`engine.listening.tls_contexts`).
     """
     found = [*_route_warnings(config.route), *_certificate_warnings(config.listen, config.path.parent, now)]
-    if config.api is not None and config.api.is_bare:
-        reason = f"{config.api.address} is reached from outside, and without a certificate nothing is encrypted"
-        found.append(Fault(("api", "address"), reason))
+    found.extend(_api_warnings(config))
     told = [Fault(fault.key, f"warning: {fault.reason}") for fault in found]
     return fault_lines(config.path, config.text, told)
+
+
+def _api_warnings(config: Config) -> Iterator[Fault]:
+    api = config.api
+    if api is None:
+        return
+    for name, is_bare in (("address", api.is_bare), ("alibaba_address", api.is_alibaba_bare)):
+        if is_bare:
+            reason = f"{getattr(api, name)} is reached from outside, and without a certificate nothing is encrypted"
+            yield Fault(("api", name), reason)
 
 
 def _route_warnings(routes: list[Route]) -> Iterator[Fault]:

@@ -216,6 +216,15 @@ BAD: Final = [
     ("[cdr]\nsettlement_rounding = '7s'", "2: cdr.settlement_rounding: must be 'second', '6s' or 'minute', not \"7s\""),
     ("[log]\nlevel = 'trace'", "2: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("[api]\naddress = '127.0.0.1'", '2: api.address: "127.0.0.1" is not address:port'),
+    ("[api]\nalibaba_address = 'here'\nalibaba_scenario = 'e'", '2: api.alibaba_address: "here" is not address:port'),
+    (
+        "[api]\nalibaba_address = '127.0.0.1:8701'",
+        "1: api.alibaba_scenario: missing: bindings that are made at alibaba_address have none of their own",
+    ),
+    (
+        "[api]\nalibaba_address = '127.0.0.1:8700'\nalibaba_scenario = 'e'",
+        "2: api.alibaba_address: is address, too: each has a listener of its own",
+    ),
     ("[api]\nrate_per_s = -1", "2: api.rate_per_s: must be greater than or equal to 0, not -1"),
     ("[api]\ncertificate = 'veil.toml'", "1: api.private_key: missing: certificate has no use without"),
     ("[api]\ncertificate = 'veil.toml'\nprivate_key = 'none.pem'", '3: api.private_key: "none.pem": no such file'),

@@ -105,3 +105,6 @@ def test_an_api_that_others_may_listen_in_on(file: Path, address: str, is_bare: 
     reason = f"{address} is reached from outside, and without a certificate nothing is encrypted"
     expected = [f"2: api.address: warning: {reason}"] if is_bare else []
     assert warned(file, f"[api]\naddress = '{address}'\n") == expected
+    expected = [line.replace("2: api.address", "3: api.alibaba_address") for line in expected]
+    more = f"[api]\naddress = '127.0.0.1:1'\nalibaba_address = '{address}'\nalibaba_scenario = 'express'\n"
+    assert warned(file, more) == expected
