@@ -19,6 +19,7 @@ from engine.control.client import ask
 from engine.listening import tls_contexts
 from engine.reports.holidays import calendar
 from engine.store.database import open_read_only, store_errors
+from engine.store.errors import StoreError
 from engine.store.inventory import InventoryError, read_inventory
 from engine.store.openings import unreported
 
@@ -127,8 +128,12 @@ def _openings(data_dir: Path) -> list[dict[str, str]]:
     path = data_dir / "bindings.db"
     if not path.is_file():
         return []
-    with store_errors(path), closing(open_read_only(path, None)) as connection:
-        return [opening._asdict() for opening in unreported(connection, calendar(), time.time())]
+    try:
+        with store_errors(path), closing(open_read_only(path, None)) as connection:
+            return [opening._asdict() for opening in unreported(connection, calendar(), time.time())]
+    except StoreError as error:  # a node in trouble is asked above all
+        tell(f"veil700: {error}")
+        return []
 
 
 def _due(openings: object) -> dict[str, str]:
