@@ -74,7 +74,7 @@ class Places:
 
 
 @final
-class _Resolver(AbstractResolver):
+class Resolver(AbstractResolver):
     """The system's, in a thread for each question: a name server that is silent holds up nobody else's names."""
 
     def __init__(self, places: Places) -> None:
@@ -115,7 +115,7 @@ class _Resolver(AbstractResolver):
 def make_session(places: Places, context: ssl.SSLContext) -> aiohttp.ClientSession:
     """Connections to the places of one platform: another's are not held up by them."""
     connector = aiohttp.TCPConnector(
-        limit=MAX_CONNECTIONS, resolver=_Resolver(places), ttl_dns_cache=NAMES_KEPT_S, ssl=context,
+        limit=MAX_CONNECTIONS, resolver=Resolver(places), ttl_dns_cache=NAMES_KEPT_S, ssl=context,
         keepalive_timeout=KEEP_ALIVE_S,
     )  # fmt: skip
     return aiohttp.ClientSession(

@@ -141,7 +141,7 @@ async def test_what_cannot_be_read_whole_is_silence(
     "behaviour",
     [
         says({"allow": True}, "500 Internal Server Error"), says({"allow": True}, "201 Created"),
-        says({"allow": True}, "404 Not Found"), says(b"", "302 Found", "Location: https://127.0.0.1:1/"),
+        says({"allow": True}, "404 Not Found"),
         says({"allow": True}, "200 OK", "Content-Encoding: gzip"), says({"allow": True, "pad": "x" * 20_000}),
         says(b'{"allow": true}' + b" " * 20_000), says({"allow": True}, "200 OK", "X-Long: " + "x" * 10_000),
     ],
@@ -153,6 +153,14 @@ async def test_answers_of_http_that_are_none(
     set_hook(config, "decision", platform.url)
     assert await node.ask("decision") == SILENCE
     assert len(platform.asked) == 1
+
+
+async def test_redirects_are_not_followed(node: Node, config: Config, start_platform: StartPlatform) -> None:
+    other = await start_platform(says({"allow": True}))
+    platform = await start_platform(says(b"", "307 Temporary Redirect", f"Location: {other.url}"))
+    set_hook(config, "decision", platform.url)
+    assert await node.ask("decision") == SILENCE
+    assert (len(platform.asked), other.asked) == (1, [])
 
 
 async def _noise(_asked: Asked, _writer: asyncio.StreamWriter) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 
 from engine.api.app import Api
 from engine.api.hooks.asking import Question
+from engine.api.outbound import Places, Resolver
 from engine.config import Config
 from tests.api.asking import Answer, Client
 from tests.hooks.conftest import StartPlatform
@@ -122,3 +123,17 @@ async def test_why_a_hook_does_not_answer_is_shown(
     hook.behaviour = says({"allow": True})
     assert (await api.hooks.ask(question)).word is not None
     assert (await platform.ask("GET", PATH)).json["last_error"] == ""
+
+
+async def test_a_name_leads_to_no_private_address() -> None:
+    """What the DNS says is looked at each time, not only what the URL says."""
+    with pytest.raises(OSError, match="localhost leads to no address that may be asked"):
+        await Resolver(Places(())).resolve("localhost", 443)
+    for allowed in ("localhost", "127.0.0.0/8"):
+        found = await Resolver(Places((allowed, "::1/128"))).resolve("localhost", 443)
+        assert {one["host"] for one in found} <= {"127.0.0.1", "::1"} and found
+
+
+async def test_a_name_that_is_none() -> None:
+    with pytest.raises(OSError):
+        await Resolver(Places(())).resolve("a" * 64 + ".invalid", 443)
