@@ -1,4 +1,4 @@
-"""What the process of the API does by itself: tells of what has expired and is due, removes what the feeds have."""
+"""What the process of the API does by itself: tells of what has expired and is due, removes what is old."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.store.errors import StoreError
 from engine.store.events import outbox_done
 from engine.store.expiry import ROWS_AT_ONCE, is_expiry_due, is_outbox_taken, prune_outbox, tell_expired
 from engine.store.openings import announce_due
+from engine.store.requests import are_answers_old, prune_answers
 
 SWEEP_S: Final = 1.0  # so late, at the most, is told that a binding has expired
 PRUNE_EVERY: Final = 5  # sweeps
@@ -62,7 +63,10 @@ class Chores:
             self._alarmed = china_day(now_s)
 
     async def prune(self) -> None:
-        """Removes rows of the outbox that are in a feed. Problem, StoreError."""
+        """Removes rows of the outbox that are in a feed, and old answers. Problem, StoreError."""
         done = self._desk.feed.read(outbox_done)
         while self._desk.read(lambda connection: is_outbox_taken(connection, done)):
             await self._desk.write(lambda connection: prune_outbox(connection, done))
+        now_s = self._desk.now()
+        while self._desk.read(lambda connection: are_answers_old(connection, now_s)):
+            await self._desk.write(lambda connection: prune_answers(connection, now_s))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -57,10 +58,22 @@ class Desk:
         with store_errors(self.bindings_path):
             return work(self._reader)
 
+    async def read_aside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds in bindings.db where it has to look long: in a thread, and on a connection of its own."""
+
+        def aside() -> T:
+            with store_errors(self.bindings_path), closing(self._bindings()) as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(aside)
+
     def read_records(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` finds in records.db. StoreError, also while no node has made it."""
         with store_errors(self.records_path), closing(self._records()) as connection:
             return work(connection)
+
+    def _bindings(self) -> sqlite3.Connection:
+        return open_read_only(self.bindings_path, self.cipher, busy_ms=READ_BUSY_MS)
 
     def _records(self) -> sqlite3.Connection:
         return open_read_only(self.records_path, self.cipher, busy_ms=READ_BUSY_MS)

@@ -22,6 +22,7 @@ from engine.store.api_keys import Role
 from engine.store.audit import Asker
 from engine.store.blacklist import COLUMN, Entry, add_to_blacklist, remove_from_blacklist
 from engine.store.errors import StoreError
+from engine.store.parties import find_bindings
 from engine.store.rows import utc_text
 from engine.store.subscribers import Subscriber as Known
 from engine.store.subscribers import Subscribers
@@ -162,13 +163,15 @@ async def opt_out(request: Request, key: str, app_platform: str = "") -> Respons
     """Each binding in force of the number under this platform is ended at once."""
     who, table = caller(request), desk(request)
     platform, number = own_platform(who, app_platform), _real(table, key)
+    begun = table.now()
+    found = await table.read_aside(lambda aside: find_bindings(aside, table.cipher, platform, number, begun))
 
     def work(connection: sqlite3.Connection) -> object:
         now = table.now()
         persons = Subscribers(connection, table.cipher, platform, Asker(who.actor), now)
         persons.read(number)
         binder = table.binder(connection)
-        return {"ended": persons.opt_out(number, lambda subs_id: binder.unbind(subs_id, now, "revoked"))}
+        return {"ended": persons.opt_out(number, found, lambda subs_id: binder.unbind(subs_id, now, "revoked"))}
 
     return await done(request, work)
 

@@ -18,6 +18,7 @@ from engine.domain.states import first_state, next_state
 from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.history import note_act, note_transition
+from engine.store.parties import Bindings, bindings_now
 
 KIND: Final = "subscriber"
 
@@ -31,8 +32,6 @@ _WRITE: Final = (
     " consent_at = excluded.consent_at"
 )
 _PLATFORM: Final = "SELECT 1 FROM app_platform WHERE id = ?"
-# Each party of a binding calls in one of its targets, a member of a group too.
-_BOUND: Final = "SELECT DISTINCT subs_id FROM target WHERE caller = ? AND app_platform = ? AND expires_at > ?"
 
 
 @final
@@ -101,21 +100,21 @@ class Subscribers:
         after = Subscriber(before.state, before.source, before.verified_at, reference, self._wall_s)
         return self._write(real, after, before.state, f"consent {reference}")
 
-    def opt_out(self, number: str, end: Callable[[str], object]) -> list[str]:
+    def opt_out(self, number: str, found: Bindings, end: Callable[[str], object]) -> list[str]:
         """The person agrees no more: each binding in force of the number under this platform is ended at once.
 
-        `end` ends one by its subs_id (`Binder.unbind`); those that were ended.
+        `found`: what `find_bindings` has found before; `end` ends one by its subs_id (`Binder.unbind`); those that
+        were ended.
         """
         real = _canonical(number)
         before = self._known(real)
         self._write(
             real, Subscriber(before.state, before.source, before.verified_at, "", None), before.state, "opted out"
         )
-        caller = self._cipher.encrypt(real, "target.caller")
-        found = self._connection.execute(_BOUND, (caller, self._platform, self._wall_s)).fetchall()
-        for (subs_id,) in found:
+        bound = bindings_now(self._connection, self._cipher, self._platform, real, self._wall_s, found)
+        for subs_id in bound:
             end(subs_id)
-        return [str(subs_id) for (subs_id,) in found]
+        return bound
 
     def _known(self, real: str) -> Subscriber:
         return self._find(real) or Subscriber(first_state(KIND), "", None, "", None)

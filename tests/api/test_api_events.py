@@ -197,6 +197,16 @@ async def test_an_older_copy_of_the_bindings_is_not_pruned(node: Node, api: Api)
     assert node.bindings.execute("SELECT count(*) FROM outbox WHERE subject = 'x1'").fetchone() == (1,)
 
 
+async def test_answers_are_kept_for_seven_days(node: Node, api: Api) -> None:
+    desk: Desk = api.app.state.desk
+    week = 7 * 86_400.0
+    for req_id, age_s in (("old", week + 60), ("oldest", 2 * week), ("young", week - 60)):
+        row = ("ap-one", req_id, desk.now() - age_s)
+        node.bindings.execute("INSERT INTO api_request VALUES (?, ?, x'', 201, '{}', ?)", row)
+    await Chores(desk, print).prune()
+    assert node.bindings.execute("SELECT req_id FROM api_request").fetchall() == [("young",)]
+
+
 @pytest.mark.usefixtures("running")
 async def test_the_process_sweeps_by_itself(node: Node, platform: Client) -> None:
     with closing(open_database(node.records.with_name("bindings.db"), BINDINGS, node.cipher)) as connection:

@@ -56,7 +56,7 @@ TABLES = {
     | {"event", "feed", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 6, RECORDS: 4}
+VERSIONS = {BINDINGS: 7, RECORDS: 4}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])

