@@ -32,6 +32,7 @@ from engine.api.alibaba.listener import AlibabaListener
 from engine.api.auth import Keys
 from engine.api.chores import Chores
 from engine.api.desk import Desk
+from engine.api.direct import Direct
 from engine.api.gate import Gate
 from engine.api.hooks import resource as hooks
 from engine.api.hooks.broker import Hooks
@@ -41,13 +42,14 @@ from engine.api.outbound import Places
 from engine.api.push import Push
 from engine.api.writer import Writer
 from engine.config import Config
-from engine.domain.problems import Problem, ProblemCode
+from engine.domain.problems import Problem
 from engine.hook_client import SOCKET
 from engine.store.crypto import open_key
 from engine.store.database import open_read_only
 from engine.store.errors import StoreError
 
 READ_BUSY_MS: Final = 500
+PREFIX: Final = "/v1"
 
 _PARTS: Final = (
     bindings, groups, persons, orders, numbers, entities, events, webhooks, feeds, hooks, complaints, credit_events,
@@ -84,7 +86,7 @@ class Api:
         self._push = Push(self._desk, Places(config.api.webhook_hosts), log.warning)
         self.app.state.push = self._push
         self.app.state.log = log.error
-        self.served: Final = Gate(self.app, self._keys, log.error)
+        self.served: Final = Gate(Direct(self.app, PREFIX), self._keys, log.error)
         self.alibaba: Final = AlibabaListener(self._desk, self.hooks, log.error)
         self._log = log
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,7 +129,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="veil700", version="1", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None,
                   redirect_slashes=False)  # fmt: skip
     for router in ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix=PREFIX)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _not_as_it_must_be)
     app.add_exception_handler(HTTPException, _plain)
@@ -155,10 +157,9 @@ async def _plain(_request: Request, error: Exception) -> Response:
 
 
 async def _store_fault(request: Request, error: Exception) -> Response:
-    """What it is stands in the log: a path is no business of who asks."""
-    request.app.state.log("request not served", reason=str(error))
-    return problem_documents.answer(Problem(ProblemCode.OVERLOAD, "", "the store does not answer now"))
+    assert isinstance(error, StoreError)
+    return problem_documents.of_store(request.app.state.log, error)
 
 
 async def _fault(_request: Request, _error: Exception) -> Response:
-    return problem_documents.answer(Problem(ProblemCode.INTERNAL, "", "a fault of the API"))
+    return problem_documents.of_fault()

@@ -18,7 +18,18 @@ from engine.api.binding_forms import (
     EndedBinding,
     NewBinding,
 )
-from engine.api.desk import Desk, answer, audited, body, caller, desk, must_own, written
+from engine.api.desk import (
+    Desk,
+    answer,
+    answer_text,
+    audited,
+    body,
+    caller,
+    desk,
+    json_text,
+    must_own,
+    written,
+)
 from engine.api.hooks.before_bind import prove_new_order, prove_order
 from engine.api.operations import ALL, MAX_PAGE, WRITERS, of_validation, operation, page_of, taken
 from engine.api.problem_documents import document
@@ -76,7 +87,7 @@ async def create_bindings(request: Request) -> Response:
     who, table = caller(request), desk(request)
     asked = _parsed(body(request))
     table.charge(request, len(asked) - 1)
-    return answer(await table.write(lambda connection: _bind_all(connection, table, who, asked)))
+    return answer_text(await table.write(lambda connection: _bind_all(connection, table, who, asked)))
 
 
 @operation(router, "GET", "/bindings", ALL, "List bindings", gives=page_of(Binding), name="list_bindings")
@@ -182,11 +193,19 @@ def _request(wanted: NewBinding) -> BindRequest:
     return BindRequest(*wanted.__dict__.values())
 
 
-def _bound(bound: Bound, expires_at: str = "") -> dict[str, object]:
+def _bound(bound: Bound) -> dict[str, object]:
     return {
         "subs_id": bound.subs_id, "version": bound.version, "tel_x": bound.tel_x, "tel_y": bound.tel_y,
-        "expires_at": expires_at or utc_text(bound.expires_at),
+        "expires_at": utc_text(bound.expires_at),
     }  # fmt: skip
+
+
+def _bound_text(bound: Bound, expires_at: str) -> str:
+    """`_bound` as JSON, at a fifth of the cost: nothing in it needs quoting."""
+    return (
+        f'{{"subs_id":"{bound.subs_id}","version":{bound.version},"tel_x":"{bound.tel_x}","tel_y":"{bound.tel_y}",'
+        f'"expires_at":"{expires_at}"}}'
+    )
 
 
 def _parsed(content: bytes) -> list[NewBinding]:
@@ -202,7 +221,8 @@ def _parsed(content: bytes) -> list[NewBinding]:
     return found
 
 
-def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: list[NewBinding]) -> dict[str, object]:
+def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: list[NewBinding]) -> str:
+    """The answer as JSON."""
     now = table.now()
     for business_user in {one.business_user for one in asked}:
         must_own_user(connection, who, business_user)
@@ -213,14 +233,15 @@ def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: l
             bulk.add_values(number, values[: len(_PLAIN)])
         else:
             bulk.add(number, BindRequest(*values))
-    results: list[dict[str, object]] = []
+    results: list[str] = []
     made = 0
     clock = UtcText()  # many of them end in the same second
     for _, became in bulk.flush():
         if isinstance(became, Problem):
-            results.append({"bound": None, "problem": document(without_others(connection, who, became))})
+            problem = json_text(document(without_others(connection, who, became)))
+            results.append(f'{{"bound":null,"problem":{problem}}}')
         else:
             made += 1
-            results.append({"bound": _bound(became, clock.text(became.expires_at)), "problem": None})
+            results.append(f'{{"bound":{_bound_text(became, clock.text(became.expires_at))},"problem":null}}')
     audited(connection, who, now, "binding.create", f"{made} of {len(asked)}")
-    return {"bound": made, "refused": len(asked) - made, "results": results}
+    return f'{{"bound":{made},"refused":{len(asked) - made},"results":[{",".join(results)}]}}'

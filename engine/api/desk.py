@@ -149,7 +149,12 @@ def must_own(who: Caller, app_platform: str, field: str) -> None:
 
 def answer(content: object, status: int = 200) -> Response:
     """An answer as JSON."""
-    return Response(_text(content).encode("utf-8", "backslashreplace"), status, None, "application/json")
+    return answer_text(json_text(content), status)
+
+
+def answer_text(text: str, status: int = 200) -> Response:
+    """An answer that is JSON already."""
+    return Response(text.encode("utf-8", "backslashreplace"), status, None, "application/json")
 
 
 async def done(request: Request, work: Callable[[sqlite3.Connection], object], status: int = 200) -> Response:
@@ -193,10 +198,11 @@ def _kept(
     digest = hashlib.sha256(head + body(request)).digest()
 
     def operation(connection: sqlite3.Connection) -> str:
-        return once(connection, whose, key, digest, lambda: (status, _text(work(connection))), wall_s)[1]
+        return once(connection, whose, key, digest, lambda: (status, json_text(work(connection))), wall_s)[1]
 
     return operation
 
 
-def _text(content: object) -> str:
+def json_text(content: object) -> str:
+    """As answers are written."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

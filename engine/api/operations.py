@@ -30,6 +30,7 @@ MAX_PAGE: Final = 500
 Handler = Callable[..., Awaitable[Response]]
 Model = TypeVar("Model", bound=BaseModel)
 
+direct_operations: Final[dict[tuple[str, str], Handler]] = {}  # by method and path: they take the request alone
 _models: Final[dict[str, type[BaseModel]]] = {"ProblemDocument": ProblemDocument}
 
 
@@ -91,6 +92,8 @@ def operation(
                 raise Problem(ProblemCode.FORBIDDEN, "", "this key may not do that")
             return await handler(request, **arguments)
 
+        if len(inspect.signature(handler).parameters) == 1:
+            direct_operations[method, path] = checked
         router.add_api_route(
             path, checked, methods=[method], summary=summary, tags=[tag], status_code=status, responses=responses,
             response_class=Response, response_model=None, openapi_extra=extra,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.domain.problems import HTTP_STATUS, Problem, ProblemCode
+from engine.store.errors import StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
@@ -66,6 +67,17 @@ def answer(
 def plain(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """What the framework refuses: an unknown path, a method that is not there."""
     return answer(Problem(_PLAIN.get(status, ProblemCode.ILLEGAL_ARGUMENT), "", detail), status, headers)
+
+
+def of_store(log: Callable[..., None], fault: StoreError) -> Response:
+    """The store does not answer. What it is stands in the log: a path is no business of who asks."""
+    log("request not served", reason=str(fault))
+    return answer(Problem(ProblemCode.OVERLOAD, "", "the store does not answer now"))
+
+
+def of_fault() -> Response:
+    """What nobody has thought of."""
+    return answer(Problem(ProblemCode.INTERNAL, "", "a fault of the API"))
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _AHEAD: Final = timedelta(hours=8)  # of UTC, all year
@@ -14,6 +15,7 @@ def china_day(wall_s: float) -> str:
     return (_EPOCH + timedelta(seconds=wall_s) + _AHEAD).date().isoformat()
 
 
+@lru_cache(maxsize=256)
 def end_of_day(day: str) -> float:
     """The moment at which a day of China ends, in seconds since the epoch (UTC)."""
     midnight = datetime.combine(date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), UTC) - _AHEAD

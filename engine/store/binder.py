@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, final
 
 from engine.domain import gates
@@ -39,6 +40,7 @@ _NEWEST: Final = (
 _END: Final = "UPDATE binding SET valid_to = ?, ended_because = ? WHERE id = ?"
 _DROP_TARGETS: Final = "DELETE FROM target WHERE x = ? AND subs_id = ?"
 _OF_GROUP: Final = "SELECT subs_id FROM binding WHERE group_id = ? AND valid_to IS NULL AND expires_at > ? ORDER BY id"
+_all_of: Final = attrgetter(*[field.name for field in fields(BindRequest)])
 _ENCRYPTED: Final = ("tel_a", "tel_b", "default_a")
 _PARTIES: Final = frozenset(("tel_a", "tel_b", "group_id", "default_a"))
 
@@ -136,7 +138,7 @@ class Binder:
     def bind(self, request: BindRequest, wall_s: float, subs_id: str = "") -> Bound:
         """Write one binding, in force from `wall_s` on; `subs_id`: one that is its alone, "" to draw one."""
         wall_s = whole_ms(wall_s)
-        request = replace(request)  # it is completed below
+        request = BindRequest(*_all_of(request))  # it is completed below
         form = read_form(request)
         standing = Standing(self._connection, self._cipher, wall_s)
         tenant, scenario = _known(request, standing)

@@ -28,6 +28,7 @@ from engine.store.binding_rows import (
 from engine.store.binding_rules import BindRequest, plain_request
 from engine.store.choosing import objected, taken
 from engine.store.crypto import NumberCipher
+from engine.store.many_rows import insert_many
 from engine.store.number_memory import NumberMemory, RecentCallers
 from engine.store.outbox import announce_all
 from engine.store.quick_check import QuickCheck
@@ -125,7 +126,8 @@ class BulkBinder:
         free = [line for line in batch if line[0] not in known or self._is_free(line, results)]
         if not free:
             return results
-        subs_ids = [self._subs_id(number) for _, number, _ in free]
+        subs_id_of = {number: self._subs_id(number) for _, number, _ in free}
+        subs_ids = [*subs_id_of.values()]
         bindings, targets = make_rows(subs_ids, [terms for _, _, terms in free], self._cipher, self._wall_s)
         self._connection.execute("SAVEPOINT batch")
         if not self._all_fit(targets):
@@ -133,15 +135,15 @@ class BulkBinder:
             pairs = zip(free, zip(targets[::2], targets[1::2], strict=True), strict=True)
             in_order = sorted(pairs, key=lambda pair: _number(pair[0]))  # of two lines the first gets the target
             free = [line for line, rows in in_order if self._is_written(line, rows, results)]
-            written = {self._subs_id(_number(line)) for line in free}
+            written = {subs_id_of[_number(line)] for line in free}
             bindings = [row for row in bindings if row[0] in written]
         bindings.sort(key=itemgetter(0))  # as they were added: both keys of the table grow at their ends
-        self._connection.executemany(INSERT_PLAIN_BINDING, bindings)
+        insert_many(self._connection, INSERT_PLAIN_BINDING, bindings)
         self._connection.execute("RELEASE batch")
-        for x, number, terms in free:
-            results.append((number, Bound(self._subs_id(number), VERSION, x, "", terms.expires_at)))
+        told = [(subs_id_of[number], terms) for _, number, terms in free]
+        for (x, number, _), (subs_id, terms) in zip(free, told, strict=True):
+            results.append((number, Bound(subs_id, VERSION, x, "", terms.expires_at)))
         if self._announces:
-            told = [(self._subs_id(number), terms) for _, number, terms in free]
             announce_all(self._connection, told, self._wall_s)
         return results
 
@@ -170,7 +172,7 @@ class BulkBinder:
     def _all_fit(self, targets: list[Row]) -> bool:
         """Write all of them; False when some target is taken, and all must be rolled back."""
         try:
-            self._connection.executemany(INSERT_NEW_TARGET, targets)
+            insert_many(self._connection, INSERT_NEW_TARGET, targets)
         except sqlite3.IntegrityError:  # perhaps by one that has expired, and gives way
             self._connection.execute("ROLLBACK TO batch")
             rows = [(*row, self._wall_s) for row in targets]

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, cast, final
 
@@ -220,6 +221,7 @@ def _remember(memo: dict[Any, str], key: object, text: str) -> None:
     memo[key] = text
 
 
+@lru_cache(maxsize=1024)
 def utc_text(seconds: float) -> str:
     """RFC 3339 UTC with milliseconds, for single use."""
     return UtcText().text(seconds)

@@ -173,6 +173,28 @@ async def test_many_at_once_each_by_itself(platform: Client) -> None:
     assert {row["subs_id"] for row in listed} == set(ids)
 
 
+def told(config: Config) -> list[tuple[str, dict[str, Any]]]:
+    with sqlite3.connect(config.data_dir / "bindings.db") as connection:
+        rows = connection.execute("SELECT app_platform, payload FROM outbox WHERE kind = 'binding.created' ORDER BY id")
+        found = [(platform, json.loads(payload)) for platform, payload in rows]
+    connection.close()
+    return found
+
+
+async def test_many_are_answered_and_told_as_one_is(config: Config, platform: Client) -> None:
+    order = '\u8ba2\u5355 "1"\\, {2}'
+    one = await platform.ask("POST", PATH, wanted(order_id=order))
+    many = await platform.ask("POST", f"{PATH}:bulk", [wanted(order_id=order, tel_x="700123456710002")])
+    assert (one.status, many.json["bound"]) == (201, 1)
+    bound = many.json["results"][0]["bound"]
+    assert [*bound] == [*one.json]
+    changed = {"subs_id": bound["subs_id"], "tel_x": "700123456710002"}
+    assert bound == one.json | changed
+    (platform_one, of_one), (platform_many, of_many) = told(config)
+    assert platform_one == platform_many and of_one["order_id"] == order
+    assert of_many == of_one | {"tel_x": "700123456710002"}
+
+
 async def test_many_as_lines(platform: Client) -> None:
     lines = "\n".join(json.dumps(wanted(tel_a=f"1380013{n:04}", tel_b=f"1390013{n:04}")) for n in range(3)) + "\n\n"
     answer = await platform.ask("POST", f"{PATH}:bulk", lines.encode())
