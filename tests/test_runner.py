@@ -9,6 +9,7 @@ import pytest
 
 from engine import runner
 from engine.core.routing import Routing
+from engine.hook_client import HookClient
 from engine.target_log import TargetLog
 from tests.core.corenode import B, CoreNode
 
@@ -24,7 +25,9 @@ async def test_routing_tables_are_made_beside_the_calls(monkeypatch: pytest.Monk
     monkeypatch.setattr(runner, "Routing", making)
     targets = TargetLog(print, print)
     reader: Any = None  # nothing is read
-    shell = runner.Runner(node.service, reader, "veil-test", print, print, targets)
+    shell = runner.Runner(
+        node.service, reader, "veil-test", print, print, targets, HookClient(tmp_path / "hooks-1.sock")
+    )
     routing = await shell.routing_for(node.context.settings)
     assert made_in != [threading.get_ident()]
     shell.reload(node.context.settings, routing)

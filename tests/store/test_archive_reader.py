@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -89,12 +88,14 @@ async def test_what_is_being_purged_is_not_settled(shelf: Shelf) -> None:
 
 async def test_a_purge_that_begins_meanwhile_spoils_a_settlement(shelf: Shelf, cipher: NumberCipher) -> None:
     class Slow:
+        needed = ("call_time",)
+
         def add(self, record: object) -> None:
             shelf.spoil(*PURGED)
 
     async with open_records(shelf.path.parent, cipher) as reader:
         with pytest.raises(StoreError, match="a purge has begun meanwhile: try again"):
-            await reader.settle(cast(Settlement, Slow()), FIRST_NOON_S + 3 * DAY_S, FIRST_NOON_S + 4 * DAY_S)
+            await reader.settle(Slow(), FIRST_NOON_S + 3 * DAY_S, FIRST_NOON_S + 4 * DAY_S)
 
 
 async def test_a_settlement_wants_the_first_days_of_an_archive_too(shelf: Shelf) -> None:
