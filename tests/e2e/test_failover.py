@@ -20,6 +20,8 @@ CONFIG: Final = f"[policy]\nfirst_response_ms = {round(FIRST_RESPONSE_S * 1000)}
 BUSY_S: Final = 0.7  # SIPp and the tests want the processors, too
 
 SHORT: Final = (40, 1.8)  # calls per second, and how long each of three times lasts: well, gone, back; less than a bar
+# The last time is half as long again: bars double, so the last one may go on for nearly as long as the target was gone.
+ALL_PHASES: Final = 3.5
 LONG: Final = (200, 8.0)
 
 
@@ -29,11 +31,11 @@ class Outage:
     def __init__(self, node: Node, sipp: Any, rate: int, phase_s: float) -> None:
         self.node = node
         place = node.place
-        bound = many(0, int(rate * phase_s * 3), "137")
+        bound = many(0, int(rate * phase_s * ALL_PHASES), "137")
         node.import_bindings(bound)
         node.start()
         self._sipp = sipp
-        seconds = int(phase_s * 3 + 40)
+        seconds = int(phase_s * ALL_PHASES + 40)
         self._uas: dict[str, Any] = {"calls": None, "timeout_s": seconds}
         self.first = self.answering(place.second)
         self.second = self.answering(place.callee)
