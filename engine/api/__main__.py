@@ -26,6 +26,7 @@ import uvicorn
 import uvloop
 
 from engine.api.app import Api
+from engine.api.connections import Connection
 from engine.api_child import FAILED, READY, tls_context
 from engine.config import Config, ConfigError, load, values
 from engine.logging import set_up_logging
@@ -73,7 +74,7 @@ class _Servers:
     def add(self, application: Any, bound: socket.socket, context: ssl.SSLContext | None) -> None:
         """One more, before they are served."""
         options = uvicorn.Config(
-            application, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", log_config=None,
+            application, loop="none", http=Connection, ws="none", lifespan="off", interface="asgi3", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, backlog=BACKLOG,
             limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=LAST_ANSWERS_S,

@@ -27,7 +27,7 @@ BODY: Final = "veil.body"
 
 
 class TooLong(Exception):
-    """A body beyond what is read of one."""
+    """A body beyond what is read of one, or one that is cut off: then nobody hears it."""
 
 
 @final
@@ -80,11 +80,11 @@ class Gate:
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """All of it; TooLong beyond `most` octets."""
+    """All of it; TooLong beyond `most` octets, and where the connection ends before it does."""
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > most:
         raise TooLong
-    message = await receive()
+    message = await _part(receive)
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:
@@ -93,9 +93,16 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) ->
     parts = [body]
     size = len(body)
     while message.get("more_body"):
-        message = await receive()
+        message = await _part(receive)
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
             raise TooLong
     return b"".join(parts)
+
+
+async def _part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise TooLong
+    return message

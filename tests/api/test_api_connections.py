@@ -1,0 +1,139 @@
+"""Connections whose requests never come whole, and more of them than there may be, on a server of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+import uvicorn
+
+from engine.api import connections
+from engine.api.connections import Connection
+from engine.api.gate import Receive, Scope, Send, TooLong, read_body
+from scenarios.rig.place import Place
+
+LIMIT = 3
+WHOLE = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+
+
+class Served:
+    """It answers with the body; under /slow when it is told to."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.cut_off = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await read_body(dict(scope["headers"]), receive, 1000)
+        except TooLong:
+            self.cut_off.set()
+            return
+        self.bodies.append(body)
+        if scope["path"] == "/slow":
+            await self.go_on.wait()
+        fields = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def served(place: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    monkeypatch.setattr(connections, "REQUEST_S", 0.3)
+    served = Served()
+    options = uvicorn.Config(
+        served, host=place.node, port=8700, http=Connection, ws="none", lifespan="off", log_config=None,
+        limit_concurrency=LIMIT,
+    )  # fmt: skip
+    server = uvicorn.Server(options)
+    server.config.load()
+    server.lifespan = options.lifespan_class(options)
+    await server.startup()
+    yield served
+    served.go_on.set()
+    await server.shutdown()
+
+
+async def connect(place: Place, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(place.node, 8700)
+    writer.write(sent)
+    return reader, writer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\r\n", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\n", WHOLE[:-2] % b"", WHOLE % b"" + b"GET"],
+    ids=["nothing", "an empty line", "half a line", "half a header", "half a body", "half of the second"],
+)
+async def test_what_does_not_come_whole_is_not_waited_for(served: Served, place: Place, sent: bytes) -> None:
+    reader, writer = await connect(place, sent)
+    async with asyncio.timeout(5):
+        found = await reader.read()
+    writer.close()
+    is_second = sent.endswith(b"GET")
+    assert (found.count(b"200 OK"), served.bodies) == ((1, [b"body"]) if is_second else (0, []))
+    if b"bo" in sent and not is_second:
+        async with asyncio.timeout(5):
+            await served.cut_off.wait()
+
+
+async def test_an_octet_now_and_then_is_no_more_time(served: Served, place: Place) -> None:
+    reader, writer = await connect(place, b"POST / HTTP/1.1\r\nX: ")
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+    dripping.cancel()
+    writer.close()
+
+
+async def test_a_slow_answer_is_waited_for_and_so_is_what_stands_behind(served: Served, place: Place) -> None:
+    reader, writer = await connect(place, WHOLE % b"slow" + WHOLE[:-2] % b"")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await reader.read(1)
+    assert served.bodies == [b"body"]
+    served.go_on.set()
+    writer.write(b"dy")
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            await reader.readuntil(b"body")
+    assert served.bodies == [b"body", b"body"]
+    writer.close()
+
+
+async def test_a_connection_rests_for_longer(served: Served, place: Place) -> None:
+    reader, writer = await connect(place, WHOLE % b"")
+    await reader.readuntil(b"body")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await reader.read(1)
+    writer.write(WHOLE % b"")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"body")
+    writer.close()
+
+
+async def test_one_connection_too_many_is_told_so_in_a_problem_document(served: Served, place: Place) -> None:
+    others = [await connect(place, WHOLE % b"slow") for _ in range(LIMIT - 1)]
+    async with asyncio.timeout(5):
+        while len(served.bodies) < LIMIT - 1:
+            await asyncio.sleep(0.01)
+        reader, writer = await connect(place, WHOLE % b"")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert {b"content-type: application/problem+json", b"connection: close"} <= set(head.lower().split(b"\r\n"))
+    assert b"retry-after: " in head.lower()
+    assert json.loads(body)["code"] == "OVERLOAD"
+    for _, opened in (*others, (reader, writer)):
+        opened.close()
