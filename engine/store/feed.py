@@ -100,7 +100,7 @@ class Feed:
         for row in breathing(rows):
             values = self._expected.get(row[0])
             if values is not None and values[_KNOWN["kind"]] == "voice":
-                self._add_answer(values, _facts(values), row[_RING_TIME], row[_ANSWER_TIME])
+                self._add_answer(values, _to_json(_facts(values)), row[_RING_TIME], row[_ANSWER_TIME])
 
     def ended(self, rows: Sequence[Sequence[object]], opened: Container[object], answered: Container[object]) -> None:
         """Rows of `cdr`; those in `opened` and `answered` have been told of as such."""
@@ -159,10 +159,11 @@ class Feed:
         common = _facts(values)
         released = row[_RECORD["release_time"]] or row[_RECORD["call_time"]]
         if values[_KNOWN["kind"]] == "voice":
+            payload = "" if was_opened and was_answered else _to_json(common)
             if not was_opened:
-                self._add(values, "call.start", row[_RECORD["call_time"]], _to_json(common))
+                self._add(values, "call.start", row[_RECORD["call_time"]], payload)
             if not was_answered:
-                self._add_answer(values, common, row[_RECORD["ring_time"]], row[_RECORD["answer_time"]])
+                self._add_answer(values, payload, row[_RECORD["ring_time"]], row[_RECORD["answer_time"]])
             self._add(values, "call.end", released, _to_json(common | _some(row, _OF_END)))
         else:
             self._add(values, "sms", released, _to_json(common | _some(row, _OF_MESSAGE)))
@@ -172,12 +173,12 @@ class Feed:
             record["presented_number"] = mask(presented)
         self._add(values, "cdr", released, _to_json(record))
 
-    def _add_answer(self, values: Row, common: _Facts, ring_time: object, answer_time: object) -> None:
+    def _add_answer(self, values: Row, payload: str, ring_time: object, answer_time: object) -> None:
         """That it has rung is known for certain only now: a ring is no durable step."""
         if ring_time:
-            self._add(values, "call.ring", ring_time, _to_json(common))
+            self._add(values, "call.ring", ring_time, payload)
         if answer_time:
-            self._add(values, "call.answer", answer_time, _to_json(common))
+            self._add(values, "call.answer", answer_time, payload)
 
     def _add(self, values: Row, kind: str, at: object, payload: str) -> None:
         self._append(cast(str, values[_KNOWN["app_platform"]]), kind, at, values[0], payload)
