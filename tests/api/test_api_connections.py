@@ -97,14 +97,18 @@ async def test_an_octet_now_and_then_is_no_more_time(served: Served, place: Plac
     writer.close()
 
 
-async def test_a_slow_answer_is_waited_for_and_so_is_what_stands_behind(served: Served, place: Place) -> None:
-    reader, writer = await connect(place, WHOLE % b"slow" + WHOLE[:-2] % b"")
+@pytest.mark.parametrize("octets", [4, -2], ids=["half a line", "half a body"])
+async def test_a_slow_answer_is_waited_for_and_so_is_what_stands_behind(
+    served: Served, place: Place, octets: int
+) -> None:
+    behind = WHOLE % b""
+    reader, writer = await connect(place, WHOLE % b"slow" + behind[:octets])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await reader.read(1)
     assert served.bodies == [b"body"]
     served.go_on.set()
-    writer.write(b"dy")
+    writer.write(behind[octets:])
     async with asyncio.timeout(5):
         for _ in range(2):
             await reader.readuntil(b"body")
