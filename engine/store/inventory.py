@@ -52,16 +52,17 @@ def read_inventory(file: Path) -> Inventory:
         raise InventoryError(f"{file}: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise InventoryError(f"{file}: not TOML: {error}") from None
+    lines = _Lines(text)
     faults: list[str] = []
     tables: dict[str, tuple[Row, ...]] = {}
     for table, entries in content.items():
         if table not in FIELDS:
-            faults.append(f"{file}:{_line(text, table)}: unknown table {table}{_nearest(table, FIELDS)}")
+            faults.append(f"{file}:{lines.line(table)}: unknown table {table}{_nearest(table, FIELDS)}")
         elif not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            faults.append(f"{file}:{_line(text, table)}: {table}: write it as [[{table}]]")
+            faults.append(f"{file}:{lines.line(table)}: {table}: write it as [[{table}]]")
         else:
-            rows = [_read_row(file, text, table, index, entry, faults) for index, entry in enumerate(entries)]
-            _check_unique(file, text, table, rows, faults)
+            rows = [_read_row(file, lines, table, index, entry, faults) for index, entry in enumerate(entries)]
+            _check_unique(file, lines, table, rows, faults)
             tables[table] = tuple(rows)
     if faults:
         raise InventoryError("\n".join(faults))
@@ -108,32 +109,30 @@ def apply_inventory(
     return {table: len(inventory.tables.get(table, ())) for table in FIELDS}
 
 
-def _read_row(file: Path, text: str, table: str, index: int, entry: dict[str, object], faults: list[str]) -> Row:
+def _read_row(file: Path, lines: _Lines, table: str, index: int, entry: dict[str, object], faults: list[str]) -> Row:
     keys = FIELDS[table]
     row: Row = {}
     for key, value in entry.items():
-        where = f"{file}:{_line(text, table, index, key)}: {table}.{key}"
-        if key not in keys:
-            faults.append(f"{where}: unknown key{_nearest(key, keys)}")
-            continue
         try:
+            if key not in keys:
+                raise ValueError(f"unknown key{_nearest(key, keys)}")
             row[keys[key].column] = keys[key].check(value)
         except ValueError as error:
-            faults.append(f"{where}: {error}")
+            faults.append(f"{file}:{lines.line(table, index, key)}: {table}.{key}: {error}")
     missing = [key for key, field in keys.items() if field.default is None and key not in entry]
-    faults += [f"{file}:{_line(text, table, index)}: {table}.{key}: missing" for key in missing]
+    faults += [f"{file}:{lines.line(table, index)}: {table}.{key}: missing" for key in missing]
     if table == "contract" and str(row.get("from_day", "")) > str(row.get("to_day", "9999")):
-        faults.append(f"{file}:{_line(text, table, index)}: contract.to: lies before contract.from")
+        faults.append(f"{file}:{lines.line(table, index)}: contract.to: lies before contract.from")
     return row
 
 
-def _check_unique(file: Path, text: str, table: str, rows: list[Row], faults: list[str]) -> None:
+def _check_unique(file: Path, lines: _Lines, table: str, rows: list[Row], faults: list[str]) -> None:
     key = next(iter(FIELDS[table]))
     seen: set[Value] = set()
     for index, row in enumerate(rows):
         name = row.get(key)
         if name in seen:
-            faults.append(f"{file}:{_line(text, table, index, key)}: {table}.{key}: {name} stands twice")
+            faults.append(f"{file}:{lines.line(table, index, key)}: {table}.{key}: {name} stands twice")
         elif name is not None:
             seen.add(name)
 
@@ -213,19 +212,29 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
     return f", did you mean {close[0]}?" if close else f", known are {', '.join(known)}"
 
 
-def _line(text: str, table: str, index: int = 0, key: str = "") -> int:
-    """Line of the table's header number `index`, or of `key` below it; tomllib does not tell."""
-    header = re.compile(rf"\s*\[{{1,2}}\s*\"?{re.escape(table)}\"?\s*\]|\s*\"?{re.escape(table)}\"?\s*=")
-    wanted = re.compile(rf"\s*\"?{re.escape(key)}\"?\s*=")
-    found = -1
-    first = 1
-    for number, line in enumerate(text.splitlines(), 1):
-        if header.match(line):
-            found += 1
-            if found == index:
-                first = number
-                if not key:
+@final
+class _Lines:
+    """Where tables and keys stand in a file, which tomllib does not tell: looked for only when there is a fault."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+        self._headers: dict[str, list[int]] = {}
+
+    def line(self, table: str, index: int = 0, key: str = "") -> int:
+        """Line of the table's header number `index`, or of `key` below it."""
+        headers = self._headers.get(table)
+        if headers is None:
+            name = rf"\s*\"?{re.escape(table)}\"?\s*"
+            header = re.compile(rf"\s*\[{{1,2}}{name}\]|{name}=")
+            headers = [number for number, line in enumerate(self._lines, 1) if header.match(line)]
+            self._headers[table] = headers
+        if index >= len(headers):
+            return 1
+        first = headers[index]
+        if key:
+            wanted = re.compile(rf"\s*\"?{re.escape(key)}\"?\s*=")
+            end = headers[index + 1] - 1 if index + 1 < len(headers) else len(self._lines)
+            for number, line in enumerate(self._lines[first:end], first + 1):
+                if wanted.match(line):
                     return number
-        elif found == index and key and wanted.match(line):
-            return number
-    return first
+        return first
