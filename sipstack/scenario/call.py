@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, final
 
 from sipstack.scenario.actions import perform
@@ -12,7 +10,8 @@ from sipstack.scenario.defaults import ACK, ANSWER, BYE, CANCEL
 from sipstack.scenario.keywords import Moment, Values, render
 from sipstack.scenario.model import Element, Index, Nop, Optional, Pause, Recv, Scenario, Send, Template
 from sipstack.scenario.received import Received, route_set
-from sipstack.scenario.report import Tally
+from sipstack.scenario.rules import Rules
+from sipstack.scenario.tally import Failure, Tally
 
 # Elements without a wait in a row: more of them go round in circles.
 _MAX_STEPS: Final = 1000
@@ -20,23 +19,6 @@ _MAX_STEPS: Final = 1000
 _MAX_REMEMBERED: Final = 256
 _STOPS_RETRANSMISSION: Final = frozenset(("ACK", "CANCEL", "BYE", "PRACK"))
 _CSEQ: Final = re.compile(r"^CSeq[ \t]*:[ \t]*(\d{1,10})[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for every call of a player. Times in seconds."""
-
-    pause_s: float = 0.0
-    recv_timeout_s: float | None = None
-    t2_s: float = 4.0
-    max_invite_retrans: int = 5
-    max_other_retrans: int = 7
-    ends_politely: bool = True  # `bye`: ACK, BYE, CANCEL for a call given up, 200 for an unexpected BYE or CANCEL
-    gives_up: bool = True  # `abortunexp`: an unexpected message ends the call
-    answers_ping: bool = True  # `pingreply`
-    began_s: float = 0.0  # when the player did, on the clock of the calls
-    say: Callable[[str], None] = lambda _text: None
-    wall: Callable[[], str] = lambda: ""
 
 
 @final
@@ -57,7 +39,7 @@ class Call:
         self._retrans_count = 0
         self._last_sent = ""
         self._last_sent_index: Index = -1
-        self._seen: set[int] = set()
+        self._seen: dict[int, Index] = {}  # where each was taken
         self._answers: dict[tuple[int, str], str] = {}  # by CSeq: our last response, or under "ACK" our ACK
         self._transactions: dict[str, str] = {}
         self._is_established = False
@@ -114,7 +96,7 @@ class Call:
     def give_up(self, reason: str, now: float) -> None:
         """Ends the call as failed; what a polite end needs is in `outputs`."""
         if not self.has_ended:
-            self._abort(self._where(reason), now)
+            self._abort(self._where(reason), now, Failure.REJECTED)
 
     # ------------------------------------------------------------------ walking
 
@@ -139,6 +121,7 @@ class Call:
             return self._retrans_at is None and self._send(element, now)
         if isinstance(element, Pause):
             if self._pause_until is None:
+                self._tally.elements[self._index].messages += 1
                 length_s = self._rules.pause_s if element.duration_s is None else element.duration_s
                 self._pause_until = now + length_s
             return self._pause_until <= now
@@ -160,11 +143,11 @@ class Call:
         taken = element.test is None or element.test in self._values.variables
         return element.next if taken else None
 
-    def _jump(self, label: Index | None, reason: str, now: float) -> None:
+    def _jump(self, label: Index | None, reason: str, now: float, kind: Failure) -> None:
         """To the label of `ontimeout`; without one, or with one at the very end, the call has failed."""
         self._retrans_at = self._receive_until = self._pause_until = None
         if label is None or label >= len(self._scenario.elements):
-            self._abort(reason, now)
+            self._abort(reason, now, kind)
         else:
             self._index = label
             self._run(now)
@@ -195,6 +178,7 @@ class Call:
         if element.start_txn is not None:
             self._transactions[element.start_txn] = Received(text.encode("latin-1", "replace")).branch
         self._put(text)
+        self._tally.elements[self._index].messages += 1
         self._last_sent, self._last_sent_index = text, self._index
         if element.retrans_s is not None:
             self._retrans_at = now + element.retrans_s
@@ -219,7 +203,9 @@ class Call:
         if self._retrans_count > allowed:
             element = self._scenario.elements[self._last_sent_index]
             assert isinstance(element, Send)
-            self._jump(element.on_timeout, self._where(f"no answer after {allowed} retransmissions", element), now)
+            reason = self._where(f"no answer after {allowed} retransmissions", element)
+            self._tally.elements[self._last_sent_index].timeouts += 1
+            self._jump(element.on_timeout, reason, now, Failure.MAX_RETRANS)
             return
         self._retrans_delay_s *= 2
         if not is_invite:
@@ -227,13 +213,16 @@ class Call:
         self._retrans_at = now + self._retrans_delay_s
         self.outputs.append(self._last_sent.encode("latin-1", "replace"))
         self._tally.retransmissions += 1
+        self._tally.elements[self._last_sent_index].retransmissions += 1
 
     # ------------------------------------------------------------------ receiving
 
     def _is_repeat(self, message: Received) -> bool:
         """True for the very bytes of an earlier message: it gets the same answer again, if it had one."""
-        if hash(message.text) not in self._seen:
+        index = self._seen.get(hash(message.text))
+        if index is None:
             return False
+        self._tally.elements[index].retransmissions += 1
         self._answer_again(message)
         return True
 
@@ -296,7 +285,8 @@ class Call:
     def _take(self, message: Received, element: Recv, index: Index, now: float) -> None:
         """A message that was waited for."""
         if len(self._seen) < _MAX_REMEMBERED:
-            self._seen.add(hash(message.text))
+            self._seen[hash(message.text)] = index
+        self._tally.elements[index].messages += 1
         self._values.last = message
         self._values.cseq = max(self._values.cseq, message.cseq[0])
         self._stop_retransmitting(message, index, now)
@@ -335,12 +325,15 @@ class Call:
     def _receive_timed_out(self, now: float) -> None:
         element = self._scenario.elements[self._index]
         shown = element.shown if isinstance(element, Recv) else "a message"
-        self._jump(self._on_receive_timeout, self._where(f"waited too long for {shown}", element), now)
+        self._tally.elements[self._index].timeouts += 1
+        reason = self._where(f"waited too long for {shown}", element)
+        self._jump(self._on_receive_timeout, reason, now, Failure.RECV_TIMEOUT)
 
     # ------------------------------------------------------------------ ends
 
     def _unexpected(self, message: Received, now: float) -> None:
         self._tally.unexpected += 1
+        self._tally.elements[min(self._index, len(self._scenario.elements) - 1)].unexpected += 1
         what = f"{message.status} {message.cseq[1]}" if message.status else message.method or "something that is no SIP"
         reason = self._where(f"unexpected {what}{self._doing()}")
         if message.method == "PING":
@@ -349,10 +342,10 @@ class Call:
         elif self._rules.gives_up and message.method in ("BYE", "CANCEL"):
             if self._rules.ends_politely:
                 self._answer(message, now)
-            self._end(reason)
+            self._end(reason, Failure.UNEXPECTED)
         elif self._rules.gives_up:
             self._values.last = message
-            self._abort(reason, now)
+            self._abort(reason, now, Failure.UNEXPECTED)
 
     def _doing(self) -> str:
         """For a person: what the call is at."""
@@ -374,7 +367,7 @@ class Call:
         except OverflowError:
             return  # the other side made it too long: the call has failed already
 
-    def _abort(self, reason: str, now: float) -> None:
+    def _abort(self, reason: str, now: float, kind: Failure) -> None:
         """Fails the call. A caller takes back what it has begun, as SIPp does."""
         last = self._values.last
         if self._rules.ends_politely and not self._scenario.is_server and last is not None:
@@ -387,7 +380,7 @@ class Call:
                 self._say(BYE, now)
             else:
                 self._say(CANCEL, now)
-        self._end(reason)
+        self._end(reason, kind)
 
     def _where(self, reason: str, element: Element | None = None) -> str:
         """A reason with the line of the scenario that it is about."""
@@ -395,9 +388,9 @@ class Call:
         element = element or elements[min(self._index, len(elements) - 1)]
         return f"{self._scenario.path}:{element.line}: {reason}"
 
-    def _end(self, failure: str) -> None:
+    def _end(self, failure: str, kind: Failure = Failure.REJECTED) -> None:
         self.has_ended = True
         if failure:
-            self._tally.fail(failure)
+            self._tally.fail(failure, kind)
         else:
             self._tally.successful += 1

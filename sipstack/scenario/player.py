@@ -13,11 +13,13 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Final
 
-from sipstack.scenario.call import Call, Rules
+from sipstack.scenario.call import Call
 from sipstack.scenario.keywords import Values
 from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.scenario.received import Received
-from sipstack.scenario.report import Exchanged, Report, Tally
+from sipstack.scenario.report import Exchanged, Report, report_of
+from sipstack.scenario.rules import Rules
+from sipstack.scenario.tally import Tally
 from sipstack.scenario.udp import Address, DatagramEnd
 from sipstack.uri import uri_host
 
@@ -72,7 +74,7 @@ class Player:
         self._observe = observe
         _check(scenario, settings)
         self._udp = DatagramEnd()
-        self._tally = Tally()
+        self._tally = Tally.of(len(scenario.elements))
         self._rules = Rules()
         self._calls: dict[str, tuple[Call, Address]] = {}
         self._ended: dict[str, None] = {}
@@ -155,8 +157,11 @@ class Player:
             if datagram is not None:
                 await self._received(*datagram)
         await self._give_up("the time is up" if has_timed_out else "stopped", loop.time())
-        return self._tally.report(
-            self._udp.shed, fatal=has_timed_out and self._settings.timeout_is_error, timed_out=has_timed_out
+        return report_of(
+            self._tally,
+            self._udp.shed,
+            fatal=has_timed_out and self._settings.timeout_is_error,
+            timed_out=has_timed_out,
         )
 
     def _is_through(self) -> bool:

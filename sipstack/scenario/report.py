@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
 
+from sipstack.scenario.tally import Tally
+
 # SIPp's own exit codes.
 ALL_WELL: Final = 0
 A_CALL_FAILED: Final = 1
@@ -18,8 +20,6 @@ TIMED_OUT: Final = 97  # before the first call was through
 NO_CALLS: Final = 99
 FATAL: Final = 255
 CANNOT_BIND: Final = 254
-
-MAX_FAILURES: Final = 100  # a run of a million failed calls explains the first ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +49,18 @@ class Report:
     shed: int = 0
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts while a run goes on."""
-
-    successful: int = 0
-    failed: int = 0
-    retransmissions: int = 0
-    unexpected: int = 0
-    out_of_call: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    def fail(self, reason: str) -> None:
-        """One call has failed."""
-        self.failed += 1
-        if len(self.failures) < MAX_FAILURES:
-            self.failures.append(reason)
-
-    def report(self, shed: int, *, fatal: bool, timed_out: bool) -> Report:
-        """The figures at the end of a run."""
-        if fatal:
-            code = FATAL
-        elif self.failed:
-            code = A_CALL_FAILED
-        elif self.successful:
-            code = ALL_WELL
-        else:
-            code = TIMED_OUT if timed_out else NO_CALLS
-        return Report(code, self.successful, self.failed, self.retransmissions, self.unexpected, list(self.failures),
-                      self.out_of_call, shed)  # fmt: skip
+def report_of(tally: Tally, shed: int, *, fatal: bool, timed_out: bool) -> Report:
+    """The figures at the end of a run."""
+    if fatal:
+        code = FATAL
+    elif tally.failed:
+        code = A_CALL_FAILED
+    elif tally.successful:
+        code = ALL_WELL
+    else:
+        code = TIMED_OUT if timed_out else NO_CALLS
+    return Report(code, tally.successful, tally.failed, tally.retransmissions, tally.unexpected, list(tally.failures),
+                  tally.out_of_call, shed)  # fmt: skip
 
 
 class TraceFile:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sipstack.scenario.call import Call, Rules
+from sipstack.scenario.call import Call
 from sipstack.scenario.keywords import Values
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario
 from sipstack.scenario.received import Received
-from sipstack.scenario.report import Tally
+from sipstack.scenario.rules import Rules
+from sipstack.scenario.tally import Tally
 
 HEAD = (
     "Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]\nFrom: <sip:a@a>;tag=a\nTo: <sip:b@b>[peer_tag_param]\n"
@@ -76,7 +77,7 @@ class Clocked:
         }  # fmt: skip
         numbers = {"local_port": 5060, "remote_port": 5070, "media_port": 6000}
         self.elements = played.elements
-        self.tally = Tally()
+        self.tally = Tally.of(len(played.elements))
         self.said: list[str] = []
         self.values = Values(set_once, numbers, row, 1, "1-7@127.0.0.1")
         self.now = 100.0
