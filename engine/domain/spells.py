@@ -24,8 +24,7 @@ class Spell(NamedTuple):
     begin: float
     end: float  # exclusive
     callers: tuple[str, ...]  # who reaches somebody through this number
-    given: tuple[Pair, ...]  # to whom the number was given at `begin`
-    pairs: tuple[Pair, ...]  # who has known it until `end`
+    joined: tuple[tuple[Pair, float], ...]  # to whom the number was given, and when: each has known it until `end`
     cool_s: float  # so long the number keeps away from these parties after the end
 
     @property
@@ -50,26 +49,37 @@ def crossings(number: str, spells: Iterable[Spell]) -> Iterator[Finding]:
                 longest = spell
 
 
-def warm(number: str, spells: Iterable[Spell]) -> Iterator[Finding]:
-    """I5: a number is not given to an old party with somebody new before it has cooled down."""
-    known: defaultdict[str, list[tuple[Spell, Pair]]] = defaultdict(list)
-    for spell in sorted(spells, key=lambda spell: (spell.end, spell.begin)):
-        for pair in spell.pairs:
-            for party in pair:
-                known[party].append((spell, pair))
-    for spell in {id(spell): spell for of_party in known.values() for spell, _ in of_party}.values():
-        old = _warm_one(spell, known)
-        if old is not None:
-            yield Finding("I5", f"{number} was given to {spell.named} before it had cooled down from {old.named}")
+def warm(number: str, spells: Iterable[Spell], since_s: float = float("-inf")) -> Iterator[Finding]:
+    """I5: a number is given to nobody who knows it with somebody else, by a binding that is in force or that it has not
+    cooled down from. What was given before `since_s` is not judged; one finding a spell.
+    """
+    gifts = [(at, pair, spell) for spell in spells for pair, at in spell.joined]
+    gifts.sort(key=lambda gift: gift[0])
+    known: defaultdict[str, defaultdict[frozenset[str], list[Spell]]] = defaultdict(lambda: defaultdict(list))
+    told: set[str] = set()
+    for at, pair, spell in gifts:
+        if at >= since_s and spell.named not in told:
+            old = next(_not_cold(at, pair, spell, known), None)
+            if old is not None:
+                told.add(spell.named)
+                is_now = at < old.end
+                why = f"while {old.named} was in force" if is_now else f"before it had cooled down from {old.named}"
+                yield Finding("I5", f"{number} was given to {spell.named} {why}")
+        for party in pair:
+            known[party][frozenset(pair)].append(spell)
 
 
-def _warm_one(spell: Spell, known: defaultdict[str, list[tuple[Spell, Pair]]]) -> Spell | None:
-    same = {frozenset(pair) for pair in spell.pairs}
-    for party in {party for pair in spell.given for party in pair}:
-        for old, pair in known[party]:
-            if old.end > spell.begin:
-                break  # they stand in the order of their ends
-            is_warm = old.end + old.cool_s > spell.begin and old.subs_id != spell.subs_id
-            if is_warm and frozenset(pair) not in same:
-                return old
-    return None
+def _not_cold(
+    at: float, pair: Pair, spell: Spell, known: defaultdict[str, defaultdict[frozenset[str], list[Spell]]]
+) -> Iterator[Spell]:
+    """Spells of other bindings from which a party of this pair knows the number, in another pair than these."""
+    for party in pair:
+        for known_pair, holders in list(known[party].items()):
+            if known_pair == frozenset(pair):
+                continue
+            not_cold = known[party][known_pair] = [old for old in holders if at < old.end + old.cool_s]
+            if not not_cold:
+                del known[party][known_pair]
+            others = [old for old in not_cold if old.subs_id != spell.subs_id]
+            if others and all(frozenset(own) != known_pair for own, _ in spell.joined):
+                yield others[0]

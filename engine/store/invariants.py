@@ -121,16 +121,16 @@ class BindingInvariants:
         versions = [*as_x, *as_y]
         if len(versions) > 1:
             found += crossings(number, [way for version in versions for way in self._ways(version, number)])
-            found += warm(
-                number, [self._spell(version) for version in versions if version.end >= self._facts.gates_since]
-            )
+            since_s = self._facts.gates_since
+            spells = [self._spell(version) for version in versions if version.end >= since_s]
+            found += warm(number, spells, since_s)
         for version in as_x:
             found += self._of_version(version)
         return found
 
     def _ways(self, version: Version, number: str) -> Iterator[Spell]:
         """Each caller of this number by this binding, and as long as it was one: a member may come later and leave."""
-        rest = ((), (), 0.0)
+        rest = ((), 0.0)
         if version.tel_x == number:
             yield Spell(version.subs_id, version.version, version.valid_from, version.end, (version.tel_b,), *rest)
         if (version.tel_y or version.tel_x) == number:
@@ -139,18 +139,20 @@ class BindingInvariants:
                 yield Spell(version.subs_id, version.version, begin, end, (caller,), *rest)
 
     def _spell(self, version: Version) -> Spell:
-        """Whom a number was given to by this binding, and who has known it through it."""
+        """To whom a number was given by this binding, and when: a member of its group may come later."""
         begin, end = version.valid_from, version.end
-        side_a = [(one, since, until) for one, since, until in self._side_a(version) if since < end and until > begin]
-        pairs = tuple((one, version.tel_b) for one, _, _ in side_a)
-        given = tuple((one, version.tel_b) for one, since, until in side_a if since <= begin + ROUNDING_S < until)
+        joined = tuple(
+            ((one, version.tel_b), max(begin, since))
+            for one, since, until in self._side_a(version)
+            if until > begin and (since < end or since <= begin)  # also of one that ended as it began
+        )
         cool_s = self._facts.cool_s(version.pool_key, begin)
-        return Spell(version.subs_id, version.version, begin, end, (), given, pairs, cool_s)
+        return Spell(version.subs_id, version.version, begin, end, (), joined, cool_s)
 
     def _side_a(self, version: Version) -> list[tuple[str, float, float]]:
         """A, or each member of the group: from when to when."""
         if version.tel_a:
-            return [(version.tel_a, version.valid_from, version.end)]
+            return [(version.tel_a, version.valid_from, float("inf"))]
         return self._targets.membership(version.group_id)
 
     def _of_version(self, version: Version) -> Iterator[Finding]:

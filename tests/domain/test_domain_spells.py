@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.spells import Spell, crossings, warm
+from engine.domain.spells import Pair, Spell, crossings, warm
 
 PARTIES = ("a", "b", "c")
 
@@ -17,13 +18,14 @@ def histories(draw: st.DrawFn) -> list[Spell]:
     spells = []
     for number in range(draw(st.integers(0, 7))):
         begin = draw(st.integers(0, 20))
-        one, other = draw(st.permutations(PARTIES))[:2]
+        one, other, late = draw(st.permutations(PARTIES))[:3]
         end = begin + draw(st.integers(0, 6))
         name = draw(st.sampled_from(("s1", "s2")))
         callers = draw(st.sampled_from(((one, other), (one,), (other,))))
-        spells.append(
-            Spell(name, number, begin, end, callers, ((one, other),), ((one, other),), draw(st.integers(0, 4)))
-        )
+        joined: tuple[tuple[Pair, float], ...] = (((one, other), begin),)
+        if end > begin and draw(st.booleans()):
+            joined += (((late, other), draw(st.integers(begin, end - 1))),)
+        spells.append(Spell(name, number, begin, end, callers, joined, draw(st.integers(0, 4))))
     return spells
 
 
@@ -42,14 +44,34 @@ def by_begin(spell: Spell) -> float:
     return spell.begin
 
 
-@given(histories())
-def test_a_warm_number_is_found_for_each_spell_that_got_it(spells: list[Spell]) -> None:
+@given(histories(), st.integers(0, 20))
+def test_a_warm_number_is_found_for_each_spell_that_got_it(spells: list[Spell], since: int) -> None:
+    """Each who joins is judged when it joins: by all that the number was given before, in the same or another spell."""
+    gifts = [(spell, pair, at) for spell in spells for pair, at in spell.joined]
     wanted = set()
-    for new, old in permutations(spells, 2):
-        is_after = old.end <= new.begin < old.end + old.cool_s
-        shares = set(new.pairs[0]) & set(old.pairs[0])
-        if is_after and old.subs_id != new.subs_id and shares and set(new.pairs[0]) != set(old.pairs[0]):
-            wanted.add(new.named)
-    found = list(warm("X", spells))
-    assert {finding.detail.split("given to ")[1].split(" before")[0] for finding in found} == wanted
+    for (place, (new, pair, at)), (before, (old, known, known_at)) in permutations(enumerate(gifts), 2):
+        is_later = (known_at, before) < (at, place)
+        is_not_cold = at < old.end + old.cool_s
+        is_same = any(set(own) == set(known) for own, _ in new.joined)
+        if is_later and is_not_cold and old.subs_id != new.subs_id and set(pair) & set(known) and not is_same:
+            wanted |= {new.named} if at >= since else set()
+    found = list(warm("X", spells, since))
+    assert {" ".join(finding.detail.split()[4:7]) for finding in found} == wanted
     assert len(found) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("joins", "finding"),
+    [
+        (5, "s2 version 1 while s1 version 1 was in force"),
+        (15, "s2 version 1 before it had cooled down from s1 version 1"),
+        (20, ""),
+    ],
+)
+def test_who_joins_later_is_judged_then(joins: int, finding: str) -> None:
+    """Of a group that has a number with "d" since 0 it may be the old party of another binding that comes in."""
+    old = Spell("s1", 1, 1, 10, (), ((("a", "b"), 1),), 10)
+    group = Spell("s2", 1, 0, 100, (), ((("c", "d"), 0), (("a", "d"), joins)), 10)
+    assert [found.detail for found in warm("X", [group, old])] == ([f"X was given to {finding}"] if finding else [])
+    alone = group._replace(joined=group.joined[:1])
+    assert list(warm("X", [alone, old])) == []
