@@ -52,7 +52,7 @@ class NumberCipher:
         return self.batch().encrypt_all(texts, column)
 
     def batch(self) -> BatchCipher:
-        """For a thread that calls `encrypt_all` again and again."""
+        """For a thread that has many values to encrypt or decrypt again and again."""
         return BatchCipher(self, self._key)
 
     def decrypt(self, blob: bytes, column: str) -> str:
@@ -65,7 +65,7 @@ class NumberCipher:
 
 @final
 class BatchCipher:
-    """`NumberCipher.encrypt_all` for one thread: what depends on key and column alone is made once."""
+    """Many values at once, for one thread: what depends on key and column alone is made once."""
 
     __slots__ = ("_cipher", "_short")
 
@@ -79,6 +79,14 @@ class BatchCipher:
         if min(map(len, encoded), default=0) > 0 and max(map(len, encoded)) < BLOCK:
             return self._short.encrypt(column.encode(), encoded)
         return [bytearray(self._cipher.encrypt(text, column)) for text in texts]
+
+    def decrypt_all(self, blobs: list[bytes], column: str) -> list[str]:
+        """`NumberCipher.decrypt` of each, in order, for less than half; StoreError as there."""
+        if min(map(len, blobs), default=0) > BLOCK and max(map(len, blobs)) < 2 * BLOCK:
+            texts = self._short.decrypt(column.encode(), blobs)
+            if texts is not None:
+                return [text.decode() for text in texts]
+        return [self._cipher.decrypt(blob, column) for blob in blobs]
 
 
 @final

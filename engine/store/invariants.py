@@ -1,7 +1,7 @@
 """`inventory verify`: bindings, targets and the register of use are held against the invariants of the domain.
 
-Number after number, each as it is at one moment, so that nobody who writes has to wait. What was true when a binding
-was made is looked for: rules that came later, and values that were changed later, are not held against it.
+A few hundred numbers at a time, as they are at one moment, so that nobody who writes has to wait. What was true when a
+binding was made is looked for: rules that came later, and values that were changed later, are not held against it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, final
+from typing import Final, final
 
 from engine.core.numbers import is_privacy_number
 from engine.domain.spells import Finding, Spell, crossings, warm
 from engine.store.crypto import NumberCipher
 from engine.store.invariant_facts import ROUNDING_S, Facts
+from engine.store.number_pages import NumberPages, NumberRows, Version
 from engine.store.target_invariants import TargetCheck
 
 Progress = Callable[[int, int], None]  # rows looked at, of how many
@@ -23,54 +24,12 @@ Progress = Callable[[int, int], None]  # rows looked at, of how many
 MIN_TTL_S: Final = 60.0  # I4
 PROGRESS_ROWS: Final = 10_000
 
-_COLUMNS: Final = (
-    "subs_id, version, mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, app_platform, scenario, expires_at,"
-    " valid_from, valid_to, pool_key, default_a, legacy_x, legacy_until"
-)
-_OF_X: Final = f"SELECT {_COLUMNS} FROM binding WHERE tel_x = ?"
-_OF_Y: Final = f"SELECT {_COLUMNS} FROM binding WHERE tel_y = ? AND tel_y != ''"
-_NEXT: Final = (
-    "SELECT min(tel_x) FROM binding WHERE tel_x > ?",
-    "SELECT min(tel_y) FROM binding WHERE tel_y > ? AND tel_y != ''",
-    "SELECT min(x) FROM target WHERE x > ?",
-)
 _BEFORE: Final = "SELECT expires_at FROM binding WHERE subs_id = ? AND version = ?"
 _REQUESTS: Final = (
     "SELECT app_platform, req_id, answer FROM api_request WHERE (app_platform, req_id) > (?, ?)"
     " ORDER BY app_platform, req_id LIMIT 1000"
 )
 _PLATFORM: Final = "SELECT app_platform FROM binding WHERE subs_id = ? LIMIT 1"
-
-
-class Version(NamedTuple):
-    """A row of `binding`, numbers in clear."""
-
-    subs_id: str
-    version: int
-    mode: str
-    tel_x: str
-    tel_y: str
-    tel_a: str  # "" of a group
-    tel_b: str
-    group_id: str
-    business_user: str
-    app_platform: str
-    scenario: str
-    expires_at: float
-    valid_from: float
-    valid_to: float | None
-    pool_key: str
-    default_a: str
-    legacy_x: str
-    legacy_until: float | None
-
-    @property
-    def end(self) -> float:
-        return self.expires_at if self.valid_to is None else min(self.valid_to, self.expires_at)
-
-    @property
-    def named(self) -> str:
-        return f"{self.subs_id} version {self.version}"
 
 
 @final
@@ -82,6 +41,7 @@ class BindingInvariants:
         self._cipher = cipher
         self._wall_s = wall_s
         self._facts = Facts(connection)
+        self._pages = NumberPages(connection, cipher, wall_s)
         self._targets = TargetCheck(connection, cipher, wall_s)
         self.bindings = 0  # versions that were looked at
         self.numbers = 0
@@ -94,37 +54,37 @@ class BindingInvariants:
         """What does not hold of I1, I2, I3, I4, I5, I13 and I14. sqlite3.Error."""
         yield from self._of_register()
         total = self.total()
-        number = ""
         told = 0
-        while number := self._next(number):
-            self.numbers += 1
-            yield from self._of_number(number)
+        while (found := self._of_page()) is not None:
+            yield from found
             if progress is not None and self.bindings - told >= PROGRESS_ROWS:
                 told = self.bindings
                 progress(min(told, total), total)
         yield from self._of_requests()
 
-    def _next(self, number: str) -> str:
-        """The number behind this one that anything is known of."""
-        found = (self._connection.execute(query, (number,)).fetchone()[0] for query in _NEXT)
-        return min((str(one) for one in found if one is not None), default="")
-
-    def _of_number(self, number: str) -> list[Finding]:
+    def _of_page(self) -> list[Finding] | None:
+        """Of the next numbers, each as it is at one moment; None behind the last one."""
         self._connection.execute("BEGIN")
         try:
-            as_x = self._versions(_OF_X, number)
-            as_y = self._versions(_OF_Y, number)
-            found = [*self._targets.findings(number, as_x, as_y)]
+            page = self._pages.next()
+            found: list[Finding] = []
+            for number, rows in page.items():
+                found += self._of_number(number, rows)
         finally:
             self._connection.execute("COMMIT")
-        self.bindings += len(as_x)
-        versions = [*as_x, *as_y]
+        self.numbers += len(page)
+        return found if page else None
+
+    def _of_number(self, number: str, rows: NumberRows) -> list[Finding]:
+        found = [*self._targets.findings(number, rows)]
+        self.bindings += len(rows.as_x)
+        versions = [*rows.as_x, *rows.as_y]
         if len(versions) > 1:
             found += crossings(number, [way for version in versions for way in self._ways(version, number)])
             since_s = self._facts.gates_since
             spells = [self._spell(version) for version in versions if version.end >= since_s]
             found += warm(number, spells, since_s)
-        for version in as_x:
+        for version in rows.as_x:
             found += self._of_version(version)
         return found
 
@@ -214,17 +174,6 @@ class BindingInvariants:
                         "I14", f"req_id {req_id!r} of {platform} was answered with {subs_id}, not its binding"
                     )
             last = rows[-1][:2]
-
-    def _versions(self, query: str, number: str) -> list[Version]:
-        return [self._clear(row) for row in self._connection.execute(query, (number,)).fetchall()]
-
-    def _clear(self, row: tuple[Any, ...]) -> Version:
-        version = Version(*row)
-        tel_a, tel_b, default_a = (
-            self._cipher.decrypt(row[at], f"binding.{name}") if row[at] else ""
-            for at, name in ((5, "tel_a"), (6, "tel_b"), (15, "default_a"))
-        )
-        return version._replace(tel_a=tel_a, tel_b=tel_b, default_a=default_a)
 
 
 def _subs_id(answer: str) -> str:

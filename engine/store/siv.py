@@ -49,6 +49,16 @@ class ShortCipher:
             for at, text in zip(range(0, size, BLOCK), texts, strict=True)
         ]
 
+    def decrypt(self, associated: bytes, hidden: Sequence[bytes | bytearray]) -> list[bytes] | None:
+        """The texts again, of 1 to 15 bytes; None when one of them was not encrypted with this key and these data."""
+        size = len(hidden) * BLOCK
+        tags = int.from_bytes(b"".join([blob[:BLOCK] for blob in hidden]), "big")
+        stream = self._stream((tags & _repeated(_COUNTER, len(hidden))).to_bytes(size, "big"))
+        padded = int.from_bytes(b"".join([blob[BLOCK:].ljust(BLOCK, b"\0") for blob in hidden]), "big")
+        clear = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
+        texts = [clear[at : at + len(blob) - BLOCK] for at, blob in zip(range(0, size, BLOCK), hidden, strict=True)]
+        return texts if self.encrypt(associated, texts) == hidden else None
+
 
 def _mixer(key: bytes, associated: bytes) -> int:
     """What each padded text is mixed with: S2V of the associated data (§2.4), and the subkey of its CMAC."""

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from collections.abc import Iterator
+from typing import Final, final
 
 from engine.domain.spells import Finding
 from engine.store.crypto import NumberCipher
+from engine.store.number_pages import NumberRows, Target, Version
 
-if TYPE_CHECKING:
-    from engine.store.invariants import Version
-
-_TARGETS: Final = (
-    "SELECT caller, callee, presented, subs_id, version, business_user, expires_at FROM target"
-    " WHERE x = ? AND expires_at > ?"
-)
 _MEMBERS: Final = "SELECT member FROM group_member WHERE group_id = ? ORDER BY position"
 _MEMBERSHIP: Final = (
     "SELECT member, since_at, 9e999 FROM group_member WHERE group_id = ?1"
     " UNION ALL SELECT member, since_at, until_at FROM group_past WHERE group_id = ?1"
 )
 _LEGACY: Final = "SELECT 1 FROM binding WHERE subs_id = ? AND version = ? AND legacy_x = ? AND valid_to IS NULL"
-
-
-class _Target(NamedTuple):
-    callee: str
-    presented: str
-    subs_id: str
-    version: int
-    business_user: str
-    expires_at: float
 
 
 @final
@@ -54,12 +39,10 @@ class TargetCheck:
         rows = self._connection.execute(_MEMBERSHIP, (group_id,))
         return [(self._cipher.decrypt(member, "group_member.member"), since, until) for member, since, until in rows]
 
-    def findings(self, number: str, as_x: Sequence[Version], as_y: Sequence[Version]) -> Iterator[Finding]:
-        """I1 and I7 of all targets in force of a number; `as_x`, `as_y`: all bindings that have or had it so."""
-        wanted = dict(self._wanted(number, as_x, as_y))
-        for row in self._connection.execute(_TARGETS, (number, self._wall_s)).fetchall():
-            caller = self._cipher.decrypt(row[0], "target.caller")
-            target = _Target(self._cipher.decrypt(row[1], "target.callee"), *row[2:])
+    def findings(self, number: str, rows: NumberRows) -> Iterator[Finding]:
+        """I1 and I7 of all targets in force of a number."""
+        wanted = dict(self._wanted(number, rows))
+        for caller, target in rows.targets:
             expected = wanted.pop(caller, None)
             if expected is None:
                 if self._connection.execute(_LEGACY, (target.subs_id, target.version, number)).fetchone() is None:
@@ -71,9 +54,9 @@ class TargetCheck:
         for expected in wanted.values():
             yield Finding("I1", f"{number} has no target for a party of {expected.subs_id}")
 
-    def _wanted(self, number: str, as_x: Sequence[Version], as_y: Sequence[Version]) -> Iterator[tuple[str, _Target]]:
+    def _wanted(self, number: str, rows: NumberRows) -> Iterator[tuple[str, Target]]:
         """Caller and target of each direction, as the modes have it."""
-        for version in (*as_x, *as_y):
+        for version in (*rows.as_x, *rows.as_y):
             if version.end <= self._wall_s:
                 continue
             side_a = (version.tel_a,) if version.tel_a else self.members(version)
@@ -81,7 +64,7 @@ class TargetCheck:
             seen_by_a = version.tel_y or version.tel_x
             if number == seen_by_a:
                 for caller in side_a:
-                    yield caller, _Target(version.tel_b, version.tel_x, *rest)
+                    yield caller, Target(version.tel_b, version.tel_x, *rest)
             if number == version.tel_x and side_a:
                 callee = version.default_a if version.default_a in side_a else side_a[0]
-                yield version.tel_b, _Target(callee, seen_by_a, *rest)
+                yield version.tel_b, Target(callee, seen_by_a, *rest)

@@ -66,7 +66,22 @@ def test_the_cipher_text_is_that_of_rfc_5297(text: str) -> None:
 def test_many_are_encrypted_as_each_alone(short: list[str], any_length: list[str]) -> None:
     cipher = NumberCipher(KEY)
     for texts in (short, any_length):
-        assert cipher.encrypt_all(texts, "cdr.caller") == [cipher.encrypt(text, "cdr.caller") for text in texts]
+        alone = [cipher.encrypt(text, "cdr.caller") for text in texts]
+        assert cipher.encrypt_all(texts, "cdr.caller") == alone
+        assert cipher.batch().decrypt_all(alone, "cdr.caller") == texts
+
+
+@given(st.lists(st.text("0123456789", min_size=1, max_size=15), min_size=1), st.data())
+def test_one_that_is_broken_among_many_is_a_store_error(texts: list[str], data: st.DataObject) -> None:
+    cipher = NumberCipher(KEY)
+    blobs = [cipher.encrypt(text, "cdr.caller") for text in texts]
+    with pytest.raises(StoreError):
+        cipher.batch().decrypt_all(blobs, "cdr.callee")
+    at = data.draw(st.integers(0, len(blobs) - 1))
+    bit = data.draw(st.integers(0, 8 * len(blobs[at]) - 1))
+    blobs[at] = (int.from_bytes(blobs[at], "big") ^ 1 << bit).to_bytes(len(blobs[at]), "big")
+    with pytest.raises(StoreError):
+        cipher.batch().decrypt_all(blobs, "cdr.caller")
 
 
 def test_cipher_text_belongs_to_its_column_and_key() -> None:

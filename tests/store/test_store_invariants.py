@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.domain.spells import Finding
+from engine.store import number_pages
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import BINDINGS, open_database
 from engine.store.invariants import BindingInvariants
@@ -362,3 +363,26 @@ def test_a_group_has_its_targets(book: Book) -> None:
     copied = dict(zip([name for _, name, *_ in book.connection.execute("PRAGMA table_info(target)")], row, strict=True))
     book.target(copied, X, C, B, X)
     assert book.findings() == []
+
+
+@pytest.mark.parametrize("rows", range(1, 8))
+def test_where_a_page_ends_does_not_matter(book: Book, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Numbers that are X, Y or only in a target, one of them with more rows than a page has."""
+    lost_target(book)
+    for at in range(1, 5):
+        book.bind(number(at), A, B, mode="AXYB", tel_y=number(100 + at))
+        book.bind(number(7), mobile(10 + at), mobile(20 + at))
+    two_at_once(book)
+    strays = (number(8), number(7), book.cipher.encrypt(mobile(11), "target.caller"))
+    book.do("UPDATE target SET x = ? WHERE x = ? AND caller = ?", *strays)
+    book.do("UPDATE target SET expires_at = ? WHERE x = ?", NOW - 1, number(102))
+
+    def looked() -> tuple[list[Finding], int, int]:
+        look = BindingInvariants(book.connection, book.cipher, NOW)
+        return list(look.findings()), look.bindings, look.numbers
+
+    whole = looked()
+    assert whole[1:] == (11, 11)
+    assert [finding.detail[:15] for finding in whole[0]].count(number(8)) == 1
+    monkeypatch.setattr(number_pages, "ROWS_AT_ONCE", rows)
+    assert looked() == whole
