@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, final
 
 from engine.api.desk import Desk
@@ -12,7 +13,15 @@ from engine.domain.problems import Problem
 from engine.reports.holidays import calendar
 from engine.store.errors import StoreError
 from engine.store.events import outbox_done
-from engine.store.expiry import ROWS_AT_ONCE, is_expiry_due, is_outbox_taken, prune_outbox, tell_expired
+from engine.store.expiry import (
+    FOUND_AT_ONCE,
+    ROWS_AT_ONCE,
+    find_expired,
+    is_expiry_due,
+    is_outbox_taken,
+    prune_outbox,
+    tell_expired,
+)
 from engine.store.openings import announce_due
 from engine.store.requests import are_answers_old, prune_answers
 
@@ -52,8 +61,13 @@ class Chores:
         now_s = self._desk.now()
         if not self._desk.read(lambda connection: is_expiry_due(connection, now_s)):
             return
-        while await self._desk.write(lambda connection: tell_expired(connection, now_s)) == ROWS_AT_ONCE:
-            pass
+        are_all = False
+        while not are_all:
+            found = await self._desk.read_aside(lambda connection: find_expired(connection, now_s))
+            are_all = len(found) < FOUND_AT_ONCE
+            for at in range(0, max(1, len(found)), ROWS_AT_ONCE):
+                few, is_last = found[at : at + ROWS_AT_ONCE], are_all and at + ROWS_AT_ONCE >= len(found)
+                await self._desk.write(partial(tell_expired, found=few, are_all=is_last, wall_s=now_s))
 
     async def alarm(self) -> None:
         """Tells, once a day of China, which openings are to be reported now. Problem, StoreError."""
