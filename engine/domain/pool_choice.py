@@ -14,20 +14,22 @@ CHOICES: Final = (RANDOM, STICKY, LEAST_RECENTLY_USED)
 
 BLOCK_SIZE: Final = 10_000
 DRAWS: Final = 32  # before the numbers are gone through one by one
-MAX_TRIED: Final = 100_000  # of one by one: ten whole blocks
 
 Draw = Callable[[int], int]  # a number from 0 up to, not including, the argument
 
 
-def by_chance(prefixes: Sequence[str], draw: Draw) -> Iterator[str]:
-    """Some at random, then each one from a random place on, MAX_TRIED at most."""
+def drawn(prefixes: Sequence[str], draw: Draw) -> Iterator[str]:
+    """Some at random."""
     total = len(prefixes) * BLOCK_SIZE
-    if not total:
-        return
-    for _ in range(DRAWS):
+    for _ in range(DRAWS if total else 0):
         yield numbered(prefixes, draw(total))
-    first = draw(total)
-    for step in range(min(total, MAX_TRIED)):
+
+
+def one_by_one(prefixes: Sequence[str], draw: Draw) -> Iterator[str]:
+    """Each once, from a random place on."""
+    total = len(prefixes) * BLOCK_SIZE
+    first = draw(total) if total else 0
+    for step in range(total):
         yield numbered(prefixes, (first + step) % total)
 
 

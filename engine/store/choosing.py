@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from engine.core.numbers import mask
 from engine.domain.gates import COOL_S, Pool, block_is_assigned, number_is_free, pool_is_open
-from engine.domain.pool_choice import BLOCK_SIZE, LEAST_RECENTLY_USED, STICKY, Draw, block_of, by_chance, numbered
+from engine.domain.pool_choice import (
+    BLOCK_SIZE,
+    LEAST_RECENTLY_USED,
+    STICKY,
+    Draw,
+    block_of,
+    drawn,
+    numbered,
+    one_by_one,
+)
 from engine.domain.problems import Problem, ProblemCode
 from engine.domain.targets import Parties
 from engine.store.crypto import NumberCipher
 from engine.store.number_memory import NumberMemory, Objection
+from engine.store.number_sieve import NumberSieve
 from engine.store.standing import Standing
 
 _GIVEN: Final = (
@@ -26,6 +36,8 @@ _FILLED: Final = "SELECT 1 FROM x_use WHERE prefix = ? LIMIT 1"
 _FILL: Final = "INSERT INTO x_use VALUES (?, ?, 0)"
 _USED: Final = "UPDATE x_use SET used_at = ? WHERE x = ?"
 _TAKEN: Final = "SELECT 1 FROM target WHERE x = ? AND caller = ? AND expires_at > ?"
+
+_Count = Callable[[str, Parties, int], int | None]
 
 _ANY: Final = Pool("", "", "active", "random", "last_caller", COOL_S, ())
 
@@ -83,36 +95,19 @@ class Chooser:
     def choose(self, field: str, wish: Wish, pool: Pool, other: str) -> str:
         """A number of the pool for `tel_x` or `tel_y`; not `other`. A Problem when there is none."""
         prefixes = self._open_blocks(pool.prefixes if pool.key else self._standing.blocks_of(wish.business_user), wish)
-        is_lru = pool.choice == LEAST_RECENTLY_USED
-        found = ""
-        least = 0
-        for is_best, number in self._candidates(field, wish, pool, prefixes):
-            if number == other or (found and not is_best and least == 0):
-                continue
-            count = self._count(number, wish.parties, pool.cool_s)
-            if count is None:
-                continue
-            if not found or count < least:
-                found, least = number, count
-            if is_best or is_lru or least == 0:
-                break
+        tried = _Tried(self._count, wish.parties, pool.cool_s, other)
+        sift = NumberSieve(self._connection, self._cipher, wish.parties, self._wall_s).sift
+        if pool.choice == LEAST_RECENTLY_USED:
+            found = tried.first(sift(self._longest_unused(prefixes)))
+        else:
+            before = self._given_before(field, wish, prefixes) if pool.choice == STICKY else ()
+            found = tried.first(before) or tried.least(drawn(prefixes, self._draw))
+            found = found or tried.first(sift(one_by_one(prefixes, self._draw)))
         if not found:
             raise Problem(ProblemCode.NO_AVAILABLE_NUMBER, field, self._nothing(wish, prefixes))
-        if is_lru:
+        if pool.choice == LEAST_RECENTLY_USED:
             self._connection.execute(_USED, (self._wall_s, found))
         return found
-
-    def _candidates(self, field: str, wish: Wish, pool: Pool, prefixes: Sequence[str]) -> Iterator[tuple[bool, str]]:
-        """Numbers to try, each with whether it is taken if it only may be, however many others share it."""
-        if pool.choice == LEAST_RECENTLY_USED:
-            for number in self._longest_unused(prefixes):
-                yield True, number
-            return
-        if pool.choice == STICKY:
-            for number in self._given_before(field, wish, prefixes):
-                yield True, number
-        for number in by_chance(prefixes, self._draw):
-            yield False, number
 
     def _count(self, number: str, parties: Parties, cool_s: int) -> int | None:
         """How many bindings of a number are remembered; None when it cannot be given to these parties."""
@@ -167,6 +162,34 @@ class Chooser:
         if not prefixes:
             return f"{where} has no block that numbers can be taken from"
         return f"{where} has no number left that these parties may be given"
+
+
+@final
+class _Tried:
+    """Numbers that are tried for the parties of one binding; "" when none of them suits."""
+
+    def __init__(self, count: _Count, parties: Parties, cool_s: int, other: str) -> None:
+        self._count = count
+        self._parties = parties
+        self._cool_s = cool_s
+        self._other = other
+
+    def first(self, numbers: Iterable[str]) -> str:
+        return next((number for number in numbers if self._suits(number) is not None), "")
+
+    def least(self, numbers: Iterable[str]) -> str:
+        """One that nobody has, else one that as few bindings have as any of them."""
+        found, least = "", 0
+        for number in numbers:
+            count = self._suits(number)
+            if count is not None and (not found or count < least):
+                found, least = number, count
+                if count == 0:
+                    break
+        return found
+
+    def _suits(self, number: str) -> int | None:
+        return None if number == self._other else self._count(number, self._parties, self._cool_s)
 
 
 def objected(field: str, number: str, found: Objection) -> Problem:

@@ -90,7 +90,7 @@ class NumberMemory:
         self._cipher = cipher
         self._recent = recent
         self._wall_s = wall_s
-        self._after_s = wall_s - _longest_s(connection)
+        self._after_s = wall_s - longest_s(connection)
 
     def past(self, x: str, parties: Parties, cool_s: int, own: str = "") -> Past:
         """What stands against giving X to these parties; bindings of subs_id `own` do not count.
@@ -140,7 +140,7 @@ def is_cooling(connection: sqlite3.Connection, cipher: NumberCipher, x: str, cal
     return found is not None and found.until_s is not None
 
 
-def _longest_s(connection: sqlite3.Connection) -> float:
+def longest_s(connection: sqlite3.Connection) -> float:
     """The longest cool-down of any pool."""
     found = connection.execute(_LONGEST).fetchone()[0]
     return float(max(COOL_S, found or 0))
