@@ -188,6 +188,8 @@ def _words(annotation: Any) -> str:
         return ", ".join(f'`"{choice}"`' for choice in arguments)
     if origin is list:
         return f"list of {_words(arguments[0])}s"
+    if origin is dict:
+        return f"table of {_words(arguments[1])}s"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_words(part) for part in arguments if part is not type(None))
     return WORD_OF_TYPE[annotation]

@@ -26,7 +26,7 @@ LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0  # who has run so long has not died of its start: the next pause is the first one again
 MAX_WORD: Final = 2000  # bytes of what it says
 
-READY: Final = "ready "  # and the URL: the line on its stdout that says that it answers
+READY: Final = "ready "  # and its URLs: the line on its stdout that says that it answers
 FAILED: Final = "failed "  # and the reason: it cannot, and ends
 
 Log = Callable[..., None]
@@ -47,6 +47,7 @@ class ApiChild:
         self._child: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._url = ""
+        self._alibaba_url = ""  # of the listener for Alibaba's SDKs, where there is one
         self._since_s = 0.0
         self._restarts = 0
         self._is_ending = False
@@ -54,7 +55,7 @@ class ApiChild:
     async def start(self) -> str:
         """Its URL, once it answers; from now on it is started again when it dies. Raises ApiStartError.
 
-        Who calls `stop` meanwhile has it raise ApiStartError, too.
+        Who calls `stop` meanwhile has it raise ApiStartError, too. `status` has the URL for Alibaba's SDKs.
         """
         await self._begin()
         if self._is_ending:
@@ -92,6 +93,7 @@ class ApiChild:
         return {
             "state": "running" if is_up else "down",
             "url": self._url,
+            "alibaba_url": self._alibaba_url,
             "pid": child.pid if child is not None and is_up else 0,
             "since": utc_text(self._since_s) if is_up else "",
             "restarts": self._restarts,
@@ -113,11 +115,12 @@ class ApiChild:
             except ApiStartError as error:
                 self._log("the API process does not come up", reason=str(error))
             else:
-                self._log("the API process is back", url=self._url, restarts=self._restarts)
+                more = {"alibaba_url": self._alibaba_url} if self._alibaba_url else {}
+                self._log("the API process is back", url=self._url, **more, restarts=self._restarts)
 
     async def _begin(self) -> None:
         """One process, ready. Its stdin is never written to: that it ends tells the process that the node is gone."""
-        self._url = ""
+        self._url = self._alibaba_url = ""
         words = ["--config", str(self._config_file)] if self._config_file is not None else []
         try:
             self._child = await asyncio.create_subprocess_exec(
@@ -133,7 +136,7 @@ class ApiChild:
             await self._child.wait()
             reason = word.removeprefix(FAILED) or "the API process ended before it was ready"
             raise ApiStartError(reason)
-        self._url = word.removeprefix(READY)
+        self._url, _, self._alibaba_url = word.removeprefix(READY).partition(" ")
         self._since_s = time.time()
 
     async def _first_word(self, child: asyncio.subprocess.Process) -> str:

@@ -185,7 +185,12 @@ class _Node:
 
     async def _start_api(self) -> str:
         """Its part of the line that says that the node is ready."""
-        return "" if self._api is None else f" api={await self._api.start()}"
+        if self._api is None:
+            return ""
+        url = await self._api.start()
+        if alibaba_url := self._api.status()["alibaba_url"]:
+            self._log.info("Alibaba's operations are offered", url=alibaba_url)
+        return f" api={url}"
 
     async def _stop_api(self) -> None:
         if self._api is not None:

@@ -26,7 +26,7 @@ import uvicorn
 import uvloop
 
 from engine.api.app import Api
-from engine.api.connections import Connection
+from engine.api.connections import AlibabaConnection, Connection
 from engine.api_child import FAILED, READY, tls_context
 from engine.config import Config, ConfigError, load, values
 from engine.logging import set_up_logging
@@ -71,10 +71,12 @@ class _Servers:
         self._servers: list[tuple[_Server, socket.socket]] = []
         self._waited_for = 0
 
-    def add(self, application: Any, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+    def add(
+        self, application: Any, bound: socket.socket, context: ssl.SSLContext | None, protocol: type[Connection]
+    ) -> None:  # fmt: skip
         """One more, before they are served."""
         options = uvicorn.Config(
-            application, loop="none", http=Connection, ws="none", lifespan="off", interface="asgi3", log_config=None,
+            application, loop="none", http=protocol, ws="none", lifespan="off", interface="asgi3", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, backlog=BACKLOG,
             limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=LAST_ANSWERS_S,
@@ -134,10 +136,10 @@ async def _serve(config: Config, log: Any) -> None:
         alibaba = config.api.alibaba_address
         alibaba_bound = None if alibaba is None else sockets.enter_context(_bind("alibaba", alibaba))
         api = Api(config, log)
-        servers = _Servers(f"{READY}{config.api.url}", api.let_go)
-        servers.add(api.served, bound, context)
+        servers = _Servers(f"{READY}{config.api.url} {config.api.alibaba_url}".rstrip(), api.let_go)
+        servers.add(api.served, bound, context, Connection)
         if alibaba_bound is not None:
-            servers.add(api.alibaba, alibaba_bound, context)
+            servers.add(api.alibaba, alibaba_bound, context, AlibabaConnection)
         gc.collect()
         gc.freeze()  # what is loaded now lives as long as the process
         gc.set_threshold(*GC_THRESHOLDS)

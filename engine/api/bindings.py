@@ -7,7 +7,6 @@ import sqlite3
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
 from engine.api.auth import Caller
 from engine.api.binding_forms import (
@@ -18,6 +17,7 @@ from engine.api.binding_forms import (
     EndedBinding,
     NewBinding,
 )
+from engine.api.bulk_bodies import read_bindings
 from engine.api.desk import (
     Desk,
     answer,
@@ -31,7 +31,7 @@ from engine.api.desk import (
     written,
 )
 from engine.api.hooks.before_bind import prove_new_order, prove_order
-from engine.api.operations import ALL, MAX_PAGE, WRITERS, of_validation, operation, page_of, taken
+from engine.api.operations import ALL, MAX_PAGE, WRITERS, operation, page_of, taken
 from engine.api.problem_documents import document
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
@@ -43,9 +43,6 @@ from engine.store.rows import UtcText, utc_text
 
 router = APIRouter()
 
-MAX_BULK: Final = 10_000
-
-_MANY: Final = TypeAdapter(list[NewBinding])
 _PLAIN: Final = frozenset([*NewBinding.model_fields][: len(COLUMNS)])  # what has no options says no more than this
 _SUBS_ID: Final = re.compile(r"[0-9a-f]{32}")
 _USER: Final = "SELECT app_platform FROM business_user WHERE id = ?"
@@ -85,7 +82,7 @@ async def create_bindings(request: Request) -> Response:
     with. `req_id` has no use here.
     """
     who, table = caller(request), desk(request)
-    asked = _parsed(body(request))
+    asked = await read_bindings(body(request))
     table.charge(request, len(asked) - 1)
     return answer_text(await table.write(lambda connection: _bind_all(connection, table, who, asked)))
 
@@ -206,19 +203,6 @@ def _bound_text(bound: Bound, expires_at: str) -> str:
         f'{{"subs_id":"{bound.subs_id}","version":{bound.version},"tel_x":"{bound.tel_x}","tel_y":"{bound.tel_y}",'
         f'"expires_at":"{expires_at}"}}'
     )
-
-
-def _parsed(content: bytes) -> list[NewBinding]:
-    """An array, or one a line. Problem, whose field begins with which one it is about, from 0 on."""
-    if not content.lstrip().startswith(b"["):
-        content = b"[" + b",".join(line for line in content.splitlines() if line.strip()) + b"]"
-    try:
-        found = _MANY.validate_json(content)
-    except ValidationError as error:
-        raise of_validation(error) from None
-    if not 0 < len(found) <= MAX_BULK:
-        raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "", f"must be 1 to {MAX_BULK} bindings, not {len(found)}")
-    return found
 
 
 def _bind_all(connection: sqlite3.Connection, table: Desk, who: Caller, asked: list[NewBinding]) -> str:

@@ -1,5 +1,5 @@
 """The protocol of a connection: a request that does not come whole in time is not waited for, and at the limit of
-connections the answer is a problem document, too.
+connections the answer has the form that is that of the listener.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from engine.api import problem_documents
-from engine.api.gate import Receive, Scope, Send
+from engine.api.alibaba import listener
+from engine.api.gate import Application, Receive, Scope, Send
 from engine.domain.problems import Problem, ProblemCode
 
 REQUEST_S: Final = 10.0  # from its first octet, or the connection's beginning, to its last
 
 
-@final
+async def too_many(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application at the limit of connections."""
+    problem = Problem(ProblemCode.OVERLOAD, "", "there are too many connections")
+    await problem_documents.answer(problem, headers={"Connection": "close"})(scope, receive, send)
+
+
 class Connection(HttpToolsProtocol):
     """One for each; the server makes them."""
 
@@ -51,8 +57,12 @@ class Connection(HttpToolsProtocol):
         self._waited()
         super().on_message_complete()
 
+    def at_the_limit(self) -> Application:
+        """What answers one connection too many."""
+        return too_many
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        application: Any = too_many if app is service_unavailable else app
+        application: Any = self.at_the_limit() if app is service_unavailable else app
         super()._start_asgi_task(cycle, application)
 
     def _newest(self) -> RequestResponseCycle | None:
@@ -78,7 +88,10 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
-async def too_many(scope: Scope, receive: Receive, send: Send) -> None:
-    """The application at the limit of connections."""
-    problem = Problem(ProblemCode.OVERLOAD, "", "there are too many connections")
-    await problem_documents.answer(problem, headers={"Connection": "close"})(scope, receive, send)
+@final
+class AlibabaConnection(Connection):
+    """The same on the listener for Alibaba's SDKs."""
+
+    def at_the_limit(self) -> Application:
+        """As those SDKs know it."""
+        return listener.too_many

@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from engine.api import desk
 from engine.api.problem_documents import EVERYWHERE, ProblemDocument, documented
+from engine.core.numbers import masked_runs
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
 
@@ -26,6 +27,8 @@ READERS: Final = frozenset((Role.OPERATOR, Role.AUDITOR))  # of what is no platf
 WRITERS: Final = frozenset((Role.OPERATOR, Role.PLATFORM))
 
 MAX_PAGE: Final = 500
+MAX_NAME: Final = 100  # characters of what a body calls a member
+MAX_FAULTS: Final = 1000  # of one body: with more, a second would go by until each has its text
 
 Handler = Callable[..., Awaitable[Response]]
 Model = TypeVar("Model", bound=BaseModel)
@@ -114,6 +117,8 @@ def taken(request: Request, model: type[Model]) -> Model:
 
 def of_validation(error: ValidationError) -> Problem:
     """The first thing that pydantic found; the value is not repeated, it may be a number."""
+    if error.error_count() > MAX_FAULTS:
+        return illegal((), f"{error.error_count()} things are wrong with it")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return illegal(first["loc"], first["msg"])
 
@@ -121,7 +126,9 @@ def of_validation(error: ValidationError) -> Problem:
 def illegal(loc: tuple[str | int, ...], message: str) -> Problem:
     """What pydantic found at a place, as a problem."""
     field = ".".join(str(part) for part in loc if part not in ("body", "query", "path", "header"))
-    return Problem(ProblemCode.ILLEGAL_ARGUMENT, field, " ".join(message.split()))
+    if len(field) > MAX_NAME:
+        field = f"{field[:MAX_NAME]}..."
+    return Problem(ProblemCode.ILLEGAL_ARGUMENT, masked_runs(field), " ".join(message.split()))
 
 
 def page_of(model: type[BaseModel]) -> type[BaseModel]:

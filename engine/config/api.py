@@ -25,7 +25,10 @@ class Api(BaseModel):
     """address:port of the [operations of Alibaba's SDKs](alibaba.md), on which applications that were written for those
     bind without a change; none without. HTTPS with the same certificate."""
     alibaba_scenario: Annotated[str, Field(max_length=128)] = ""
-    """Code of the scenario of the bindings that are made there, since those SDKs name none."""
+    """Code of the scenario of the bindings that are made there, since those SDKs name none; for pools that
+    `alibaba_scenarios` does not name. Without it only those it names bind there."""
+    alibaba_scenarios: dict[str, Annotated[str, Field(min_length=1, max_length=128)]] = Field(default_factory=dict)
+    """The same for single number pools, by their keys, which those SDKs call PoolKey: `{ FC1 = "express" }`."""
     certificate: PemFile = None
     """With it the API speaks HTTPS only: the certificate, and those between it and its authority; PEM file, relative to
     this one."""
@@ -44,6 +47,12 @@ class Api(BaseModel):
     def url(self) -> str:
         """`http://127.0.0.1:8700`, as the line that says that the node is ready has it."""
         return f"{'http' if self.certificate is None else 'https'}://{self.address}"
+
+    @property
+    def alibaba_url(self) -> str:
+        """The same of `alibaba_address`; "" without."""
+        address = self.alibaba_address
+        return "" if address is None else f"{'http' if self.certificate is None else 'https'}://{address}"
 
     @property
     def is_bare(self) -> bool:

@@ -92,7 +92,7 @@ def _api_faults(api: RawTable, folder: Path) -> Iterator[Fault]:
         elif isinstance(file, str) and file and ("\0" in file or not (folder / file).is_file()):
             yield Fault(("api", name), f"{values.shown(file)}: no such file")
     address = api.get("alibaba_address")
-    if address is not None and not api.get("alibaba_scenario"):
+    if address is not None and not api.get("alibaba_scenario") and not api.get("alibaba_scenarios"):
         yield Fault(
             ("api", "alibaba_scenario"), "missing: bindings that are made at alibaba_address have none of their own"
         )

@@ -29,6 +29,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024  # ten thousand peers fit; a file of this siz
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _TYPES: Final = {  # pydantic's names of wrong types, in the words of docs/configuration.md
+    "dict_type": "a table of texts",
     "bool_type": "true or false",
     "float_type": "a number",
     "int_type": "a whole number",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,11 @@ INVENTORY = Path(__file__).with_name("two_platforms.toml")
 PORT = 8701
 
 
-def make_data(folder: Path, host: str) -> Config:
-    """A configuration with both listeners, and the inventory of the two platforms."""
+def make_data(folder: Path, host: str, scenarios: str = 'alibaba_scenario = "express"') -> Config:
+    """A configuration with both listeners, and the inventory of the two platforms. `scenarios` is TOML."""
     file = folder / "veil.toml"
     file.write_text(
-        f'[node]\ndata_dir = "var"\n[api]\naddress = "{host}:8700"\nalibaba_address = "{host}:{PORT}"\n'
-        'alibaba_scenario = "express"\n'
+        f'[node]\ndata_dir = "var"\n[api]\naddress = "{host}:8700"\nalibaba_address = "{host}:{PORT}"\n{scenarios}\n'
     )
     config = load(file)
     apply_inventory(config.data_dir / "bindings.db", open_key(config.data_dir), read_inventory(INVENTORY))
@@ -69,13 +68,20 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(module_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = make_data(tmp_path_factory.mktemp("alibaba"), module_place.node)
+    with serve(make_data(tmp_path_factory.mktemp("alibaba"), module_place.node), module_place.node) as served:
+        yield served
+
+
+@contextmanager
+def serve(config: Config, host: str) -> Iterator[Served]:
+    """The process runs inside."""
     words = [sys.executable, "-m", "engine.api", "--config", str(config.path)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         word = process.stdout.readline().decode().strip()
         assert word.startswith(READY), word
-        yield Served(config, f"{module_place.node}:{PORT}")
+        assert word.endswith(f" http://{host}:{PORT}"), word
+        yield Served(config, f"{host}:{PORT}")
         process.stdin.close()
         assert process.wait(20) == 0
 

@@ -66,6 +66,7 @@ def assert_refused(told: Told, cause: str) -> None:
 
 
 def test_a_number_that_the_sdk_has_bound_leads_to_the_other_party(node: Node, sdk: Sdk) -> None:
+    assert node.status()["api"]["alibaba_url"] == f"http://{node.place.node}:{PORT}"
     bound = sdk.bind(tel_a=A, tel_b=B, out_id="mine").data
     assert_reached(call(node, A, bound.secret_no, B), A, bound.secret_no, B)
     assert sdk.update(bound, "updateNoA", tel_a=SECOND_A).code == "OK"

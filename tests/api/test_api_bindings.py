@@ -11,7 +11,8 @@ import pytest
 
 from engine.api.auth import Caller
 from engine.api.binding_forms import BindingChange, NewBinding
-from engine.api.bindings import MAX_BULK, without_others
+from engine.api.bindings import without_others
+from engine.api.bulk_bodies import MAX_BULK
 from engine.config import Config
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role

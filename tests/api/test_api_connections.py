@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from engine.api import connections
-from engine.api.connections import Connection
+from engine.api.connections import AlibabaConnection, Connection
 from engine.api.gate import Receive, Scope, Send, TooLong, read_body
 from scenarios.rig.place import Place
 
@@ -42,11 +42,16 @@ class Served:
 
 
 @pytest.fixture
-async def served(place: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+def protocol() -> type[Connection]:
+    return Connection
+
+
+@pytest.fixture
+async def served(place: Place, monkeypatch: pytest.MonkeyPatch, protocol: type[Connection]) -> AsyncIterator[Served]:
     monkeypatch.setattr(connections, "REQUEST_S", 0.3)
     served = Served()
     options = uvicorn.Config(
-        served, host=place.node, port=8700, http=Connection, ws="none", lifespan="off", log_config=None,
+        served, host=place.node, port=8700, http=protocol, ws="none", lifespan="off", log_config=None,
         limit_concurrency=LIMIT,
     )  # fmt: skip
     server = uvicorn.Server(options)
@@ -128,16 +133,30 @@ async def test_a_connection_rests_for_longer(served: Served, place: Place) -> No
     writer.close()
 
 
-async def test_one_connection_too_many_is_told_so_in_a_problem_document(served: Served, place: Place) -> None:
+async def one_too_many(served: Served, place: Place) -> tuple[bytes, dict[str, object]]:
+    """Header and body of what it is told."""
     others = [await connect(place, WHOLE % b"slow") for _ in range(LIMIT - 1)]
     async with asyncio.timeout(5):
         while len(served.bodies) < LIMIT - 1:
             await asyncio.sleep(0.01)
         reader, writer = await connect(place, WHOLE % b"")
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 503 ")
-    assert {b"content-type: application/problem+json", b"connection: close"} <= set(head.lower().split(b"\r\n"))
-    assert b"retry-after: " in head.lower()
-    assert json.loads(body)["code"] == "OVERLOAD"
     for _, opened in (*others, (reader, writer)):
         opened.close()
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in head.lower().split(b"\r\n") and b"retry-after: " in head.lower()
+    return head, json.loads(body)
+
+
+async def test_one_connection_too_many_is_told_so_in_a_problem_document(served: Served, place: Place) -> None:
+    head, told = await one_too_many(served, place)
+    assert b"content-type: application/problem+json" in head.lower().split(b"\r\n")
+    assert told["code"] == "OVERLOAD"
+
+
+@pytest.mark.parametrize("protocol", [AlibabaConnection])
+async def test_the_sdks_of_alibaba_are_told_so_as_they_know_it(served: Served, place: Place) -> None:
+    head, told = await one_too_many(served, place)
+    assert b"content-type: application/json" in head.lower().split(b"\r\n")
+    assert (told["Code"], told["Message"]) == ("ServiceUnavailable", "There are too many connections.")
+    assert told["RequestId"] and told["HostId"] == "x"

@@ -216,6 +216,10 @@ BAD: Final = [
     ("[cdr]\nsettlement_rounding = '7s'", "2: cdr.settlement_rounding: must be 'second', '6s' or 'minute', not \"7s\""),
     ("[log]\nlevel = 'trace'", "2: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("[api]\naddress = '127.0.0.1'", '2: api.address: "127.0.0.1" is not address:port'),
+    ("[api]\nalibaba_scenarios = { FC1 = '' }", "2: api.alibaba_scenarios.FC1: String must have at least 1 character"),
+    ("[api]\nalibaba_scenarios = 'express'", '2: api.alibaba_scenarios: must be a table of texts, not "express"'),
+    ("[api]\nalibaba_scenarios = { FC1 = 1 }", "2: api.alibaba_scenarios.FC1: must be a text in quotes, not 1"),
+    ("[api.alibaba_scenarios]\nFC1 = 'e'\nFC2 = []", "3: api.alibaba_scenarios.FC2: must be a text in quotes"),
     ("[api]\nalibaba_address = 'here'\nalibaba_scenario = 'e'", '2: api.alibaba_address: "here" is not address:port'),
     (
         "[api]\nalibaba_address = '127.0.0.1:8701'",

@@ -133,6 +133,7 @@ transit = true
 address = "127.0.0.1:8701"
 alibaba_address = "127.0.0.1:8702"
 alibaba_scenario = "express"
+alibaba_scenarios = { FC1 = "ride", "FC 2" = "express" }
 certificate = "secret"
 private_key = "secret"
 rate_per_s = 50
@@ -272,8 +273,9 @@ def test_every_key_arrives(file: Path) -> None:
     assert (config.cdr.utc_offset, config.cdr.settlement_rounding) == ("-03:30", "6s")
     assert config.archive_dir == config.path.parent / "shelf"
     assert config.api == Api(
-        address="127.0.0.1:8701", alibaba_address="127.0.0.1:8702", alibaba_scenario="express", certificate="secret",
-        private_key="secret", rate_per_s=50, events_days=30, webhook_hosts=["hooks.example", "10.1.0.0/16", "::1/128"],
+        address="127.0.0.1:8701", alibaba_address="127.0.0.1:8702", alibaba_scenario="express",
+        alibaba_scenarios={"FC1": "ride", "FC 2": "express"}, certificate="secret", private_key="secret",
+        rate_per_s=50, events_days=30, webhook_hosts=["hooks.example", "10.1.0.0/16", "::1/128"],
     )  # fmt: skip
     assert (config.api.url, config.api.is_bare, config.api.is_alibaba_bare) == ("https://127.0.0.1:8701", False, False)
     assert (config.log.level, config.log.format, config.store.url) == ("warning", "json", "sqlite")

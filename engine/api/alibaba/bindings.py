@@ -32,10 +32,11 @@ def bind_gxb(case: Case) -> Fields:
 
 def update(case: Case) -> Fields:
     """One thing of a binding, which OperateType names."""
-    change = _CHANGES.get(case["OperateType"])
-    if change is None:
+    if case["OperateType"] not in _CHANGES:
         raise illegal("OperateType", f"must be one of {', '.join(_CHANGES)}")
+    names, change = _CHANGES[case["OperateType"]]
     binding = _named(case, "TelX")
+    _must_say_no_more(case, binding, names)
     if case["OperateType"] != _UPDATE_ORDER:
         _must_be_of_order(case, binding)
     wanted = change(case)
@@ -141,15 +142,34 @@ def _must_be_of_order(case: Case, binding: Numbered) -> None:
         raise illegal("IndustrialId", "is not that of this binding")
 
 
-_UPDATE_ORDER: Final = "updateOrder"
+def _must_say_no_more(case: Case, binding: Numbered, names: tuple[str, ...]) -> None:
+    """Only `names` are changed: another value beside them would be believed to be in force, and is not."""
+    present = {
+        "TelA": binding.tel_a, "TelB": binding.tel_b, "GroupId": binding.group_id,
+        "CallRestrict": binding.call_restrict, "Expiration": china_text(binding.expires_at),
+    }  # fmt: skip
+    for name in _VALUES:
+        if case[name] and name not in names and case[name] != present.get(name):
+            raise illegal(name, f"is not changed by {case['OperateType']}: leave it out")
 
-_CHANGES: Final[dict[str, Callable[[Case], Change]]] = {
-    "updateNoA": lambda case: Change(tel_a=case.must_have("TelA")),
-    "updateNoB": lambda case: Change(tel_b=case.must_have("TelB")),
-    "updateExpire": lambda case: Change(expiration=rfc3339(case["Expiration"])),
-    "updateAxgGroup": lambda case: Change(group_id=case.must_have("GroupId"), default_a=case["DefaultA"] or None),
-    "updateCallRestrict": lambda case: Change(call_restrict=case.must_have("CallRestrict")),
-    "updateOutId": lambda case: Change(out_id=case.must_have("OutId")),
-    "updateIsRecordingEnabled": lambda case: Change(),
-    _UPDATE_ORDER: lambda case: Change(order_id=case.must_have("OrderId"), industrial_id=case["IndustrialId"] or None),
+
+_UPDATE_ORDER: Final = "updateOrder"
+_VALUES: Final = ("TelA", "TelB", "Expiration", "GroupId", "DefaultA", "CallRestrict", "OutId")
+
+# OperateType -> the parameters that it changes, and what they make.
+_CHANGES: Final[dict[str, tuple[tuple[str, ...], Callable[[Case], Change]]]] = {
+    "updateNoA": (("TelA",), lambda case: Change(tel_a=case.must_have("TelA"))),
+    "updateNoB": (("TelB",), lambda case: Change(tel_b=case.must_have("TelB"))),
+    "updateExpire": (("Expiration",), lambda case: Change(expiration=rfc3339(case["Expiration"]))),
+    "updateAxgGroup": (
+        ("GroupId", "DefaultA"),
+        lambda case: Change(group_id=case.must_have("GroupId"), default_a=case["DefaultA"] or None),
+    ),
+    "updateCallRestrict": (("CallRestrict",), lambda case: Change(call_restrict=case.must_have("CallRestrict"))),
+    "updateOutId": (("OutId",), lambda case: Change(out_id=case.must_have("OutId"))),
+    "updateIsRecordingEnabled": ((), lambda case: Change()),
+    _UPDATE_ORDER: (
+        (),
+        lambda case: Change(order_id=case.must_have("OrderId"), industrial_id=case["IndustrialId"] or None),
+    ),
 }

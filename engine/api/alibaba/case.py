@@ -49,10 +49,13 @@ class Case:
 
     @property
     def scenario(self) -> str:
-        """The one that bindings made here have."""
+        """The one that bindings made here have, by their pool. Problem where the configuration knows none."""
         api = self.desk.config.api
         assert api is not None
-        return api.alibaba_scenario
+        found = api.alibaba_scenarios.get(self.pool.key, api.alibaba_scenario)
+        if not found:
+            raise Problem(ProblemCode.SCENARIO_FORBIDS, "pool_key", "no scenario is configured for this pool")
+        return found
 
     def binder(self) -> Binder:
         """What makes, changes and ends bindings."""

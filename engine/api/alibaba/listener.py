@@ -39,17 +39,15 @@ class AlibabaListener:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request_id = str(uuid.uuid4()).upper()
+        request_id = _request_id()
         headers = _headers(scope)
         status, found = 200, Fields()
         try:
             found = await self._answered(scope, headers, receive)
         except Refusal as refusal:
             status = refusal.status
-            found = {"Code": refusal.code, "Message": str(refusal), "HostId": headers.get("host", "")}
-        answer = {"RequestId": request_id, **found}
-        content = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-        await Response(content, status, None, "application/json")(scope, receive, send)
+            found = _refusal_fields(refusal, headers)
+        await _response(status, {"RequestId": request_id, **found})(scope, receive, send)
 
     async def _answered(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Fields:
         """The fields of an answer with status 200. Refusal."""
@@ -116,6 +114,27 @@ class AlibabaListener:
         """Asks the platform where the scenario wants that at bind, outside of the transaction. Problem, StoreError."""
         if self._hooks.whom_to_ask(business_user, order_id, scenario):
             await self._hooks.prove_order(who.app_platform, business_user, order_id)
+
+
+async def too_many(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application at the limit of connections: the SDKs raise it, or ask again, as at a gateway that is full."""
+    refusal = Refusal(503, "ServiceUnavailable", "There are too many connections.")
+    found = {"RequestId": _request_id(), **_refusal_fields(refusal, _headers(scope))}
+    await _response(503, found, {"Connection": "close", "Retry-After": "1"})(scope, receive, send)
+
+
+def _refusal_fields(refusal: Refusal, headers: dict[str, str]) -> Fields:
+    """What an HTTP error says."""
+    return {"Code": refusal.code, "Message": str(refusal), "HostId": headers.get("host", "")}
+
+
+def _request_id() -> str:
+    return str(uuid.uuid4()).upper()
+
+
+def _response(status: int, found: Fields, headers: dict[str, str] | None = None) -> Response:
+    content = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return Response(content, status, headers, "application/json")
 
 
 def _refused(operation: Operation, code: str, message: str) -> Fields:
