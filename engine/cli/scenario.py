@@ -24,8 +24,9 @@ from engine.cli.common import DONE, FAILED, JSON, UsageFault, printable, say, sa
 from sipstack.scenario.injection import read_rows
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Fault, Scenario, ScenarioError, SettingsError
-from sipstack.scenario.player import Player, PlayerSettings
+from sipstack.scenario.player import Player
 from sipstack.scenario.report import ALL_WELL, CANNOT_BIND, Exchanged, Report, TraceFile
+from sipstack.scenario.settings import PlayerSettings
 
 Observe = Callable[[Exchanged], None]
 
@@ -35,6 +36,7 @@ _TIME: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)")
 _LONGEST_S: Final = 7 * 24 * 3600
 _BEHAVIORS: Final = ("bye", "abortunexp", "pingreply")
 _SHOWN_EVERY_S: Final = 0.2
+_FACTS: Final = ("exit_code", "successful", "failed", "retransmissions", "unexpected", "out_of_call", "shed")
 
 
 class _PlayCommand(TyperCommand):
@@ -260,9 +262,7 @@ def play(
     if as_json:
         say_json(asdict(report))
     else:
-        facts = asdict(report)
-        del facts["failures"]
-        say_facts(facts)
+        say_facts({name: getattr(report, name) for name in _FACTS})
     for failure in report.failures:
         tell(printable(failure))
     return DONE if report.exit_code == ALL_WELL else FAILED

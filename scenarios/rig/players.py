@@ -15,8 +15,9 @@ from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import ScenarioError, SettingsError
-from sipstack.scenario.player import Player, PlayerSettings
+from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report
+from sipstack.scenario.settings import PlayerSettings
 
 
 class PlayerRun:

@@ -18,6 +18,7 @@ _MAX_STEPS: Final = 1000
 # Messages of which a repeat is known again; a call of a scenario has far fewer.
 _MAX_REMEMBERED: Final = 256
 _STOPS_RETRANSMISSION: Final = frozenset(("ACK", "CANCEL", "BYE", "PRACK"))
+_ANSWERED_ALWAYS: Final = frozenset(("INFO", "NOTIFY", "OPTIONS", "UPDATE"))
 _CSEQ: Final = re.compile(r"^CSeq[ \t]*:[ \t]*(\d{1,10})[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -46,6 +47,7 @@ class Call:
         self._owes_ack = False
         self._failure = ""
         self.outputs: list[bytes] = []
+        self.failure = ""  # why it has failed, once it has ended
         self.has_ended = False
 
     @property
@@ -93,10 +95,10 @@ class Call:
         assert isinstance(element, Recv)
         self._take(message, element, index, now)
 
-    def give_up(self, reason: str, now: float) -> None:
+    def give_up(self, reason: str, now: float, kind: Failure = Failure.REJECTED) -> None:
         """Ends the call as failed; what a polite end needs is in `outputs`."""
         if not self.has_ended:
-            self._abort(self._where(reason), now, Failure.REJECTED)
+            self._abort(self._where(reason), now, kind)
 
     # ------------------------------------------------------------------ walking
 
@@ -180,7 +182,7 @@ class Call:
         self._put(text)
         self._tally.elements[self._index].messages += 1
         self._last_sent, self._last_sent_index = text, self._index
-        if element.retrans_s is not None:
+        if element.retrans_s is not None and self._rules.retransmits:
             self._retrans_at = now + element.retrans_s
             self._retrans_delay_s = element.retrans_s
             self._retrans_count = 0
@@ -219,12 +221,18 @@ class Call:
 
     def _is_repeat(self, message: Received) -> bool:
         """True for the very bytes of an earlier message: it gets the same answer again, if it had one."""
-        index = self._seen.get(hash(message.text))
+        index = self._seen.get(self._key(message))
         if index is None:
             return False
         self._tally.elements[index].retransmissions += 1
         self._answer_again(message)
         return True
+
+    def _key(self, message: Received) -> int:
+        """What makes a repeat known: its bytes, or loosely the fields of RFC 2543 §11.5."""
+        if not self._rules.compares_loosely:
+            return hash(message.text)
+        return hash((message.start_line, *(message.value(name) for name in ("From", "To", "CSeq"))))
 
     def _answer_again(self, message: Received) -> None:
         number, method = message.cseq
@@ -285,7 +293,7 @@ class Call:
     def _take(self, message: Received, element: Recv, index: Index, now: float) -> None:
         """A message that was waited for."""
         if len(self._seen) < _MAX_REMEMBERED:
-            self._seen[hash(message.text)] = index
+            self._seen[self._key(message)] = index
         self._tally.elements[index].messages += 1
         self._values.last = message
         self._values.cseq = max(self._values.cseq, message.cseq[0])
@@ -339,6 +347,9 @@ class Call:
         if message.method == "PING":
             if self._rules.answers_ping:
                 self._answer(message, now)
+        elif self._rules.answers_all and message.method in _ANSWERED_ALWAYS:
+            self._tally.auto_answered += 1
+            self._answer(message, now)
         elif self._rules.gives_up and message.method in ("BYE", "CANCEL"):
             if self._rules.ends_politely:
                 self._answer(message, now)
@@ -390,6 +401,7 @@ class Call:
 
     def _end(self, failure: str, kind: Failure = Failure.REJECTED) -> None:
         self.has_ended = True
+        self.failure = failure
         if failure:
             self._tally.fail(failure, kind)
         else:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+
+from sipstack.scenario.settings import PlayerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,39 @@ class Rules:
     ends_politely: bool = True  # `bye`: ACK, BYE, CANCEL for a call given up, 200 for an unexpected BYE or CANCEL
     gives_up: bool = True  # `abortunexp`: an unexpected message ends the call
     answers_ping: bool = True  # `pingreply`
+    answers_all: bool = False  # `-aa`: 200 for an unexpected INFO, NOTIFY, OPTIONS or UPDATE
+    compares_loosely: bool = False  # `-rtcheck loose`: a repeat need not be the same bytes
+    retransmits: bool = True  # no over a stream, or with `-nr`
     began_s: float = 0.0  # when the player did, on the clock of the calls
     say: Callable[[str], None] = lambda _text: None
     wall: Callable[[], str] = lambda: ""
+
+
+def rules_of(settings: PlayerSettings, now: float) -> Rules:
+    """What follows from the settings of a player that begins at `now`."""
+    usual = Rules()
+    most = settings.max_retrans
+    invite = usual.max_invite_retrans if settings.max_invite_retrans is None else settings.max_invite_retrans
+    other = usual.max_other_retrans if settings.max_other_retrans is None else settings.max_other_retrans
+    return Rules(
+        pause_s=settings.pause_ms / 1000,
+        recv_timeout_s=settings.recv_timeout_ms / 1000 if settings.recv_timeout_ms else None,
+        t2_s=settings.t2_ms / 1000,
+        max_invite_retrans=invite if most is None else min(most, invite),
+        max_other_retrans=other if most is None else min(most, other),
+        retransmits=settings.retransmits and settings.wire.mode.transport == "UDP",
+        ends_politely=settings.ends_politely,
+        gives_up=settings.gives_up,
+        answers_ping=settings.answers_ping,
+        answers_all=settings.answers_all,
+        compares_loosely=settings.compares_loosely,
+        began_s=now,
+        say=settings.say,
+        wall=_wall,
+    )
+
+
+def _wall() -> str:
+    """The date, the time and the seconds since 1970, with tabs between them, as SIPp writes `[timestamp]`."""
+    now = datetime.now().astimezone()
+    return f"{now:%Y-%m-%d}\t{now:%H:%M:%S.%f}\t{now.timestamp():.6f}"

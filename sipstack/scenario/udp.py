@@ -1,32 +1,32 @@
-"""The one UDP socket of a player: asyncio-dgram behind a queue with an end."""
+"""A UDP socket of a player: asyncio-dgram in front of the player's inbox."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import final
 
 from asyncio_dgram import TransportClosed, from_socket
 from asyncio_dgram.aio import DatagramServer
 
 from sipstack.aio.udp import bind_udp
-
-# What may wait while the player is busy: at 700 bytes a message less than 3 MiB.
-MAX_WAITING: Final = 4096
-
-Address = tuple[str, int]
-Datagram = tuple[bytes, Address]
+from sipstack.scenario.inbox import Arrived, Inbox
+from sipstack.scenario.settings import Address
 
 
+@final
 class DatagramEnd:
     """A bound socket. asyncio-dgram queues without end, and raises the error of one send at the next call of anybody:
-    here a full queue sheds and counts, and a send that failed is a datagram lost.
+    here the inbox sheds and counts, and a send that failed is a datagram lost.
     """
 
-    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
-        self._queue: asyncio.Queue[Datagram | None] = asyncio.Queue(max_waiting)
-        self.shed = 0
+    fault = ""
+    has_been_up = True
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
         self.send_errors = 0
+        self.is_closed = False
         self.local: Address = ("", 0)
 
     async def open(self, host: str, port: int) -> None:
@@ -38,22 +38,18 @@ class DatagramEnd:
         self._pump = asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
+        put = self._inbox.put
+        receive = self._stream.recv
         while True:
             try:
-                data, source = await self._stream.recv()
+                data, source = await receive()
             except TransportClosed:
                 return
             except OSError:
                 self.send_errors += 1  # of a send of ours, whoever it was for
                 continue
             assert isinstance(source, tuple), "a socket of the IP family"
-            self._put((data, source[:2]))
-
-    def _put(self, datagram: Datagram) -> None:
-        if self._queue.full():
-            self.shed += 1
-        else:
-            self._queue.put_nowait(datagram)
+            put(Arrived(data, source[:2], self))
 
     async def send(self, data: bytes, to: Address) -> None:
         """Sends, whatever earlier sends have come to."""
@@ -67,27 +63,9 @@ class DatagramEnd:
                 pass
             return
 
-    @property
-    def waiting(self) -> int:
-        """Datagrams that `receive` returns at once."""
-        return self._queue.qsize()
-
-    async def receive(self, timeout_s: float | None) -> Datagram | None:
-        """The next datagram; None after `timeout_s` seconds, and after `wake`."""
-        if not self._queue.empty():
-            return self._queue.get_nowait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                return await self._queue.get()
-        return None
-
-    def wake(self) -> None:
-        """Lets `receive` return. A full queue lets it return anyway."""
-        if not self._queue.full():
-            self._queue.put_nowait(None)
-
     async def close(self) -> None:
         """Closes the socket."""
+        self.is_closed = True
         self._stream.close()
         self._pump.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -115,8 +115,19 @@ def test_a_failed_call_is_told(run: Run, tmp_path: Path, host: str) -> None:
     done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1, "-max_retrans", 2, "--json")
     assert done.status == 1
     assert done.told == [f"{xml}:2: no answer after 2 retransmissions"]
-    assert done.json == {"exit_code": 1, "successful": 0, "failed": 1, "retransmissions": 2, "unexpected": 0,
-                         "failures": done.told, "out_of_call": 0, "shed": 0}  # fmt: skip
+    told = done.json
+    assert told.pop("duration_s") > 0
+    assert [element.pop("line") for element in told["elements"]] == [2, 12]
+    nothing = {"retransmissions": 0, "timeouts": 0, "unexpected": 0, "lost": 0}
+    assert told == {
+        "exit_code": 1, "successful": 0, "failed": 1, "retransmissions": 2, "unexpected": 0, "failures": done.told,
+        "out_of_call": 0, "shed": 0, "reasons": {"MaxUDPRetrans": 1}, "response_times": {}, "call_length": None,
+        "counters": {}, "ladder": told["ladder"], "elements": [
+            {"kind": "send", "name": "BYE", "messages": 1} | nothing | {"retransmissions": 2, "timeouts": 1},
+            {"kind": "recv", "name": "200", "messages": 0} | nothing,
+        ],
+    }  # fmt: skip
+    assert [line.split()[-3:] for line in told["ladder"][1:-1]] == [["BYE", "(CSeq", "1)"]] * 3
 
 
 def test_an_address_that_cannot_be_had(run: Run, xml: Path, host: str) -> None:

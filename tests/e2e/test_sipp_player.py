@@ -17,8 +17,9 @@ from scenarios.rig.place import Place, is_free
 from scenarios.rig.seen import Seen
 from scenarios.rig.sipp import SIPP, Sipp
 from sipstack.scenario.loader import load_scenario
-from sipstack.scenario.player import Player, PlayerSettings
+from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged
+from sipstack.scenario.settings import PlayerSettings
 from tests.e2e.stories import file_of
 from tests.scenario.scenes import ANSWER_HEAD, HEAD, document, recv, send
 from tests.scenario.test_player import PAIRS, ROWS

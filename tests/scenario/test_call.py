@@ -322,3 +322,22 @@ def test_whatever_comes_a_call_stays_a_call(heard: list[Received], name: str) ->
     if not call.call.has_ended:
         call.call.give_up("stopped", call.now)
     assert call.tally.successful + call.tally.failed == 1
+
+
+def test_what_is_answered_always_with_aa(tmp_path: Path) -> None:
+    call = Clocked(scenario(tmp_path, send("INVITE"), recv("200")), answers_all=True)
+    call.sent()
+    assert [call.hears(request(method, 7)) for method in ("OPTIONS", "INFO")] == [["200"], ["200"]]
+    assert (call.ended, call.tally.auto_answered, call.tally.unexpected) == ("", 2, 2)
+    call.hears(request("REFER", 8))
+    assert call.ended
+
+
+def test_a_repeat_is_known_loosely(tmp_path: Path) -> None:
+    """Its Via may differ (a proxy's other branch), its From, To and CSeq may not."""
+    other = request("INVITE", 1, "X-New: 1")
+    for loosely, ended in ((True, ""), (False, "4: unexpected INVITE while waiting for ACK")):
+        played = scenario(tmp_path, recv("INVITE"), send("180"), send("200"), recv("ACK"))
+        call = Clocked(played, compares_loosely=loosely)
+        call.hears(request("INVITE"), other)
+        assert call.ended == ended

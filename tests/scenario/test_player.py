@@ -15,11 +15,13 @@ import pytest
 from scenarios.rig.sipp import read_trace
 from sipstack.scenario import injection
 from sipstack.scenario import player as player_module
+from sipstack.scenario import settings as settings_module
 from sipstack.scenario.injection import read_rows
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, ScenarioError, SettingsError
-from sipstack.scenario.player import Player, PlayerSettings
+from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report, TraceFile
+from sipstack.scenario.settings import PlayerSettings
 from tests.e2e.stories import file_of
 from tests.scenario.scenes import recv, request, scenario, send
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, own_address, raw_socket
@@ -259,7 +261,7 @@ async def test_what_belongs_to_no_call_is_counted(opened: Open, tmp_path: Path, 
 async def test_a_flood_of_new_calls_is_bounded(
     opened: Open, tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(player_module, "MAX_OPEN_CALLS", 50)
+    monkeypatch.setattr(settings_module, "MAX_OPEN_CALLS", 50)
     uas = await opened(scenario(tmp_path, recv("INVITE"), recv("ACK")), max_calls=None)
     running = asyncio.ensure_future(uas.run())
     with raw_socket(host) as peer:
