@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import pytest
 
 from scenarios.rig.node import Node
 from tests.cli.commands import ROOT
-from tests.e2e.test_many_bindings import fill
+from tests.e2e.many import fill, forget, many_bindings
 
 PEAK_KIB = 100 * 1024
 # The peak of this process alone: what the system counts for a child begins with its parent's.
@@ -23,27 +22,29 @@ MEASURED = (
 )
 
 
-def proved(make_node: Any, count: int) -> int:
+def proved(node: Node, count: int) -> int:
     """The peak of its memory in KiB."""
-    node: Node = make_node()
-    fill(node, count)
     begin = time.monotonic()
     words = (sys.executable, "-c", MEASURED, "--config", str(node.config), "inventory", "verify")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     took_s = time.monotonic() - begin
     assert done.stdout == f"all invariants hold: {count} bindings, {count} numbers, 0 records\n", done.stderr
-    shutil.rmtree(node.data_dir)
     peak_kib = int(done.stderr.split()[1])
     print(f"{count} bindings proved in {took_s:.0f} s with {peak_kib} KiB at most")
     return peak_kib
 
 
 def test_forty_thousand(make_node: Any) -> None:
-    assert proved(make_node, 40_000) < PEAK_KIB
+    node: Node = make_node()
+    fill(node, 40_000)
+    assert proved(node, 40_000) < PEAK_KIB
 
 
 @pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_ten_million(make_node: Any) -> None:
-    assert proved(make_node, 10_000_000) < PEAK_KIB
+    node, bindings = many_bindings(make_node)
+    peak_kib = proved(node, bindings)
+    forget(node)
+    assert peak_kib < PEAK_KIB
