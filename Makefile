@@ -4,6 +4,9 @@
 .NOTPARALLEL:
 .PHONY: help demo scenarios run check test interop long bench bench-durable baseline docs system
 
+# Each test that starts a node or a command would compile all that it imports, and each worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 

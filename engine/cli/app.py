@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from typer.main import get_command
+from typer.main import get_group
 
 from engine.cli import (
     api_key,
@@ -72,13 +73,19 @@ def _root(
     """
 
 
+@functools.cache
+def _verbs() -> typer.core.TyperGroup:
+    """The application as typer runs it: to make it takes as long as a short verb, and programs may run several."""
+    return get_group(app)
+
+
 def run_cli(argv: list[str]) -> int:
     """Run one verb; the exit status. Errors are lines on stderr, and nothing is raised."""
     sys.stdout = sys.stdout or io.StringIO()  # a process can be started with them closed
     sys.stderr = sys.stderr or io.StringIO()
     try:
         rest, config = _take_config(argv)
-        status = get_command(app).main(args=rest, prog_name=PROGRAM, standalone_mode=False, obj=config)
+        status = _verbs().main(args=rest, prog_name=PROGRAM, standalone_mode=False, obj=config)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
