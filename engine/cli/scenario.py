@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperCommand
 
 from engine.cli.common import DONE, FAILED, JSON, UsageFault, printable, say, say_facts, say_json, tell
-from sipstack.scenario.injection import read_rows
+from sipstack.scenario.injection import Injection, read_injection
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Fault, Scenario, ScenarioError, SettingsError
 from sipstack.scenario.player import Player
@@ -164,11 +164,11 @@ def play(
         str, typer.Option("-d", metavar="TIME", help="A pause without length. Plain numbers are ms.")
     ] = "0",
     rows: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "-inf",
             metavar="FILE",
-            help="Rows for [field0]...: SEQUENTIAL, then a;b;c for each call.",
+            help="Rows for [field0]...: SEQUENTIAL, RANDOM or USER, then a;b;c for each call. May stand several times.",
             show_default=False,
         ),
     ] = None,
@@ -239,7 +239,7 @@ def play(
         remote_ip=host,
         remote_port=port,
         service=service,
-        rows=_rows(rows),
+        injection=_injection(rows or []),
         keys={name: value for name, _, value in (pair.partition("=") for pair in keys or ())},
         max_calls=calls,
         rate=rate / period_s,
@@ -320,13 +320,15 @@ async def _progress(player: Player, calls: int | None) -> AsyncIterator[None]:
             drawing.cancel()
 
 
-def _rows(file: Path | None) -> list[list[str]]:
-    if file is None:
-        return []
-    try:
-        return read_rows(file)
-    except OSError as error:
-        raise UsageFault(f"{file}: {error.strerror or error}") from None
+def _injection(files: list[Path]) -> Injection:
+    """The files of `-inf`."""
+    read = []
+    for file in files:
+        try:
+            read.append(read_injection(file))
+        except OSError as error:
+            raise UsageFault(f"{file}: {error.strerror or error}") from None
+    return Injection(read)
 
 
 def _seconds(option: str, text: str, unit: str) -> float:

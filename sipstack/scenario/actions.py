@@ -1,138 +1,227 @@
-"""`<action>`: what is done with a message once it has come or gone."""
+"""`<action>`: what its children say, read by a table of what each may have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from sipstack.scenario.keywords import Moment, TextFault, Values, parse_template, render
-from sipstack.scenario.model import Action, Assign, Match, Place, Say, Template
-from sipstack.scenario.received import Received
-from sipstack.scenario.regex import compile_ere, search
-from sipstack.scenario.xmltree import Node
+from sipstack.scenario.attributes import Attributes, parse_integer
+from sipstack.scenario.commands import Media, StopKind
+from sipstack.scenario.deeds import (
+    Action,
+    Assign,
+    Change,
+    Close,
+    Compare,
+    CompareText,
+    Compute,
+    Draw,
+    Dtmf,
+    Echo,
+    Insert,
+    Jump,
+    Lookup,
+    Match,
+    NameIndex,
+    Number,
+    Pcap,
+    Place,
+    Redirect,
+    RestorePause,
+    Say,
+    Shell,
+    StopAll,
+    StopCall,
+    Stream,
+    TimeOfDay,
+    ToNumber,
+    Verify,
+)
+from sipstack.scenario.distributions import KINDS
+from sipstack.scenario.media_words import parse_echo, parse_stream
+from sipstack.scenario.regex import compile_ere
 
-Report = Callable[[Node, str], None]
-
-_EREG: Final = frozenset(
-    ("regexp", "search_in", "header", "case_indep", "occurence", "occurrence", "start_line", "assign_to", "check_it",
-     "check_it_inverse")
-)  # fmt: skip
-KNOWN: Final = {
-    "ereg": _EREG,
-    "assignstr": frozenset(("assign_to", "value")),
-    "log": frozenset(("message",)),
-    "warning": frozenset(("message",)),
-}
+# What `compare=` may be.
+COMPARISONS: Final = frozenset(
+    ("equal", "not_equal", "greater_than", "less_than", "greater_than_equal", "less_than_equal")
+)
 
 
-def read_action(node: Node, keys: set[str], fault: Report) -> Action | None:
-    """One child of `<action>`, whose attributes are known ones; None after a fault."""
-    if node.name == "ereg":
-        return _read_ereg(node, fault)
-    wanted = "value" if node.name == "assignstr" else "message"
-    missing = [name for name in sorted(KNOWN[node.name]) if name not in node.attributes]
-    if missing:
-        fault(node, f"<{node.name}> needs {' and '.join(missing)}")
-        return None
-    try:
-        text = parse_template(node.attributes[wanted], keys)
-    except TextFault as error:
-        fault(node, error.text)
-        return None
-    return Assign(node.attributes["assign_to"], text) if node.name == "assignstr" else Say(text)
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an action may have, and how it is read: None after a fault."""
+
+    attributes: frozenset[str]
+    read: Callable[[Attributes], Action | None]
 
 
-def _read_ereg(node: Node, fault: Report) -> Match | None:
-    given = node.attributes
+def _ereg(given: Attributes) -> Action | None:
     place = next((place for place in Place if place.value == given.get("search_in", "msg")), None)
-    names = tuple(name.strip() for name in given.get("assign_to", "").split(","))
-    occurrence = given.get("occurrence", given.get("occurence", "1"))
-    flags = {name: read_bool(node, name, fault) for name in ("case_indep", "start_line", "check_it",
-                                                             "check_it_inverse")}  # fmt: skip
-    wrong = ""
     if place is None:
-        wrong = f"search_in='{given['search_in']}' is not supported: msg, hdr or body"
-    elif (place is Place.HEADER) != bool(given.get("header")):
-        wrong = 'header="..." stands with search_in="hdr", and only there'
-    elif not all(names) or "regexp" not in given:
-        wrong = "<ereg> needs regexp and assign_to"
-    elif not occurrence.isascii() or not occurrence.isdigit() or not 1 <= int(occurrence[:9]) <= 256:
-        wrong = f"occurrence='{occurrence}' is no number from 1 to 256"
-    elif flags["check_it"] and flags["check_it_inverse"]:
-        wrong = "check_it and check_it_inverse exclude each other"
-    if wrong or place is None:
-        fault(node, wrong)
+        given.fault(f"search_in='{given.get('search_in')}' is none of {', '.join(one.value for one in Place)}")
         return None
+    header = given.needed("header") if place is Place.HEADER else ""
+    variable = given.source() if place is Place.VARIABLE else ""
+    names = given.targets()
+    occurrence = parse_integer(given.get("occurrence", given.get("occurence", "1")))
+    if occurrence is None or not 1 <= occurrence <= 256:
+        given.fault(f"occurrence='{given.get('occurrence', given.get('occurence'))}' is no number from 1 to 256")
+        return None
+    regexp = given.needed("regexp")
     try:
-        pattern, is_greedy = compile_ere(given["regexp"])
+        pattern, is_greedy = compile_ere(regexp)
     except ValueError as error:
-        fault(node, f"regexp '{given['regexp']}': {error}")
+        given.fault(f"regexp '{regexp}': {error}")
         return None
     if len(names) > pattern.groups + 1:
-        fault(node, f"assign_to has {len(names)} names, the expression {pattern.groups} sub-expressions")
+        given.fault(f"assign_to has {len(names)} names, the expression {pattern.groups} sub-expressions")
         return None
-    must_match = True if flags["check_it"] else False if flags["check_it_inverse"] else None
-    return Match(pattern, is_greedy, place, given.get("header", ""), flags["case_indep"], flags["start_line"],
-                 int(occurrence), names, must_match)  # fmt: skip
+    return Match(pattern, is_greedy, place, header, variable, given.flag("case_indep"), given.flag("start_line"),
+                 occurrence, names, given.check())  # fmt: skip
 
 
-def read_bool(node: Node, name: str, fault: Report) -> bool:
-    """An attribute that is `true` or `false`; false when it is not there."""
-    text = node.attributes.get(name, "false").lower()
-    if text not in ("true", "false"):
-        fault(node, f"{name}='{node.attributes[name]}' is neither true nor false")
-    return text == "true"
+def _say(given: Attributes) -> Action:
+    return Say(given.node.name, given.text("message"))
 
 
-def perform(actions: tuple[Action, ...], text: str, values: Values, moment: Moment, say: Callable[[str], None]) -> str:
-    """Carries out the actions on the text of a message; "" or why the call has failed.
-
-    As in SIPp, the first check that fails ends the list, and the call goes on, but counts as failed.
-    """
-    for action in actions:
-        if isinstance(action, Match):
-            wrong = _match(action, text, values)
-            if wrong:
-                return wrong
-        elif isinstance(action, Assign):
-            values.variables[action.name] = render(action.value, values, moment)
-        else:
-            say(render(action.text, values, moment))
-    return ""
+def _compute(given: Attributes) -> Action:
+    return Compute(given.node.name, given.target(), given.operand())
 
 
-def _match(action: Match, text: str, values: Values) -> str:
-    found = search(action.pattern, action.is_greedy, _looked_at(action, text))
-    if found is not None:
-        for group, name in enumerate(action.assign_to):
-            part = found[group]
-            if part is not None:
-                values.variables[name] = part
-    if action.must_match is None or action.must_match == (found is not None):
-        return ""
-    return f"/{action.pattern.pattern}/ {'does not match' if action.must_match else 'matches'}"
+def _divide(given: Attributes) -> Action:
+    action = Compute(given.node.name, given.target(), given.operand())
+    if "value" in given and action.operand.value == 0:
+        given.fault("nothing can be divided by 0")
+    return action
 
 
-def _looked_at(action: Match, text: str) -> str:
-    """The part of a message that an expression is matched against."""
-    if action.place is Place.MESSAGE:
-        return text
-    if action.place is Place.BODY:
-        return Received(text.encode("latin-1")).body
-    wanted, within = (action.header.lower(), text.lower()) if action.ignore_case else (action.header, text)
-    at = -1
-    for _ in range(action.occurrence):
-        at = within.find(wanted, at + 1)
-        while at > 0 and not action.anywhere and within[at - 1] != "\n":
-            at = within.find(wanted, at + 1)
-        if at < 0:
-            return ""
-    rest = text[at + len(wanted) :]
-    return rest[: min((end for end in (rest.find("\r"), rest.find("\n")) if end >= 0), default=len(rest))]
+def _sample(given: Attributes) -> Action | None:
+    name, distribution = given.target(), given.distribution(old_style=False)
+    return None if distribution is None else Draw(name, distribution)
 
 
-def used_template(action: Action) -> Template:
-    """The text of an action; an empty one when it has none."""
-    if isinstance(action, Assign):
-        return action.value
-    return action.text if isinstance(action, Say) else Template(())
+def _compared_to(given: Attributes, must_hold: bool | None) -> str:
+    """`assign_to`, which may be missing where there is a check."""
+    return given.target() if must_hold is None or "assign_to" in given else ""
+
+
+def _test(given: Attributes) -> Action | None:
+    comparison = given.needed("compare")
+    if comparison not in COMPARISONS:
+        given.fault(f"compare='{comparison}' is none of {', '.join(sorted(COMPARISONS))}")
+        return None
+    must_hold = given.check()
+    assign_to = _compared_to(given, must_hold)
+    return Compare(assign_to, given.source(), comparison, given.operand("variable2"), must_hold)
+
+
+def _strcmp(given: Attributes) -> Action:
+    must_hold = given.check()
+    assign_to, variable = _compared_to(given, must_hold), given.source()
+    if ("value" in given) == ("variable2" in given):
+        given.fault("<strcmp> needs either value or variable2")
+    return CompareText(assign_to, variable, given.variable("variable2"), given.get("value"), must_hold)
+
+
+def _time_of_day(given: Attributes) -> Action | None:
+    names = given.targets()
+    if len(names) != 2:
+        given.fault("<gettimeofday> assigns to two variables: seconds,microseconds")
+        return None
+    return TimeOfDay(*names)
+
+
+def _exec(given: Attributes) -> Action | None:
+    name = next((name for name in _EXECS if name in given), None)
+    if name is None:
+        given.fault(f"<exec> needs one of {', '.join(_EXECS)}")
+        return None
+    return _EXECS[name](given)
+
+
+def _int_cmd(given: Attributes) -> Action:
+    """As SIPp does, what is no other command stops the call."""
+    kind = next((kind for kind in StopKind if kind.value == given.get("int_cmd")), None)
+    return StopCall() if kind is None else StopAll(kind)
+
+
+def _pcap(name: str, media: Media) -> Callable[[Attributes], Action | None]:
+    return lambda given: Pcap(given.text(name), media)
+
+
+def _stream(given: Attributes) -> Action | None:
+    template = given.text("rtp_stream")
+    if all(isinstance(part, str) for part in template.parts):
+        try:
+            parse_stream(given.get("rtp_stream"))
+        except ValueError as error:
+            given.fault(f"rtp_stream='{given.get('rtp_stream')}': {error}")
+    return Stream(template)
+
+
+def _echo(given: Attributes) -> Action | None:
+    try:
+        is_on, media = parse_echo(given.get("rtp_echo"))
+    except ValueError as error:
+        given.fault(f"rtp_echo='{given.get('rtp_echo')}': {error}")
+        return None
+    return Echo(Number(None, float(is_on)), media)
+
+
+# What `<exec>` can do; of several the first counts.
+_EXECS: Final[dict[str, Callable[[Attributes], Action | None]]] = {
+    "command": lambda given: Shell(given.text("command")),
+    "int_cmd": _int_cmd,
+    "play_pcap_audio": _pcap("play_pcap_audio", Media.AUDIO),
+    "play_pcap_image": _pcap("play_pcap_image", Media.IMAGE),
+    "play_pcap_video": _pcap("play_pcap_video", Media.VIDEO),
+    "play_dtmf": lambda given: Dtmf(given.text("play_dtmf")),
+    "rtp_stream": _stream,
+    "rtp_echo": _echo,
+}
+_RHS: Final = frozenset(("value", "variable"))
+_CHECKED: Final = frozenset(("assign_to", "variable", "value", "variable2", "check_it", "check_it_inverse"))
+_CALCULATION: Final = Form(_RHS | {"assign_to"}, _compute)
+_CHANGE: Final = Form(frozenset(("variable",)), lambda given: Change(given.node.name, given.source()))
+_MESSAGE: Final = Form(frozenset(("message",)), _say)
+
+FORMS: Final[dict[str, Form]] = {
+    "add": _CALCULATION,
+    "assign": _CALCULATION,
+    "assignstr": Form(frozenset(("assign_to", "value")), lambda given: Assign(given.target(), given.text("value"))),
+    "closecon": Form(frozenset(), lambda _given: Close()),
+    "divide": Form(_RHS | {"assign_to"}, _divide),
+    "ereg": Form(
+        frozenset(("regexp", "search_in", "header", "variable", "case_indep", "occurence", "occurrence", "start_line",
+                   "assign_to", "check_it", "check_it_inverse")), _ereg),
+    "error": _MESSAGE,
+    "exec": Form(frozenset(_EXECS), _exec),
+    "gettimeofday": Form(frozenset(("assign_to",)), _time_of_day),
+    "index": Form(frozenset(("assign_to",)), lambda given: NameIndex(given.target())),
+    "insert": Form(frozenset(("file", "value")),
+                   lambda given: Insert(given.text("file"), None, given.text("value"))),
+    "jump": Form(_RHS, lambda given: Jump(given.operand())),
+    "log": _MESSAGE,
+    "lookup": Form(frozenset(("assign_to", "file", "key")),
+                   lambda given: Lookup(given.target(), given.text("file"), given.text("key"))),
+    "multiply": _CALCULATION,
+    "pauserestore": Form(_RHS, lambda given: RestorePause(given.operand())),
+    "replace": Form(frozenset(("file", "line", "value")),
+                    lambda given: Insert(given.text("file"), given.text("line"), given.text("value"))),
+    "rtp_echo": Form(_RHS, lambda given: Echo(given.operand(), Media.AUDIO)),
+    "sample": Form(frozenset(("assign_to", "distribution", *(name for kind in KINDS.values() for name in kind.needs))),
+                   _sample),
+    "setdest": Form(frozenset(("host", "port", "protocol")),
+                    lambda given: Redirect(given.text("host"), given.text("port"), given.text("protocol"))),
+    "strcmp": Form(_CHECKED, _strcmp),
+    "subtract": _CALCULATION,
+    "test": Form(_CHECKED | {"compare"}, _test),
+    "todouble": Form(frozenset(("assign_to", "variable")), lambda given: ToNumber(given.target(), given.source())),
+    "trim": Form(frozenset(("assign_to",)), lambda given: Change("trim", given.target())),
+    "urldecode": _CHANGE,
+    "urlencode": _CHANGE,
+    "verifyauth": Form(frozenset(("assign_to", "username", "password")),
+                       lambda given: Verify(given.target(), given.text("username"), given.text("password"))),
+    "warning": _MESSAGE,
+}  # fmt: skip

@@ -1,52 +1,56 @@
-"""One call on its way through a scenario. No socket and no clock: time comes in, datagrams and a deadline come out."""
+"""One call on its way through a scenario. No socket and no clock: time comes in, messages, commands and a deadline
+come out.
+"""
 
 from __future__ import annotations
 
-import re
 from typing import Final, final
 
-from sipstack.scenario.actions import perform
-from sipstack.scenario.defaults import ACK, ANSWER, BYE, CANCEL
-from sipstack.scenario.keywords import Moment, Values, render
-from sipstack.scenario.model import Element, Index, Nop, Optional, Pause, Recv, Scenario, Send, Template
+from sipstack.scenario.commands import Output, SendCmd
+from sipstack.scenario.defaults import ABORT_COMMAND, DEFAULTS
+from sipstack.scenario.expecting import doing_at, expected_at, hearing_at, passed
+from sipstack.scenario.keywords import render
+from sipstack.scenario.media import media_addresses
+from sipstack.scenario.model import Element, Index, Nop, Optional, Pause, Recv, Scenario, Send, TellTwin
+from sipstack.scenario.outgoing import Outgoing
+from sipstack.scenario.perform import CallStopped, CheckFailed, Doing, perform
 from sipstack.scenario.received import Received, route_set
 from sipstack.scenario.rules import Rules
 from sipstack.scenario.tally import Failure, Tally
+from sipstack.scenario.template import Template
+from sipstack.scenario.values import CallFault, Moment, Values
+from sipstack.scenario.variables import as_number, is_set
+from sipstack.scenario.waiting import Stopwatch, longest_wait, pause_s
 
 # Elements without a wait in a row: more of them go round in circles.
 _MAX_STEPS: Final = 1000
-# Messages of which a repeat is known again; a call of a scenario has far fewer.
-_MAX_REMEMBERED: Final = 256
-_STOPS_RETRANSMISSION: Final = frozenset(("ACK", "CANCEL", "BYE", "PRACK"))
 _ANSWERED_ALWAYS: Final = frozenset(("INFO", "NOTIFY", "OPTIONS", "UPDATE"))
-_CSEQ: Final = re.compile(r"^CSeq[ \t]*:[ \t]*(\d{1,10})[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
+_CHALLENGES: Final = frozenset((401, 407))
+_NO_INCREASE: Final = frozenset(("", "ACK", "CANCEL"))
 
 
 @final
 class Call:
-    """Feed it with `start`, `receive` and `timer`; then take `outputs`, look at `deadline` and `has_ended`."""
+    """Feed it with `start`, `receive`, `hear` and `timer`; then take `outputs`, look at `deadline` and `has_ended`."""
 
     def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally) -> None:
         self._scenario = scenario
+        self._elements = scenario.elements
         self._rules = rules
         self._values = values
         self._tally = tally
         self._index: Index = 0
+        self._jump_to: Index | None = None
         self._pause_until: float | None = None
+        self._restored_pause: float | None = None  # of the element that comes next
         self._receive_until: float | None = None
         self._on_receive_timeout: Index | None = None
-        self._retrans_at: float | None = None
-        self._retrans_delay_s = 0.0
-        self._retrans_count = 0
-        self._last_sent = ""
-        self._last_sent_index: Index = -1
-        self._seen: dict[int, Index] = {}  # where each was taken
-        self._answers: dict[tuple[int, str], str] = {}  # by CSeq: our last response, or under "ACK" our ACK
+        self._out = Outgoing(rules, values, tally)
         self._transactions: dict[str, str] = {}
-        self._is_established = False
-        self._owes_ack = False
-        self._failure = ""
-        self.outputs: list[bytes] = []
+        self._stopwatch = Stopwatch()
+        self._queued: Received | None = None  # what `_unexp.main` is to look at
+        self._invite_cseq: int | None = None  # of the last INVITE that has come
+        self._failed: tuple[str, Failure] | None = None  # a check: the call goes on, and has failed at its end
         self.failure = ""  # why it has failed, once it has ended
         self.has_ended = False
 
@@ -56,20 +60,30 @@ class Call:
         return self._values.call_id
 
     @property
+    def outputs(self) -> list[Output]:
+        """Messages and commands since it was last emptied, in the order in which they are to be carried out."""
+        return self._out.outputs
+
+    @outputs.setter
+    def outputs(self, outputs: list[Output]) -> None:
+        self._out.outputs = outputs
+
+    @property
     def deadline(self) -> float | None:
         """When `timer` is due."""
-        times = (self._pause_until, self._receive_until, self._retrans_at)
+        times = (self._pause_until, self._receive_until, self._out.again_at)
         return None if self.has_ended else min((at for at in times if at is not None), default=None)
 
     # ------------------------------------------------------------------ what happens
 
     def start(self, now: float) -> None:
         """Plays up to the first wait."""
+        self._stopwatch.start(now)
         self._run(now)
 
     def timer(self, now: float) -> None:
         """The deadline has come."""
-        if self._retrans_at is not None and self._retrans_at <= now:
+        if self._out.again_at is not None and self._out.again_at <= now:
             self._retransmit(now)
         if self.has_ended:
             return
@@ -80,329 +94,314 @@ class Call:
 
     def receive(self, message: Received, now: float) -> None:
         """A message with the Call-ID of this call."""
-        if self._is_repeat(message):
+        if self._rules.ignores_in_pauses and isinstance(self._element(), Pause):
+            return
+        if (index := self._out.answers.taken_at(message)) is not None:
+            self._tally.elements[index].retransmissions += 1
+            self._out.answer_again(message)
             return
         if message.status and message.to_tag:
             self._values.peer_tag = message.to_tag
-        if message.method == "ACK":
-            self._is_established = True
-        index = self._expected_at(message)
-        if index is None:
-            if not self._is_late(message):
-                self._unexpected(message, now)
+        if message.method == "INVITE":
+            self._invite_cseq = message.cseq[0]
+        elif message.method == "ACK":
+            self._out.acknowledged()
+            if self._rules.checks_ack and self._invite_cseq not in (None, message.cseq[0]):
+                self._end(self._where("the CSeq of ACK is not that of the INVITE"), Failure.REJECTED)
+                return
+        self._find_place(message, now, may_jump=True)
+
+    def hear(self, text: str, source: str, now: float) -> None:
+        """A text of the twin, or of the peer of that name, with the Call-ID of this call."""
+        if f"internal-cmd: {ABORT_COMMAND}" in text:
+            self._abort(self._where("the twin has given up"), now, Failure.REJECTED, tells_twin=False)
             return
-        element = self._scenario.elements[index]
-        assert isinstance(element, Recv)
-        self._take(message, element, index, now)
+        found = hearing_at(self._elements, self._index)
+        if found is None or (found[1].source and found[1].source != source):
+            self._end(self._where(f"a text of the twin{doing_at(self._element())}"), Failure.REJECTED)
+            return
+        index, element = found
+        self._tally.elements[index].messages += 1
+        self._stopwatch.passes(element, self._tally, now)
+        if self._perform(element, text.rstrip("\r\n"), now):
+            self._go_on(element, index)
+            self._run(now)
 
     def give_up(self, reason: str, now: float, kind: Failure = Failure.REJECTED) -> None:
-        """Ends the call as failed; what a polite end needs is in `outputs`."""
-        if not self.has_ended:
+        """Ends the call as failed, unless it only waits for repeats; what a polite end needs is in `outputs`."""
+        element = self._element()
+        if self.has_ended:
+            return
+        if isinstance(element, Pause) and element.is_timewait:
+            self._end_well()
+        else:
             self._abort(self._where(reason), now, kind)
 
     # ------------------------------------------------------------------ walking
+
+    def _element(self) -> Element | None:
+        return self._elements[self._index] if self._index < len(self._elements) else None
 
     def _run(self, now: float) -> None:
         """Plays until something must be waited for, or the end."""
         for _ in range(_MAX_STEPS):
             if self.has_ended:
                 return
-            if self._index >= len(self._scenario.elements):
-                self._end(self._failure)
+            element = self._element()
+            if element is None:
+                self._end_well()
                 return
-            element = self._scenario.elements[self._index]
-            if not self._step(element, now):
+            if self._is_played(element) and not self._step(element, now):
                 return
             self._go_on(element, self._index)
         self._end(self._where("goes round in circles"))
 
+    def _is_played(self, element: Element) -> bool:
+        """What `condexec` says."""
+        wanted = not element.condexec_inverse
+        return element.condexec is None or is_set(self._values.variable(element.condexec)) is wanted
+
     def _step(self, element: Element, now: float) -> bool:
         """True when the element is done with."""
-        if isinstance(element, Send):
-            # A message that is repeated until it is answered holds up those behind it.
-            return self._retrans_at is None and self._send(element, now)
+        if isinstance(element, Send | TellTwin):
+            if self._out.is_busy:
+                return False
+            return self._send(element, now) if isinstance(element, Send) else self._tell(element, now)
         if isinstance(element, Pause):
-            if self._pause_until is None:
-                self._tally.elements[self._index].messages += 1
-                length_s = self._rules.pause_s if element.duration_s is None else element.duration_s
-                self._pause_until = now + length_s
-            return self._pause_until <= now
+            if self._pause_until is None and not self._begin_pause(element, now):
+                return False
+            return self._pause_until is None or self._pause_until <= now
         if isinstance(element, Nop):
-            return self._perform(element, self._last_sent, now)
-        if self._receive_until is None:
-            self._set_receive_timeout(now)
+            self._stopwatch.passes(element, self._tally, now)
+            return self._perform(element, self._out.last, now)
+        if self._queued is not None and isinstance(element, Recv):
+            queued, self._queued = self._queued, None
+            self._find_place(queued, now, may_jump=False)
+        elif self._receive_until is None:
+            wait = longest_wait(self._elements, self._index, self._rules, self._values)
+            if wait is not None:
+                self._receive_until, self._on_receive_timeout = now + wait[0], wait[1]
         return False
 
+    def _begin_pause(self, element: Pause, now: float) -> bool:
+        self._tally.elements[self._index].messages += 1
+        self._pause_until = now + pause_s(element, self._rules, self._values)
+        self._stopwatch.passes(element, self._tally, now)
+        return self._perform(element, self._out.last, now)
+
     def _go_on(self, element: Element, index: Index) -> None:
-        """From `element`, which is done with, to the one behind it or to its label."""
-        target = self._target(element)
-        self._index = index + 1 if target is None else target
-        self._pause_until = None
+        """From `element`, which is done with, to where a jump leads, the label of `next`, or the one behind it."""
+        target = self._jump_to
+        if target is None and self._may_branch(element):
+            is_lucky = element.chance is None or self._values.shared.random.random() < element.chance
+            target = element.next if is_lucky else None
+        self._index, self._jump_to = index + 1 if target is None else target, None
+        self._pause_until, self._restored_pause = self._restored_pause, None
         self._receive_until = None
 
-    def _target(self, element: Element) -> Index | None:
-        """Where the label of `next` stands, when it is to be taken."""
-        taken = element.test is None or element.test in self._values.variables
-        return element.next if taken else None
+    def _may_branch(self, element: Element) -> bool:
+        return element.test is None or is_set(self._values.variable(element.test))
 
     def _jump(self, label: Index | None, reason: str, now: float, kind: Failure) -> None:
         """To the label of `ontimeout`; without one, or with one at the very end, the call has failed."""
-        self._retrans_at = self._receive_until = self._pause_until = None
-        if label is None or label >= len(self._scenario.elements):
+        self._out.again_at = None
+        self._receive_until = self._pause_until = None
+        if label is None or label >= len(self._elements):
             self._abort(reason, now, kind)
         else:
             self._index = label
             self._run(now)
 
-    def _moment(self, now: float, index: Index) -> Moment:
-        return Moment(index, int((now - self._rules.began_s) * 1000), self._rules.wall())
+    def _moment(self, now: float) -> Moment:
+        return Moment(self._index, int((now - self._rules.began_s) * 1000))
 
     def _perform(self, element: Element, text: str, now: float) -> bool:
-        if element.actions:
-            try:
-                wrong = perform(element.actions, text, self._values, self._moment(now, self._index), self._rules.say)
-            except OverflowError as error:
-                wrong = str(error)
-            if wrong:
-                self._failure = self._where(wrong, element)
+        """Carries out the actions; False when the call has ended by them."""
+        if not element.actions:
+            return True
+        rules = self._rules
+        doing = Doing(text, self._values, self._moment(now), self.outputs, rules.say, rules.log, len(self._elements))
+        try:
+            perform(element.actions, doing)
+        except CheckFailed as failed:
+            self._failed = self._failed or (self._where(str(failed), element), failed.kind)
+        except CallStopped as stopped:
+            self._end(self._where(str(stopped), element))
+            return False
+        except CallFault as fault:
+            self._abort(self._where(str(fault), element), now, Failure.REJECTED)
+            return False
+        self._jump_to = doing.jump_to
+        if doing.pause_until_ms is not None:
+            self._restored_pause = rules.began_s + doing.pause_until_ms / 1000
         return True
 
     # ------------------------------------------------------------------ sending
 
     def _send(self, element: Send, now: float) -> bool:
-        if element.method not in ("", "ACK", "CANCEL"):
+        self._stopwatch.passes(element, self._tally, now)
+        if element.method not in _NO_INCREASE:
             self._values.cseq += 1
-        try:
-            text = render(element.text, self._values, self._moment(now, self._index))
-        except OverflowError as error:
-            self._end(self._where(str(error)))
+        text = self._made(element.text, now, Failure.CANNOT_SEND)
+        if text is None:
             return False
         if element.start_txn is not None:
             self._transactions[element.start_txn] = Received(text.encode("latin-1", "replace")).branch
-        self._put(text)
-        self._tally.elements[self._index].messages += 1
-        self._last_sent, self._last_sent_index = text, self._index
-        if element.retrans_s is not None and self._rules.retransmits:
-            self._retrans_at = now + element.retrans_s
-            self._retrans_delay_s = element.retrans_s
-            self._retrans_count = 0
+        self._out.send(text, element, self._index, now)
         return self._perform(element, text, now)
 
-    def _put(self, text: str) -> None:
-        """Sends, and remembers what a repeat from the other side is answered with."""
-        self.outputs.append(text.encode("latin-1", "replace"))
-        is_ack = text.startswith("ACK ")
-        if is_ack:
-            self._is_established, self._owes_ack = True, False
-        found = _CSEQ.search(text) if is_ack or text.startswith("SIP/2.0 ") else None
-        if found is not None and len(self._answers) < _MAX_REMEMBERED:
-            self._answers[int(found[1]), found[2].upper()] = text
+    def _made(self, template: Template, now: float, kind: Failure) -> str | None:
+        """A text with everything in its place; None when it cannot be made, and the call has ended by that."""
+        try:
+            return render(template, self._values, self._moment(now))
+        except CallFault as fault:
+            self._end(self._where(str(fault)), kind)
+            return None
+
+    def _tell(self, element: TellTwin, now: float) -> bool:
+        text = self._made(element.text, now, Failure.CMD_NOT_SENT)
+        if text is None:
+            return False
+        self.outputs.append(SendCmd(text, element.dest))
+        self._tally.elements[self._index].messages += 1
+        self._stopwatch.passes(element, self._tally, now)
+        return self._perform(element, text, now)
 
     def _retransmit(self, now: float) -> None:
-        is_invite = self._last_sent.startswith("INVITE ")
-        allowed = self._rules.max_invite_retrans if is_invite else self._rules.max_other_retrans
-        self._retrans_count += 1
-        if self._retrans_count > allowed:
-            element = self._scenario.elements[self._last_sent_index]
-            assert isinstance(element, Send)
-            reason = self._where(f"no answer after {allowed} retransmissions", element)
-            self._tally.elements[self._last_sent_index].timeouts += 1
-            self._jump(element.on_timeout, reason, now, Failure.MAX_RETRANS)
-            return
-        self._retrans_delay_s *= 2
-        if not is_invite:
-            self._retrans_delay_s = min(self._retrans_delay_s, self._rules.t2_s)
-        self._retrans_at = now + self._retrans_delay_s
-        self.outputs.append(self._last_sent.encode("latin-1", "replace"))
-        self._tally.retransmissions += 1
-        self._tally.elements[self._last_sent_index].retransmissions += 1
+        element = self._elements[self._out.last_index]
+        assert isinstance(element, Send)
+        reason = self._out.repeat(element, now)
+        if reason:
+            self._jump(element.on_timeout, self._where(reason, element), now, Failure.MAX_RETRANS)
 
     # ------------------------------------------------------------------ receiving
 
-    def _is_repeat(self, message: Received) -> bool:
-        """True for the very bytes of an earlier message: it gets the same answer again, if it had one."""
-        index = self._seen.get(self._key(message))
-        if index is None:
-            return False
-        self._tally.elements[index].retransmissions += 1
-        self._answer_again(message)
-        return True
-
-    def _key(self, message: Received) -> int:
-        """What makes a repeat known: its bytes, or loosely the fields of RFC 2543 §11.5."""
-        if not self._rules.compares_loosely:
-            return hash(message.text)
-        return hash((message.start_line, *(message.value(name) for name in ("From", "To", "CSeq"))))
-
-    def _answer_again(self, message: Received) -> None:
-        number, method = message.cseq
-        kind = method if message.method else "ACK" if method == "INVITE" and message.status >= 200 else ""
-        answer = self._answers.get((number, kind)) if message.method != "ACK" else None
-        if answer is not None:
-            self.outputs.append(answer.encode("latin-1", "replace"))
-            self._tally.retransmissions += 1
-
-    def _expected_at(self, message: Received) -> Index | None:
-        """The element that waits for this message, as SIPp looks for it.
-
-        From where the call stands over optional elements to the first that is not; then backwards over optional ones,
-        and over all to those that are optional everywhere.
-        """
-        elements = self._scenario.elements
-        for index in range(self._index, len(elements)):
-            element = elements[index]
-            if self._fits(element, index, message):
-                return index
-            if not isinstance(element, Recv) or element.optional is Optional.NO:
-                break
-        is_unbroken = True
-        for index in range(min(self._index, len(elements)) - 1, -1, -1):
-            element = elements[index]
-            optional = element.optional if isinstance(element, Recv) else Optional.NO
-            is_unbroken = is_unbroken and optional is not Optional.NO
-            if (is_unbroken or optional is Optional.GLOBAL) and self._fits(element, index, message):
-                return index
-        return None
-
-    def _fits(self, element: Element, index: Index, message: Received) -> bool:
-        if not isinstance(element, Recv):
-            return False
-        if element.status:
-            if element.status != message.status:
-                return False
-            if element.response_txn is not None:
-                branch = self._transactions.get(element.response_txn)
-                return branch is not None and branch == message.branch
-            return index == 0 or message.cseq[1] in element.methods
-        if element.pattern is not None:
-            return bool(message.method) and element.pattern.search(message.method) is not None
-        return element.request == message.method
-
-    def _is_late(self, message: Received) -> bool:
-        """True for a response that an element of the past waited for: an INVITE's is acknowledged once more."""
-        for index in range(min(self._index, len(self._scenario.elements)) - 1, -1, -1):
-            element = self._scenario.elements[index]
-            if message.status and self._fits(element, index, message):
-                assert isinstance(element, Recv)
-                acknowledges = (message.cseq[0], "ACK") in self._answers and message.cseq[1] == "INVITE"
-                if acknowledges or element.response_txn is not None:
-                    self._answer_again(message)
-                    return True
-        return False
+    def _find_place(self, message: Received, now: float, *, may_jump: bool) -> None:
+        found = expected_at(self._elements, self._index, message, self._transactions)
+        if found is not None:
+            if not self._out.loses(found[1], found[0]):
+                self._take(message, found[1], found[0], now)
+            return
+        for element in passed(self._elements, self._index, message, self._transactions):
+            if element.response_txn is not None or self._out.answers.acknowledges(message):
+                self._out.answer_again(message)
+                return
+        if not (may_jump and self._interrupt(message, now)):
+            self._unexpected(message, now)
 
     def _take(self, message: Received, element: Recv, index: Index, now: float) -> None:
-        """A message that was waited for."""
-        if len(self._seen) < _MAX_REMEMBERED:
-            self._seen[self._key(message)] = index
+        """A message that was waited for. As in SIPp, its actions still see the message before it as the last one."""
+        values = self._values
         self._tally.elements[index].messages += 1
-        self._values.last = message
-        self._values.cseq = max(self._values.cseq, message.cseq[0])
-        self._stop_retransmitting(message, index, now)
-        self._owes_ack = self._owes_ack or message.status == 200
-        if element.records_routes and not self._values.routes:
-            self._values.routes, self._values.next_url = route_set(message)
-        self._perform(element, message.text, now)
-        if element.optional is Optional.NO or self._target(element) is not None:
+        self._stopwatch.passes(element, self._tally, now)
+        if not element.ignores_sdp:
+            values.media_to.update(media_addresses(message))
+        if not self._perform(element, message.text, now):
+            return
+        values.cseq = max(values.cseq, message.cseq[0]) if message.method else values.cseq
+        self._out.answered(message, index, now)
+        if element.records_routes and not values.routes:
+            values.routes, values.next_url = route_set(message)
+        if element.keeps_challenge and message.status in _CHALLENGES:
+            values.challenge, values.nonce_count = (message.status, message), 0
+        if not element.advances:
+            return
+        self._out.answers.take(message, index)
+        values.last = message
+        jumps = self._jump_to is not None or (element.next is not None and self._may_branch(element))
+        if element.optional is Optional.NO or jumps:
             self._go_on(element, index)
             self._run(now)
-        elif isinstance(self._scenario.elements[self._index], Send):
+        elif isinstance(self._element(), Send | TellTwin):
             self._run(now)  # it may have waited for an end of retransmission
 
-    def _stop_retransmitting(self, message: Received, index: Index, now: float) -> None:
-        is_answer = message.status > 0 or message.method in _STOPS_RETRANSMISSION
-        if self._retrans_at is None or not is_answer or index <= self._last_sent_index:
-            return
-        if 0 < message.status < 200 and message.cseq[1] != "INVITE":
-            self._retrans_delay_s = self._rules.t2_s
-            self._retrans_at = now + self._retrans_delay_s
-        else:
-            self._retrans_at = None
-
-    def _set_receive_timeout(self, now: float) -> None:
-        """The shortest time of the elements that wait together."""
-        for element in self._scenario.elements[self._index :]:
-            if not isinstance(element, Recv):
-                return
-            timeout_s = element.timeout_s if element.timeout_s is not None else self._rules.recv_timeout_s
-            if timeout_s and (self._receive_until is None or now + timeout_s < self._receive_until):
-                self._receive_until = now + timeout_s
-                self._on_receive_timeout = element.on_timeout
-            if element.optional is Optional.NO:
-                return
-
     def _receive_timed_out(self, now: float) -> None:
-        element = self._scenario.elements[self._index]
-        shown = element.shown if isinstance(element, Recv) else "a message"
+        element = self._elements[self._index]
         self._tally.elements[self._index].timeouts += 1
-        reason = self._where(f"waited too long for {shown}", element)
+        reason = self._where(f"waited too long for {element.shown}", element)
         self._jump(self._on_receive_timeout, reason, now, Failure.RECV_TIMEOUT)
 
-    # ------------------------------------------------------------------ ends
+    # ------------------------------------------------------------------ what is not expected
+
+    def _interrupt(self, message: Received, now: float) -> bool:
+        """To the label `_unexp.main`, which looks at the message; False when there is none, or the call is there."""
+        scenario, values = self._scenario, self._values
+        if scenario.on_unexpected is None:
+            return False
+        if scenario.return_variable is not None:
+            if as_number(values.variable(scenario.return_variable)):
+                return False
+            values.assign(scenario.return_variable, float(self._index))
+        if scenario.pause_variable is not None:
+            until_ms = 0 if self._pause_until is None else self._moment(self._pause_until).elapsed_ms
+            values.assign(scenario.pause_variable, float(until_ms))
+        self._index, self._queued = scenario.on_unexpected, message
+        self._pause_until = self._receive_until = None
+        self._run(now)
+        return True
 
     def _unexpected(self, message: Received, now: float) -> None:
+        rules = self._rules
         self._tally.unexpected += 1
-        self._tally.elements[min(self._index, len(self._scenario.elements) - 1)].unexpected += 1
+        self._tally.elements[min(self._index, len(self._elements) - 1)].unexpected += 1
         what = f"{message.status} {message.cseq[1]}" if message.status else message.method or "something that is no SIP"
-        reason = self._where(f"unexpected {what}{self._doing()}")
+        reason = self._where(f"unexpected {what}{doing_at(self._element())}")
         if message.method == "PING":
-            if self._rules.answers_ping:
+            if rules.answers_ping:
                 self._answer(message, now)
-        elif self._rules.answers_all and message.method in _ANSWERED_ALWAYS:
+        elif rules.answers_all and message.method in _ANSWERED_ALWAYS:
             self._tally.auto_answered += 1
             self._answer(message, now)
-        elif self._rules.gives_up and message.method in ("BYE", "CANCEL"):
-            if self._rules.ends_politely:
+        elif rules.gives_up and message.method in ("BYE", "CANCEL"):
+            if rules.ends_politely:
                 self._answer(message, now)
             self._end(reason, Failure.UNEXPECTED)
-        elif self._rules.gives_up:
+        elif rules.gives_up:
             self._values.last = message
             self._abort(reason, now, Failure.UNEXPECTED)
 
-    def _doing(self) -> str:
-        """For a person: what the call is at."""
-        elements = self._scenario.elements
-        element = elements[self._index] if self._index < len(elements) else None
-        if isinstance(element, Recv):
-            return f" while waiting for {element.shown}"
-        return " in a pause" if isinstance(element, Pause) else " before a message could be sent"
-
     def _answer(self, message: Received, now: float) -> None:
         before, self._values.last = self._values.last, message
-        self._say(ANSWER, now)
+        self._say("200", now)
         self._values.last = before
 
-    def _say(self, template: Template, now: float) -> None:
+    def _say(self, name: str, now: float) -> None:
         """One of the messages that stand in no scenario."""
+        template = self._scenario.defaults.get(name, DEFAULTS[name])
         try:
-            self._put(render(template, self._values, self._moment(now, self._index)))
-        except OverflowError:
+            text = render(template, self._values, self._moment(now))
+        except CallFault:
             return  # the other side made it too long: the call has failed already
+        if name == "3pcc_abort":
+            self.outputs.append(SendCmd(text))
+        else:
+            self._out.put(text)
 
-    def _abort(self, reason: str, now: float, kind: Failure) -> None:
+    # ------------------------------------------------------------------ ends
+
+    def _abort(self, reason: str, now: float, kind: Failure, *, tells_twin: bool = True) -> None:
         """Fails the call. A caller takes back what it has begun, as SIPp does."""
         last = self._values.last
+        if tells_twin and self._scenario.uses_twin and self._index > 0:
+            self._say("3pcc_abort", now)
         if self._rules.ends_politely and not self._scenario.is_server and last is not None:
-            if self._is_established or not self._last_sent.startswith("INVITE "):
-                self._say(BYE, now)
-            elif last.status >= 300:  # a final answer: too late for CANCEL (RFC 3261 §9.1)
-                self._say(ACK, now)
-            elif self._owes_ack:
-                self._say(ACK, now)
-                self._say(BYE, now)
-            else:
-                self._say(CANCEL, now)
+            for name in self._out.farewell(last):
+                self._say(name, now)
         self._end(reason, kind)
 
     def _where(self, reason: str, element: Element | None = None) -> str:
         """A reason with the line of the scenario that it is about."""
-        elements = self._scenario.elements
-        element = element or elements[min(self._index, len(elements) - 1)]
+        element = element or self._elements[min(self._index, len(self._elements) - 1)]
         return f"{self._scenario.path}:{element.line}: {reason}"
+
+    def _end_well(self) -> None:
+        if self._failed is None:
+            self.has_ended = True
+            self._tally.successful += 1
+        else:
+            self._end(*self._failed)
 
     def _end(self, failure: str, kind: Failure = Failure.REJECTED) -> None:
         self.has_ended = True
         self.failure = failure
-        if failure:
-            self._tally.fail(failure, kind)
-        else:
-            self._tally.successful += 1
+        self._tally.fail(failure, kind)

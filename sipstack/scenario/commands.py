@@ -4,7 +4,7 @@ messages, in the order in which they are to be carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 # Where a stream goes: what the other side's last SDP says; None while it has sent none.
@@ -68,6 +68,10 @@ class RtpStream:
     payload_type: int = 8
     codec: str = ""  # as in `a=rtpmap`; "" where the payload type says it
     to: MediaAddress | None = None
+
+    def towards(self, to: MediaAddress | None) -> RtpStream:
+        """The same to that address."""
+        return replace(self, to=to)
 
 
 @dataclass(frozen=True, slots=True)

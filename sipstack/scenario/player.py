@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, final
 
 from sipstack.scenario.call import Call
+from sipstack.scenario.commands import SetDestination, StopKind, StopPlaying
 from sipstack.scenario.ends import Ends
 from sipstack.scenario.inbox import Arrived, End, Event, Inbox, Lost
-from sipstack.scenario.keywords import Values
 from sipstack.scenario.ladder import Ladder
 from sipstack.scenario.model import Scenario
 from sipstack.scenario.pace import Pace
@@ -21,6 +23,7 @@ from sipstack.scenario.report import Ended, Exchanged, Report, report_of
 from sipstack.scenario.rules import Rules, rules_of
 from sipstack.scenario.settings import Address, Mode, PlayerSettings, as_bytes, call_id_of, check_settings
 from sipstack.scenario.tally import Failure, Tally
+from sipstack.scenario.values import Shared, values_of
 from sipstack.uri import uri_host
 
 # Call-IDs that have ended and are still known, so that what comes late begins no new call.
@@ -52,6 +55,10 @@ class Player:
         self._settings = settings
         self._observe = observe
         check_settings(scenario, settings)
+        self._shared = Shared(
+            settings.injected, unix_s=time.time, read_file=lambda path: Path(path).read_bytes(),
+            users=-1 if settings.users is None else settings.users,
+        )  # fmt: skip
         self._inbox = Inbox()
         self._ends = Ends(settings, self._inbox, is_server=scenario.is_server)
         self._pace = Pace(settings.rate, settings.ramp, is_users=settings.users is not None)
@@ -119,6 +126,8 @@ class Player:
             "local_ip_type": "6" if is_ipv6 else "4",
             "media_ip": settings.media_ip or settings.local_ip,
             "media_ip_type": "6" if ":" in (settings.media_ip or settings.local_ip) else "4",
+            "remote_host": settings.remote_ip,
+            "server_ip": settings.local_ip,
             "transport": settings.wire.mode.transport,
             "pid": str(settings.pid),
         }
@@ -226,33 +235,37 @@ class Player:
         settings = self._settings
         number = self._created + 1
         call_id = call_id_of(settings, number)
+        lines = self._shared.next_lines(0)
         try:
-            end = await self._ends.for_call(self._address_of(number))
+            end = await self._ends.for_call(self._address_of(lines))
         except OSError as error:
             self._created += 1
             self.tally.fail(f"no socket for a call: {error.strerror or error}", Failure.CANNOT_SEND)
             return
-        live = self._create(call_id, end, settings.wire.sends_to or (settings.remote_ip, settings.remote_port))
+        peer = settings.wire.sends_to or (settings.remote_ip, settings.remote_port)
+        live = self._create(call_id, end, peer, lines)
         self.tally.outgoing += 1
         live.call.start(now)
         await self._after(live)
 
-    def _address_of(self, number: int) -> str:
+    def _address_of(self, lines: Mapping[str, int]) -> str:
         """For a socket by address: that of the call's row."""
-        if self._settings.wire.mode is not Mode.UDP_BY_ADDRESS:
+        injection = self._shared.injection
+        if self._settings.wire.mode is not Mode.UDP_BY_ADDRESS or injection is None:
             return ""
-        rows = self._settings.rows
-        return rows[(number - 1) % len(rows)][self._settings.wire.address_field]
+        rows = injection.files[injection.default]
+        return rows.field(lines[rows.name], self._settings.wire.address_field)
 
-    def _create(self, call_id: str, end: End, peer: Address) -> _Live:
-        rows = self._settings.rows
-        row = [as_bytes(value) for value in rows[self._created % len(rows)]] if rows else ()
+    def _create(self, call_id: str, end: End, peer: Address, lines: Mapping[str, int]) -> _Live:
         self._created += 1
         set_once, numbers = self._set_once, self._numbers
         if end.local != self._ends.local:
             set_once = set_once | {"local_ip": uri_host(end.local[0])}
             numbers = numbers | {"local_port": end.local[1]}
-        values = Values(set_once, numbers, row, self._created, call_id, cseq=self._settings.base_cseq - 1)
+        values = values_of(
+            self._scenario, self._shared, set_once, numbers, self._created, call_id, lines,
+            cseq=self._settings.base_cseq - 1,
+        )  # fmt: skip
         live = _Live(Call(self._scenario, self._rules, values, self.tally), end, peer)
         self._calls[call_id] = live
         return live
@@ -269,8 +282,16 @@ class Player:
         call = live.call
         outputs, call.outputs = call.outputs, []
         for output in outputs:
-            self._noticed(live, is_sent=True, data=output)
-            await live.end.send(output, live.peer)
+            if isinstance(output, bytes):
+                self._noticed(live, is_sent=True, data=output)
+                await live.end.send(output, live.peer)
+            elif isinstance(output, SetDestination):
+                live.peer = (output.host, output.port)
+            elif isinstance(output, StopPlaying):
+                self._is_told_to_stop = True
+                (self.stop if output.kind is StopKind.NOW else self.quit)()
+            else:
+                self._settings.say(f"{type(output).__name__} is not carried out")
         if call.has_ended:
             await self._forget(live)
         elif (deadline := call.deadline) is not None:
@@ -321,7 +342,7 @@ class Player:
         live = self._calls.get(call_id)
         if live is None:
             if self._scenario.is_server and call_id and call_id not in self._ended and self._may_create():
-                live = self._create(call_id, arrived.end, arrived.source)
+                live = self._create(call_id, arrived.end, arrived.source, self._shared.next_lines(0))
                 self.tally.incoming += 1
                 live.call.start(now)
             else:

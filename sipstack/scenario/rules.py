@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from sipstack.scenario.settings import PlayerSettings
 
@@ -21,12 +20,15 @@ class Rules:
     ends_politely: bool = True  # `bye`: ACK, BYE, CANCEL for a call given up, 200 for an unexpected BYE or CANCEL
     gives_up: bool = True  # `abortunexp`: an unexpected message ends the call
     answers_ping: bool = True  # `pingreply`
+    checks_ack: bool = True  # `badcseq`: an ACK whose CSeq is not that of the INVITE ends the call
     answers_all: bool = False  # `-aa`: 200 for an unexpected INFO, NOTIFY, OPTIONS or UPDATE
     compares_loosely: bool = False  # `-rtcheck loose`: a repeat need not be the same bytes
     retransmits: bool = True  # no over a stream, or with `-nr`
+    ignores_in_pauses: bool = False  # `-pause_msg_ign`: what comes in a pause is as if it had not
+    lost_percent: float = 0.0  # `-lost`: of all messages, where the scenario says nothing
     began_s: float = 0.0  # when the player did, on the clock of the calls
     say: Callable[[str], None] = lambda _text: None
-    wall: Callable[[], str] = lambda: ""
+    log: Callable[[str], None] = lambda _text: None
 
 
 def rules_of(settings: PlayerSettings, now: float) -> Rules:
@@ -49,11 +51,5 @@ def rules_of(settings: PlayerSettings, now: float) -> Rules:
         compares_loosely=settings.compares_loosely,
         began_s=now,
         say=settings.say,
-        wall=_wall,
+        log=settings.say,
     )
-
-
-def _wall() -> str:
-    """The date, the time and the seconds since 1970, with tabs between them, as SIPp writes `[timestamp]`."""
-    now = datetime.now().astimezone()
-    return f"{now:%Y-%m-%d}\t{now:%H:%M:%S.%f}\t{now.timestamp():.6f}"

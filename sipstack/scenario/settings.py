@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from sipstack.scenario.injection import Injection, check_injection
 from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.uri import uri_host
 
@@ -18,6 +19,7 @@ Address = tuple[str, int]
 
 # A peer that invents Call-IDs gets no more of our memory than this.
 MAX_OPEN_CALLS: Final = 20_000
+_MOST_CHECKED: Final = 100_000  # rows whose addresses are looked at before the first call
 
 
 class Mode(Enum):
@@ -82,7 +84,8 @@ class Ramp:
 class PlayerSettings:
     """How a scenario is played. `remote_ip` is an IP address; a scenario that begins with a request needs none.
 
-    `rows` are the fields for injection, one row a call, from the first again after the last. `limit` calls are open
+    `rows` are the fields for injection, one row a call, from the first again after the last, unless `injection` are
+    files of them. `limit` calls are open
     at most. `rate` are new calls a second; with `users` so many are open all the time instead. `pid` stands for
     `[pid]`; two players of one process must not share it.
     """
@@ -94,6 +97,7 @@ class PlayerSettings:
     wire: Wire = field(default_factory=Wire)
     service: str = "service"
     rows: Sequence[Sequence[str]] = ()
+    injection: Injection | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     max_calls: int | None = None
     rate: float = 10.0
@@ -125,6 +129,11 @@ class PlayerSettings:
     pid: int = field(default_factory=lambda: secrets.randbelow(10**8) + 1)
 
     @property
+    def injected(self) -> Injection:
+        """Where the rows of the calls come from."""
+        return self.injection or Injection.of_rows(self.rows)
+
+    @property
     def most_open(self) -> int:
         """Calls at once."""
         return min(self.limit or MAX_OPEN_CALLS, self.users or MAX_OPEN_CALLS, MAX_OPEN_CALLS)
@@ -135,8 +144,7 @@ def check_settings(scenario: Scenario, settings: PlayerSettings) -> None:
     missing = sorted(scenario.keywords - settings.keys.keys())
     if missing:
         raise SettingsError(f"[{missing[0]}] is no keyword, and no key of that name is given")
-    if scenario.fields and not settings.rows:
-        raise SettingsError(f"[field{scenario.fields - 1}] needs rows for injection: give them with -inf FILE")
+    check_injection(scenario, settings.injected)
     if not scenario.is_server and not settings.remote_ip:
         raise SettingsError("the scenario begins with a request of its own: it needs a target")
     sends_to = settings.wire.sends_to
@@ -153,12 +161,16 @@ def check_settings(scenario: Scenario, settings: PlayerSettings) -> None:
 
 def _check_addresses(settings: PlayerSettings) -> None:
     """Every row names the address that its call is sent from."""
-    at = settings.wire.address_field
-    if not settings.rows:
+    at, injection = settings.wire.address_field, settings.injected
+    if not injection.files:
         raise SettingsError("-t ui needs rows for injection with an address in each: give them with -inf FILE")
-    for number, row in enumerate(settings.rows, 1):
-        if at >= len(row) or _version(row[at]) != _version(settings.remote_ip):
-            raise SettingsError(f"-t ui: field {at} of row {number} is no address that reaches {settings.remote_ip}")
+    rows = injection.files[injection.default]
+    for number in range(min(len(rows), _MOST_CHECKED)):
+        address = rows.field(number, at)
+        if not address or _version(address) != _version(settings.remote_ip):
+            raise SettingsError(
+                f"-t ui: field {at} of row {number + 1} is no address that reaches {settings.remote_ip}"
+            )
 
 
 def _version(address: str) -> int:

@@ -44,23 +44,23 @@ def rows(folder: Path) -> Path:
 
 def test_check_says_ok_and_what_has_no_effect(run: Run, tmp_path: Path, xml: Path) -> None:
     noted = tmp_path / "noted.xml"
-    noted.write_text(document(recv("INVITE", rtd="1")))
+    noted.write_text(document(recv("INVITE", retrans="1")))
     done = run("scenario", "check", xml, noted)
-    assert done == Done(0, f"{xml}: ok\n{noted}:2: rtd= is accepted without effect\n{noted}: ok\n", "")
+    assert done == Done(0, f"{xml}: ok\n{noted}:2: retrans= of <recv> is accepted without effect\n{noted}: ok\n", "")
     assert run("scenario", "check", noted, "--json").json == [
         {
             "file": str(noted),
             "ok": True,
             "faults": [],
-            "notes": [{"line": 2, "text": "rtd= is accepted without effect"}],
+            "notes": [{"line": 2, "text": "retrans= of <recv> is accepted without effect"}],
         }
     ]
 
 
 def test_check_lists_what_is_not_supported(run: Run, tmp_path: Path, xml: Path) -> None:
     bad = tmp_path / "bad.xml"
-    bad.write_text(document("<sendCmd/>", recv("INVITE", auth="true")))
-    lines = [f"{bad}:2: <sendCmd> is not supported", f"{bad}:3: auth= of <recv> is not supported"]
+    bad.write_text(document("<sendcmd/>", recv("INVITE", rrs="yes")))
+    lines = [f"{bad}:2: <sendcmd> is not supported", f"{bad}:3: rrs='yes' is neither true nor false"]
     done = run("scenario", "check", bad, xml)
     assert (done.status, done.out.splitlines()) == (1, [*lines, f"{xml}: ok"])
     assert [one["ok"] for one in run("scenario", "check", bad, xml, "--json").json] == [False, True]

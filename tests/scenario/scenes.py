@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from sipstack.scenario.call import Call
-from sipstack.scenario.keywords import Values
+from sipstack.scenario.commands import Command
+from sipstack.scenario.injection import Injection
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario
 from sipstack.scenario.received import Received
 from sipstack.scenario.rules import Rules
 from sipstack.scenario.tally import Tally
+from sipstack.scenario.values import Shared, values_of
 
 HEAD = (
     "Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]\nFrom: <sip:a@a>;tag=a\nTo: <sip:b@b>[peer_tag_param]\n"
@@ -70,18 +73,22 @@ def request(method: str, number: int = 1, *lines: str) -> Received:
 class Clocked:
     """One call whose clock goes when it is told to."""
 
-    def __init__(self, played: Scenario, row: Sequence[str] = (), **rules: Any) -> None:
+    def __init__(self, played: Scenario, row: Sequence[str] = (), shared: Shared | None = None, **rules: Any) -> None:
         set_once = {
             "pid": "7", "local_ip": "127.0.0.1", "remote_ip": "127.0.0.9", "local_ip_type": "4", "service": "s",
             "transport": "UDP", "media_ip": "127.0.0.1", "media_ip_type": "4", "mine": "key",
+            "remote_host": "far.example", "server_ip": "127.0.0.1",
         }  # fmt: skip
         numbers = {"local_port": 5060, "remote_port": 5070, "media_port": 6000}
         self.elements = played.elements
         self.tally = Tally.of(len(played.elements))
         self.said: list[str] = []
-        self.values = Values(set_once, numbers, row, 1, "1-7@127.0.0.1")
+        self.logged: list[str] = []
+        self.shared = shared or Shared(Injection.of_rows([row] if row else []), random=Random(1))
+        self.values = values_of(played, self.shared, set_once, numbers, 1, "1-7@127.0.0.1", self.shared.next_lines(0))
+        self.commands: list[Command] = []
         self.now = 100.0
-        given = Rules(**{"say": self.said.append} | rules)
+        given = Rules(**{"say": self.said.append, "log": self.logged.append} | rules)
         self.call = Call(played, given, self.values, self.tally)
         self.call.start(self.now)
 
@@ -91,7 +98,8 @@ class Clocked:
 
     def texts(self) -> list[str]:
         outputs, self.call.outputs = self.call.outputs, []
-        return [data.decode("latin-1") for data in outputs]
+        self.commands += [output for output in outputs if not isinstance(output, bytes)]
+        return [output.decode("latin-1") for output in outputs if isinstance(output, bytes)]
 
     def hears(self, *messages: Received) -> list[str]:
         for one in messages:

@@ -153,7 +153,7 @@ def test_actions_keep_and_say(tmp_path: Path) -> None:
     )  # fmt: skip
     call = Clocked(played)
     call.hears(message("INVITE x SIP/2.0", "Via: other", body="v=0"))
-    assert call.said == ["f at f v=0 sip:f@f| other"]
+    assert call.logged == ["f at f v=0 sip:f@f| other"]
 
 
 def test_a_check_that_fails_fails_the_call_at_its_end(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sipstack.scenario import call as call_module
+from sipstack.scenario import answers
 from sipstack.scenario.received import Received
 from tests.scenario.scenes import Clocked, recv, request, response, scenario, send
 
@@ -129,7 +129,7 @@ def test_another_final_response_to_an_old_invite_is_acknowledged(tmp_path: Path)
 
 
 def test_only_so_many_messages_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_module, "_MAX_REMEMBERED", 1)
+    monkeypatch.setattr(answers, "_MAX_REMEMBERED", 1)
     call = Clocked(scenario(tmp_path, recv("INVITE"), recv("INFO"), recv("BYE")))
     call.hears(request("INVITE"), request("INFO", 2), request("INVITE"))
     assert call.tally.unexpected == 0

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sipstack.scenario.keywords import MAX_MESSAGE_CHARS, Moment, TextFault, Values, parse_template, render
-from sipstack.scenario.model import Keyword
+from sipstack.scenario.injection import Injection
+from sipstack.scenario.keywords import MAX_MESSAGE_CHARS, render
+from sipstack.scenario.template import Keyword, TextFault, parse_template
+from sipstack.scenario.values import CallFault, Moment, Shared, Values
 from tests.scenario.scenes import Clocked, message, recv, scenario, send
 
 INVITE = message(
@@ -18,13 +20,15 @@ INVITE = message(
 
 def values(**changes: object) -> Values:
     given = {"set_once": {"pid": "7", "local_ip": "127.0.0.1", "service": "s", "mine": "[service]"},
-             "numbers": {"local_port": 5060, "remote_port": 5070, "media_port": 6000}, "row": ("f0", "", "f2"),
+             "numbers": {"local_port": 5060, "remote_port": 5070, "media_port": 6000},
+             "shared": Shared(Injection.of_rows([["f0", "", "f2"]]), unix_s=lambda: 1_795_688_448.447),
+             "lines": {"rows": 0},
              "number": 3, "call_id": "3-7@127.0.0.1", "last": INVITE, "cseq": 5, "next_url": "sip:n@n"}  # fmt: skip
     return Values(**(given | changes))  # type: ignore[arg-type]
 
 
 def rendered(text: str, **changes: object) -> str:
-    return render(parse_template(text, set()), values(**changes), Moment(4, 1500, "NOW"))
+    return render(parse_template(text, set()), values(**changes), Moment(4, 1500))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ def rendered(text: str, **changes: object) -> str:
         ("[call_id] [call_number] [pid]", "3-7@127.0.0.1 3 7"),
         ("[branch] [branch-2] [branch+1]", "z9hG4bK-7-3-4 z9hG4bK-7-3-2 z9hG4bK-7-3-5"),
         ("[cseq] [cseq+2] [last_cseq_number] [last_cseq_number+1]", "5 7 41 42"),
-        ("[msg_index] [clock_tick] [timestamp]", "4 1500 NOW"),
+        ("[msg_index] [clock_tick] [date]", "4 1500 Thu, 26 Nov 2026 10:20:48 GMT"),
         ("[field0][field2][field9]", "f0f2"),
         ("[mine]", "[service]"),
         ("a[peer_tag_param]", "a"),
@@ -96,7 +100,18 @@ def test_a_name_of_nobody_needs_a_key() -> None:
 
 @pytest.mark.parametrize(
     ("text", "lines_in"),
-    [("a\n[", 1), ("[]", 0), ("\n\n[a b]", 2), ("[field]", 0), (f"[{'a' * 300}]", 0), ("[date]", 0)],
+    [
+        ("a\n[", 1),
+        ("[]", 0),
+        ("\n\n[a b]", 2),
+        ("[field]", 0),
+        (f"[{'a' * 300}]", 0),
+        ("[fill]", 0),
+        ("[authentication aka_K=1]", 0),
+        ("[file]", 0),
+        ("[cryptotag1audio]", 0),
+        ("[field0 row=1]", 0),
+    ],
 )
 def test_what_is_no_keyword_is_a_fault(text: str, lines_in: int) -> None:
     with pytest.raises(TextFault) as raised:
@@ -106,7 +121,7 @@ def test_what_is_no_keyword_is_a_fault(text: str, lines_in: int) -> None:
 
 def test_no_message_outgrows_a_datagram() -> None:
     assert len(rendered("[$a]", variables={"a": "x" * MAX_MESSAGE_CHARS})) == MAX_MESSAGE_CHARS
-    with pytest.raises(OverflowError):
+    with pytest.raises(CallFault):
         rendered("[$a]", variables={"a": "x" * (MAX_MESSAGE_CHARS + 1)})
 
 

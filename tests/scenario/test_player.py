@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 
 from scenarios.rig.sipp import read_trace
-from sipstack.scenario import injection
 from sipstack.scenario import player as player_module
 from sipstack.scenario import settings as settings_module
-from sipstack.scenario.injection import read_rows
 from sipstack.scenario.loader import load_scenario
-from sipstack.scenario.model import Scenario, ScenarioError, SettingsError
+from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report, TraceFile
 from sipstack.scenario.settings import PlayerSettings
@@ -340,33 +338,3 @@ async def test_the_trace_is_read_by_what_reads_sipps(opened: Open, tmp_path: Pat
     assert [(one.is_sent, one.data) for one in read_trace(tmp_path / "trace")] == [
         (one.is_sent, one.data) for one in seen
     ]
-
-
-def test_rows_for_injection(tmp_path: Path) -> None:
-    path = tmp_path / "rows"
-    path.write_text("SEQUENTIAL\r\n# comment\r\n1;a b;\r\n\r\n2;中\n")
-    assert read_rows(path) == [["1", "a b", ""], ["2", "中"]]
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("", "the first line is SEQUENTIAL"),
-        ("1;2\n", "the first line is SEQUENTIAL"),
-        ("RANDOM\n1;2\n", "RANDOM is not supported: the first line is SEQUENTIAL"),
-        ("SEQUENTIAL,PRINTF=9\n1;2\n", "SEQUENTIAL,PRINTF=9 is not supported: the first line is SEQUENTIAL"),
-        ("SEQUENTIAL\n#\n", "there is no row"),
-    ],
-)
-def test_rows_that_do_not_do(tmp_path: Path, text: str, fault: str) -> None:
-    path = tmp_path / "rows"
-    path.write_text(text)
-    with pytest.raises(ScenarioError) as raised:
-        read_rows(path)
-    assert str(raised.value) == f"{path}:1: {fault}"
-
-
-def test_rows_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(injection, "MAX_FILE_BYTES", 1024 * 1024)
-    with pytest.raises(ScenarioError, match="/dev/zero:1: larger than 1 MiB"):
-        read_rows(Path("/dev/zero"))
