@@ -26,6 +26,8 @@ TIERS: Final = (
         "engine.control",
         "engine.completeness",
         "engine.daily",
+        "engine.deciding",
+        "engine.diff",
         "engine.explain",
         "engine.hook_client",
         "engine.listening",

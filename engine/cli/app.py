@@ -21,6 +21,7 @@ from engine.cli import (
     cdr,
     complaint,
     credit,
+    diff,
     explain,
     groups,
     hook,
@@ -50,8 +51,8 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 1 the answer is no or the work failed, 2 wrong usage or configuration.",
 )
 for part in (
-    node, inventory, explain, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, hook, leak_test, scenario,
-    states, report, complaint, credit,
+    node, inventory, explain, diff, bind, bindings, groups, blacklist, cdr, trace, audit, api_key, hook, leak_test,
+    scenario, states, report, complaint, credit,
 ):  # fmt: skip
     part.add_to(app)
 

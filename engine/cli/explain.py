@@ -28,9 +28,9 @@ from engine.config import Config
 from engine.control.client import ControlError, ask
 from engine.control.protocol import socket_path
 from engine.core.numbers import is_privacy_number, mask
+from engine.deciding.arrival import TEXT
 from engine.explain import Explanation, Question, QuestionFault, arrival_of
 from engine.explain import explain as explain_arrival
-from engine.explain.arrival import TEXT
 from engine.names import look_up
 from engine.store.audit import audit_row, write_audit
 from engine.store.crypto import open_key

@@ -24,12 +24,24 @@ class CallsOfDay:
 
     def admits(self, x: str, caller: str, limit: int, wall_s: float) -> bool:
         """Whether one more is admitted, and counts it. Of more pairs than there is room for no new one is admitted."""
-        day = china_day(wall_s)
-        if day != self._day:
-            self._day, self._counts = day, {}
+        self._turn(wall_s)
         pair = x, caller
         count = self._counts.get(pair, 0)
         if count >= limit or (not count and len(self._counts) >= MAX_PAIRS):
             return False
         self._counts[pair] = count + 1
         return True
+
+    def begun(self, x: str, caller: str, wall_s: float) -> int:
+        """How many it has counted of a pair today."""
+        return self._counts.get((x, caller), 0) if self._day == china_day(wall_s) else 0
+
+    def assume(self, x: str, caller: str, count: int, wall_s: float) -> None:
+        """From now on it goes as if so many had been counted of a pair today: for what is asked, and is no call."""
+        self._turn(wall_s)
+        self._counts[x, caller] = count
+
+    def _turn(self, wall_s: float) -> None:
+        day = china_day(wall_s)
+        if day != self._day:
+            self._day, self._counts = day, {}

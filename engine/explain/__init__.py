@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.deciding.arrival import Arrival, Question, QuestionFault, arrival_of
 from engine.explain.account import explain
-from engine.explain.arrival import Arrival, Question, QuestionFault, arrival_of
 from engine.explain.told import Explanation, Line
 
 __all__ = ["Arrival", "Explanation", "Line", "Question", "QuestionFault", "arrival_of", "explain"]

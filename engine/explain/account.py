@@ -18,11 +18,11 @@ from engine.core.numbers import REAL, Dialled, DialledKind
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
 from engine.core.routing import Hop, shown_address
 from engine.core.settings import DIGEST, MessageText, PeerSettings
-from engine.explain.arrival import Arrival
+from engine.deciding.arrival import Arrival
+from engine.deciding.login import logged_in
+from engine.deciding.rehearsal import Finder, Rehearsal, Resolved
 from engine.explain.beside import Status, beside
 from engine.explain.conditions import limits, questions, row_of
-from engine.explain.login import logged_in
-from engine.explain.rehearsal import Finder, Rehearsal, Resolved
 from engine.explain.told import Explanation, Line, veiled
 from engine.names import told_address
 from engine.store.rows import utc_text

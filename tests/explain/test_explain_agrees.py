@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import pytest
@@ -16,37 +15,28 @@ from engine.core.outputs import LookUpBinding
 from engine.core.policy import Refusal
 from engine.core.records import Step
 from engine.core.settings import CoreSettings
+from engine.deciding.arrival import SDP
 from engine.explain import Explanation, Question
-from engine.explain.arrival import SDP
 from sipstack.events import SendMessage
 from sipstack.parser import parse
 from sipstack.testing.playbook import Playbook, wire
-from tests.core.corenode import CoreNode, axb
-from tests.explain.explained import A_SOURCE, AT, A, B, Office, X, office
-
-X2: Final = "700123456780002"
-LANDLINE: Final = "2088888888"
-SERVICE: Final = "95588"
-SOURCES: Final = {"a-side": A_SOURCE, "b-side": "127.0.0.13:5060"}
-
-FORMATS: Final = {"national": "{}", "plus": "+86{}", "prefix86": "86{}", "tel": "+86{}"}
-CALLERS: Final = (A, B, LANDLINE, SERVICE, X, X2, "anonymous", f"86{A}", "+8613800138000", "020-8888-8888")
-MEANT: Final = {"+8613800138000": A, "020-8888-8888": LANDLINE}
-CALLED: Final = (
-    X, X2, f"+86{X}", f"86{X}", f"0086{X}", "700-1234-5678-0001", "70012345678000", "7001234567800011", f"sip:{X}@host",
-    f"sip:+86{X}@host;user=phone", f"tel:{X};phone-context=+86", f"tel:+86{X}", "sip:%37%30%30123456780001@host", A, B,
-    f"+86{B}", "10086", "0", "tel:+1700123456780001", "mailto:a@b", "sip:a@host:99999", "tel:1;a=1;a=1", "sip:host",
-)  # fmt: skip
-TEXTS: Final = ("hello", f"call {A}", "my number is 138 0013 8000", "一三八零零一三八零零零", f"86{B}", "20 8888 8888")
-HEADERS: Final = ((), (f"X-Order: {A}",), ("X-Order: 4711", "X-Other: 139-0013-9000"), ("Subject: %31%33800138000",))
-PEER: Final = (
-    st.sampled_from(tuple(FORMATS)),
-    st.sampled_from(('caller = "pai-or-from"', 'caller = "pai-or-from"', 'caller = "from"', 'caller = "pai"')),
-    st.sampled_from(("trusted = true", "trusted = true", "trusted = false")),
-    st.sampled_from(("uniform_refusals = true", "uniform_refusals = false")),
-    st.sampled_from(("", 'serves_700 = ["70012345678"]')),
-    st.sampled_from(("", 'pass_headers = ["X-Order", "X-Other", "Subject"]')),
+from tests.core.corenode import CoreNode
+from tests.explain.drawn import (
+    CALLED,
+    CALLERS,
+    FORMATS,
+    HEADERS,
+    LANDLINE,
+    MEANT,
+    SERVICE,
+    SOURCES,
+    TEXTS,
+    X2,
+    Trunk,
+    stores,
+    trunks,
 )
+from tests.explain.explained import AT, A, B, Office, X, office
 
 _RANDOM: Final = (
     (re.compile(r"branch=z9hG4bK[A-Za-z]{16}"), "branch=1"),
@@ -55,39 +45,6 @@ _RANDOM: Final = (
     (re.compile(r"^CSeq: 2\d{8} ", re.MULTILINE), "CSeq: 1 "),
     (re.compile(r"^o=- 2\d{8} 2\d{8} ", re.MULTILINE), "o=- 1 1 "),
 )
-
-
-@dataclass(frozen=True)
-class Trunk:
-    """One peer of the configuration: its number format, and its other lines."""
-
-    number_format: str
-    lines: tuple[str, ...]
-
-    @property
-    def toml(self) -> str:
-        return "\n".join((f'number_format = "{self.number_format}"', *self.lines))
-
-    @property
-    def is_trusted(self) -> bool:
-        return "trusted = true" in self.lines
-
-
-@st.composite
-def trunks(draw: st.DrawFn) -> Trunk:
-    number_format, *lines = (draw(part) for part in PEER)
-    return Trunk(number_format, tuple(lines))
-
-
-@st.composite
-def stores(draw: st.DrawFn) -> dict[tuple[str, str], Binding]:
-    """Bindings by (X, caller), some of which end early."""
-    kept: dict[tuple[str, str], Binding] = {}
-    for x in (X, X2):
-        for caller in draw(st.sets(st.sampled_from((A, B, LANDLINE, SERVICE, X2)), min_size=2)):
-            callee = draw(st.sampled_from((A, B, B, "13700137000", "13700137000", LANDLINE, x)))
-            kept[(x, caller)] = axb(caller, callee, x, AT + draw(st.sampled_from((86400.0, 86400.0, 0.0, 1.0))))
-    return kept
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine.core.binding import ASK_DECISION, ASK_ORDER, CALLS_BLOCKED, LEGACY, SEQUENTIAL, TO_GROUP
-from engine.explain.arrival import Question
+from engine.deciding.arrival import Question
 from engine.store.database import RECORDS, open_database
 from tests.core.corenode import A, B, X, axb
 from tests.explain.explained import AT, Office, office

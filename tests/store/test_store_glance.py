@@ -83,3 +83,17 @@ def test_a_store_that_breaks_meanwhile_says_so(stocked: Path, cipher: NumberCiph
         stocked.unlink()
         with pytest.raises(StoreError, match="no such file"):
             glance.find(X, A, now)
+
+
+def test_glimpses_of_a_store_that_changes_are_done_again(
+    stocked: Path, cipher: NumberCipher, bind: Bind, now: float
+) -> None:
+    with closing(Glance(stocked, cipher)) as glance:
+        assert glance.glimpse(X, A, now) is Miss.UNBOUND
+        assert glance.held()
+        with closing(open_database(stocked, BINDINGS, cipher)) as connection:
+            bind(connection)
+        glance.glimpse(X, A, now)
+        assert not glance.held()
+        assert isinstance(glance.glimpse(X, A, now), Binding)
+        assert glance.held()

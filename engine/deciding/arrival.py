@@ -72,16 +72,40 @@ class Arrival:
     data: bytes
 
 
+@final
+class Arrivals:
+    """Makes requests of questions about one configuration."""
+
+    def __init__(self, settings: CoreSettings, routing: Routing | None = None) -> None:
+        """`routing`: that of `settings`, where there is one already."""
+        self._settings = settings
+        self._routing = Routing(settings) if routing is None else routing
+        self._sources: dict[str, tuple[str, Flow]] = {}
+
+    def of(self, question: Question) -> Arrival:
+        """The request of a question. QuestionFault when it is none, or when the peer cannot be told."""
+        _check(question)
+        peer, chosen = self.peer_of(question)
+        entry, flow = self._source_of(peer)
+        data = _request(question, peer, flow, self._settings.domain)
+        if data.index(b"\r\n\r\n") > _MAX_HEAD_BYTES or len(data) > _MAX_DATAGRAM_BYTES:
+            raise QuestionFault(f"called: with all the rest longer than a request can be ({len(data)} bytes)")
+        return Arrival(peer, chosen, entry, flow, data)
+
+    def peer_of(self, question: Question) -> tuple[PeerSettings, str]:
+        """The peer that sends, and why it is this one. QuestionFault when it cannot be told."""
+        return _peer_of(self._settings, self._routing, question)
+
+    def _source_of(self, peer: PeerSettings) -> tuple[str, Flow]:
+        found = self._sources.get(peer.name)
+        if found is None:
+            found = self._sources[peer.name] = _source_of(self._routing, peer)
+        return found
+
+
 def arrival_of(settings: CoreSettings, question: Question) -> Arrival:
-    """The request of a question. QuestionFault when it is none, or when the peer cannot be told."""
-    _check(question)
-    routing = Routing(settings)
-    peer, chosen = _peer_of(settings, routing, question)
-    entry, flow = _source_of(routing, peer)
-    data = _request(question, peer, flow, settings.domain)
-    if data.index(b"\r\n\r\n") > _MAX_HEAD_BYTES or len(data) > _MAX_DATAGRAM_BYTES:
-        raise QuestionFault(f"called: with all the rest longer than a request can be ({len(data)} bytes)")
-    return Arrival(peer, chosen, entry, flow, data)
+    """The request of one question. QuestionFault as `Arrivals.of`."""
+    return Arrivals(settings).of(question)
 
 
 def _check(question: Question) -> None:
@@ -185,8 +209,8 @@ def _request(question: Question, peer: PeerSettings, flow: Flow, domain: str) ->
     """A plain INVITE with an offer, or a MESSAGE with a text, as RFC 3261 and RFC 3428 ask for it."""
     tokens = TokenSource(secrets.token_bytes)
     host = uri_host(flow.host)
-    uri = _request_uri(question.called, peer, domain)
-    caller = _caller_address(question.caller, peer, flow, host)
+    uri = request_uri(question.called, peer, domain)
+    caller = caller_address(question.caller, peer, flow, host)
     is_call = question.method == "INVITE"
     lines = [
         f"Via: SIP/2.0/{flow.transport} {host}:{flow.port};branch={tokens.branch()};rport",
@@ -207,7 +231,7 @@ def _request(question: Question, peer: PeerSettings, flow: Flow, domain: str) ->
     return render(f"{question.method} {uri} SIP/2.0", lines, body.encode("utf-8", "surrogateescape"))
 
 
-def _request_uri(called: str, peer: PeerSettings, domain: str) -> str:
+def request_uri(called: str, peer: PeerSettings, domain: str) -> str:
     """The called number as this trunk would carry it; a URI as it stands."""
     if called.lower().startswith(_URI_SCHEMES):
         return called
@@ -217,7 +241,7 @@ def _request_uri(called: str, peer: PeerSettings, domain: str) -> str:
     return f"sip:{quote(called, safe=_USER_CHARS)}@{domain};user=phone"
 
 
-def _caller_address(caller: str, peer: PeerSettings, flow: Flow, host: str) -> str:
+def caller_address(caller: str, peer: PeerSettings, flow: Flow, host: str) -> str:
     """The caller's number as this trunk writes it; what is no number, as it was given."""
     if is_privacy_number(caller):
         return presented_uri(caller, peer, host)

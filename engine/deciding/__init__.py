@@ -1,0 +1,17 @@
+"""What the core decides about one call or message, without a node: nothing is sent and nothing is written.
+
+`Decider` is for many questions, `Rehearsal` for one of which every byte is wanted. Both run the code of the node: the
+one up to where a request would be built, the other as far as it leaves.
+"""
+
+from __future__ import annotations
+
+from engine.deciding.arrival import Arrival, Arrivals, Question, QuestionFault, arrival_of
+from engine.deciding.decider import Decider
+from engine.deciding.rehearsal import Finder, Rehearsal, Resolved
+from engine.deciding.verdict import Outcome, Verdict
+
+__all__ = [
+    "Arrival", "Arrivals", "Decider", "Finder", "Outcome", "Question", "QuestionFault", "Rehearsal", "Resolved",
+    "Verdict", "arrival_of",
+]  # fmt: skip

@@ -1,0 +1,193 @@
+"""Decides many questions under one configuration, with the code that decides the node's calls.
+
+An attempt of the core is made for each of them that neither records nor sends: it ends where a call would build its
+first request. So the search of what would leave (LEAK_STOPPED) is not among it; `Rehearsal` has that as well.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Final, final
+
+from engine.core.asking import AskHook, HookAnswer
+from engine.core.attempt import AttemptBase
+from engine.core.attempt_record import begun
+from engine.core.binding import Binding, Miss
+from engine.core.context import CoreContext
+from engine.core.outputs import LookUpBinding
+from engine.core.policy import Refusal
+from engine.core.records import Step
+from engine.core.settings import DIGEST, CoreSettings, PeerSettings
+from engine.core.tokens import TokenSource
+from engine.deciding.arrival import Arrivals, Question, caller_address, request_uri
+from engine.deciding.login import Holders, logged_in
+from engine.deciding.rehearsal import Finder, Rehearsal, Resolved
+from engine.deciding.verdict import Outcome, Verdict, Ways, verdict_of
+from engine.store.errors import StoreError
+from sipstack import headers as h
+from sipstack.message import Message
+from sipstack.parser import parse
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import Timing
+from sipstack.transactions import Transactions
+from sipstack.uri import parse_uri, uri_host
+
+_ANY_NUMBER: Final = "13800138000"
+_MOST_DIGITS: Final = 32
+
+# Between two questions: nobody's calls in a second or a minute are those of the question before.
+_APART_S: Final = 3600.0
+
+_PERMITTED: Final = "permitted"
+
+
+@final
+class _Post:
+    """What the questions about one peer and method have in common: a request, of which only the numbers differ."""
+
+    def __init__(self, peer: PeerSettings, data: bytes, transaction: ServerTransaction) -> None:
+        request = parse(data)
+        self.peer: Final = peer
+        self.transaction: Final = transaction
+        self.request: Final = request
+        self.host: Final = uri_host(transaction.source.host)
+        self._at = {field: request.ids.index(field) for field in (h.FROM, h.TO)}
+        self._asserted = [place for place, field in enumerate(request.ids) if field == h.P_ASSERTED_IDENTITY]
+
+    def letter(self, caller: str, uri: str) -> Message:
+        """The request with these two: `caller` as From has it, `uri` as it is dialled."""
+        model = self.request
+        lines, first = model.lines.copy(), model.first.copy()
+        first[h.FROM] = sender = f" {caller};tag={model.from_tag}"
+        first[h.TO] = to = f" <{uri}>"
+        lines[self._at[h.FROM]], lines[self._at[h.TO]] = f"From:{sender}", f"To:{to}"
+        for place in self._asserted:
+            first[h.P_ASSERTED_IDENTITY] = f" {caller}"
+            lines[place] = f"P-Asserted-Identity: {caller}"
+        made = Message((uri, 0, ""), lines, model.ids, model.body, first)
+        made.uri, made.method, made.cseq = parse_uri(uri), model.method, model.cseq
+        made.call_id, made.from_tag, made.top_via = model.call_id, model.from_tag, model.top_via
+        return made
+
+
+@final
+class _Decision(AttemptBase):
+    """An attempt that ends where it is decided."""
+
+    __slots__ = ()
+
+    @property
+    def state_name(self) -> str:
+        """It has no table."""
+        return _PERMITTED if self.refusal is None else self.refusal.decided_by
+
+    def refused(self, refusal: Refusal, now: float) -> None:
+        """The decision."""
+        self.refusal = refusal
+
+    def permitted(self, binding: Binding, now: float) -> None:
+        """The decision: `choice` has where to."""
+
+    def wait_for_store(self, now: float) -> None:
+        """It is answered at once."""
+
+    def wait_for_hook(self, timeout_s: float, now: float) -> None:
+        """It is taken to let it pass."""
+
+    def committed(self, step: Step, durable: bool, now: float) -> None:
+        """Nothing is recorded."""
+
+
+@final
+class Decider:
+    """One configuration. Each question is decided as if no call had been before it, and none were in progress."""
+
+    def __init__(self, settings: CoreSettings, resolved: Resolved) -> None:
+        """`resolved`: the addresses of targets that are names."""
+        self._settings = settings
+        self._resolved = resolved
+        timing = Timing(settings.t1_ms / 1000)
+        self._context = CoreContext(settings, Transactions(timing), TokenSource(secrets.token_bytes))
+        for place, (addresses, _) in resolved.items():
+            if self._context.targets.tell(place, addresses):
+                self._context.routing.readdress(place)
+        self._arrivals = Arrivals(settings, self._context.routing)
+        self._holders = Holders(settings)
+        self._posts: dict[tuple[str, str], _Post] = {}
+        self._ways = Ways(self._context.routing)
+        self._peers = {peer.name: peer for peer in settings.peers}
+        self._now = 0.0
+
+    def decide(self, question: Question, finder: Finder, wall_s: float) -> Verdict:
+        """What becomes of a question at `wall_s` (seconds since the epoch). QuestionFault when it cannot be asked."""
+        if not _is_plain(question):
+            return self._rehearsed(question, finder, wall_s)
+        post = self._post_of(question)
+        peer = post.peer
+        uri = request_uri(question.called, peer, self._settings.domain)
+        request = post.letter(caller_address(question.caller, peer, post.transaction.source, post.host), uri)
+        numbers = None
+        if peer.caller is DIGEST and (numbers := self._holders.numbers(peer, request)) is None:
+            return Verdict(Outcome.ANSWERED, seen_status=401)
+        self._now += _APART_S
+        context = self._context
+        context.wall_offset_s = wall_s - self._now
+        post.transaction.request = request
+        known = begun(context, request, peer, "voice" if request.method == "INVITE" else "message", self._now, numbers)
+        decision = _Decision(context, post.transaction, peer, "", known)
+        self._run(decision, finder, wall_s)
+        context.leave(decision.record.record_id)
+        return verdict_of(decision, self._ways)
+
+    def _run(self, decision: _Decision, finder: Finder, wall_s: float) -> None:
+        """What the shell does for an attempt until it is decided."""
+        context, now = self._context, self._now
+        decision.begin(now)
+        while context.out:
+            (output,) = context.take()
+            if isinstance(output, LookUpBinding):
+                found: Binding | Miss | None
+                try:
+                    found = finder.find(output.x, output.caller, wall_s)
+                except StoreError:
+                    found = None
+                if isinstance(found, Binding) and found.conditions.calls_per_day:
+                    context.intake.calls_of_day.assume(found.tel_x, output.caller, 0, wall_s)
+                decision.looked_up(found, now)
+            elif isinstance(output, AskHook):
+                decision.hook_answered(output, HookAnswer(True), now)
+
+    def _post_of(self, question: Question) -> _Post:
+        peer = self._peers.get(question.peer or "")
+        if peer is None:
+            peer = self._arrivals.peer_of(question)[0]
+        post = self._posts.get((peer.name, question.method))
+        if post is None:
+            arrival = self._arrivals.of(replace(question, caller=_ANY_NUMBER, called=_ANY_NUMBER, peer=peer.name))
+            transaction = ServerTransaction(parse(arrival.data), arrival.flow)
+            post = self._posts[peer.name, question.method] = _Post(peer, arrival.data, transaction)
+        return post
+
+    def _rehearsed(self, question: Question, finder: Finder, wall_s: float) -> Verdict:
+        """The whole way, for what must be parsed first, or is more than two numbers."""
+        arrival = self._arrivals.of(question)
+        rehearsal = Rehearsal(self._settings, finder, wall_s, self._resolved)
+        rehearsal.run(arrival.data, arrival.flow)
+        if rehearsal.attempt is None and rehearsal.answer is not None and arrival.peer.caller is DIGEST:
+            shown = logged_in(self._settings, arrival, rehearsal.answer)
+            if shown is not None:
+                rehearsal.run(shown[1].data, shown[1].flow)
+        if rehearsal.attempt is None:
+            return Verdict(Outcome.ANSWERED, seen_status=rehearsal.answer.status if rehearsal.answer else 0)
+        return verdict_of(rehearsal.attempt, Ways(rehearsal.attempt.context.routing))
+
+
+def _is_plain(question: Question) -> bool:
+    """Two numbers as anybody dials them, and nothing else."""
+    return not question.headers and _is_digits(question.caller) and _is_digits(question.called)
+
+
+def _is_digits(text: str) -> bool:
+    digits = text[1:] if text[:1] == "+" else text
+    return digits.isdigit() and digits.isascii() and len(digits) <= _MOST_DIGITS
