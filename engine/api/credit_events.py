@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from engine.api.desk import answer, caller, desk, done, must_own
+from engine.api.bindings import must_own_user
+from engine.api.desk import answer, caller, desk, done
 from engine.api.operations import ALL, MAX_PAGE, OPERATOR, Given, Taken, operation, page_of, taken
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import Role
@@ -82,9 +83,8 @@ async def list_all(
     def look(connection: sqlite3.Connection) -> list[dict[str, object]]:
         uscc = ""
         if business_user:
-            user = read(connection, "business_user", business_user)
-            must_own(who, str(user["app_platform"]), "business_user")
-            uscc = str(user["uscc"])
+            must_own_user(connection, who, business_user)
+            uscc = str(read(connection, "business_user", business_user)["uscc"])
         return [event._asdict() for event in list_events(connection, uscc, after, limit)]
 
     rows = table.read(look)

@@ -30,6 +30,8 @@ from engine.store.requests import once, was_answered
 
 T = TypeVar("T")
 
+NO_SUCH_THING: Final = "there is no such thing"  # to a platform, also of what is another's
+
 READ_BUSY_MS: Final = 500
 MAX_KEY: Final = 64  # characters of an Idempotency-Key
 
@@ -144,7 +146,7 @@ def own_platform(who: Caller, named: str) -> str:
 def must_own(who: Caller, app_platform: str, field: str) -> None:
     """Problem NOT_FOUND where a platform asks for what is another's: it cannot tell that from what is not there."""
     if who.role is Role.PLATFORM and app_platform != who.app_platform:
-        raise Problem(ProblemCode.NOT_FOUND, field, "there is no such thing")
+        raise Problem(ProblemCode.NOT_FOUND, field, NO_SUCH_THING)
 
 
 def answer(content: object, status: int = 200) -> Response:

@@ -91,9 +91,15 @@ def operation(
     def declare(handler: Handler) -> Handler:
         @functools.wraps(handler)
         async def checked(request: Request, **arguments: Any) -> Response:
-            if desk.caller(request).role not in roles:
+            role = desk.caller(request).role
+            if role not in roles:
                 raise Problem(ProblemCode.FORBIDDEN, "", "this key may not do that")
-            return await handler(request, **arguments)
+            try:
+                return await handler(request, **arguments)
+            except Problem as problem:
+                if problem.code is ProblemCode.NOT_FOUND and role is Role.PLATFORM:
+                    raise Problem(problem.code, problem.field, desk.NO_SUCH_THING) from None  # as of another's
+                raise
 
         if len(inspect.signature(handler).parameters) == 1:
             direct_operations[method, path] = checked

@@ -19,7 +19,7 @@ from engine.core.binding import (
     Conditions,
     closer,
 )
-from engine.core.numbers import canonical_real, is_privacy_number, mask
+from engine.core.numbers import canonical_real, is_landline, is_mobile, is_privacy_number, mask
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause
 from sipstack.events import Output
@@ -150,6 +150,8 @@ def _decided(found: Binding, answer: HookAnswer) -> Binding | Refusal:
     if answer.callee:
         if canonical_real(callee) != callee or callee == found.caller:
             return _CLOSED
+        if not is_mobile(callee) and not is_landline(callee):
+            return _CLOSED  # 110 and 12345 are no person's, and who is called there would see a 700 number
         if found.conditions.flags & CALLEE_VERIFIED:
             return _NAMELESS  # of that number nothing is known
     if answer.presented and not (

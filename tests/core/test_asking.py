@@ -265,6 +265,7 @@ def test_the_decision_may_name_another_callee_and_another_number() -> None:
         {"callee": "+8613700137000"},  # not canonical
         {"callee": X},
         {"callee": "nobody"},
+        *({"callee": short} for short in ("110", "120", "12345", "95588", "10086", "106575000")),
     ],
 )
 def test_what_the_decision_may_not_name(given: dict[str, str]) -> None:

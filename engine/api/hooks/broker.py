@@ -18,6 +18,7 @@ from engine.domain.problems import Problem, ProblemCode
 from engine.store.audit import Asker
 from engine.store.errors import StoreError
 from engine.store.hooks import find_target, must_ask_first
+from engine.store.named_callees import why_not
 from engine.store.orders import Verdict, create_order, judge_order
 
 _ORDER: Final = "SELECT 1 FROM service_order WHERE business_user = ? AND order_id = ?"
@@ -79,7 +80,25 @@ class Hooks:
         except StoreError as error:
             self._log("the store does not tell where a platform is asked", reason=str(error))
             return Reply(None, "the store does not answer")
-        return Reply(None, "there is no such hook") if target is None else await self._asking.ask(question, target)
+        if target is None:
+            return Reply(None, "there is no such hook")
+        reply = await self._asking.ask(question, target)
+        if reply.word is not None and reply.word.callee and not question.is_test:
+            return self._with_allowed_callee(question, reply, reply.word.callee)
+        return reply
+
+    def _with_allowed_callee(self, question: Question, reply: Reply, callee: str) -> Reply:
+        """A no where the answer names somebody whom a bind could not."""
+        platform, user, now = question.app_platform, question.business_user, self._desk.now()
+        try:
+            fault = self._desk.read(lambda one: why_not(one, self._desk.cipher, platform, user, callee, now))
+        except StoreError as error:
+            fault = "the store does not answer"
+            self._log("the store does not tell who may be named", reason=str(error))
+        if not fault:
+            return reply
+        self._log("a hook names whom it may not", app_platform=platform, reason=fault)
+        return Reply(Word(False), fault, reply.took_ms)
 
     async def _note_later(self, question: Question, word: Word) -> None:
         try:
