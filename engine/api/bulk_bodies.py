@@ -5,13 +5,17 @@ for the answer of a hook, is heard between two of them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Final, NoReturn
 
 from pydantic import FailFast, TypeAdapter, ValidationError
 
 from engine.api.binding_forms import NewBinding
 from engine.api.operations import illegal
+from engine.api.plain_bodies import PLAIN, Values, read_plain
 from engine.domain.problems import Problem, ProblemCode
+from engine.store.binding_import import COLUMNS
+from engine.store.binding_rules import BindRequest
 
 MAX_BULK: Final = 10_000
 MAX_PARTS: Final = 2 * MAX_BULK  # lines may be empty, and what stands between two may stand in a text
@@ -24,8 +28,11 @@ _BETWEEN: Final = b"},"  # of two objects of an array; in a text, too, which is 
 _MANY: Final = TypeAdapter(Annotated[list[NewBinding], FailFast()])
 
 
-async def read_bindings(content: bytes) -> list[NewBinding]:
-    """An array, or one a line. Problem, whose field begins with which one it is about, from 0 on."""
+async def read_bindings(content: bytes) -> list[Values | BindRequest]:
+    """An array, or one a line; of one without options its values.
+
+    Problem, whose field begins with which one it is about, from 0 on.
+    """
     text = content.strip()
     if text.startswith(b"["):
         if not text.endswith(b"]"):
@@ -38,7 +45,7 @@ async def read_bindings(content: bytes) -> list[NewBinding]:
         parts = [line for line in text.split(b"\n", MAX_PARTS) if line and not line.isspace()]
     if not text or len(parts) > MAX_PARTS:
         _refuse_count()
-    found: list[NewBinding] = []
+    found: list[Values | BindRequest] = []
     begin = moves = 0
     while begin < len(parts):
         end = _end_of_slice(parts, begin, len(found))
@@ -72,11 +79,15 @@ def _end_of_slice(parts: list[bytes], begin: int, before: int) -> int:
 
 def _read(
     parts: list[bytes], begin: int, end: int, between: bytes, before: int, may_go_on: bool
-) -> list[NewBinding] | None:
+) -> Sequence[Values | BindRequest] | None:
     """The bindings of a slice; None where its end lies in a text, and it may go on behind it. Problem."""
     is_cut = between is _BETWEEN and end < len(parts)
+    content = b"[" + between.join(parts[begin:end]) + (b"}]" if is_cut else b"]")
+    plain = read_plain(content)
+    if plain is not None:
+        return plain
     try:
-        return _MANY.validate_json(b"[" + between.join(parts[begin:end]) + (b"}]" if is_cut else b"]"))
+        return [_request(one) for one in _MANY.validate_json(content)]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message, place = first["msg"], first["loc"]
@@ -85,6 +96,11 @@ def _read(
     if is_cut and may_go_on and "EOF while parsing a string" in message:
         return None
     raise illegal((), f"{message}, counted from binding {before} on" if before else message)
+
+
+def _request(wanted: NewBinding) -> Values | BindRequest:
+    values = wanted.__dict__.values()
+    return tuple(values)[: len(COLUMNS)] if wanted.model_fields_set <= PLAIN else BindRequest(*values)
 
 
 def _refuse(detail: str) -> NoReturn:

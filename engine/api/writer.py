@@ -23,6 +23,7 @@ MAX_GROUP: Final = 256  # one commit answers so many at the most, so that the fi
 BUSY_MS: Final = 5000  # so long another writer, a command or an import, is waited for
 
 CACHE_KIB: Final = 32_768  # all pages that 10,000 bindings touch: with less they are written twice
+LOG_PAGES: Final = 12_000  # 48 MiB: what several requests in bulk change is brought into the database once
 
 _Job = tuple[Operation[Any], "asyncio.Future[Any]"]
 _Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
@@ -49,6 +50,7 @@ class Writer:
         self._path = path
         self._connection = open_database(path, BINDINGS, cipher, busy_ms=BUSY_MS, any_thread=True)
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting = 0

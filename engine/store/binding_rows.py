@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from engine.store.crypto import NumberCipher
+from engine.store.many_rows import Shape, condensed
 
 VERSION: Final = 1  # of a new binding
 _COLUMNS_OF_A: Final = ("binding.tel_a", "target.caller", "target.callee")
@@ -37,15 +38,22 @@ _REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in TARGET_COLU
 _GIVES_WAY: Final = f"ON CONFLICT (x, caller) DO UPDATE SET {_REPLACED} WHERE target.expires_at <= ?"
 
 INSERT_BINDING: Final = _insert("binding", BINDING_COLUMNS)
-INSERT_PLAIN_BINDING: Final = _insert("binding", _PLAIN)  # what the other columns say is then nothing
-INSERT_NEW_TARGET: Final = _insert("target", _PLAIN_TARGET)
+# What `make_columns` makes, in its tables; what the other columns say is then nothing. The targets are those of AXB:
+# (X, A) to B, then (X, B) to A.
+PLAIN_BINDING: Final = Shape("binding", _PLAIN, (_PLAIN,))
+PLAIN_TARGETS: Final = Shape(
+    "target",
+    _PLAIN_TARGET,
+    tuple(("tel_x", caller, callee, "tel_x", *_PLAIN_TARGET[4:]) for caller, callee in (("a", "to_b"), ("b", "to_a"))),
+)
 # A target that has expired gives way; one in force does not, and the statement then changes no row. Last
 # parameter, behind the row: now.
 INSERT_TARGET: Final = f"{_insert('target', TARGET_COLUMNS)} {_GIVES_WAY}"
-INSERT_PLAIN_TARGET: Final = f"{INSERT_NEW_TARGET} {_GIVES_WAY}"
+INSERT_PLAIN_TARGET: Final = f"{_insert('target', _PLAIN_TARGET)} {_GIVES_WAY}"
 HOLDER: Final = "SELECT subs_id, business_user FROM target WHERE x = ? AND caller = ?"
 
 Row = tuple[object, ...]
+Columns = dict[str, object]  # as `many_rows.Values`
 
 
 class Terms(NamedTuple):
@@ -74,28 +82,18 @@ def whole_ms(wall_s: float) -> float:
     return round(wall_s * 1000.0) / 1000.0
 
 
-def make_rows(
+def make_columns(
     subs_ids: Sequence[str], terms: Sequence[Terms], cipher: NumberCipher, wall_s: float
-) -> tuple[list[Row], list[Row]]:
-    """For each binding its row for INSERT_PLAIN_BINDING, and its two targets for INSERT_NEW_TARGET.
-
-    They are in force from `wall_s` on. The targets are those of AXB: (X, A) to B, then (X, B) to A.
-    """
+) -> tuple[Columns, Columns]:
+    """The values of bindings for PLAIN_BINDING, and for PLAIN_TARGETS. They are in force from `wall_s` on."""
     modes, xs, ys, tel_as, tel_bs, groups, users, platforms, orders, scenarios, ends = zip(*terms, strict=True)
-    encrypt, key_id = cipher.encrypt_all, cipher.key_id
-    a_kept, a_callers, a_callees = [encrypt(tel_as, column) for column in _COLUMNS_OF_A]
-    b_kept, b_callers, b_callees = [encrypt(tel_bs, column) for column in _COLUMNS_OF_B]
-    bindings: list[Row] = [
-        (subs_id, VERSION, mode, x, y, a, b, group, user, platform, order, scenario, end, wall_s, key_id)
-        for subs_id, mode, x, y, a, b, group, user, platform, order, scenario, end in zip(
-            subs_ids, modes, xs, ys, a_kept, b_kept, groups, users, platforms, orders, scenarios, ends, strict=True
-        )
-    ]
-    targets: list[Row] = []
-    for subs_id, mode, x, y, user, platform, order, scenario, end, a, b, to_a, to_b in zip(
-        subs_ids, modes, xs, ys, users, platforms, orders, scenarios, ends, a_callers, b_callers, a_callees, b_callees,
-        strict=True,
-    ):  # fmt: skip
-        common = (x, subs_id, VERSION, mode, y, platform, user, order, scenario, end, key_id)
-        targets += ((x, a, to_b, *common), (x, b, to_a, *common))
-    return bindings, targets
+    a_kept, a_callers, a_callees = cipher.encrypt_in(tel_as, _COLUMNS_OF_A)
+    b_kept, b_callers, b_callees = cipher.encrypt_in(tel_bs, _COLUMNS_OF_B)
+    common: Columns = {
+        "subs_id": [*subs_ids], "version": VERSION, "mode": condensed(modes), "tel_x": [*xs], "tel_y": condensed(ys),
+        "app_platform": condensed(platforms), "business_user": condensed(users), "order_id": [*orders],
+        "scenario": condensed(scenarios), "expires_at": condensed(ends), "key_id": cipher.key_id,
+    }  # fmt: skip
+    of_binding = {"tel_a": a_kept, "tel_b": b_kept, "group_id": condensed(groups), "valid_from": wall_s}
+    of_targets = {"a": a_callers, "b": b_callers, "to_a": a_callees, "to_b": b_callees}
+    return common | of_binding, common | of_targets

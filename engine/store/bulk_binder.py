@@ -15,25 +15,27 @@ from engine.domain.targets import Parties
 from engine.store.binder import Binder, Bound
 from engine.store.binding_rows import (
     HOLDER,
-    INSERT_NEW_TARGET,
-    INSERT_PLAIN_BINDING,
     INSERT_PLAIN_TARGET,
+    PLAIN_BINDING,
+    PLAIN_TARGETS,
     VERSION,
+    Columns,
     Row,
     Terms,
-    make_rows,
+    make_columns,
     new_subs_id,
     whole_ms,
 )
 from engine.store.binding_rules import BindRequest, plain_request
 from engine.store.choosing import objected, taken
 from engine.store.crypto import NumberCipher
-from engine.store.many_rows import insert_many
+from engine.store.many_rows import insert_many, rows_of, some_of
 from engine.store.number_memory import NumberMemory, RecentCallers
 from engine.store.outbox import announce_all
 from engine.store.quick_check import QuickCheck
 from engine.store.standing import Standing
 
+_DIGITS: Final = 12  # of a subs_id, hexadecimal: the number of its request
 _PLAIN: Final = 10  # the first fields of a BindRequest: the others are options
 _FIELDS: Final = [field.name for field in fields(BindRequest)]
 _NO_OPTIONS: Final = astuple(plain_request([""] * _PLAIN))[_PLAIN:]
@@ -64,7 +66,7 @@ class BulkBinder:
         self._quick = QuickCheck(connection, Standing(connection, cipher, self._wall_s), self._wall_s).terms
         self._memory = NumberMemory(connection, cipher, recent, self._wall_s)
         # The number of the request is added to it: ids are unique without drawing a million, and tell the request.
-        self._first_id = int(new_subs_id(self._wall_s), 16) & ~0xFFFF_FFFF_FFFF
+        self._id_head = new_subs_id(self._wall_s)[:-_DIGITS]
         self._plain: list[_Line] = []
         self._results: list[Result] = []
 
@@ -99,11 +101,10 @@ class BulkBinder:
 
     def number_of(self, subs_id: str) -> int:
         """Under which number the request was added that got this subs_id; 0 for none of ours."""
-        number = int(subs_id, 16) - self._first_id
-        return number if 0 < number < 1 << 48 else 0
+        return int(subs_id[-_DIGITS:], 16) if subs_id.startswith(self._id_head) else 0
 
     def _subs_id(self, number: int) -> str:
-        return f"{self._first_id + number:032x}"
+        return f"{self._id_head}{number:0{_DIGITS}x}"
 
     def _write_other(self, number: int, request: BindRequest) -> None:
         """By the whole rules, behind those that were added before it."""
@@ -123,26 +124,27 @@ class BulkBinder:
         batch.sort()  # by X: neighbours share pages
         results: list[Result] = []
         known = self._memory.remembered([x for x, _, _ in batch])
-        free = [line for line in batch if line[0] not in known or self._is_free(line, results)]
+        free = batch
+        if known:
+            free = [line for line in batch if line[0] not in known or self._is_free(line, results)]
         if not free:
             return results
-        subs_id_of = {number: self._subs_id(number) for _, number, _ in free}
-        subs_ids = [*subs_id_of.values()]
-        bindings, targets = make_rows(subs_ids, [terms for _, _, terms in free], self._cipher, self._wall_s)
+        subs_ids = [self._subs_id(number) for _, number, _ in free]
+        bindings, targets = make_columns(subs_ids, [terms for _, _, terms in free], self._cipher, self._wall_s)
+        in_order = sorted(range(len(free)), key=[number for _, number, _ in free].__getitem__)
         self._connection.execute("SAVEPOINT batch")
         if not self._all_fit(targets):
             self._connection.execute("ROLLBACK TO batch")
-            pairs = zip(free, zip(targets[::2], targets[1::2], strict=True), strict=True)
-            in_order = sorted(pairs, key=lambda pair: _number(pair[0]))  # of two lines the first gets the target
-            free = [line for line, rows in in_order if self._is_written(line, rows, results)]
-            written = {subs_id_of[_number(line)] for line in free}
-            bindings = [row for row in bindings if row[0] in written]
-        bindings.sort(key=itemgetter(0))  # as they were added: both keys of the table grow at their ends
-        insert_many(self._connection, INSERT_PLAIN_BINDING, bindings)
+            rows = rows_of(PLAIN_TARGETS, targets)  # of two lines the first gets the target
+            in_order = [place for place in in_order if self._is_written(free[place], rows[place], results)]
+        # As they were added: both keys of the table grow at their ends.
+        insert_many(self._connection, PLAIN_BINDING, some_of(bindings, in_order))
         self._connection.execute("RELEASE batch")
-        told = [(subs_id_of[number], terms) for _, number, terms in free]
-        for (x, number, _), (subs_id, terms) in zip(free, told, strict=True):
-            results.append((number, Bound(subs_id, VERSION, x, "", terms.expires_at)))
+        told = [(subs_ids[place], free[place][2]) for place in in_order]
+        results += [
+            (free[place][1], Bound(subs_id, VERSION, terms.tel_x, "", terms.expires_at))
+            for place, (subs_id, terms) in zip(in_order, told, strict=True)
+        ]
         if self._announces:
             announce_all(self._connection, told, self._wall_s)
         return results
@@ -155,7 +157,7 @@ class BulkBinder:
             results.append((number, objected("tel_x", x, found)))
         return found is None
 
-    def _is_written(self, line: _Line, rows: tuple[Row, Row], results: list[Result]) -> bool:
+    def _is_written(self, line: _Line, rows: Sequence[Row], results: list[Result]) -> bool:
         """Write both targets of a line, or none: then who has one of them is its result."""
         x, number, terms = line
         execute = self._connection.execute
@@ -169,12 +171,12 @@ class BulkBinder:
         execute("RELEASE line")
         return True
 
-    def _all_fit(self, targets: list[Row]) -> bool:
+    def _all_fit(self, targets: Columns) -> bool:
         """Write all of them; False when some target is taken, and all must be rolled back."""
         try:
-            insert_many(self._connection, INSERT_NEW_TARGET, targets)
+            insert_many(self._connection, PLAIN_TARGETS, targets)
         except sqlite3.IntegrityError:  # perhaps by one that has expired, and gives way
             self._connection.execute("ROLLBACK TO batch")
-            rows = [(*row, self._wall_s) for row in targets]
-            return self._connection.executemany(INSERT_PLAIN_TARGET, rows).rowcount == len(targets)
+            rows = [(*row, self._wall_s) for both in rows_of(PLAIN_TARGETS, targets) for row in both]
+            return self._connection.executemany(INSERT_PLAIN_TARGET, rows).rowcount == len(rows)
         return True

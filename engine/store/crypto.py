@@ -49,7 +49,11 @@ class NumberCipher:
 
     def encrypt_all(self, texts: Sequence[str], column: str) -> list[bytearray]:
         """`encrypt` of each, in order; many at once cost a third."""
-        return self.batch().encrypt_all(texts, column)
+        return self.batch().encrypt_in(texts, (column,))[0]
+
+    def encrypt_in(self, texts: Sequence[str], columns: Sequence[str]) -> list[list[bytearray]]:
+        """`encrypt_all` for each column."""
+        return self.batch().encrypt_in(texts, columns)
 
     def batch(self) -> BatchCipher:
         """For a thread that has many values to encrypt or decrypt again and again."""
@@ -75,10 +79,14 @@ class BatchCipher:
 
     def encrypt_all(self, texts: Sequence[str], column: str) -> list[bytearray]:
         """`NumberCipher.encrypt` of each, in order. sqlite3 binds a bytearray a microsecond faster."""
+        return self.encrypt_in(texts, (column,))[0]
+
+    def encrypt_in(self, texts: Sequence[str], columns: Sequence[str]) -> list[list[bytearray]]:
+        """`encrypt_all` for each column."""
         encoded = [text.encode() for text in texts]
         if min(map(len, encoded), default=0) > 0 and max(map(len, encoded)) < BLOCK:
-            return self._short.encrypt(column.encode(), encoded)
-        return [bytearray(self._cipher.encrypt(text, column)) for text in texts]
+            return self._short.encrypt([column.encode() for column in columns], encoded)
+        return [[bytearray(self._cipher.encrypt(text, column)) for text in texts] for column in columns]
 
     def decrypt_all(self, blobs: list[bytes], column: str) -> list[str]:
         """`NumberCipher.decrypt` of each, in order, for less than half; StoreError as there."""

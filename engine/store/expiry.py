@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import inf, nextafter
 from typing import Final
 
-from engine.store.history import INSERT_EVENT
+from engine.store.history import EVENT
 from engine.store.many_rows import insert_many
 from engine.store.rows import UtcText
 
@@ -70,13 +70,14 @@ def tell_expired(connection: sqlite3.Connection, found: Sequence[Ended], are_all
     """
     clock = UtcText()
     rows = connection.execute(_TOLD, (json.dumps([row_id for _, row_id in found]),)).fetchall()
-    events = []
+    events: dict[str, list[str]] = {"app_platform": [], "at": [], "subject": [], "payload": []}
     for expires_at, _, *values in sorted(rows):
         told = dict(zip(_COLUMNS, values, strict=True))
         subs_id, platform, at = told.pop("subs_id"), told.pop("app_platform"), clock.text(expires_at)
         payload = {name: value for name, value in told.items() if value} | {"expiration": at}
-        events.append((platform, "binding.expired", at, subs_id, _to_json(payload)))
-    insert_many(connection, INSERT_EVENT, events)
+        for column, value in zip(events.values(), (platform, at, subs_id, _to_json(payload)), strict=True):
+            column.append(value)
+    insert_many(connection, EVENT, {**events, "kind": "binding.expired"})
     if not found:
         mark = (wall_s, 0)
     elif are_all:  # those that ended in the same moment are not looked at again

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.store.audit import Asker, audit_row, insert_audit
+from engine.store.many_rows import Shape
 from engine.store.rows import utc_text
 
 _TRANSITION: Final = (
     "INSERT INTO transition (kind, entity, from_state, to_state, at, actor, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-INSERT_EVENT: Final = "INSERT INTO outbox (app_platform, kind, at, subject, payload) VALUES (?, ?, ?, ?, ?)"
+_EVENT: Final = ("app_platform", "kind", "at", "subject", "payload")
+EVENT: Final = Shape("outbox", _EVENT, (_EVENT,))
+_INSERT_EVENT: Final = f"INSERT INTO outbox ({', '.join(_EVENT)}) VALUES (?, ?, ?, ?, ?)"
 
 
 def note_transition(
@@ -51,4 +54,4 @@ def publish(
 ) -> None:
     """What a platform is told; numbers in `payload` are masked."""
     body = json.dumps(payload, ensure_ascii=False)
-    connection.execute(INSERT_EVENT, (app_platform, kind, utc_text(wall_s), subject, body))
+    connection.execute(_INSERT_EVENT, (app_platform, kind, utc_text(wall_s), subject, body))

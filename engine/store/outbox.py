@@ -9,8 +9,8 @@ from typing import Final
 
 from engine.store.binding_rows import VERSION, Terms
 from engine.store.binding_rules import BindRequest
-from engine.store.history import INSERT_EVENT, publish
-from engine.store.many_rows import insert_many
+from engine.store.history import EVENT, publish
+from engine.store.many_rows import condensed, insert_many
 from engine.store.rows import UtcText
 
 _TOLD: Final = (
@@ -29,20 +29,25 @@ def announce(
 
 
 def announce_all(connection: sqlite3.Connection, made: Iterable[tuple[str, Terms]], wall_s: float) -> None:
-    """`binding.created` of many without options: subs_id and terms of each."""
-    clock = UtcText()  # many of them end in the same second
-    at = clock.text(wall_s)
+    """`binding.created` of many without options: subs_id and terms of each, at least one."""
+    clock = UtcText()
     tails: dict[tuple[str, str, float], tuple[str, str]] = {}  # what many of them have in common
-    rows = []
+    subs_ids: list[str] = []
+    platforms: list[str] = []
+    payloads: list[str] = []
     for subs_id, terms in made:
-        key = (terms.business_user, terms.scenario, terms.expires_at)
+        mode, x, _, _, _, _, user, platform, order, scenario, end = terms
+        key = (user, scenario, end)
         common = tails.get(key)
         if common is None:
-            common = tails[key] = _common(terms, clock.text(terms.expires_at))
-        order = encode_basestring(terms.order_id)
-        told = f'{{"mode": "{terms.mode}", "tel_x": "{terms.tel_x}", {common[0]}, "order_id": {order}, {common[1]}}}'
-        rows.append((terms.app_platform, "binding.created", at, subs_id, told))
-    insert_many(connection, INSERT_EVENT, rows)
+            common = tails[key] = _common(terms, clock.text(end))
+        subs_ids.append(subs_id)
+        platforms.append(platform)
+        payloads.append(
+            f'{{"mode": "{mode}", "tel_x": "{x}", {common[0]}, "order_id": {encode_basestring(order)}, {common[1]}}}'
+        )
+    values: dict[str, object] = {"subject": subs_ids, "payload": payloads, "app_platform": condensed(platforms)}
+    insert_many(connection, EVENT, values | {"kind": "binding.created", "at": clock.text(wall_s)})
 
 
 def _common(terms: Terms, expiration: str) -> tuple[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Final, final
 
-from engine.core.numbers import canonical_real, is_mobile, is_privacy_number
+from engine.core.numbers import MOBILE_LENGTH, PRIVACY_LENGTH, canonical_real, is_privacy_number
 from engine.domain import gates
 from engine.domain.problems import Problem
 from engine.domain.targets import AXB, Wiring, common_flags
@@ -14,8 +15,13 @@ from engine.store.binding_rows import Terms
 from engine.store.binding_rules import instant, is_text
 from engine.store.standing import Standing
 
+_ENDS_KEPT: Final = 4096  # in an import each line may end at another time
+# X, A and B one behind the other; the length of A says where it ends.
+_is_usual: Final = re.compile(r"700[0-9]{12}1[3-9][0-9]{9}1[3-9][0-9]{9}").fullmatch
 _FORGED: Final = "SELECT 1 FROM service_order WHERE business_user = ? AND order_id = ? AND state = 'forged'"
 _NEVER: Final = float("-inf")
+_End = tuple[str, str, float]  # app platform, scenario, seconds since the epoch (UTC)
+_NOT_PLAIN: Final[_End] = ("", "", _NEVER)
 _NO_OPTIONS: Final = Wiring(AXB, "", "", "", "", "", True, "", "")
 
 
@@ -33,42 +39,60 @@ class QuickCheck:
             "SELECT EXISTS (SELECT 1 FROM service_order WHERE state = 'forged')"
         ).fetchone()[0]
         self._owners: dict[str, str] = {}  # block -> business user, "" where it cannot be bound in
+        self._ends: dict[tuple[str, str, str], _End] = {}
         self._latest: dict[tuple[str, str], float] = {}  # (business user, scenario) -> until when at most
 
     def terms(self, values: Sequence[str]) -> Terms | None:
         """The terms of the first ten values of a BindRequest; None: the whole rules must say."""
         mode, tel_x, tel_y, tel_a, tel_b, group_id, business_user, order_id, scenario, expiration = values
-        if mode != AXB or tel_y or group_id or not is_privacy_number(tel_x):
+        if mode != AXB or tel_y or group_id:
             return None
-        if not business_user or self._owner(tel_x[: gates.BLOCK_DIGITS]) != business_user:
-            return None
-        if not (_is_plain_mobile(tel_a) and _is_plain_mobile(tel_b)):
+        if len(tel_x) != PRIVACY_LENGTH or len(tel_a) != MOBILE_LENGTH or not _is_usual(tel_x + tel_a + tel_b):
+            if not is_privacy_number(tel_x):
+                return None
             tel_a, tel_b = canonical_real(tel_a) or "", canonical_real(tel_b) or ""
-        if tel_a == tel_b or not tel_a or not tel_b or tel_a in tel_x or tel_b in tel_x:
+            if not tel_a or not tel_b:
+                return None
+        if tel_a == tel_b or tel_a in tel_x or tel_b in tel_x or tel_x in self._restricted:
             return None
-        order_id, scenario = order_id.strip(), scenario.strip()
-        if not is_text(order_id) or tel_x in self._restricted:
+        prefix = tel_x[: gates.BLOCK_DIGITS]
+        owner = self._owners.get(prefix)
+        if (self._owner(prefix) if owner is None else owner) != business_user or not business_user:
             return None
-        try:
-            expires_at = instant("expiration", expiration)
-        except Problem:
+        order_id = order_id.strip()
+        if not is_text(order_id):
             return None
-        if not self._expires_after < expires_at <= self._until(business_user, scenario):
+        key = (business_user, scenario, expiration)
+        end = self._ends.get(key) or self._end(key)
+        if end is _NOT_PLAIN:
             return None
         if self._has_forged and self._connection.execute(_FORGED, (business_user, order_id)).fetchone():
             return None
+        app_platform, code, expires_at = end
+        return Terms(mode, tel_x, "", tel_a, tel_b, "", business_user, app_platform, order_id, code, expires_at)
+
+    def _end(self, key: tuple[str, str, str]) -> _End:
+        """Of a business user, scenario and expiration as they were written."""
+        if len(self._ends) >= _ENDS_KEPT:
+            self._ends.clear()
+        end = self._ends[key] = self._read_end(*key)
+        return end
+
+    def _read_end(self, business_user: str, scenario: str, expiration: str) -> _End:
+        code = scenario.strip()
         tenant = self._standing.tenant(business_user)
-        assert tenant is not None
-        return Terms(
-            mode, tel_x, "", tel_a, tel_b, "", business_user, tenant.app_platform, order_id, scenario, expires_at
-        )
+        try:
+            expires_at = instant("expiration", expiration)
+        except Problem:
+            return _NOT_PLAIN
+        if tenant is None or not self._expires_after < expires_at <= self._until(business_user, code):
+            return _NOT_PLAIN
+        return tenant.app_platform, code, expires_at
 
     def _owner(self, prefix: str) -> str:
-        owner = self._owners.get(prefix)
-        if owner is None:
-            block = self._standing.block(prefix)
-            is_open = block is not None and block.state == "assigned" and not block.is_killed
-            owner = self._owners[prefix] = block.business_user if is_open and block is not None else ""
+        block = self._standing.block(prefix)
+        is_open = block is not None and block.state == "assigned" and not block.is_killed
+        owner = self._owners[prefix] = block.business_user if is_open and block is not None else ""
         return owner
 
     def _until(self, business_user: str, code: str) -> float:
@@ -95,8 +119,3 @@ class QuickCheck:
         if asks or scenario.max_call_s or common_flags(_NO_OPTIONS, scenario):
             return _NEVER
         return gates.latest_end(tenant, scenario, self._wall_s)
-
-
-def _is_plain_mobile(text: str) -> bool:
-    """True of nearly every number: a mobile one in canonical form."""
-    return text.isascii() and text.isdigit() and is_mobile(text)

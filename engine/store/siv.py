@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 BLOCK: Final = 16  # bytes
 _ALL_BITS: Final = (1 << 128) - 1
-_COUNTER: Final = _ALL_BITS ^ (1 << 63) ^ (1 << 31)  # the bits of a tag that the counter begins with (§2.5)
+_CLEARED: Final = (8, 12)  # the bytes of a tag whose highest bit is none of the counter's (§2.5)
+_WITHOUT_HIGHEST: Final = bytes(value & 0x7F for value in range(256))
 _PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
 
 
@@ -31,33 +32,37 @@ class ShortCipher:
         self._stream = _aes(key[half:])
         self._mixers: dict[bytes, int] = {}  # by associated data
 
-    def encrypt(self, associated: bytes, texts: Sequence[bytes]) -> list[bytearray]:
-        """Tag and cipher text of each; texts are of 1 to 15 bytes."""
-        count = len(texts)
-        size = count * BLOCK
+    def encrypt(self, associated: Sequence[bytes], texts: Sequence[bytes]) -> list[list[bytearray]]:
+        """For each associated data tag and cipher text of each text; texts are of 1 to 15 bytes."""
+        padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
+        ends = [at + len(text) for at, text in zip(range(0, len(texts) * BLOCK, BLOCK), texts, strict=True)]
+        return [self._encrypted(one, padded, ends) for one in associated]
+
+    def _encrypted(self, associated: bytes, padded: int, ends: Sequence[int]) -> list[bytearray]:
+        """Of texts that stand in blocks, and end where `ends` says."""
+        size = len(ends) * BLOCK
         mixer = self._mixers.get(associated)
         if mixer is None:
             mixer = self._mixers[associated] = _mixer(self._tag_key, associated)
-        padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
-        mixed = padded ^ _repeated(mixer, count)
-        tags = bytearray(self._tag(mixed.to_bytes(size, "big")))
-        counters = int.from_bytes(tags, "big") & _repeated(_COUNTER, count)
-        stream = self._stream(counters.to_bytes(size, "big"))
-        hidden = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
-        return [
-            tags[at : at + BLOCK] + hidden[at : at + len(text)]
-            for at, text in zip(range(0, size, BLOCK), texts, strict=True)
-        ]
+        counters = bytearray(self._tag((padded ^ _repeated(mixer, len(ends))).to_bytes(size, "big")))
+        tags = counters[:]
+        hidden = (padded ^ self._stream_of(counters)).to_bytes(size, "big")
+        return [tags[at : at + BLOCK] + hidden[at:end] for at, end in zip(range(0, size, BLOCK), ends, strict=True)]
 
     def decrypt(self, associated: bytes, hidden: Sequence[bytes | bytearray]) -> list[bytes] | None:
         """The texts again, of 1 to 15 bytes; None when one of them was not encrypted with this key and these data."""
         size = len(hidden) * BLOCK
-        tags = int.from_bytes(b"".join([blob[:BLOCK] for blob in hidden]), "big")
-        stream = self._stream((tags & _repeated(_COUNTER, len(hidden))).to_bytes(size, "big"))
+        stream = self._stream_of(bytearray(b"".join([blob[:BLOCK] for blob in hidden])))
         padded = int.from_bytes(b"".join([blob[BLOCK:].ljust(BLOCK, b"\0") for blob in hidden]), "big")
-        clear = (padded ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
+        clear = (padded ^ stream).to_bytes(size, "big")
         texts = [clear[at : at + len(blob) - BLOCK] for at, blob in zip(range(0, size, BLOCK), hidden, strict=True)]
-        return texts if self.encrypt(associated, texts) == hidden else None
+        return texts if self.encrypt((associated,), texts)[0] == [*hidden] else None
+
+    def _stream_of(self, tags: bytearray) -> int:
+        """What the texts of these tags are mixed with; `tags` is used up."""
+        for at in _CLEARED:
+            tags[at::BLOCK] = tags[at::BLOCK].translate(_WITHOUT_HIGHEST)
+        return int.from_bytes(self._stream(bytes(tags)), "big")
 
 
 def _mixer(key: bytes, associated: bytes) -> int:

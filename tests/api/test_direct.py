@@ -34,7 +34,7 @@ async def test_faults_are_answered_alike(
     def failing(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr("engine.api.bindings._parsed", failing)
+    monkeypatch.setattr("engine.api.bindings.read_bindings", failing)
     monkeypatch.setattr("engine.api.bindings.show_binding", failing)
     monkeypatch.setattr("engine.api.bindings._must_own", lambda *_: None)
     at_once = await operator.ask("POST", AT_ONCE, [])
