@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import hmac
+import os
 import socket
 import ssl
 import threading
@@ -138,6 +140,34 @@ def signed(secret: bytes, body: bytes, wall_s: float) -> dict[str, str]:
 def signature(secret: bytes, at: str, body: bytes) -> str:
     """Hex HMAC-SHA256 over the time as X-Veil-Time has it, a line feed, and the body."""
     return hmac.new(secret, at.encode() + b"\n" + body, hashlib.sha256).hexdigest()
+
+
+async def read_whole(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body, in however many pieces it comes; None where it is longer than `most` octets."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            return None
+    return b"".join(parts)
+
+
+def reason_of(error: Exception) -> str:
+    """One line of what went wrong; no text that the other end has chosen."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        fault = error.certificate_error
+        return f"certificate: {getattr(fault, 'verify_message', '') or type(fault).__name__}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "no TLS"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"name: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {os.strerror(error.os_error.errno or errno.EHOSTUNREACH)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "hung up without an answer"
+    return f"no answer of HTTP ({type(error).__name__})"
 
 
 def _url(text: str) -> URL:

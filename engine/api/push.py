@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from engine.api.desk import Desk
-from engine.api.outbound import Places, make_session, signed
+from engine.api.outbound import Places, make_session, read_whole, reason_of, signed
 from engine.domain.problems import Problem
 from engine.store.audit import Asker
 from engine.store.errors import StoreError
@@ -23,7 +23,6 @@ BATCH: Final = 50  # events in one POST
 TIMEOUT_S: Final = 3.0  # over all of it: name, connection, TLS, answer
 MAX_ANSWER: Final = 16 * 1024
 STORE_PAUSE_S: Final = 1.0
-MAX_FAULT: Final = 200  # characters of last_error
 
 ACTOR: Final = Asker("api", "webhook")
 
@@ -130,21 +129,17 @@ class Push:
         except (_Refused, Problem) as error:
             return str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _one_line(error)
+            return reason_of(error)
         return ""
 
 
 async def _must_be_taken(answer: aiohttp.ClientResponse) -> None:
     if answer.status != 200:
         raise _Refused(f"answered with status {answer.status}")
-    text = await answer.content.read(MAX_ANSWER)
+    text = await read_whole(answer, MAX_ANSWER)
     try:
-        said: Any = json.loads(text)
+        said: Any = json.loads(text or b"")
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or type(said.get("code")) is not int or said["code"] != 0:
         raise _Refused('answered 200 without {"code": 0}')
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:MAX_FAULT] or type(error).__name__

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
-import os
 import secrets
 import ssl
 import time
@@ -17,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from engine.api.hooks.answers import MAX_ANSWER, Unreadable, Word, read_answer
-from engine.api.outbound import Places, make_session, signed
+from engine.api.outbound import Places, make_session, read_whole, reason_of, signed
 from engine.domain.problems import Problem
 from engine.store.hooks import Target
 
@@ -107,7 +105,7 @@ class Asking:
         except (Unreadable, Problem) as error:
             reason = str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = _reason(error)
+            reason = reason_of(error)
         finally:
             line.waiting -= 1
         self._note(line, question, reason)
@@ -149,14 +147,10 @@ class Asking:
                 raise Unreadable(f"status {response.status}")
             if "Content-Encoding" in response.headers:
                 raise Unreadable("packed, which was not asked for")
-            parts: list[bytes] = []
-            size = 0
-            async for part in response.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                if size > MAX_ANSWER:
-                    raise Unreadable(f"more than {MAX_ANSWER} bytes")
-            return b"".join(parts)
+            told = await read_whole(response, MAX_ANSWER)
+            if told is None:
+                raise Unreadable(f"more than {MAX_ANSWER} bytes")
+            return told
 
     def _note(self, line: _Line, question: Question, reason: str) -> None:
         kind = question.kind
@@ -171,19 +165,3 @@ class Asking:
             told_s = now
             self._log("a hook does not answer", app_platform=question.app_platform, kind=kind, reason=reason)
         line.trouble[kind] = told_s, reason
-
-
-def _reason(error: Exception) -> str:
-    """One line of what went wrong; no text that the other end has chosen."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        fault = error.certificate_error
-        return f"certificate: {getattr(fault, 'verify_message', '') or type(fault).__name__}"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "no TLS"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"name: {error.os_error.strerror or error.os_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {os.strerror(error.os_error.errno or errno.EHOSTUNREACH)}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "hung up without an answer"
-    return f"no answer of HTTP ({type(error).__name__})"
