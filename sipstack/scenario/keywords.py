@@ -189,6 +189,8 @@ def _completed(
     values: Values, moment: Moment,
 ) -> str:  # fmt: skip
     """The length of the body, and credentials, which may be over the body: neither is known before it."""
+    if credentials is not None:
+        pieces[credentials_at] = _AUTHENTICATION  # stands in for it: an empty line would be the end of the head
     text = "".join(pieces)
     body_at = text.find("\r\n\r\n")
     body = text[body_at + 4 :] if body_at >= 0 else ""

@@ -43,8 +43,8 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def _bytes_shown(text: str) -> str:
-    """Text of a file, one character a byte, for a person."""
-    return text.encode("latin-1", "replace").decode(errors="replace")
+    """Text of a file, one character a byte, for a person: in one line."""
+    return " ".join(text.encode("latin-1", "replace").decode(errors="replace").splitlines())
 
 
 class _Loader:

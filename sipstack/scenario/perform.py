@@ -312,7 +312,7 @@ def _insert(action: Insert, doing: Doing) -> None:
         rows.insert(value)
         return
     line = doing.filled(action.line)
-    number = parse_number(line) if line else None
+    number = parse_number(line)
     if number is None or abs(number) >= 2**31:
         raise CallFault(f"<replace>: {line!r} is no number of a line")
     rows.replace(int(number), value)

@@ -15,11 +15,11 @@ _NUMBER: Final = re.compile(
 
 
 def as_text(value: Value | None) -> str:
-    """As `[$name]` writes it; nothing for one that is not set."""
-    if value is None:
-        return ""
+    """As `[$name]` writes it; nothing for one that is not set, which, as in SIPp, a number is not while it is 0."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if not value:
+        return ""
     return value if isinstance(value, str) else f"{value:f}"
 
 
