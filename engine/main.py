@@ -22,7 +22,7 @@ from typing import Any, Final
 from engine.api_child import ApiChild, ApiStartError
 from engine.config import Config, ConfigError, load
 from engine.config.api import EVENTS_DAYS
-from engine.control.server import ControlServer, Verb
+from engine.control.server import AskingVerb, ControlServer, Verb
 from engine.core.context import Run
 from engine.core.service import CallService
 from engine.core.tokens import TokenSource
@@ -155,7 +155,10 @@ class _Node:
             "status": lambda: {**runner.status(), **reload.status(), "targets": names.status(), **self._api_status()},
             "calls": runner.calls, "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
         }  # fmt: skip
-        control = ControlServer(self._config.data_dir, verbs, {"release": runner.release})
+        asking: dict[str, AskingVerb] = {
+            "release": runner.release, "standing": lambda asked: {**runner.standing(asked), **reload.in_force()},
+        }  # fmt: skip
+        control = ControlServer(self._config.data_dir, verbs, asking)
         try:
             await _start_control(control)
             api_part = await api_url

@@ -85,6 +85,10 @@ class Reload:
         """What is in force, for `veil700 status`."""
         return {"config": str(self._config.path), "config_read": utc_text(self._read_at_s)}
 
+    def in_force(self) -> dict[str, object]:
+        """What new calls find: the file, and what it said when it was read."""
+        return {"config": str(self._config.path), "text": self._config.text}
+
     def _look_again(self, done: asyncio.Task[dict[str, object]]) -> None:
         if not done.cancelled() and (fault := done.exception()) is not None:
             self._warning("configuration not reloaded", kind=type(fault).__name__)

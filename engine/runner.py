@@ -19,6 +19,7 @@ from engine.core.routing import Routing
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
+from engine.deciding.live import standing
 from engine.hook_client import HookClient
 from engine.load_watch import LoadWatch
 from engine.logging import where
@@ -114,6 +115,10 @@ class Runner:
         self._service.intake.is_draining = False
         self._log("taking calls again", in_progress=self._service.unfinished)
         return self._intake()
+
+    def standing(self, request: dict[str, object]) -> dict[str, object]:
+        """What decides beside configuration and store, for `veil700 explain`: a few copies, and nothing changes."""
+        return standing(self._service, request, time.time(), self._loop.time())
 
     def release(self, request: dict[str, object]) -> dict[str, object]:
         """Ends the calls in progress that a kill switch is about, for `veil700 kill --release-calls`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,12 +24,13 @@ from engine.cli.common import (
     say,
     say_json,
 )
-from engine.config import Config
+from engine.config import Config, load_text
 from engine.control.client import ControlError, ask
 from engine.control.protocol import socket_path
 from engine.core.numbers import is_privacy_number, mask
+from engine.deciding import Caller, Live, live_of
 from engine.deciding.arrival import TEXT
-from engine.explain import Explanation, Question, QuestionFault, arrival_of
+from engine.explain import Explanation, Question, QuestionFault, arrival_of, as_document
 from engine.explain import explain as explain_arrival
 from engine.names import look_up
 from engine.store.audit import audit_row, write_audit
@@ -78,6 +79,9 @@ def explain(
         list[str] | None,
         typer.Option(metavar="ROW", help="One more header row, `Name: value`; may be repeated.", show_default=False),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="By the configuration that the running node has in force.")
+    ] = False,
     reveal: Annotated[bool, typer.Option("--reveal", help="The callee's number in clear; is audited.")] = False,
     reason: Annotated[str | None, REASON] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -91,6 +95,8 @@ def explain(
     """
     who = asker(reveal, reason)
     config = configuration(context)
+    if live:
+        config = _in_force(config)
     wall_s = instant("--at", at)
     question = Question(caller, called, method.value, peer, text, tuple(header or ()))
     try:
@@ -106,23 +112,31 @@ def explain(
     with closing(Glance(path, cipher)) as glance:
         told = explain_arrival(
             config, arrival, glance, time.time() if wall_s is None else wall_s, resolved, reveal=reveal,
-            status=_status(config),
+            ask_node=partial(_ask_node, config),
         )  # fmt: skip
     if as_json:
-        say_json(asdict(told))
+        say_json(as_document(told))
     else:
         _say(told)
     return DONE if told.sent else FAILED
 
 
-def _status(config: Config) -> dict[str, object] | None:
-    """What the running node says of itself; None when none runs, or none answers."""
+def _ask_node(config: Config, asked: Caller) -> Live | None:
+    """What the running node knows; None when none runs, or none answers."""
     if not socket_path(config.data_dir).exists():
         return None  # then no socket is opened at all
     try:
-        return ask(config.data_dir, "status")
+        return live_of(ask(config.data_dir, "standing", asked._asdict()))
     except ControlError:
         return None
+
+
+def _in_force(config: Config) -> Config:
+    """What the node runs with. ControlError when none runs; UsageFault when it runs with another file."""
+    answer = ask(config.data_dir, "standing")
+    if answer["config"] != str(config.path):
+        raise UsageFault(f"--live: {config.path}: the node runs with {answer['config']}")
+    return load_text(config.path, str(answer["text"]), config.data_dir)
 
 
 def _say(told: Explanation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.config.loader import ConfigError, load
+from engine.config.loader import ConfigError, load, load_text
 from engine.config.models import Config
 
-__all__ = ["Config", "ConfigError", "load"]
+__all__ = ["Config", "ConfigError", "load", "load_text"]

@@ -47,7 +47,11 @@ def load(path: Path | None = None) -> Config:
     data_dir = None
     if path is None:
         path, data_dir = _default()
-    text = _read(path)
+    return load_text(path, _read(path), data_dir)
+
+
+def load_text(path: Path, text: str, data_dir: Path | None = None) -> Config:
+    """The same of a text, as if `path` said it; `data_dir` where the file does not decide it. ConfigError."""
     data = _parse(path, text)
     config, faults = _validate(data)
     faults += [*cross_faults(data, path.parent), *account_faults(data), *identity_faults(data)]

@@ -167,6 +167,10 @@ class AddressHealth:
         if self.state == BUSY:
             self.until = max(self.until, now + min(wait_s, LONGEST_BAR_S))
 
+    def assume(self, state: int, busy: int, until: float) -> None:
+        """From now on it goes as if that were known: for questions that are no calls."""
+        self.state, self.busy, self.until = state, busy, until
+
     def probed(self, is_there: bool, now: float) -> None:
         """So many probes in a row were answered, or got no answer, that it counts."""
         self._step(PROBES_ANSWERED if is_there else PROBES_LOST, now, now)
@@ -211,6 +215,10 @@ class Health:
             shown = f"[{host}]" if ":" in host else host
             known = self._known[key] = AddressHealth(f"{transport.lower()}:{shown}:{port}", self._report)
         return known
+
+    def unwell(self) -> list[tuple[tuple[str, str, int], AddressHealth]]:
+        """The addresses that are not up: transport, host and port, and what is known."""
+        return [(at, one) for at, one in self._known.items() if one.state != UP]
 
     def _let_go(self) -> None:
         """Makes room for a quarter: of what is not well, what has been known for longest goes, too."""

@@ -9,7 +9,7 @@ Calls are counted only once a limit asks for it; the first one that does counts 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from engine.core.settings import PeerSettings, PolicySettings
 
@@ -23,6 +23,15 @@ MAX_CALLERS: Final = 50_000  # remembered in one window, about 150 bytes each; w
 
 _ROUNDING_S: Final = 1e-9  # sums of intervals must not miss a whole window by the last bit
 _VOICE: Final = "voice"
+
+
+class InUse(NamedTuple):
+    """What is in use at one time, as far as a question about one caller wants to know it."""
+
+    calls: dict[str, int]  # in progress, by peer
+    rates_s: dict[str, float]  # by peer: in so many seconds nothing of `max_rate` is in use any more
+    caller_calls: int
+    caller_rate_s: float
 
 
 @final
@@ -101,6 +110,31 @@ class Limits:
         """It is in progress no more."""
         for key in self._held.pop(record_id, ()):
             self._release(key)
+
+    # -- for questions that are no calls -----------------------------------------------------------------------------
+
+    def in_use(self, peers: list[str], peer: str, caller: str, now: float) -> InUse:
+        """By these peers, and by `caller` behind `peer`. Nothing changes by it."""
+        counted = self
+        if not self.is_counting:
+            counted = Limits(self._attempts)
+            counted._count_of("")
+        key = f"{peer} {caller}"  # as `_caller_key`
+        until = self._callers.get(key, self._callers_before.get(key, now))
+        return InUse(
+            {name: counted._calls[name] for name in peers if name in counted._calls},
+            {name: self._peers[name] - now for name in peers if self._peers.get(name, now) > now},
+            counted._calls.get(key, 0),
+            max(0.0, until - now),
+        )
+
+    def assume(self, used: InUse, peer: str, caller: str, now: float) -> None:
+        """From now on it goes as if so much were in use."""
+        key = f"{peer} {caller}"  # as `_caller_key`
+        self.is_counting = True
+        self._calls = {**used.calls, key: used.caller_calls}
+        self._peers = {name: now + left_s for name, left_s in used.rates_s.items()}
+        self._callers = {key: now + used.caller_rate_s}
 
     def _move(self, record: CallRecord, peer: str) -> None:
         """The callee's side of a call is now this peer, and not the one that was tried before."""

@@ -38,6 +38,10 @@ class TargetTable:
         made._found = self._found.copy()
         return made
 
+    def all(self) -> list[tuple[Place, tuple[Address, ...]]]:
+        """Every name that is known, with what is known of it."""
+        return list(self._found.items())
+
     def changed_since(self, copy: TargetTable) -> list[Place]:
         """The names of which something else has been told since then."""
         return [place for place, addresses in self._found.items() if addresses != copy.addresses(place)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
+from engine.core.health import NEVER
 from engine.core.probes import Probes
 from engine.core.target_states import TargetState, target_states
 
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from engine.core.targets import TargetTable
     from sipstack.events import Output
     from sipstack.location import Address, Place
+
+
+class Unwell(NamedTuple):
+    """An address that is not up, and what its `AddressHealth` knows of it."""
+
+    transport: str
+    host: str
+    port: int
+    state: int
+    busy: int
+    barred_s: float  # how long no request goes there yet
+    since_s: float | None  # epoch; None: since the node runs
 
 
 @final
@@ -58,6 +71,23 @@ class Trunks:
         if is_new:
             self._context.routing.readdress(place)
         return is_new
+
+    def unwell(self, now: float) -> list[Unwell]:
+        """The addresses that are not up."""
+        wall = self._context.wall
+        return [
+            Unwell(
+                *at, one.state, one.busy, max(0.0, one.until - now),
+                None if one.changed_at == NEVER else wall(one.changed_at),
+            )
+            for at, one in self._context.health.unwell()
+        ]  # fmt: skip
+
+    def assume(self, unwell: list[Unwell], now: float) -> None:
+        """From now on it goes as if these were so: for questions that are no calls."""
+        for one in unwell:
+            health = self._context.health.of(one.transport, one.host, one.port)
+            health.assume(one.state, one.busy, now + one.barred_s)
 
     @property
     def names(self) -> list[str]:

@@ -21,8 +21,9 @@ from engine.core.records import Step
 from engine.core.settings import DIGEST, CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
 from engine.deciding.arrival import Arrivals, Question, caller_address, request_uri
+from engine.deciding.live import Resolved
 from engine.deciding.login import Holders, logged_in
-from engine.deciding.rehearsal import Finder, Rehearsal, Resolved
+from engine.deciding.rehearsal import Finder, Rehearsal
 from engine.deciding.verdict import Outcome, Verdict, Ways, verdict_of
 from engine.store.errors import StoreError
 from sipstack import headers as h

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Protocol, final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, final
 
 from engine.core.asking import AskHook, HookAnswer
 from engine.core.attempt import AttemptBase
@@ -14,16 +16,16 @@ from engine.core.outputs import CommitRecord, LookUpBinding
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.tokens import TokenSource
+from engine.deciding.live import Caller, Live, Resolved, take_up
 from engine.store.errors import StoreError
 from sipstack.events import Flow, Output, SendMessage
-from sipstack.location import Address, Place
 from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.timers import Timing
 from sipstack.transactions import Transactions
 
-# Of each target that is a name its addresses, and why there are none, or old ones; "" when all is well.
-Resolved = Mapping[Place, tuple[tuple[Address, ...], str]]
+# What of a rehearsal is timed, in order.
+PARTS: Final = ("read", "looked_up", "decided", "sent")
 
 
 class Finder(Protocol):
@@ -41,14 +43,21 @@ class Rehearsal:
     without one (contract §5: a rule of SIP, nothing of ours).
     """
 
-    def __init__(self, settings: CoreSettings, finder: Finder, wall_s: float, resolved: Resolved) -> None:
-        """`wall_s`: when it happens, seconds since the epoch. `resolved`: the addresses of targets that are names."""
+    def __init__(
+        self, settings: CoreSettings, finder: Finder, wall_s: float, resolved: Resolved,
+        live: tuple[Live, Caller] | None = None,
+    ) -> None:  # fmt: skip
+        """`wall_s`: when it happens, seconds since the epoch. `resolved`: the addresses of targets that are names.
+
+        `live`: what a running node has said of itself for this caller; without, no call is in progress and all is well.
+        """
         self.attempt: AttemptBase | None = None
         self.looked_up: LookUpBinding | None = None
         self.asked: list[AskHook] = []  # of the app platform, which is taken to let it pass
         self.store_fault = ""  # why the store did not answer
         self.request: SendMessage | None = None  # to the other side
         self.answer: Message | None = None  # to the caller: the last one
+        self.took_us: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._finder = finder
         self._wall_s = wall_s
         transactions = Transactions(Timing(settings.t1_ms / 1000))
@@ -56,10 +65,13 @@ class Rehearsal:
         self._service.set_wall_clock(wall_s)
         for place, (addresses, _) in resolved.items():
             self._service.trunks.resolved(place, addresses)
+        if live is not None:
+            take_up(self._service, *live, wall_s)
 
     def run(self, data: bytes, flow: Flow) -> None:
         """The request comes in, at the monotonic time 0."""
-        waiting = deque(self._service.receive(data, flow, 0.0))
+        with self._timed("read"):
+            waiting = deque(self._service.receive(data, flow, 0.0))
         while waiting:
             waiting.extend(self._perform(waiting.popleft()))
 
@@ -74,19 +86,32 @@ class Rehearsal:
         elif isinstance(output, LookUpBinding):
             self.attempt = output.attempt
             self.looked_up = output
-            return self._service.binding_looked_up(output, self._find(output), 0.0)
+            found = self._find(output)
+            with self._timed("decided"):
+                return self._service.binding_looked_up(output, found, 0.0)
         elif isinstance(output, AskHook):
             self.asked.append(output)
-            return self._service.hook_answered(output, HookAnswer(True), 0.0)
+            with self._timed("decided"):
+                return self._service.hook_answered(output, HookAnswer(True), 0.0)
         elif isinstance(output, CommitRecord):
             if isinstance(output.attempt, AttemptBase):
                 self.attempt = output.attempt
-            return self._service.record_committed(output.attempt, output.step, True, 0.0)
+            with self._timed("sent"):
+                return self._service.record_committed(output.attempt, output.step, True, 0.0)
         return []
 
     def _find(self, query: LookUpBinding) -> Binding | Miss | None:
         try:
-            return self._finder.find(query.x, query.caller, self._wall_s)
+            with self._timed("looked_up"):
+                return self._finder.find(query.x, query.caller, self._wall_s)
         except StoreError as error:
             self.store_fault = str(error)
             return None
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.took_us[part] += (time.perf_counter_ns() - start) / 1000

@@ -6,8 +6,9 @@ it asks. Each names the key of the configuration or the row of the store that ma
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import Final, final
 
 from engine.config import Config
@@ -17,14 +18,17 @@ from engine.core.binding import Binding, Miss
 from engine.core.numbers import REAL, Dialled, DialledKind
 from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Refusal, Step, caller_entitled
 from engine.core.routing import Hop, shown_address
-from engine.core.settings import DIGEST, MessageText, PeerSettings
+from engine.core.settings import DIGEST, CoreSettings, MessageText, PeerSettings
+from engine.core.turned_away import TurnedAway
+from engine.deciding import Caller, Live
 from engine.deciding.arrival import Arrival
+from engine.deciding.live import Resolved
 from engine.deciding.login import logged_in
-from engine.deciding.rehearsal import Finder, Rehearsal, Resolved
-from engine.explain.beside import Status, beside
+from engine.deciding.rehearsal import Finder, Rehearsal
+from engine.explain import ways
+from engine.explain.beside import beside, counts
 from engine.explain.conditions import limits, questions, row_of
 from engine.explain.told import Explanation, Line, veiled
-from engine.names import told_address
 from engine.store.rows import utc_text
 from sipstack import headers as h
 from sipstack.events import SendMessage
@@ -32,6 +36,9 @@ from sipstack.message import ENCODING, Message
 from sipstack.parser import parse
 
 BUILT_IN: Final = "built in"
+
+# Asks the running node what it knows of a caller; None when none answers.
+AskNode = Callable[[Caller], Live | None]
 
 _MEANING: Final = {
     DialledKind.PRIVACY: "the 700 number",
@@ -44,25 +51,44 @@ _MEANING: Final = {
 
 def explain(
     config: Config, arrival: Arrival, finder: Finder, wall_s: float, resolved: Resolved, *, reveal: bool = False,
-    status: Status | None = None,
+    ask_node: AskNode | None = None,
 ) -> Explanation:  # fmt: skip
     """What the node would do with `arrival` at `wall_s` (seconds since the epoch), when targets are `resolved` so.
 
     The callee's number is masked in every text unless `reveal`, or in transit, where it is the number that was asked
-    about. `status` is what a running node says of itself, None without one.
+    about. What a running node knows decides as well, where it runs with this file.
     """
     settings = config.core_settings()
-    rehearsal = Rehearsal(settings, finder, wall_s, resolved)
+    rehearsal, arrival, user = _rehearsed(settings, arrival, Rehearsal(settings, finder, wall_s, resolved))
+    node = None
+    if ask_node is not None:
+        asked = _caller(rehearsal, arrival)
+        node = ask_node(asked)
+        if node is not None and counts(config, node):
+            resolved = {**resolved, **{place: at for place, at in node.resolved.items() if place in resolved}}
+            live = Rehearsal(settings, finder, wall_s, resolved, (node, asked))
+            rehearsal, arrival, user = _rehearsed(settings, arrival, live)
+    told = _Account(config, arrival, rehearsal, resolved, user).told(node)
+    is_open = reveal or (rehearsal.attempt is not None and rehearsal.attempt.is_transit)
+    return told if is_open else veiled(told)
+
+
+def _rehearsed(settings: CoreSettings, arrival: Arrival, rehearsal: Rehearsal) -> tuple[Rehearsal, Arrival, str]:
+    """Once it has run: with the password of an account where one is asked for, whose user is the third."""
     rehearsal.run(arrival.data, arrival.flow)
-    user = ""
     if arrival.peer.caller is DIGEST and rehearsal.attempt is None and rehearsal.answer is not None:
         found = logged_in(settings, arrival, rehearsal.answer)
         if found is not None:
-            user, arrival = found[0].user, found[1]
-            rehearsal.run(arrival.data, arrival.flow)
-    told = _Account(config, arrival, rehearsal, resolved, user).told(status)
-    is_open = reveal or (rehearsal.attempt is not None and rehearsal.attempt.is_transit)
-    return told if is_open else veiled(told)
+            rehearsal.run(found[1].data, found[1].flow)
+            return rehearsal, found[1], found[0].user
+    return rehearsal, arrival, ""
+
+
+def _caller(rehearsal: Rehearsal, arrival: Arrival) -> Caller:
+    attempt = rehearsal.attempt
+    if attempt is None:
+        return Caller(arrival.peer.name, "", "")
+    return Caller(arrival.peer.name, attempt.record.caller, attempt.record.tel_x)
 
 
 @final
@@ -79,23 +105,27 @@ class _Account:
         self._rehearsal = rehearsal
         self._resolved = resolved
 
-    def told(self, status: Status | None) -> Explanation:
+    def told(self, node: Live | None) -> Explanation:
         """The whole account."""
         attempt, answer = self._rehearsal.attempt, self._rehearsal.answer
         arrives = _text(self._arrival.data)
         if attempt is None:
             assert answer is not None  # from a known peer, and with a Via to answer to
             said = f"{answer.status} {answer.reason}: counted, not recorded"
-            lines = (self._peer(), Line("answer", "sip", said, BUILT_IN))
-            return Explanation(lines, arrives, seen_status=answer.status)
+            lines = (self._peer(), Line("answer", "sip", said, BUILT_IN), self._time())
+            return Explanation(lines, arrives, seen_status=answer.status, took_us=self._rehearsal.took_us)
         record, found, leaving = attempt.record, attempt.facts.found, self._rehearsal.request
         told = Explanation(
-            lines=(*self._lines(attempt), *beside(self._config, attempt.peer, attempt.choice.hops, status)),
+            lines=(
+                *self._lines(attempt), *beside(self._config, attempt.peer, attempt.choice.hops, node), self._time(),
+            ),
             arrives=arrives,
             subs_id=record.subs_id,
             callee=found.callee if isinstance(found, Binding) else "",
             presented_number=record.presented_number,
-        )
+            is_live=node is not None and counts(self._config, node),
+            took_us=self._rehearsal.took_us,
+        )  # fmt: skip
         if leaving is not None:
             return _sent(told, attempt.choice.hops[0], leaving)
         refusal = attempt.refusal
@@ -105,11 +135,17 @@ class _Account:
     def _lines(self, attempt: AttemptBase) -> Iterator[Line]:
         """In the order in which the core works."""
         found = attempt.facts.found
-        yield self._peer()
+        yield replace(self._peer(), took_us=self._rehearsal.took_us["read"])
         if self._user:
             yield self._login()
         yield self._called(attempt)
         yield self._caller(attempt)
+        if isinstance(attempt, TurnedAway):
+            assert attempt.refusal is not None
+            said = f"refused, {_told(attempt.refusal)}: nothing of it is decided"
+            yield Line("intake", attempt.refusal.decided_by, said, "status of the running node")
+            yield self._answer(attempt, attempt.refusal)
+            return
         if attempt.is_transit:
             yield self._transit(attempt)
             passed = found is not None
@@ -126,9 +162,9 @@ class _Account:
             passed = yield from self._steps(STEPS_AFTER_LOOKUP, attempt, passed and found is not None)
             yield from questions(self._rehearsal.asked)
         if passed and isinstance(found, Binding):
-            yield self._route(attempt, found)
-            yield from self._names(attempt, found)
-            yield from self._targets(attempt)
+            yield from ways.routes(self._config, attempt, found)
+            yield from ways.names(self._config, attempt, found, self._resolved)
+            yield from ways.targets(self._config, self._rehearsal, attempt)
         if attempt.choice.hops:
             yield from self._translation(attempt, attempt.choice.hops[0].peer)
             yield self._gate(attempt)
@@ -146,6 +182,12 @@ class _Account:
         return Line(
             "peer", arrival.peer.name, f"{arrival.chosen}; {shown_address(arrival.flow)} is in {arrival.entry}", made_by
         )
+
+    def _time(self) -> Line:
+        """How long the core and the store took, with nothing else to do."""
+        took = self._rehearsal.took_us
+        parts = ", ".join(f"{part.replace('_', ' ')} {us:.0f}" for part, us in took.items())
+        return Line("time", "core", f"{sum(took.values()):.0f} us: {parts}", "measured here", sum(took.values()))
 
     def _login(self) -> Line:
         index = self._index_of_account()
@@ -201,10 +243,13 @@ class _Account:
     def _steps(self, steps: tuple[Step, ...], attempt: AttemptBase, passed: bool) -> Generator[Line, None, bool]:
         """Each step, asked again with the facts that it was asked with; returns whether all let it pass."""
         for step in steps:
+            start = perf_counter_ns()
             refusal = step(attempt.facts) if passed else None
+            took_us = (perf_counter_ns() - start) / 1000 if passed else None
             result = f"refused, {_told(refusal)}" if refusal is not None else "passed" if passed else "not reached"
             rule = " ".join((step.__doc__ or "").split())
-            yield Line("policy", step.__name__, f"{result} ({rule.rstrip('.')})", self._of_step(step, attempt))
+            said = f"{result} ({rule.rstrip('.')})"
+            yield Line("policy", step.__name__, said, self._of_step(step, attempt), took_us)
             passed = passed and refusal is None
         return passed
 
@@ -216,6 +261,9 @@ class _Account:
         return BUILT_IN
 
     def _binding(self, attempt: AttemptBase) -> Line:
+        return replace(self._found(attempt), took_us=self._rehearsal.took_us["looked_up"])
+
+    def _found(self, attempt: AttemptBase) -> Line:
         found = attempt.facts.found
         if isinstance(found, Binding):
             what = f"{found.mode} {found.subs_id} version {found.version}"
@@ -228,34 +276,6 @@ class _Account:
         if self._rehearsal.looked_up is None:
             return Line("binding", "none", "not looked up", BUILT_IN)
         return Line("binding", "none", f"the store does not answer: {self._rehearsal.store_fault}", BUILT_IN)
-
-    def _route(self, attempt: AttemptBase, found: Binding) -> Line:
-        route = attempt.context.routing.route_of(found.callee, attempt.is_transit)
-        if route is None:
-            return Line("route", "none", f"refused, no route matches {found.callee}", self._places.of("route"))
-        names = [entry.name for entry in self._config.route]
-        made_by = self._places.of("route", names.index(route.name), "called")
-        return Line("route", route.name, f"{route.called} matches {found.callee}: {', '.join(route.peers)}", made_by)
-
-    def _names(self, attempt: AttemptBase, found: Binding) -> Iterator[Line]:
-        """What the DNS says of each target of the route that is a name."""
-        route = attempt.context.routing.route_of(found.callee, attempt.is_transit)
-        for peer in attempt.context.settings.peers:
-            for position, target in enumerate(peer.targets):
-                if target.place is None or route is None or peer.name not in route.peers:
-                    continue
-                addresses, fault = self._resolved.get(target.place, ((), "no answer in time"))
-                told = [f"is {', '.join(map(told_address, addresses))}"] if addresses else []
-                result = f"{target.uri} {'; '.join([*told, *([fault] if fault else [])])}"
-                yield Line("name", peer.name, result, self._of_peer(peer, "targets", position))
-
-    def _targets(self, attempt: AttemptBase) -> Iterator[Line]:
-        for number, hop in enumerate(attempt.choice.hops, 1):
-            when = "first" if number == 1 else f"when those before it fail, number {number}"
-            made_by = self._of_peer(hop.peer, "targets", hop.peer.targets.index(hop.target))
-            yield Line(
-                "target", hop.peer.name, f"{hop.target.uri}, {when}; next hop {shown_address(hop.flow)}", made_by
-            )
 
     # -- what was made ---------------------------------------------------------------------------------------------
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
-from typing import final
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Final, final
 
 from engine.core.numbers import COUNTRY_CODE, mask
+
+JSON_VERSION: Final = 1  # counted up when a key goes, or means something else
 
 
 @final
@@ -15,13 +17,15 @@ class Line:
     """One thing that was read, decided or made.
 
     `stage` is the part of the work (peer, number, policy, binding, route, target, translation, gate, answer), `name`
-    what of it, `made_by` the key of the configuration or the row of the store that made it so.
+    what of it, `made_by` the key of the configuration or the row of the store that made it so. `took_us` is None for
+    what is read from the work of another line.
     """
 
     stage: str
     name: str
     result: str
     made_by: str
+    took_us: float | None = None
 
 
 @final
@@ -50,6 +54,13 @@ class Explanation:
     target: str = ""  # as configured: "sip:127.0.0.1:5080"
     next_hop: str = ""  # transport, address and port: "udp:127.0.0.1:5080"
     leaves: str = ""  # the request as it goes out
+    is_live: bool = False  # with what a running node knows
+    took_us: dict[str, float] = field(default_factory=dict)  # by part of the work, microseconds
+
+
+def as_document(told: Explanation) -> dict[str, object]:
+    """As `--json` prints it (docs/explain.md)."""
+    return {"version": JSON_VERSION, **asdict(told)}
 
 
 def veiled(told: Explanation) -> Explanation:
@@ -65,6 +76,6 @@ def veiled(told: Explanation) -> Explanation:
     def veil(text: str) -> str:
         return digits.sub(lambda found: f"{found[1] or ''}{masked}" if mask(found[2]) == masked else found[0], text)
 
-    lines = tuple(Line(line.stage, line.name, veil(line.result), veil(line.made_by)) for line in told.lines)
-    texts = {field.name: veil(text) for field in fields(told) if isinstance(text := getattr(told, field.name), str)}
+    lines = tuple(replace(line, result=veil(line.result), made_by=veil(line.made_by)) for line in told.lines)
+    texts = {one.name: veil(text) for one in fields(told) if isinstance(text := getattr(told, one.name), str)}
     return replace(told, lines=lines, **texts)  # type: ignore[arg-type]

@@ -122,6 +122,7 @@ def test_every_line_names_what_made_it(bound: Run) -> None:
         "translation Contact": "listen.address by default",
         "gate disclosure": "built in",
         "beside node": 'veil.toml:2 node.data_dir = "data"',
+        "time core": "measured here",
     }
 
 
@@ -130,8 +131,10 @@ def test_the_json_form_is_the_whole_explanation(bound: Run, database: Path) -> N
     told = done.json
     ((subs_id,),) = rows(database, f"SELECT subs_id FROM binding WHERE tel_x = '{X}'")
     lines, leaves, arrives = told.pop("lines"), told.pop("leaves"), told.pop("arrives")
+    assert set(told.pop("took_us")) == {"read", "looked_up", "decided", "sent"}
     assert told == {
-        "sent": True, "cause": "", "sip_status": 0, "q850": 0, "decided_by": "", "seen_status": 0, "seen_q850": 0,
+        "version": 1, "is_live": False, "sent": True, "cause": "", "sip_status": 0, "q850": 0, "decided_by": "",
+        "seen_status": 0, "seen_q850": 0,
         "subs_id": subs_id, "callee": "139****9000", "presented_number": X, "egress_peer": "fixed",
         "target": "sip:127.0.0.13", "next_hop": "udp:127.0.0.13:5060",
     }  # fmt: skip
@@ -376,6 +379,7 @@ _BY_CHANCE = (
     (re.compile(r"\b2[0-9]{8}\b"), "2"),  # sequence numbers, and those of a session
     (re.compile(r"\b[0-9a-f]{32}\b"), "subs_id"),
     (re.compile(r"until 20\S+Z"), "until then"),
+    (re.compile(r"\d+ us: .*"), "us"),
 )
 
 

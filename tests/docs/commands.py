@@ -47,6 +47,7 @@ _VARIES: Final = (
     (re.compile(r'(ms": )\d+'), r"\1<ms>"),
     (re.compile(r"z9hG4bK\w+|(?<=;tag=)\w+|(?<=Call-ID: )\w+|(?<=o=- )\d+ \d+"), "<made anew>"),
     (re.compile(r"(?<=CSeq: )\d+|(?<=Content-Length: )\d+"), "<number>"),
+    (re.compile(r"\d+ us: read \d+, looked up \d+, decided \d+, sent \d+"), "<us>"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 
