@@ -37,6 +37,7 @@ from engine.runner import Runner
 from engine.store.binding_reader import BindingReader
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
+from engine.store.day_calls import DayCalls
 from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
 from engine.store.inventory import apply_inventory, read_inventory
@@ -229,7 +230,8 @@ class _Node:
         service.set_wall_clock(time.time() - loop_time)
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
         service.last_run.adopt_reports(left.pending, left.reported, loop_time)
-        reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=GroupCalls(records, cipher))
+        callers, days = GroupCalls(records, cipher), DayCalls(records, cipher)
+        reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=callers, days=days)
         targets = TargetLog(self._log.info, self._log.warning)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets, self._hooks)
         window_ms = config.cdr.commit_window_ms

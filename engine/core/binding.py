@@ -63,6 +63,7 @@ class Conditions:
     unverified: str = ""  # caller | callee: whose real name is missing; "" for neither
     hours: str = ""  # "08:00-22:00", China time; "" always
     calls_per_day: int = 0  # of this caller through X; 0: no limit
+    calls_recorded: int = 0  # where they are limited: how many of today are on record, calls_per_day at most
     order_state: str = ""  # where the order is asked for: verified | unverified | closed | forged
     order_timeout_ms: int = 0  # how long the platform may take, where it is asked
     decision_timeout_ms: int = 0

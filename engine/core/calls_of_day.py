@@ -1,6 +1,6 @@
 """How many calls and messages a caller has begun through one X today, in China: what a scenario limits.
 
-It is counted in memory: another run of the node counts from none.
+It is counted in memory; what other runs of the node have let in is told by the store.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final, final
 
 from engine.core.hours import china_day
+
+DAY_LIMIT: Final = "day_limit"  # who has decided, where one is refused
 
 MAX_PAIRS: Final = 200_000  # about 150 bytes each
 
@@ -22,12 +24,16 @@ class CallsOfDay:
         self._day = 0
         self._counts: dict[tuple[str, str], int] = {}
 
-    def admits(self, x: str, caller: str, limit: int, wall_s: float) -> bool:
-        """Whether one more is admitted, and counts it. Of more pairs than there is room for no new one is admitted."""
+    def admits(self, x: str, caller: str, limit: int, wall_s: float, recorded: int = 0) -> bool:
+        """Whether one more is admitted, and counts it. Of more pairs than there is room for no new one is admitted.
+
+        `recorded`: how many of this day are on record, which may be behind, but knows of other runs.
+        """
         self._turn(wall_s)
         pair = x, caller
-        count = self._counts.get(pair, 0)
-        if count >= limit or (not count and len(self._counts) >= MAX_PAIRS):
+        known = self._counts.get(pair, 0)
+        count = max(known, recorded)
+        if count >= limit or (not known and len(self._counts) >= MAX_PAIRS):
             return False
         self._counts[pair] = count + 1
         return True

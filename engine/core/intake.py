@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.asking import Orders
 from engine.core.binding import Binding
-from engine.core.calls_of_day import CallsOfDay
+from engine.core.calls_of_day import DAY_LIMIT, CallsOfDay
 from engine.core.limits import Limits
 from engine.core.oc import LoadTeller, Throttles, heeds
 from engine.core.overload import LoadControl
@@ -35,7 +35,7 @@ _LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "load")
 PEER_LOAD: Final = Refusal(ReleaseCause.OVERLOAD, "peer_load")
 PEER_LIMIT: Final = Refusal(ReleaseCause.OVERLOAD, "peer_limit")
 _RATE_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "caller_limit")
-_DAY_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, "day_limit")
+_DAY_LIMITED: Final = Refusal(ReleaseCause.RATE_LIMITED, DAY_LIMIT)
 _RETRY_AFTER_S: Final = {"drain": LATER_S, "store": LATER_S}
 
 
@@ -99,8 +99,9 @@ class Intake:
 
     def objection_to_day(self, found: Binding, facts: Facts) -> Refusal | None:
         """Why a caller is refused who may call X so many times a day; None: he is not."""
-        limit = found.conditions.calls_per_day
-        is_admitted = self.calls_of_day.admits(found.tel_x, facts.caller.number, limit, facts.wall_s)
+        said = found.conditions
+        x, caller, count = found.tel_x, facts.caller.number, said.calls_recorded
+        is_admitted = self.calls_of_day.admits(x, caller, said.calls_per_day, facts.wall_s, count)
         return None if is_admitted else _DAY_LIMITED
 
 

@@ -15,6 +15,7 @@ from engine.core.binding import LEGACY, TO_GROUP, UNCONDITIONAL, Binding, Miss, 
 from engine.store.call_conditions import ConditionReader, Found
 from engine.store.crypto import NumberCipher
 from engine.store.database import open_read_only, reason
+from engine.store.day_calls import DayCalls
 from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
 from engine.store.number_memory import is_cooling
@@ -52,11 +53,12 @@ class BindingReader:
     """
 
     def __init__(
-        self, path: Path, cipher: NumberCipher, *, at_rest: bool = False, callers: GroupCalls | None = None
-    ) -> None:
+        self, path: Path, cipher: NumberCipher, *, at_rest: bool = False, callers: GroupCalls | None = None,
+        days: DayCalls | None = None,
+    ) -> None:  # fmt: skip
         """Opens bindings.db read-only, `at_rest` as `open_read_only` says; StoreError when it cannot be read.
 
-        Without `callers` nobody has called yet through any binding of a group.
+        Without `callers` nobody has called yet through any binding of a group, without `days` nobody today.
         """
         self._path = path
         self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
@@ -64,6 +66,7 @@ class BindingReader:
         self._cipher = cipher
         self._conditions = ConditionReader(self._cursor, cipher)
         self._callers = callers
+        self._days = days
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
@@ -98,7 +101,10 @@ class BindingReader:
             last = self._callers.last(binding.subs_id) if self._callers is not None else ""
             callee, members = self._conditions.group(binding, found, last)
             binding = replace(binding, callee=callee)
-        conditions = self._conditions.read(binding, found, members, wall_s)
+        count = 0
+        if found.calls_per_day and self._days is not None:
+            count = self._days.count(binding.tel_x, binding.caller, found.calls_per_day, wall_s)
+        conditions = self._conditions.read(binding, found, members, wall_s, count)
         return replace(binding, conditions=UNCONDITIONAL if conditions == UNCONDITIONAL else conditions)
 
     def _x_of(self, binding: Binding, flags: int) -> str:
@@ -127,6 +133,8 @@ class BindingReader:
         self._connection.close()
         if self._callers is not None:
             self._callers.close()
+        if self._days is not None:
+            self._days.close()
 
 
 def _miss_of(restriction: Restriction) -> Miss:

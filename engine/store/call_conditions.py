@@ -62,7 +62,9 @@ class ConditionReader:
         self._cursor = cursor
         self._cipher = cipher
 
-    def read(self, binding: Binding, found: Found, members: tuple[str, ...], wall_s: float) -> Conditions:
+    def read(
+        self, binding: Binding, found: Found, members: tuple[str, ...], wall_s: float, calls_recorded: int
+    ) -> Conditions:
         """All that stands for or against a call of this binding; `members` are those behind its callee."""
         flags = found.flags
         restriction = None
@@ -87,6 +89,7 @@ class ConditionReader:
             unverified=self._unverified(binding, flags),
             hours=found.hours or "",
             calls_per_day=found.calls_per_day or 0,
+            calls_recorded=calls_recorded,
             order_state=self._order_state(binding, wall_s) if asks_order else "",
             order_timeout_ms=self._timeout_ms(binding, "order") if asks_order else 0,
             decision_timeout_ms=self._timeout_ms(binding, "decision") if asks_decision else 0,

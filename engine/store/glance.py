@@ -8,6 +8,7 @@ from typing import Final, final
 from engine.core.binding import Binding, Miss
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import NumberCipher
+from engine.store.day_calls import DayCalls
 from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
 
@@ -28,7 +29,9 @@ class Glance:
         self._path = path
         self._cipher = cipher
         self._before = _state(path)
-        self._reader = BindingReader(path, cipher, at_rest=not self._before[3], callers=self._callers())
+        self._reader = BindingReader(
+            path, cipher, at_rest=not self._before[3], callers=self._callers(), days=self._days()
+        )
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         """As `BindingReader.find`."""
@@ -58,13 +61,19 @@ class Glance:
         """As the node reads: somebody has changed the store, or has it open."""
         self.close()
         self._before = _OPEN
-        self._reader = BindingReader(self._path, self._cipher, callers=self._callers())
+        self._reader = BindingReader(self._path, self._cipher, callers=self._callers(), days=self._days())
 
     def _callers(self) -> GroupCalls | None:
         """Who has called last in a group, where a node has run."""
         records = self._path.with_name("records.db")
         is_open = _state(records)[3]
         return GroupCalls(records, self._cipher, at_rest=not is_open) if records.is_file() else None
+
+    def _days(self) -> DayCalls | None:
+        """Who has called today, where a node has run."""
+        records = self._path.with_name("records.db")
+        is_open = _state(records)[3]
+        return DayCalls(records, self._cipher, at_rest=not is_open) if records.is_file() else None
 
     def _holds(self) -> bool:
         """True when what was read is right: read as the node reads, or from a store that has not changed."""

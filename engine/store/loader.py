@@ -14,6 +14,7 @@ from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
 from engine.store.breathing import breathing
 from engine.store.caller_memory import CallerMemory
 from engine.store.crypto import NumberCipher, sync_folder
+from engine.store.day_calls import DayCallMemory
 from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import (
     NEXT,
@@ -128,7 +129,8 @@ class Loader:
     def _write(self, batch: _Batch, head: SegmentHead) -> None:
         books = self._books
         if books is None or not books.are_of(head):
-            books = self._books = _Books(self._connection, self._cipher, self._signer, head, self._feed)
+            bindings = self._folder.with_name("bindings.db")
+            books = self._books = _Books(self._connection, bindings, self._cipher, self._signer, head, self._feed)
         opens, answers, ends = batch.net()
         try:
             books.write(opens, answers, ends, batch.position)
@@ -230,12 +232,14 @@ class _Books:
     """The tables, for the steps of one run of a node."""
 
     def __init__(
-        self, connection: sqlite3.Connection, cipher: NumberCipher, signer: Signer, head: SegmentHead, feed: Feed | None
-    ) -> None:
+        self, connection: sqlite3.Connection, bindings: Path, cipher: NumberCipher, signer: Signer, head: SegmentHead,
+        feed: Feed | None,
+    ) -> None:  # fmt: skip
         self._head = head
         self._feed = feed
         self._maker = RowMaker(cipher, head.boot_id, head.epoch)
         self._memory = CallerMemory(cipher)
+        self._days = DayCallMemory(bindings, cipher)
         self.ledger = Ledger(connection, head.node, signer, feed=feed)
 
     def are_of(self, head: SegmentHead) -> bool:
@@ -256,7 +260,12 @@ class _Books:
             maker.forget()
         if self._feed is not None:
             self._feed.expect(opens, [values for values, _ in answers], ends)
-        beside = self._memory.of(opens, ends)
+        both = [work for work in (self._memory.of(opens, ends), self._days.of(opens, ends)) if work is not None]
+
+        def beside(connection: sqlite3.Connection) -> None:
+            for work in both:
+                work(connection)
+
         try:
             self.ledger.write(open_rows, answer_rows, closings, position=position, beside=beside)
         finally:

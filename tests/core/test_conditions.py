@@ -117,6 +117,14 @@ def test_a_day_is_a_day_in_china_and_of_one_caller_and_one_x() -> None:
     assert calls.admits(X, A, 1, midnight)
 
 
+def test_what_is_on_record_of_other_runs_counts_and_is_counted_once() -> None:
+    calls, noon = CallsOfDay(), 1_795_449_600.0
+    assert calls.admits(X, A, 3, noon, recorded=1)
+    assert calls.admits(X, A, 3, noon, recorded=1), "the record of the first may not be there yet"
+    assert not calls.admits(X, A, 3, noon, recorded=2)
+    assert not calls.admits(X, B, 3, noon, recorded=3)
+
+
 @pytest.mark.parametrize(
     ("hours", "at", "expected"),
     [

@@ -53,10 +53,10 @@ TABLES = {
         *DOMAIN_TABLES,
     },
     RECORDS: {"call_answer", "call_open", "cdr", "counter", "meta", "anchor", "purge", "purged_day"}
-    | {"event", "feed", "last_caller", "stranger"},
+    | {"day_call", "event", "feed", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 7, RECORDS: 4}
+VERSIONS = {BINDINGS: 7, RECORDS: 5}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])
