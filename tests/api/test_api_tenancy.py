@@ -120,7 +120,7 @@ async def test_everybody_asks(
     with closing(open_read_only(config.data_dir / "bindings.db", None)) as connection:
         kept = str(connection.execute("SELECT answer FROM api_request").fetchall())
         told = str(connection.execute("SELECT actor, detail, reason FROM audit").fetchall())
-    assert not re.search(r"1[3-9][0-9]{9}|vt_", kept + told)
+    assert not re.search(r"(?<![0-9a-f])1[3-9][0-9]{9}(?![0-9a-f])|vt_", kept + told)
     assert platform.secret not in kept + told
     if own.status // 100 == 2 and method != "GET":
         assert f"key {platform.key_id}" in told
