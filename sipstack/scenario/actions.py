@@ -77,7 +77,7 @@ def _ereg(given: Attributes) -> Action | None:
     if len(names) > pattern.groups + 1:
         given.fault(f"assign_to has {len(names)} names, the expression {pattern.groups} sub-expressions")
         return None
-    return Match(pattern, is_greedy, place, header, variable, given.flag("case_indep"), given.flag("start_line"),
+    return Match(pattern, is_greedy, place, header, variable, given.flag("case_indep"), not given.flag("start_line"),
                  occurrence, names, given.check())  # fmt: skip
 
 

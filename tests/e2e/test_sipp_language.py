@@ -204,6 +204,28 @@ async def test_expressions(place: Place, tmp_path: Path) -> None:
     assert lines(ours) == lines(theirs)
 
 
+async def test_headers_are_found_anywhere_or_at_the_start_of_a_line(place: Place, tmp_path: Path) -> None:
+    looks = actions(
+        '<ereg regexp=".*" search_in="hdr" header="Bar:" assign_to="a"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Bar:" start_line="true" assign_to="b"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Bar:" start_line="false" assign_to="c"/>',
+        '<ereg regexp=".*" search_in="hdr" header="bar" case_indep="true" start_line="true" assign_to="d"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Only:" start_line="true" assign_to="e"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Only:" assign_to="f"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Bar:" occurrence="2" assign_to="g"/>',
+        '<ereg regexp=".*" search_in="hdr" header="Bar:" occurrence="2" start_line="true" assign_to="h"/>',
+        '<ereg regexp=".*" search_in="hdr" header="o=" assign_to="i"/>',
+        '<ereg regexp=".*" search_in="hdr" header="o=" start_line="true" assign_to="j"/>',
+    )
+    rows = ("X-Foo: Bar: 1", "Bar: 2", "X-O: Only: 3", "bar: 4")
+    theirs, ours = await both(
+        place, tmp_path, message(), recv("200", looks), message(f"X: {VALUES}"), recv("200"),
+        answer=lambda request: response(request, "200 OK", *rows, body="v=0\r\no=-\r\n"),
+    )  # fmt: skip
+    assert lines(ours) == lines(theirs)
+    assert "X:  1| 2| 1|: 2|| 3| 2||-|-|" in lines(ours)[1]
+
+
 async def test_the_way_through_a_scenario(place: Place, tmp_path: Path) -> None:
     say = message
     theirs, ours = await both(

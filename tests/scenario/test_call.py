@@ -134,9 +134,9 @@ def test_cseq_goes_on_from_what_the_other_side_has_counted(tmp_path: Path) -> No
 # ---------------------------------------------------------------------- actions
 
 
-def test_a_field_begins_its_line_unless_it_need_not(tmp_path: Path) -> None:
+def test_a_field_may_begin_anywhere_unless_it_must_begin_its_line(tmp_path: Path) -> None:
     ereg = '<action><ereg regexp=".*" search_in="hdr" header="ID:" {}assign_to="n"/></action>'
-    for more, found in (("", ""), ('start_line="true" ', " 1-7@127.0.0.1")):
+    for more, found in (("", " 1-7@127.0.0.1"), ('start_line="true" ', "")):
         call = Clocked(scenario(tmp_path, recv("INVITE", ereg.format(more)), USES))
         call.hears(request("INVITE"))
         assert call.values.variables == {"n": found}
