@@ -49,7 +49,7 @@ class Asker:
                 return found
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.timeout(180)
 async def test_every_call_is_told_in_order(make_node: Callable[..., Node], sipp: Any) -> None:
     node = make_node()

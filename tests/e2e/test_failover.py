@@ -124,7 +124,7 @@ def phases(outage: Outage, phase_s: float, leave: Any, come_back: Any) -> None:
     come_back()
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize(
     ("rate", "phase_s"), [SHORT, pytest.param(*LONG, marks=[pytest.mark.long, pytest.mark.timeout(240)])]
 )
@@ -142,7 +142,7 @@ def test_target_is_killed(make_node: Any, sipp: Any, place: Place, rate: int, ph
     outage.check_return(rate, phase_s)
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize(
     ("rate", "phase_s"), [SHORT, pytest.param(*LONG, marks=[pytest.mark.long, pytest.mark.timeout(240)])]
 )

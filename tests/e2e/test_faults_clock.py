@@ -20,7 +20,7 @@ LONG_STEPS = (*STEPS, 25 * HOUR_S, -25 * HOUR_S, 1, -1, 0)
 TOLD_WITHIN_S = 1.0
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("steps", [STEPS, pytest.param(LONG_STEPS, marks=pytest.mark.long)], ids=["hours", "days"])
 def test_clock_steps(make_node: Any, sipp: Any, tmp_path: Path, steps: tuple[int, ...]) -> None:
     load = Load(make_node(), sipp, RATE, EACH_S * (len(steps) + 1))

@@ -78,7 +78,7 @@ def make_run(make_node: Any, sipp: Any, tmp_path: Path) -> Any:
     return lambda fault_s: Run(make_node, sipp, tmp_path, fault_s)
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("failure", [pytest.param(name, marks=() if name == "full" else LONG) for name in FAILURES])
 def test_disk_that_fails(make_run: Any, failure: str) -> None:
     run: Run = make_run(2.0)
@@ -130,7 +130,7 @@ def test_stuck_disk(make_run: Any) -> None:
     run.check_hanging_up()
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("locked_s", [3.0, pytest.param(30.0, marks=LONG)])
 def test_locked_records(make_node: Any, sipp: Any, locked_s: float) -> None:
     """Who holds up the tables holds up no call: the journal takes the records, and they are loaded once it is free."""

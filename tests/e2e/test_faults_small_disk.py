@@ -60,7 +60,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("full_s", [2.0, pytest.param(20.0, marks=pytest.mark.long)])
 def test_full(node: Node, small_disk: Path, sipp: Any, full_s: float) -> None:
     load = Load(node, sipp, RATE, BESIDE_S + full_s + AFTER_S)

@@ -14,10 +14,10 @@ SENT_AWAY_S = 0.5  # so long callers go on trying
 BEHIND_S = 1.0  # so far a machine that is busy with other things may lag behind its callers
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("rate", [100, pytest.param(300, marks=pytest.mark.long)])
 def test_sigterm_under_load(make_node: Any, sipp: Any, rate: int) -> None:
-    load = Load(make_node(), sipp, rate, 30.0)
+    load = Load(make_node(), sipp, rate, 12.0)
     load.start()
     assert load.node.process is not None
     assert load.caller.process is not None

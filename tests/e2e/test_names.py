@@ -109,7 +109,7 @@ def addresses_tried(record: dict[str, Any]) -> list[str]:
     return [tried["address"] for tried in record["attempts"]]
 
 
-@pytest.mark.alone  # a node that has too little of the machine turns some of them away
+@pytest.mark.paced  # a node that has too little of the machine turns some of them away
 def test_calls_are_shared_as_srv_records_say(make_named: MakeNamed, stub: DnsStub, sipp: Any) -> None:
     """Requirement 75: 1,000 calls, 70 to 30, within 5 points; the DNS is asked for none of them."""
     node = make_named()
@@ -121,7 +121,7 @@ def test_calls_are_shared_as_srv_records_say(make_named: MakeNamed, stub: DnsStu
     for host in (place.callee, place.second):
         sipp("answered/uas", host, calls=None, timeout_s=90)
     rows = [(one.x, one.a) for one in bound]
-    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=1000, rate=50, timeout_s=80)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=1000, rate=100, timeout_s=80)
     figures = caller.wait()
     assert (figures.successful, figures.failed) == (1000, 0), figures.errors
     assert unsound(node.status()["counters"]) == {}

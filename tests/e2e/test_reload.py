@@ -18,7 +18,8 @@ from tests.e2e.stories import BINDING, A, X, many
 
 ROUTE: Final = 'name = "to-callees"\ncalled = "^139"\npeers = ["callee-side"]'
 SECOND: Final = '\n[[peer]]\nname = "other-side"\ntargets = ["sip:{second}:5060"]\n'
-RELOADS: Final = 20
+RELOADS: Final = 10
+CALLS: Final = 300
 
 
 def change(node: Node, old: str, new: str) -> None:
@@ -57,26 +58,26 @@ def node(make_node: Any, place: Place) -> Node:
     return made
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place, tmp_path: Path) -> None:
-    calls = many(1, 600, "139")
+    calls = many(1, CALLS, "139")
     node.import_bindings(calls)
     first = sipp("answered/uas", place.callee, calls=None)
     second = sipp("answered/uas", place.second, calls=None)
     rows = [(bound.x, bound.a) for bound in calls]
-    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=600, rate=50, timeout_s=60)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=CALLS, rate=50, timeout_s=60)
     there, back = '["callee-side"]', '["other-side"]'
     for _ in range(RELOADS // 2):
         for old, new in ((there, back), (back, there)):
             change(node, f'called = "^139"\npeers = {old}', f'called = "^139"\npeers = {new}')
             assert reload(node) == (0, taken("route to-callees: peers"), "")
-    assert caller.wait() == Counted(0, 600, 0, 0, 0, "")
+    assert caller.wait() == Counted(0, CALLS, 0, 0, 0, "")
     first.close()
     second.close()
     node.settle()
     peers = Counter(record["egress_peer"] for record in node.records())
     assert peers.keys() == {"callee-side", "other-side"}
-    assert sum(peers.values()) == 600
+    assert sum(peers.values()) == CALLS
     assert unsound(node.status()["counters"]) == {}
 
 

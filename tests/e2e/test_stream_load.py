@@ -11,7 +11,7 @@ from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import Place
 from tests.e2e.stories import many
 
-CALLS = 400
+CALLS = 200
 RATE = 40
 
 EXTRA = """
@@ -28,7 +28,7 @@ peers = ["tcp"]
 """
 
 
-@pytest.mark.alone
+@pytest.mark.paced
 @pytest.mark.parametrize("caller_by", ["t1", "tn"])
 def test_calls_over_tcp(make_node: Callable[..., Node], sipp: Any, place: Place, caller_by: str) -> None:
     node = make_node(extra=place.filled(EXTRA))

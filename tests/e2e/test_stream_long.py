@@ -54,7 +54,7 @@ def room_for(connections: int) -> None:
 @pytest.mark.parametrize(
     ("connections", "rate", "run_s"),
     [
-        pytest.param(500, 50, 3, marks=pytest.mark.alone),
+        pytest.param(500, 50, 3, marks=pytest.mark.paced),
         pytest.param(10_000, 100, 30, marks=ALONE_AND_LONG),
     ],
 )
