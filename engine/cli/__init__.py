@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine.cli.app import app, run_cli
+from engine.cli.app import run_cli, verbs
 
-__all__ = ["app", "run_cli"]
+__all__ = ["run_cli", "verbs"]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import engine.cli.common
-from engine.cli import run_cli
+from engine.cli import run_cli, verbs
+from engine.cli.app import PART_OF
 from engine.config import load
 from tests.cli.commands import (
     INVENTORY,
     NEED_NO_CONFIGURATION,
+    ROOT,
     UNTIL,
     VERBS,
     A,
@@ -201,3 +205,19 @@ def test_config_show_masks_passwords(run: Run, file: Path) -> None:
         assert shown.status == 0
         assert "****" in shown.out
         assert "hunter2" not in shown.out and "13800138000" not in shown.out
+
+
+@pytest.mark.parametrize("part", sorted(set(PART_OF.values())))
+def test_a_part_has_the_verbs_that_lead_to_it(part: str) -> None:
+    assert set(verbs(part).commands) == {word for word, leads_to in PART_OF.items() if leads_to == part}
+
+
+def test_all_parts_have_all_verbs() -> None:
+    assert set(verbs().commands) == set(PART_OF)
+
+
+def test_a_short_command_does_not_load_the_others() -> None:
+    program = "import sys; from engine.cli import run_cli; run_cli(['bind', '--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "engine.cli.bind" in done.stdout.split()
+    assert {"engine.cli.scenario", "engine.leaktest"}.isdisjoint(done.stdout.split())

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from engine.cli import app
+from engine.cli import verbs
 from tests.docs.pages import DOCS, headings, section
 
 PAGE = DOCS / "cli.md"
@@ -29,7 +28,7 @@ def _verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, command
 
 
-VERBS = dict(_verbs(get_command(app)))
+VERBS = dict(_verbs(verbs()))
 
 
 def _options(verb: str) -> set[str]:
