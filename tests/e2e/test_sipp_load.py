@@ -23,9 +23,9 @@ from tests.e2e.stories import ANSWERED, assert_private, many, x_in
 COUNTS = (1000, pytest.param(3000, marks=pytest.mark.long))  # of calls, and of messages
 RATE = 100  # of each, per second
 
-# A node of 30 MiB, and all of the attempts: each is kept for 64*T1 for the sake of repeats.
-BARE_KB = 30 * 1024
-ATTEMPT_KB = 22
+# A node without calls, and all of the attempts: each is kept for 64*T1 for the sake of repeats.
+BARE_KB = 48 * 1024
+ATTEMPT_KB = 19
 
 
 _INBOX: Final[dict[str, str | int]] = {"peer": "inbox", "target": f"sip:{{callee}}:{INBOX_PORT}", "status": 200}
