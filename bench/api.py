@@ -4,7 +4,8 @@
     .venv/bin/python -m bench.api --seconds 3 --bulk 20000 --json
 
 The API runs as `python -m engine.api` on a data folder of its own in --folder; the client (aiohttp, signed requests) is
-a process of its own, too. Exit status 1 when a request was not answered as it should be.
+a process of its own, too. It makes the bodies of requests in bulk beforehand; to sign them, to send them one after the
+other and to read the answers is in the time. Exit status 1 when a request was not answered as it should be.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from bench.rig.inventory import inventory, number_blocks
 from engine.api_child import READY
 from engine.config import load
 from engine.store.api_keys import NewKey, Role, create_key
@@ -40,43 +42,10 @@ from engine.store.inventory import apply_inventory, read_inventory
 URL: Final = "http://127.0.0.61:8700"
 CONNECTIONS: Final = 32
 BLOCKS: Final = 40
+_PREFIXES: Final = [f"7001{number:07}" for number in range(BLOCKS)]
 BULK: Final = 10_000  # bindings of one request
 
 _CONFIG: Final = '[node]\ndata_dir = "var"\n[api]\naddress = "127.0.0.61:8700"\n'
-_INVENTORY: Final = """
-[[app_platform]]
-id = "ap"
-name = "P"
-licence_no = "L"
-approval_no = "A"
-state = "active"
-[[business_user]]
-id = "bu"
-app_platform = "ap"
-name = "U"
-uscc = "91110000000000000X"
-state = "active"
-[[contract]]
-id = "c"
-app_platform = "ap"
-business_user = "bu"
-from = "2026-01-01"
-to = "2099-12-31"
-[[scenario]]
-code = "express"
-risk_class = 1
-modes = ["AXB"]
-max_ttl_s = 315360000
-"""
-_BLOCK: Final = """
-[[number_block]]
-prefix = "{prefix}"
-operator = "1"
-app_platform = "{platform}"
-business_user = "{user}"
-certificate_no = "C"
-state = "assigned"
-"""
 
 
 @dataclass(frozen=True)
@@ -131,8 +100,7 @@ def main() -> int:
 
 def blocks(platform: str, user: str) -> str:
     """TOML of the numbers that are bound."""
-    prefixes = (f"7001{number:07}" for number in range(BLOCKS))
-    return "".join(_BLOCK.format(prefix=prefix, platform=platform, user=user) for prefix in prefixes)
+    return number_blocks(platform, user, _PREFIXES)
 
 
 @contextmanager
@@ -140,7 +108,7 @@ def _api(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], NewKey]]:
     """The process, ready, and a platform's key."""
     file = folder / "veil.toml"
     file.write_text(_CONFIG)
-    (folder / "inventory.toml").write_text(_INVENTORY + blocks("ap", "bu"))
+    (folder / "inventory.toml").write_text(inventory("ap", "bu", _PREFIXES))
     config = load(file)
     cipher = open_key(config.data_dir)
     apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(folder / "inventory.toml"))

@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from bench.rig.inventory import inventory
 from bench.rig.systems import RigError, Tell
 from bench.rig.tools import kamailio_modules
 
@@ -28,44 +29,6 @@ MAX_BINDINGS: Final = BLOCKS * 10_000  # a block of 11 digits holds 10,000 numbe
 SIPP_ROWS: Final = 50_000  # bindings that are called, in random order
 
 Row = tuple[str, str, str]  # X, A, B
-
-_INVENTORY_HEAD: Final = """
-[[app_platform]]
-id = "ap-bench"
-name = "Bench"
-licence_no = "L1"
-approval_no = "A1"
-state = "active"
-
-[[business_user]]
-id = "bu-bench"
-app_platform = "ap-bench"
-name = "Bench"
-uscc = "91110000000000000X"
-state = "active"
-
-[[contract]]
-id = "c1"
-app_platform = "ap-bench"
-business_user = "bu-bench"
-from = "2026-01-01"
-to = "2036-12-31"
-
-[[scenario]]
-code = "express"
-risk_class = 1
-modes = ["AXB"]
-max_ttl_s = 315360000
-"""
-_INVENTORY_BLOCK: Final = """
-[[number_block]]
-prefix = "{prefix}"
-operator = "1"
-app_platform = "ap-bench"
-business_user = "bu-bench"
-certificate_no = "CERT-1"
-state = "assigned"
-"""
 
 
 def ready_data(bindings: int, tell: Tell, folder: Path = DATA) -> Path:
@@ -84,7 +47,9 @@ def ready_data(bindings: int, tell: Tell, folder: Path = DATA) -> Path:
 def _made_from(bindings: int) -> dict[str, object]:
     """What the data depends on."""
     digest = hashlib.sha256()
-    for file in sorted([Path(__file__), *SCHEMA.glob("*.sql"), *RIG.glob("c/*.c"), *RIG.glob("*/*.cfg")]):
+    for file in sorted(
+        [Path(__file__), RIG / "inventory.py", *SCHEMA.glob("*.sql"), *RIG.glob("c/*.c"), *RIG.glob("*/*.cfg")]
+    ):
         digest.update(file.read_bytes())
     digest.update((RIG / "veil700" / "veil700.toml").read_bytes())
     return {"bindings": bindings, "files": digest.hexdigest()}
@@ -134,8 +99,7 @@ def _write_kamailio(folder: Path, rows: list[Row]) -> None:
 
 def _write_veil700(folder: Path, blocks: list[str], rows: list[Row]) -> None:
     shutil.copy(RIG / "veil700" / "veil700.toml", folder)
-    inventory = _INVENTORY_HEAD + "".join(_INVENTORY_BLOCK.format(prefix=block) for block in blocks)
-    (folder / "inventory.toml").write_text(inventory)
+    (folder / "inventory.toml").write_text(inventory("ap-bench", "bu-bench", blocks))
     with (folder / "bindings.csv").open("w") as file:
         file.write("mode,tel_x,tel_y,tel_a,tel_b,group_id,business_user,order_id,scenario,expiration\n")
         for number, (x, a, b) in enumerate(rows):
