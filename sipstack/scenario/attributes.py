@@ -47,6 +47,7 @@ class Names:
         self.lines: dict[str, int] = {}  # of each variable, the first
         self.fields = 0  # that a row of the first injection file must have
         self.files: set[str] = set()
+        self.crypto_lines: list[int] = []  # where SRTP is offered
 
     def variable(self, name: str, line: int) -> None:
         """It stands there."""
@@ -58,6 +59,8 @@ class Names:
         for keyword in template.keywords():
             if keyword.name in ("variable", "fill"):
                 self.variable(keyword.argument, line)
+            elif keyword.name == "crypto" and line not in self.crypto_lines:
+                self.crypto_lines.append(line)
             elif keyword.name == "field":
                 file = keyword.text("file")
                 if file is None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sipstack.scenario.commands import Media
 from sipstack.scenario.credentials import authorization
+from sipstack.scenario.crypto import crypto_text
 from sipstack.scenario.injection import InjectionFile
 from sipstack.scenario.template import Keyword, Template, TextFault, parse_template
 from sipstack.scenario.values import CallFault, Moment, Values, date, timestamp
@@ -93,6 +94,8 @@ _FILLERS: Final[dict[str, Filler]] = {
     "call_id": lambda _keyword, values, _moment: values.call_id,
     "call_number": lambda _keyword, values, _moment: str(values.number),
     "clock_tick": lambda _keyword, _values, moment: str(moment.elapsed_ms),
+    "crypto": lambda keyword, values, _moment: crypto_text(
+        keyword.argument, keyword.offset, values.crypto, values.shared.random),
     "cseq": lambda keyword, values, _moment: str(values.cseq + keyword.offset),
     "date": lambda _keyword, values, _moment: date(values.shared.unix_s()),
     "dynamic_id": lambda _keyword, values, _moment: str(values.shared.next_dynamic_id()),

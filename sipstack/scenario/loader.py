@@ -75,6 +75,7 @@ class _Loader:
         if self._faults:
             raise ScenarioError(self._path, sorted(set(self._faults), key=lambda fault: fault.line))
         names = self._names
+        self._notes += [Fault(line, "offers SRTP: media are sent without encryption") for line in names.crypto_lines]
         return Scenario(
             self._path,
             _bytes_shown(root.attributes.get("name", "")),

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
+from sipstack.scenario.crypto import is_crypto
+
 _MAX_KEYWORD_CHARS: Final = 256
 _OFFSET: Final = re.compile(r"(.*?)([+-]\d{1,9})$", re.DOTALL)
 _HEX: Final = re.compile(r"\\x([0-9A-Fa-f]{1,2})")
@@ -28,8 +30,6 @@ SIMPLE: Final = frozenset(
      "remote_ip", "remote_port", "routes", "rtpstream_audio_port", "rtpstream_video_port", "server_ip", "service",
      "sipp_version", "timestamp", "tdmmap", "transport", "userid", "users")
 )  # fmt: skip
-# Offers of SRTP (RFC 4568): SIPp with TLS writes keys of its own there, and would encrypt what it streams.
-_CRYPTO: Final = re.compile(r"crypto(tag|suite|keyparams)|ueaescm")
 _AKA: Final = frozenset(("aka_K", "aka_OP", "aka_AMF"))
 # Name -> the parameters that it may have, and those that it must have.
 _WITH_PARAMETERS: Final = {
@@ -148,6 +148,8 @@ def _keyword(text: str, keys: set[str]) -> Keyword:
     name, offset = (found[1], int(found[2])) if found else (text, 0)
     if name in SIMPLE:
         return Keyword(name, offset=offset)
+    if is_crypto(name):
+        return Keyword("crypto", name, offset)
     if found := _VARIABLE.match(text):
         return Keyword("variable", found[1])
     if found := _LAST.match(text):
@@ -157,8 +159,6 @@ def _keyword(text: str, keys: set[str]) -> Keyword:
     first = text.partition(" ")[0]
     if first in _WITH_PARAMETERS and first != "field":
         return _with_parameters(first, "", text, keys)
-    if _CRYPTO.match(text):
-        raise ValueError("not supported: media are never encrypted here")
     if first.startswith("field") or _KEY.fullmatch(text) is None:
         raise ValueError("not supported")
     keys.add(text)

@@ -121,6 +121,7 @@ class Values:
     last: Received | None = None
     challenge: tuple[int, Received] | None = None  # status, and what `auth="true"` has taken
     nonce_count: int = 0
+    crypto: dict[str, str] = field(default_factory=dict)  # suites and keys that have been offered
     media_ports: dict[str, int] = field(default_factory=dict)  # ours, as the last SDP that we sent has them
     media_to: dict[str, MediaAddress] = field(default_factory=dict)  # the other side's
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,6 @@ def test_a_name_of_nobody_needs_a_key() -> None:
         ("[fill]", 0),
         ("[authentication aka_K=1]", 0),
         ("[file]", 0),
-        ("[cryptotag1audio]", 0),
         ("[field0 row=1]", 0),
     ],
 )
@@ -130,3 +130,17 @@ def test_a_message_that_outgrows_a_datagram_fails_its_call(tmp_path: Path) -> No
     call = Clocked(scenario(tmp_path, recv("INVITE"), send(f"SIP/2.0 200 OK\n\n{body}")))
     assert call.hears(message("INVITE sip:x SIP/2.0", body="x" * 1000)) == []
     assert call.ended == "2: longer than 65507 bytes"
+
+
+def test_srtp_is_offered_in_words(tmp_path: Path) -> None:
+    line = "a=crypto:[cryptotag1audio] [cryptosuite{}1audio] inline:[cryptokeyparams1audio{}] [ueaescm128sha1801audio]"
+    text = f"INVITE sip:x SIP/2.0\n\n{line.format('aescm128sha180', '')}"
+    again = f"INVITE sip:x SIP/2.0\n\n{line.format('aescm256sha132', '-1')}\n[cryptokeyparams1audio]"
+    played = scenario(tmp_path, send(text), send(again))
+    assert {fault.text for fault in played.without_effect} == {"offers SRTP: media are sent without encryption"}
+    first, second = Clocked(played).texts()
+    offer = first.split("\r\n")[-2]
+    found = re.fullmatch(r"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:(\S{40}) UNENCRYPTED_SRTP", offer)
+    assert found is not None
+    assert f"a=crypto:1 AES_256_CM_HMAC_SHA1_32 inline:{found[1]} UNENCRYPTED_SRTP" in second
+    assert len(second.split("\r\n")[-2]) == 64
