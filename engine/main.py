@@ -155,6 +155,7 @@ class _Node:
         verbs: dict[str, Verb] = {
             "status": lambda: {**runner.status(), **reload.status(), "targets": names.status(), **self._api_status()},
             "calls": runner.calls, "drain": runner.take_no_more, "resume": runner.take_again, "reload": reload.reload,
+            "rehearse_reload": reload.rehearse,
         }  # fmt: skip
         asking: dict[str, AskingVerb] = {
             "release": runner.release, "standing": lambda asked: {**runner.standing(asked), **reload.in_force()},

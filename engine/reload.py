@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from engine.config import Config, ConfigError, load
-from engine.config.restart import changes, restart_faults
+from engine.config.restart import changes, placed_changes, restart_faults
 from engine.core.settings import CoreSettings
 from engine.daily import DailyJob
 from engine.listening import BoundSockets, tls_contexts
@@ -77,6 +77,19 @@ class Reload:
                 return self._answer([], faults)
         self._info("configuration reloaded", changed="; ".join(changed) or "nothing in the file")
         return self._answer(changed, [])
+
+    async def rehearse(self) -> dict[str, object]:
+        """The answer to `veil700 reload --dry-run`: what is in force, what a reload would change, what it would not
+        take and why. Nothing is applied, and no DNS is asked."""
+        async with self._turn:
+            try:
+                config = await asyncio.to_thread(load, self._file)
+                await asyncio.to_thread(tls_contexts, config)
+            except ConfigError as error:
+                return {**self.in_force(), "changed": [], "faults": str(error).splitlines()}
+            faults = await asyncio.to_thread(restart_faults, self._config, config)
+            changed = await asyncio.to_thread(placed_changes, self._config, config)
+        return {**self.in_force(), "changed": changed, "faults": faults}
 
     def _answer(self, changed: list[str], faults: list[str]) -> dict[str, object]:
         return {"reloaded": not faults, "file": str(self._config.path), "changed": changed, "faults": faults}

@@ -77,7 +77,12 @@ def diff(
             corpus = on_record(before, now - DAY_S if since_s is None else since_s)
     except CorpusFault as fault:
         raise UsageFault(str(fault)) from None
-    return say_differences(before, after, corpus, now if at_s is None else at_s, as_json)
+    found = differences(before, after, corpus, now if at_s is None else at_s)
+    if as_json:
+        say_json(as_document(before, after, corpus, found))
+    else:
+        say_differences(before, after, corpus, found)
+    return FAILED if found.groups else DONE
 
 
 def on_record(config: Config, since_s: float) -> Corpus:
@@ -88,19 +93,10 @@ def on_record(config: Config, since_s: float) -> Corpus:
     return of_records(found, f"records since {utc_text(since_s)}")
 
 
-def say_differences(old: Config, new: Config, corpus: Corpus, wall_s: float, as_json: bool) -> int:
-    """Decides and tells; the exit status."""
-    path = existing(old.data_dir / "bindings.db")
-    store = path, open_key(old.data_dir)
-    found = compare(old.core_settings(), new.core_settings(), store, corpus, wall_s, partial(counted_bar, "decisions"))
-    notes = list(_notes(old, new))
-    if as_json:
-        say_json(as_document(old, new, corpus, found, notes))
-    else:
-        for note in notes:
-            tell(f"veil700: {note}")
-        _say(corpus, found)
-    return FAILED if found.groups else DONE
+def differences(old: Config, new: Config, corpus: Corpus, wall_s: float) -> Differences:
+    """Decides all of it, with a bar on a terminal. StoreError."""
+    store = existing(old.data_dir / "bindings.db"), open_key(old.data_dir)
+    return compare(old.core_settings(), new.core_settings(), store, corpus, wall_s, partial(counted_bar, "decisions"))
 
 
 def _notes(old: Config, new: Config) -> Iterator[str]:
@@ -112,7 +108,7 @@ def _notes(old: Config, new: Config) -> Iterator[str]:
         yield "the inventories differ, and neither is applied: the store stays as it is"
 
 
-def as_document(old: Config, new: Config, corpus: Corpus, found: Differences, notes: list[str]) -> dict[str, object]:
+def as_document(old: Config, new: Config, corpus: Corpus, found: Differences) -> dict[str, object]:
     """The answer as JSON (docs/tuning.md)."""
     return {
         "old": str(old.path),
@@ -132,7 +128,7 @@ def as_document(old: Config, new: Config, corpus: Corpus, found: Differences, no
             for changes, group in found.ordered()
         ],
         "left_out": dict(sorted(found.left_out.items())),
-        "notes": notes,
+        "notes": list(_notes(old, new)),
     }
 
 
@@ -149,7 +145,10 @@ def _masked(number: str) -> str:
     return number if is_privacy_number(number) else mask(number)
 
 
-def _say(corpus: Corpus, found: Differences) -> None:
+def say_differences(old: Config, new: Config, corpus: Corpus, found: Differences) -> None:
+    """For people; what is not compared, on stderr."""
+    for note in _notes(old, new):
+        tell(f"veil700: {note}")
     say(f"{corpus.origin}: {found.distinct:,} distinct, {found.calls:,} in all")
     for changes, group in found.ordered():
         say(f"\n{group.distinct:,} change ({group.calls:,} in all)")

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from engine.api_child import tls_context
-from engine.cli.common import JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.cli.common import DONE, FAILED, JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.cli.rehearse import rehearse
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
@@ -202,21 +203,32 @@ def drain(
         say(f"{answer['state']}, {answer['in_progress']} in progress")
 
 
-def reload(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int:
+def reload(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would change, for the calls of the last hour, too.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> int:
     """Have the running node read its configuration, its inventory and its certificates again.
 
     New calls and messages find the new configuration, those in progress keep the one they began with. With anything
-    wrong in it, or a key changed that wants a restart, nothing changes: status 1, and every reason on stderr.
+    wrong in it, or a key changed that wants a restart, nothing changes: status 1, and every reason on stderr. With
+    --dry-run nothing changes at all: status 1 when a call of the last hour would be decided otherwise, or nothing
+    would be taken.
 
     \b
     Example:
       veil700 reload
+      veil700 reload --dry-run
     """
     config = configuration(context)
     running = ask(config.data_dir, "status").get("config")
     if running != str(config.path):
         tell(f"{config.path}: the node runs with {running}, which is what a reload reads")
-        return 1
+        return FAILED
+    if dry_run:
+        return rehearse(config, as_json)
     answer = ask(config.data_dir, "reload")
     faults, changed = answer.get("faults"), answer.get("changed")
     for fault in faults if isinstance(faults, list) else []:
@@ -227,4 +239,4 @@ def reload(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> in
         say("reloaded; inventory and certificates read again")
         for what in changed if isinstance(changed, list) and changed else ["nothing in the file"]:
             say(f"changed: {what}")
-    return 0 if answer.get("reloaded") else 1
+    return DONE if answer.get("reloaded") else FAILED

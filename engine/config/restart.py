@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from engine.config.accounts import Account
 from engine.config.checks import Fault
-from engine.config.lines import Key
+from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.listeners import Listen
 from engine.config.loader import fault_lines, fields_of
 from engine.config.models import Config
@@ -53,16 +53,46 @@ def changes(old: Config, new: Config) -> list[str]:
 
     A password that was read from a file counts as its `password_file`.
     """
+    return [f"{what}: {', '.join(keys) or is_what}" for what, is_what, keys in _changes(old, new)]
+
+
+def placed_changes(old: Config, new: Config) -> list[str]:
+    """The same, each key by itself with its place in the new file: `veil.toml:12: peer core: targets`."""
+    lines = key_lines(new.text)
+    tables = _tables(new)
+    found: list[str] = []
+    for what, is_what, keys in _changes(old, new):
+        if what not in tables:  # it is gone, or is the order of several
+            found.append(f"{new.path}: {what}: {is_what}")
+        for key in keys:
+            found.append(f"{new.path}:{nearest_line(lines, (*tables[what], key))}: {what}: {key}")
+        if what in tables and not keys:
+            found.append(f"{new.path}:{nearest_line(lines, tables[what])}: {what}: {is_what}")
+    return found
+
+
+def _changes(old: Config, new: Config) -> Iterator[tuple[str, str, list[str]]]:
+    """Each table that has changed: what it is, what has become of it, and of one that both have which keys."""
     before, after = _entries(old), _entries(new)
-    found = []
     tables = list(Config.model_fields)
     for what in sorted(dict.fromkeys((*before, *after)), key=lambda what: tables.index(what.partition(" ")[0])):
         if what not in before or what not in after:
-            found.append(f"{what}: {'removed' if what in before else 'added'}")
+            yield what, "removed" if what in before else "added", []
         elif keys := [key for key in before[what] if before[what][key] != after[what][key]]:
-            found.append(f"{what}: {', '.join(keys)}")
+            yield what, "", keys
     if _order_of_routes(old, new) != _order_of_routes(new, old):
-        found.append("route: order")
+        yield "route", "order", []
+
+
+def _tables(config: Config) -> dict[str, Key]:
+    """Where each table stands, by the name that a person calls it."""
+    found: dict[str, Key] = {}
+    for table in Config.model_fields:
+        content = getattr(config, table)
+        if isinstance(content, BaseModel):
+            found[table] = (table,)
+        for index, entry in enumerate(content if isinstance(content, list) else ()):
+            found[f"{table}{_name(entry)}"] = (table, index)
     return found
 
 
