@@ -34,7 +34,7 @@ class Call:
     """Feed it with `start`, `receive`, `hear` and `timer`; then take `outputs`, look at `deadline` and `has_ended`."""
 
     def __init__(self, scenario: Scenario, rules: Rules, values: Values, tally: Tally) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._elements = scenario.elements
         self._rules = rules
         self._values = values
@@ -325,7 +325,7 @@ class Call:
 
     def _interrupt(self, message: Received, now: float) -> bool:
         """To the label `_unexp.main`, which looks at the message; False when there is none, or the call is there."""
-        scenario, values = self._scenario, self._values
+        scenario, values = self.scenario, self._values
         if scenario.on_unexpected is None:
             return False
         if scenario.return_variable is not None:
@@ -367,7 +367,7 @@ class Call:
 
     def _say(self, name: str, now: float) -> None:
         """One of the messages that stand in no scenario."""
-        template = self._scenario.defaults.get(name, DEFAULTS[name])
+        template = self.scenario.defaults.get(name, DEFAULTS[name])
         try:
             text = render(template, self._values, self._moment(now))
         except CallFault:
@@ -382,9 +382,9 @@ class Call:
     def _abort(self, reason: str, now: float, kind: Failure, *, tells_twin: bool = True) -> None:
         """Fails the call. A caller takes back what it has begun, as SIPp does."""
         last = self._values.last
-        if tells_twin and self._scenario.uses_twin and self._index > 0:
+        if tells_twin and self.scenario.uses_twin and self._index > 0:
             self._say("3pcc_abort", now)
-        if self._rules.ends_politely and not self._scenario.is_server and last is not None:
+        if self._rules.ends_politely and not self.scenario.is_server and last is not None:
             for name in self._out.farewell(last):
                 self._say(name, now)
         self._end(reason, kind)
@@ -392,7 +392,7 @@ class Call:
     def _where(self, reason: str, element: Element | None = None) -> str:
         """A reason with the line of the scenario that it is about."""
         element = element or self._elements[min(self._index, len(self._elements) - 1)]
-        return f"{self._scenario.path}:{element.line}: {reason}"
+        return f"{self.scenario.path}:{element.line}: {reason}"
 
     def _end_well(self) -> None:
         if self._failed is None:

@@ -7,7 +7,6 @@ import ssl
 from typing import final
 
 from sipstack.aio.sockets import allow_connections
-from sipstack.aio.tls import TlsSession
 from sipstack.scenario.inbox import End, Inbox
 from sipstack.scenario.settings import Address, Mode, PlayerSettings
 from sipstack.scenario.streams import Listener, StreamEnd, tls_context
@@ -70,6 +69,10 @@ class Ends:
         self.local = end.local
         return end
 
+    def any_end(self) -> End:
+        """One to send from, or the first that comes: for what is of no call."""
+        return self._main or next(iter((*self._of_calls, *self._by_address.values())), None) or DatagramEnd(self._inbox)
+
     @property
     def target(self) -> Address:
         """Where a caller calls."""
@@ -107,6 +110,11 @@ class Ends:
         self._of_calls[end] = 1
         return end
 
+    async def reopen(self, end: End) -> None:
+        """`<closecon>`: the connection is closed, and opened again with the next message. A socket of UDP stays."""
+        if isinstance(end, StreamEnd):
+            await end.renew()
+
     async def left(self, end: End) -> None:
         """A call is through with its socket: one that nobody else uses is closed."""
         users = self._of_calls.get(end)
@@ -133,6 +141,6 @@ class Ends:
     def _connected(self, to: Address, *, is_tls: bool | None = None) -> StreamEnd:
         uses_tls = self.mode.transport == "TLS" if is_tls is None else is_tls
         context = self._client_tls if uses_tls else None
-        end = StreamEnd(self._inbox, TlsSession(context, is_server=False) if context is not None else None)
+        end = StreamEnd(self._inbox, context)
         end.connect(self._settings.local_ip, to)
         return end

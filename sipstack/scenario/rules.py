@@ -49,7 +49,10 @@ def rules_of(settings: PlayerSettings, now: float) -> Rules:
         answers_ping=settings.answers_ping,
         answers_all=settings.answers_all,
         compares_loosely=settings.compares_loosely,
+        checks_ack=settings.checks_ack,
+        ignores_in_pauses=settings.ignores_in_pauses,
+        lost_percent=settings.lost_percent,
         began_s=now,
         say=settings.say,
-        log=settings.say,
+        log=settings.log or settings.say,
     )

@@ -12,10 +12,25 @@ from pathlib import Path
 from typing import Final
 
 from sipstack.scenario.injection import Injection, check_injection
-from sipstack.scenario.model import Scenario, SettingsError
+from sipstack.scenario.model import Fault, Scenario, ScenarioError, SettingsError
+from sipstack.scenario.values import Circuits
 from sipstack.uri import uri_host
 
 Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSettings:
+    """Where the other players are. `address` is the twin's, or ours when the twin begins; `peers` are those with names.
+
+    `name` is our own among them; a master begins, slaves wait for it.
+    """
+
+    address: Address | None = None
+    name: str = ""
+    is_master: bool = False
+    peers: Mapping[str, Address] = field(default_factory=dict)
+
 
 # A peer that invents Call-IDs gets no more of our memory than this.
 MAX_OPEN_CALLS: Final = 20_000
@@ -124,6 +139,17 @@ class PlayerSettings:
     media_port: int = 6000
     echoes: bool = False
     allows_exec: bool = False
+    twins: TwinSettings = field(default_factory=TwinSettings)
+    out_of_call: Scenario | None = None  # for requests of no call
+    variables: Mapping[str, str] = field(default_factory=dict)  # global ones
+    auth_user: str = ""
+    auth_password: str = "password"
+    auth_uri: str = ""
+    circuits: Circuits | None = None
+    checks_ack: bool = True
+    ignores_in_pauses: bool = False
+    lost_percent: float = 0.0
+    log: Callable[[str], None] | None = None  # for `<log>`; `say` when it is not given
     say: Callable[[str], None] = lambda _text: None
     # Drawn, not the system's: several players live in one process, and no two may share a branch.
     pid: int = field(default_factory=lambda: secrets.randbelow(10**8) + 1)
@@ -145,6 +171,11 @@ def check_settings(scenario: Scenario, settings: PlayerSettings) -> None:
     if missing:
         raise SettingsError(f"[{missing[0]}] is no keyword, and no key of that name is given")
     check_injection(scenario, settings.injected)
+    if scenario.commands and not settings.allows_exec:
+        faults = [Fault(fault.line, "<exec command> needs --allow-exec") for fault in scenario.commands]
+        raise ScenarioError(scenario.path, faults)
+    if scenario.uses_twin and settings.twins.address is None and not settings.twins.name:
+        raise SettingsError("the scenario has a twin: it needs -3pcc, or -master or -slave")
     if not scenario.is_server and not settings.remote_ip:
         raise SettingsError("the scenario begins with a request of its own: it needs a target")
     sends_to = settings.wire.sends_to
@@ -189,6 +220,24 @@ def call_id_of(settings: PlayerSettings, number: int) -> str:
         parts += [text[:at], marks.get(text[at : at + 2], text[at : at + 2])]
         text = text[at + 2 :]
     return "".join((*parts, text))
+
+
+def words_of(settings: PlayerSettings) -> dict[str, str]:
+    """What keywords stand for that is the same in every message."""
+    is_ipv6 = ":" in settings.local_ip
+    keys = {name: as_bytes(value) for name, value in settings.keys.items()}
+    return keys | {
+        "service": as_bytes(settings.service),
+        "remote_ip": uri_host(settings.remote_ip),
+        "local_ip": uri_host(settings.local_ip),
+        "local_ip_type": "6" if is_ipv6 else "4",
+        "media_ip": settings.media_ip or settings.local_ip,
+        "media_ip_type": "6" if ":" in (settings.media_ip or settings.local_ip) else "4",
+        "remote_host": settings.remote_ip,
+        "server_ip": settings.local_ip,
+        "transport": settings.wire.mode.transport,
+        "pid": str(settings.pid),
+    }
 
 
 def as_bytes(text: str) -> str:

@@ -29,9 +29,11 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 class StreamEnd(asyncio.Protocol):
     """One connection, accepted or opened. What is sent before it is up waits; when it ends the inbox says so."""
 
-    def __init__(self, inbox: Inbox, session: TlsSession | None = None) -> None:
+    def __init__(self, inbox: Inbox, context: ssl.SSLContext | None = None, *, is_server: bool = False) -> None:
+        """With a context it speaks TLS."""
         self._inbox = inbox
-        self._session = session
+        self._context = context
+        self._session = TlsSession(context, is_server) if context is not None else None
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
         self._unsent = bytearray()
@@ -175,6 +177,18 @@ class StreamEnd(asyncio.Protocol):
                 await self._opening
         self.is_closed = True
 
+    async def renew(self) -> None:
+        """Ends it, and opens another to the same place in its stead; one that was accepted only ends."""
+        old = self._transport
+        if not self._is_client or old is None:
+            await self.close()
+            return
+        self._hang_up()
+        old.set_protocol(asyncio.Protocol())  # what comes of its end is nobody's business
+        self._transport, self._is_up, self._framer = None, False, StreamFramer()
+        self._session = TlsSession(self._context, is_server=False) if self._context is not None else None
+        self.connect(self.local[0], self.peer)
+
     def _hang_up(self) -> None:
         transport, session = self._transport, self._session
         if transport is None or transport.is_closing():
@@ -203,7 +217,7 @@ class Listener:
 
     def _accepted(self) -> StreamEnd:
         self._ends = {end for end in self._ends if not end.is_closed}
-        end = StreamEnd(self._inbox, TlsSession(self._context, is_server=True) if self._context else None)
+        end = StreamEnd(self._inbox, self._context, is_server=True)
         self._ends.add(end)
         return end
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scenarios.rig.sipp import read_trace
-from sipstack.scenario import player as player_module
+from sipstack.scenario import deadlines
 from sipstack.scenario import settings as settings_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, SettingsError
@@ -288,7 +288,7 @@ async def test_a_peer_that_repeats_itself_costs_no_memory(opened: Open, tmp_path
         report = await running
     assert report.successful == 1
     assert report.retransmissions > 1000
-    assert len(uas._due) <= player_module._STALE_DEADLINES + 3
+    assert len(uas._deadlines) <= deadlines.STALE + 3
 
 
 async def test_what_comes_after_the_end_begins_no_new_call(opened: Open, tmp_path: Path, host: str) -> None:

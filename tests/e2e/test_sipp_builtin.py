@@ -1,0 +1,156 @@
+"""SIPp's built-in scenarios that need more than one socket: our player and real SIPp as twins, and media."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from scenarios.rig.place import Place, is_free
+from scenarios.rig.sipp import SIPP
+from sipstack.scenario.loader import load_scenario
+from sipstack.scenario.player import Player
+from sipstack.scenario.report import Report
+from sipstack.scenario.settings import Mode, PlayerSettings, TwinSettings, Wire
+
+CALLS = 3
+WAIT_S = 20.0
+_TWIN_PORT = 7070
+
+
+@pytest.fixture
+def builtin(tmp_path: Path) -> Path:
+    """A folder with SIPp's own scenarios, as it prints them; what they wait for at their ends is cut short."""
+    for name in ("uac", "uas", "3pcc-A", "3pcc-B", "3pcc-C-A", "3pcc-C-B", "uac_pcap"):
+        text = subprocess.run([SIPP, "-sd", name], capture_output=True, text=True, check=False).stdout
+        text = text.replace('<timewait milliseconds="4000"/>', '<timewait milliseconds="50"/>')
+        text = text.replace('<pause milliseconds="8000"/>', '<pause milliseconds="100"/>')
+        (tmp_path / f"{name}.xml").write_text(text.replace('<pause milliseconds="1000"/>', ""))
+    return tmp_path
+
+
+Process = asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def real(folder: Path, name: str, host: str, port: int, *options: str) -> AsyncIterator[Process]:
+    """SIPp with one of its scenarios."""
+    process = await asyncio.create_subprocess_exec(
+        SIPP, "-sf", str(folder / f"{name}.xml"), "-i", host, "-p", str(port), "-ci", host, "-cp", str(port + 1000),
+        "-nostdin", "-timer_resol", "1", "-timeout", "20s", "-timeout_error", "-m", str(CALLS), *options,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def ours(folder: Path, name: str, host: str, to: tuple[str, int] | None = None, **given: object) -> Report:
+    target = {"remote_ip": to[0], "remote_port": to[1]} if to else {}
+    settings = PlayerSettings(**{"local_ip": host, "max_calls": CALLS, "timeout_s": WAIT_S} | target | given)  # type: ignore[arg-type]
+    player = Player(load_scenario(folder / f"{name}.xml"), settings)
+    await player.open()
+    return await player.run()
+
+
+def is_well(report: Report) -> bool:
+    return (report.exit_code, report.successful, report.failed) == (0, CALLS, 0)
+
+
+async def bound(host: str, port: int = 5060) -> None:
+    async with asyncio.timeout(10):
+        while is_free(host, port):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("mode", [Mode.TCP_ONE, Mode.TCP_EACH, Mode.UDP_EACH])
+async def test_our_caller_over_other_sockets(place: Place, builtin: Path, mode: Mode) -> None:
+    async with real(builtin, "uas", place.callee, 5060, "-t", mode.value[0] + "1") as sipp:
+        if mode is Mode.UDP_EACH:
+            await bound(place.callee)
+        else:
+            await asyncio.sleep(0.5)
+        report = await ours(builtin, "uac", place.caller, (place.callee, 5060), wire=Wire(mode))
+        assert is_well(report), report.failures
+        if (
+            mode is Mode.UDP_EACH
+        ):  # over TCP SIPp fails the calls that wait for repeats when their connection is closed,
+            assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0  # by its own caller, too
+
+
+@pytest.mark.parametrize("mode", ["t1", "tn", "un"])
+async def test_our_callee_over_other_sockets(place: Place, builtin: Path, mode: str) -> None:
+    wire = Wire(Mode.TCP_ONE if mode[0] == "t" else Mode.UDP_ONE)
+    player = Player(load_scenario(builtin / "uas.xml"), PlayerSettings(place.callee, 5060, max_calls=CALLS, wire=wire))
+    await player.open()
+    running = asyncio.ensure_future(player.run())
+    async with real(
+        builtin, "uac", place.caller, 5060, "-t", mode, f"{place.callee}:5060", "-max_socket", "99"
+    ) as sipp:
+        assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
+    report = await asyncio.wait_for(running, WAIT_S)
+    assert is_well(report), report.failures
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_twin_that_is_sipp(place: Place, builtin: Path, is_first: bool) -> None:
+    """A controller and its twin connect two callees: 3pcc-C-A and 3pcc-C-B call 3pcc-A and 3pcc-B."""
+    twin = f"{place.caller}:{_TWIN_PORT}"
+    a, b = place.callee, place.caller
+    settings = TwinSettings((place.caller, _TWIN_PORT))
+    async with real(builtin, "3pcc-A", a, 5062), real(builtin, "3pcc-B", b, 5064):
+        await bound(a, 5062)
+        await bound(b, 5064)
+        if is_first:  # ours tells first, SIPp hears
+            async with real(builtin, "3pcc-C-B", b, 5066, f"{b}:5064", "-3pcc", twin) as sipp:
+                await asyncio.sleep(0.5)
+                report = await ours(builtin, "3pcc-C-A", a, (a, 5062), twins=settings)
+                assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
+        else:
+            running = asyncio.ensure_future(ours(builtin, "3pcc-C-B", b, (b, 5064), twins=settings))
+            await asyncio.sleep(0.2)
+            async with real(builtin, "3pcc-C-A", a, 5066, f"{a}:5062", "-3pcc", twin) as sipp:
+                assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
+            report = await running
+    assert is_well(report), report.failures
+
+
+async def test_callees_of_a_controller_that_is_sipp(place: Place, builtin: Path) -> None:
+    """Ours are 3pcc-A and 3pcc-B, SIPp is both controllers."""
+    twin = f"{place.caller}:{_TWIN_PORT}"
+    a, b = place.callee, place.caller
+    callees = [
+        asyncio.ensure_future(ours(builtin, "3pcc-A", a, local_port=5062)),
+        asyncio.ensure_future(ours(builtin, "3pcc-B", b, local_port=5064)),
+    ]
+    async with real(builtin, "3pcc-C-B", b, 5066, f"{b}:5064", "-3pcc", twin) as second:
+        await asyncio.sleep(0.5)
+        async with real(builtin, "3pcc-C-A", a, 5066, f"{a}:5062", "-3pcc", twin) as first:
+            assert await asyncio.wait_for(first.wait(), WAIT_S) == 0
+        assert await asyncio.wait_for(second.wait(), WAIT_S) == 0
+    reports = await asyncio.gather(*callees)
+    assert all(map(is_well, reports)), reports
+
+
+async def test_media_go_where_sipps_callee_wants_them(place: Place, builtin: Path) -> None:
+    """SIPp echoes what comes to its port for media: it comes back to ours."""
+    async with real(builtin, "uas", place.callee, 5060, "-rtp_echo", "-mi", place.callee, "-mp", "6000") as sipp:
+        await bound(place.callee)
+        settings = PlayerSettings(
+            place.caller, 0, place.callee, 5060, max_calls=CALLS, timeout_s=WAIT_S, media_port=6100
+        )
+        player = Player(load_scenario(builtin / "uac_pcap.xml"), settings)
+        await player.open()
+        report = await player.run()
+        assert is_well(report), report.failures
+        sent, received = player.errands.media_packets
+        assert sent >= CALLS * 3
+        assert received >= CALLS
+        assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
