@@ -128,8 +128,8 @@ class Attributes:
     def real(self, name: str) -> float:
         """A number that must be there; 0.0 after a fault."""
         text = self.needed(name)
-        number = parse_number(text) if text else None
-        if number is None and name in self:
+        number = parse_number(text)
+        if number is None:
             self.fault(f"{name}='{text}' is no number")
         return number or 0.0
 

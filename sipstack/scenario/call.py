@@ -309,7 +309,8 @@ class Call:
         self._out.answers.take(message, index)
         values.last = message
         jumps = self._jump_to is not None or (element.next is not None and self._may_branch(element))
-        if element.optional is Optional.NO or jumps:
+        ends = self._index <= index == len(self._elements) - 1
+        if element.optional is Optional.NO or jumps or ends:
             self._go_on(element, index)
             self._run(now)
         elif isinstance(self._element(), Send | TellTwin):

@@ -2,7 +2,7 @@
 
 What is put right: text before and in the XML declaration, comments with `--` in them, and in attributes `\\"` for a
 quote (with `\\\\ \\n \\r \\t`), `<`, a bare `&`, and two attributes without a blank between them; of an attribute that
-stands twice the first counts. Lines stay where they are.
+stands twice the first counts. An element that holds nothing need not be closed. Lines stay where they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ _REFERENCE: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-
 _DECLARATION: Final = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
 # What has an end of its own; the text in it is no mark-up.
 _OPAQUE: Final = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"), ("<!", ""))
+# Elements that hold nothing: one that is left open ends where the next tag begins.
+_HOLD_NOTHING: Final = frozenset(
+    ("CallLengthRepartition", "Global", "Reference", "ResponseTimeRepartition", "User", "assign", "assignstr", "ereg",
+     "exec", "jump", "label", "log", "strcmp", "test", "warning")
+)  # fmt: skip
+_CLOSING: Final = re.compile(r"</\s*([^\s>]+)\s*>")
 _NAME: Final = re.compile(r"[^\s=/>\"'<]+")
 _EQUALS: Final = re.compile(r"\s*=\s*")
 
@@ -26,12 +32,31 @@ def well_formed(text: str) -> str:
     found = _DECLARATION.match(text)
     pieces = [_blank(found[0])] if found else []
     at = found.end() if found else 0
+    is_open: list[str] = []
     while (start := text.find("<", at)) >= 0:
         pieces.append(text[at:start])
         piece, at = _markup(text, start)
+        closing, opening = _CLOSING.match(text, start), _NAME.match(piece, 1)
+        if closing is not None or opening is not None:
+            pieces += _left_open(is_open, closing[1] if closing is not None else "")
+        if opening is not None and piece[1] not in "!?" and not text.startswith("/", at):
+            is_open.append(opening[0])
         pieces.append(piece)
     pieces.append(text[at:])
     return "".join(pieces)
+
+
+def _left_open(is_open: list[str], closed: str) -> list[str]:
+    """The ends of elements that hold nothing and have none of their own, before a tag; `closed` is what that tag ends.
+
+    `is_open` is brought up to date.
+    """
+    ends: list[str] = []
+    while is_open and is_open[-1] in _HOLD_NOTHING and is_open[-1] != closed:
+        ends.append(f"</{is_open.pop()}>")
+    if closed and is_open and is_open[-1] == closed:
+        is_open.pop()
+    return ends
 
 
 def restored(value: str) -> str:

@@ -57,6 +57,7 @@ def said(folder: Path, *actions: str, message: str, shared: Shared | None = None
         ('<assign assign_to="b" value="2"/><test assign_to="a" variable="b" compare="less_than" value="3"/>', "true"),
         ('<test assign_to="a" variable="b" compare="greater_than_equal" value="3"/>', "false"),
         ('<test assign_to="a" variable="b" compare="not_equal" variable2="c"/>', "false"),
+        ('<assignstr assign_to="b" value="x"/><test assign_to="a" variable="b" compare="equal" value=""/>', "true"),
         ('<assignstr assign_to="b" value="one"/><strcmp assign_to="a" variable="b" value="one"/>', ""),
         ('<assignstr assign_to="b" value="on"/><strcmp assign_to="a" variable="b" value="one"/>', "-101.000000"),
         ('<assignstr assign_to="b" value="B"/><strcmp assign_to="a" variable="b" variable2="c"/>', "66.000000"),

@@ -54,6 +54,15 @@ def test_a_method_may_be_an_expression(tmp_path: Path) -> None:
     assert call.hears(request("UPDATE")) == ["200"]
 
 
+def test_an_optional_message_that_stands_last_ends_the_call(tmp_path: Path) -> None:
+    call = Clocked(scenario(tmp_path, recv("INVITE"), send("200"), recv("INFO", optional="true"),
+                            recv("ACK", optional="true")))  # fmt: skip
+    call.hears(request("INVITE"), request("INFO", 2))
+    assert call.ended == ""
+    call.hears(request("ACK"))
+    assert call.ended == "well"
+
+
 def test_a_global_message_is_welcome_at_any_time(tmp_path: Path) -> None:
     played = scenario(tmp_path, recv("INVITE"), recv("INFO", optional="global"), recv("ACK"), recv("BYE"), send("200"))
     call = Clocked(played)

@@ -61,6 +61,17 @@ def test_what_stands_around_the_elements_does_no_harm(tmp_path: Path, text: str)
     assert read.children[0].line == 1 + text[: text.index("<nop/>")].count("\n")
 
 
+def test_what_holds_nothing_need_not_be_closed(tmp_path: Path) -> None:
+    inside = '<label id="a"><nop><action><log message="x"><jump value="1"></action></nop>\n<Reference variables="v">'
+    read = tree(tmp_path, f"<scenario>\n{inside}\n<!-- end --></scenario>")
+    assert [(child.name, child.line) for child in read.children] == [("label", 2), ("nop", 2), ("Reference", 3)]
+    assert [child.name for child in read.children[1].children[0].children] == ["log", "jump"]
+    whole = tree(
+        tmp_path, '<scenario><label id="a"> <!-- here --> </label><Reference variables="v"></Reference></scenario>'
+    )
+    assert [child.name for child in whole.children] == ["label", "Reference"]
+
+
 def test_text_is_that_of_the_first_section(tmp_path: Path) -> None:
     read = tree(
         tmp_path, "<scenario>\nstray <a>&</a><![CDATA[x <y> &]]> more <![CDATA[z]]></scenario>".replace("&<", "<")
