@@ -127,7 +127,7 @@ class _Account:
             took_us=self._rehearsal.took_us,
         )  # fmt: skip
         if leaving is not None:
-            return _sent(told, attempt.choice.hops[0], leaving)
+            return _sent(told, self._place(attempt), leaving)
         refusal = attempt.refusal
         assert refusal is not None
         return _refused(told, attempt, refusal)
@@ -166,7 +166,7 @@ class _Account:
             yield from ways.names(self._config, attempt, found, self._resolved)
             yield from ways.targets(self._config, self._rehearsal, attempt)
         if attempt.choice.hops:
-            yield from self._translation(attempt, attempt.choice.hops[0].peer)
+            yield from self._translation(attempt, self._place(attempt).peer)
             yield self._gate(attempt)
         if attempt.refusal is not None:
             yield self._answer(attempt, attempt.refusal)
@@ -182,6 +182,10 @@ class _Account:
         return Line(
             "peer", arrival.peer.name, f"{arrival.chosen}; {shown_address(arrival.flow)} is in {arrival.entry}", made_by
         )
+
+    def _place(self, attempt: AttemptBase) -> Hop:
+        """The place that its request is written for."""
+        return ways.taken_place(self._rehearsal, attempt) or attempt.choice.hops[0]
 
     def _time(self) -> Line:
         """How long the core and the store took, with nothing else to do."""

@@ -61,7 +61,7 @@ def names(config: Config, attempt: AttemptBase, found: Binding, resolved: Resolv
 def targets(config: Config, rehearsal: Rehearsal, attempt: AttemptBase) -> Iterator[Line]:
     """The places in the order of this attempt: which is taken, which are passed over and why, which are left."""
     index_of = {peer.name: index for index, peer in enumerate(config.peer)}
-    taken = _taken(rehearsal, attempt)
+    taken = taken_place(rehearsal, attempt)
     is_past = False
     for number, hop in enumerate(attempt.choice.hops, 1):
         where = shown_address(hop.flow)
@@ -79,7 +79,7 @@ def targets(config: Config, rehearsal: Rehearsal, attempt: AttemptBase) -> Itera
     yield from _without(config, attempt, index_of)
 
 
-def _taken(rehearsal: Rehearsal, attempt: AttemptBase) -> Hop | None:
+def taken_place(rehearsal: Rehearsal, attempt: AttemptBase) -> Hop | None:
     """The place that the request has been written for; None when all are passed over."""
     hops = attempt.choice.hops
     leaving = rehearsal.request

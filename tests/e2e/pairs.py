@@ -67,7 +67,7 @@ def peers(draw: st.DrawFn, place: Place, number: int) -> str:
         f'caller = "{draw(st.sampled_from(("pai-or-from", "from", "pai")))}"',
         f"trusted = {draw(st.sampled_from(('true', 'true', 'false')))}",
         f"uniform_refusals = {draw(st.sampled_from(('true', 'false')))}",
-        f"max_calls = {draw(st.sampled_from((0, 0, 1, 3)))}",
+        f"max_calls = {draw(st.sampled_from((3, 0, 0, 1)))}",
         *draw(st.sampled_from(((), (f'serves_700 = ["{BLOCK}"]',)))),
         *draw(st.sampled_from(((), ('pass_headers = ["X-Order"]',)))),
     ]  # fmt: skip
@@ -79,7 +79,7 @@ def worlds(draw: st.DrawFn, place: Place) -> World:
     parts = [
         f'[node]\nname = "veil-test"\ndata_dir = "var"\n\n[[listen]]\naddress = "{place.node}:5060"\n\n'
         '[inventory]\nfile = "inventory.toml"\n\n[sip]\nt1_ms = 100\n\n[policy]\n'
-        f"caller_max_calls = {draw(st.sampled_from((0, 0, 1)))}\ncaller_max_rate = {draw(st.sampled_from((0, 0, 3)))}\n"
+        f"caller_max_calls = {draw(st.sampled_from((0, 1)))}\ncaller_max_rate = {draw(st.sampled_from((0, 0, 3)))}\n"
         f'message_text = "{draw(st.sampled_from(("mask", "relay")))}"\n',
         *(draw(peers(place, number)) for number in range(PEERS)),
     ]
@@ -90,6 +90,8 @@ def worlds(draw: st.DrawFn, place: Place) -> World:
         is_transit = draw(st.sampled_from(("false", "false", "true")))
         pattern = draw(st.sampled_from(PATTERNS))
         parts.append(f'[[route]]\nname = "r{number}"\ncalled = "{pattern}"\npeers = [{quoted}]\ntransit = {is_transit}')
+    if draw(st.sampled_from((True, True, False))):
+        parts.append(f'[[route]]\nname = "all"\ncalled = "^[1-9]"\npeers = ["{draw(st.sampled_from(names))}"]')
     return World("\n\n".join(parts), tuple(draw(_bindings())), tuple(draw(_rules())))
 
 
@@ -127,7 +129,7 @@ def _rules(draw: st.DrawFn) -> list[str]:
         "UPDATE target SET expires_at = 1.0 WHERE x = '{}'",
         "INSERT OR IGNORE INTO restriction VALUES ('number', '{}', 'locked', 1.0, 'test', 'test')",
     )
-    for x in XS[:7]:
+    for x in XS[:5]:
         if draw(st.booleans()):
             rules.append(draw(st.sampled_from(kinds)).format(x))
     return rules

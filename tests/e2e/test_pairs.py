@@ -79,24 +79,22 @@ def steady(data: str) -> str:
     return f"{re.sub(r':[0-9]+ SIP', ' SIP', head)}\n{rest}"
 
 
-def assert_explained(told: Explanation, decided: Verdict, happened: Happened) -> None:
+def assert_explained(config: Config, told: Explanation, happened: Happened) -> None:
     """What left, or what the caller got."""
     assert told.sent is bool(happened.to)
     if not told.sent:
         assert told.seen_status == happened.status
         return
-    if "weight" in str(decided.places) or told.next_hop == happened.to:
-        assert steady(told.leaves) == steady(happened.sent.decode())
-        first = decided.places[0]
-        alike = {f"udp:{one.target.removeprefix('sip:')}" for one in decided.places if one.peer == first.peer}
-        assert happened.to in alike or told.next_hop.rpartition(":")[0] == happened.to.rpartition(":")[0]
-    else:
-        assert told.next_hop == happened.to
+    assert steady(told.leaves) == steady(happened.sent.decode())
+    if told.next_hop != happened.to:  # another lot was drawn: each peer has a host of its own
+        assert told.next_hop.rpartition(":")[0] == happened.to.rpartition(":")[0]
+        (peer,) = [one for one in config.core_settings().peers if one.name == told.egress_peer]
+        assert any(target.weight is not None for target in peer.targets)
 
 
 def assert_decided(told: Explanation, decided: Verdict) -> None:
     """The two of them agree, but for what others in progress, or the bytes of a request, have to do with it."""
-    if told.decided_by in _OF_OTHERS or told.cause == "LEAK_STOPPED":
+    if told.decided_by in _OF_OTHERS or "LEAK_STOPPED" in (told.cause, decided.cause):
         return
     assert (decided.outcome is Outcome.SENT) is told.sent
     assert (decided.cause, decided.decided_by, decided.seen_status) == (told.cause, told.decided_by, told.seen_status)
@@ -122,13 +120,13 @@ def assert_recorded(told: Explanation, record: dict[str, Any] | None, happened: 
     )  # fmt: skip
 
 
-def run_pairs(pairs: int, place: Place, folder: Path) -> Counter[str]:
-    """So many pairs in all; what they came to."""
+def run_pairs(pairs: int, place: Place, folder: Path, *, are_others: bool = False) -> Counter[str]:
+    """So many pairs in all; what they came to. `are_others`: than the last time."""
     seen: Counter[str] = Counter()
 
     @settings(
         max_examples=max(1, pairs // CALLS), deadline=None, phases=(Phase.generate,), database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck), derandomize=not are_others,
     )  # fmt: skip
     @given(data=st.data())
     def one_configuration(data: st.DataObject) -> None:
@@ -140,7 +138,7 @@ def run_pairs(pairs: int, place: Place, folder: Path) -> Counter[str]:
             recorded = stage.records()
             for call_id, asked, told, decided, happened in stage.expected:
                 note(f"{asked}\n{told}\n{decided}\n{happened}\n{recorded.get(call_id)}")
-                assert_explained(told, decided, happened)
+                assert_explained(stage.config, told, happened)
                 assert_decided(told, decided)
                 assert_recorded(told, recorded.get(call_id), happened)
                 seen[told.decided_by or ("sent" if told.sent else "a rule of SIP")] += 1
@@ -152,13 +150,12 @@ def run_pairs(pairs: int, place: Place, folder: Path) -> Counter[str]:
 @pytest.mark.timeout(300)
 def test_a_node_does_what_is_told(place: Place, tmp_path: Path) -> None:
     seen = run_pairs(FEW, place, tmp_path)
-    assert seen["sent"] > 0
-    assert len(seen) > 3
+    assert {"sent", "bound", "unrestricted", "peer_limit", "caller_limit"} <= set(seen), seen
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_node_does_what_is_told_many_times(place: Place, tmp_path: Path) -> None:
-    seen = run_pairs(MANY, place, tmp_path)
-    print(seen)
+    seen = run_pairs(MANY, place, tmp_path, are_others=True)
+    print(dict(seen))
     assert sum(seen.values()) >= MANY // CALLS * CALLS

@@ -133,7 +133,9 @@ def test_what_is_used_up_decides(here: Office, used: InUse, decided_by: str) -> 
     told = told_beside(here, running(here, used))
     assert told.decided_by == decided_by
     if not decided_by:  # the other side has no room: its places are passed over
-        assert told.next_hop == "udp:127.0.0.12:5060"
+        assert (told.egress_peer, told.target, told.next_hop) == (
+            "a-side", "sip:127.0.0.12:5060", "udp:127.0.0.12:5060",
+        )  # fmt: skip
         results = [line.result for line in told.lines if line.stage == "target"]
         assert "passed over: max_calls or max_rate of the peer is used up" in results[0]
 
