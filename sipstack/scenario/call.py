@@ -343,7 +343,7 @@ class Call:
 
     def _unexpected(self, message: Received, now: float) -> None:
         rules = self._rules
-        self._tally.unexpected += 1
+        self._tally.refused(message.status)
         self._tally.elements[min(self._index, len(self._elements) - 1)].unexpected += 1
         what = f"{message.status} {message.cseq[1]}" if message.status else message.method or "something that is no SIP"
         reason = self._where(f"unexpected {what}{doing_at(self._element())}")

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Final
+from typing import Final
 
 from sipstack.scenario.model import Element, Recv, Scenario, Send
 from sipstack.scenario.tally import Counts, Tally, Times
@@ -121,10 +116,10 @@ def report_of(
 def name_of(element: Element) -> str:
     """What an element sends or waits for, as SIPp's screens have it."""
     if isinstance(element, Send):
-        return element.method or str(element.text.parts[0])[8:11]  # behind "SIP/2.0 "
+        return element.method or str(element.status)
     if isinstance(element, Recv):
-        return element.shown
-    return type(element).__name__
+        return element.request or str(element.status)
+    return element.display or type(element).__name__
 
 
 def _element(element: Element, counts: Counts) -> ElementReport:
@@ -138,38 +133,3 @@ def _times(times: Times) -> TimesReport:
     p50, p95, p99 = (round(times.percentile_ms(percent), 3) for percent in (50, 95, 99))
     return TimesReport(times.count, round(times.mean_ms, 3), round(times.deviation_ms, 3), p50, p95, p99,
                        dict(zip(names, times.below, strict=False)))  # fmt: skip
-
-
-class TraceFile:
-    """What `-trace_msg` writes, in SIPp's format. OSError when it cannot be written.
-
-    A new file is its owner's alone: the messages of a party hold its real number.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-
-    def __enter__(self) -> TraceFile:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with self._named():
-            self._file.close()
-
-    def write(self, exchanged: Exchanged) -> None:
-        """Appends one datagram, under the wall clock of now."""
-        now = datetime.now().astimezone().replace(tzinfo=None).isoformat(" ", "microseconds")
-        size = len(exchanged.data)
-        title = f"UDP message sent ({size} bytes)" if exchanged.is_sent else f"UDP message received [{size}] bytes "
-        with self._named():
-            self._file.write(f"{'-' * 47} {now}\n{title}:\n\n".encode() + exchanged.data + b"\n")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """An error of an open file does not say which one."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = str(self._path)
-            raise

@@ -206,6 +206,7 @@ class Listener:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._ends: set[StreamEnd] = set()
+        self._server: asyncio.Server | None = None
         self.local: Address = ("", 0)
 
     async def open(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
@@ -223,7 +224,8 @@ class Listener:
 
     async def close(self) -> None:
         """Accepts no more, and ends what there is."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         for end in self._ends:
             await end.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, final
@@ -127,6 +127,8 @@ class Tally:
     dead_call: int = 0  # messages of calls that have ended
     auto_answered: int = 0
     warnings: int = 0
+    refusals: dict[int, int] = field(default_factory=dict)  # statuses that were not expected
+    on_response: Callable[[str, float], None] | None = None  # is told of each response time: its name, seconds
     failures: list[str] = field(default_factory=list)
 
     @classmethod
@@ -143,10 +145,18 @@ class Tally:
 
     def responded(self, name: str, seconds: float) -> None:
         """From `start_rtd` to `rtd` so long."""
+        if self.on_response is not None:
+            self.on_response(name, seconds)
         times = self.response_times.get(name)
         if times is None:
             times = self.response_times[name] = Times(self.response_bounds_ms)
         times.add(seconds)
+
+    def refused(self, status: int) -> None:
+        """A response that was not expected; 0 for a request."""
+        self.unexpected += 1
+        if status:
+            self.refusals[status] = self.refusals.get(status, 0) + 1
 
     def counted(self, name: str) -> None:
         """`counter=` has been passed."""

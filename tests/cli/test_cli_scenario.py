@@ -6,12 +6,14 @@ import json
 import signal
 import socket
 import stat
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from scenarios.rig.sipp import read_trace
+from engine.cli.sipp_options import OPTIONS
+from scenarios.rig.sipp import SIPP, read_trace
 from tests.cli.commands import Done, Run, ended, process
 from tests.e2e.stories import file_of
 from tests.scenario.scenes import document, recv, send
@@ -194,27 +196,38 @@ def test_messages_that_cannot_be_written_say_where(run: Run, xml: Path, host: st
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["-t", "t1"], "veil700: -t t1: not supported, only u1"),
+        (["-t", "s1"], "veil700: -t s1: not supported, only u1, un, ui, t1, tn, l1, ln"),
+        (["-t", "l1", "-tls_ca", "nowhere"], "veil700: {xml}: nowhere: No such file or directory"),
+        (["-master", "m"], "veil700: -master and -slave need -slave_cfg"),
+        (["-slave", "m", "-slave_cfg", "nowhere"], "veil700: nowhere: No such file or directory"),
+        (["-rtcheck", "strict"], "veil700: -rtcheck: 'strict' is none of full, loose"),
+        (["-reconnect_close", "maybe"], "veil700: -reconnect_close: 'maybe' is neither true nor false"),
+        (["-max_reconnect", "-2"], "veil700: -max_reconnect: '-2' is no whole number from -1"),
+        (["-r", "many"], "veil700: -r: 'many' is no number from 0 to 1e+06"),
+        (["-tdmmap", "{1}"], "veil700: -tdmmap: '{1}' is not like {0-3}{99}{5-8}{1-31}"),
+        (["-infindex", "a", "0"], "veil700: -infindex: a 0: it takes a file of -inf and the number of a field"),
+        (["-rsa", "a:b"], "veil700: -rsa: 'a:b' is no host, host:port or [IPv6]:port"),
+        (["-plugin", "x.so"], "veil700: -plugin: not supported: there are no plug-ins"),
         (["-key", "one"], "veil700: -key needs a name and a value"),
         (["-timeout", "soon"], "veil700: -timeout: 'soon' is no time such as 500ms or 20s, of a week at most"),
         (["-timeout", "8760h"], "veil700: -timeout: '8760h' is no time such as 500ms or 20s, of a week at most"),
         (["-rp", "0"], "veil700: -rp must be above 0"),
         (["-i", "localhost"], "veil700: -i: 'localhost' is no IP address"),
         (["-default_behaviors", "all,nope"],
-         "veil700: -default_behaviors: 'nope' is none of all, none, bye, abortunexp, pingreply"),
-        (["-m", "0"], "veil700 scenario play: Invalid value for '-m': Input should be greater than or equal to 1"),
-        (["-p", "abc"], "veil700 scenario play: Invalid value for '-p': 'abc' is not a port"),
-        (["-p", "65536"], "veil700 scenario play: Invalid value for '-p': '65536' is not a port"),
+         "veil700: -default_behaviors: 'nope' is none of all, none, bye, abortunexp, pingreply, badcseq"),
+        (["-m", "0"], "veil700: -m: '0' is no whole number of at least 1"),
+        (["-p", "abc"], "veil700: -p: 'abc' is not a port"),
+        (["-p", "65536"], "veil700: -p: '65536' is not a port"),
         (["-inf", "nowhere"], "veil700: nowhere: No such file or directory"),
-        (["-sn", "uac"], "veil700: no such option: -sn; see veil700 scenario play --help"),
+        (["-sn", "uac"], "veil700: -sn: not supported: the built-in scenarios are SIPp's"),
         (["--nope"], "veil700: no such option: --nope; see"),
-        (["-s"], "veil700: Option '-s' requires an argument"),
+        (["-s"], "veil700: option -s needs a value"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_and_status_2(run: Run, xml: Path, words: list[str], line: str) -> None:
     done = run("scenario", "play", xml, "127.0.0.1", *words)
     assert (done.status, done.out, len(done.told)) == (2, "", 1)
-    assert done.err.startswith(line)
+    assert done.err.startswith(line.replace("{xml}", str(xml)))
 
 
 @pytest.mark.parametrize("target", ["", "127.0.0.1:0", "127.0.0.1:70000", "a:b", "[::1", "no such host"])
@@ -233,3 +246,96 @@ def test_a_caller_needs_a_target(run: Run, xml: Path) -> None:
 def test_the_json_of_a_report_is_one_document(run: Run, xml: Path, host: str) -> None:
     done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 3, "-r", 1000, "--json")
     assert json.loads(done.out)["successful"] == 3
+
+
+# ---------------------------------------------------------------------- as testers call it
+
+
+def test_options_of_a_testers_script(run: Run, xml: Path, host: str) -> None:
+    """What stands in scripts that were written for SIPp: harmless ones are named, the rest does what it says."""
+    done = run("scenario", "play", "-sf", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 3, "-r", 100, "-nostdin", "-bg",
+               "-timer_resol", 10, "-max_socket", 10, "-T2", 4000, "-rtcheck", "loose", "-aa", "-base_cseq", 5,
+               "-users", 2, "-cid_str", "%u.x", "-skip_rlimit", "--json")  # fmt: skip
+    assert (done.status, done.json["successful"]) == (0, 3)
+    assert done.told == ["without effect here: -nostdin -bg -timer_resol -skip_rlimit"]
+
+
+def test_every_file_that_sipp_writes(run: Run, tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    xml = tmp_path / "a.xml"
+    log = '<action><log message="[call_number] is here"/></action>'
+    xml.write_text(document(send("BYE", log, retrans="1", start_rtd="1"), recv("200", rtd="1"),
+                            '<ResponseTimeRepartition value="10,20"/>'))  # fmt: skip
+    kinds = ("msg", "shortmsg", "err", "error_codes", "logs", "calldebug", "screen", "stat", "counts", "rtt")
+    done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 2, "-max_retrans", 2, "-fd", "1s",
+               *(f"-trace_{kind}" for kind in kinds), "-stat_delimiter", ",")  # fmt: skip
+    assert done.status == 1
+    found = {path.name.split("_", 2)[2]: path for path in tmp_path.glob("a_*")}
+    assert set(found) == {"messages.log", "shortmessages.log", "errors.log", "error_codes.csv", "logs.log",
+                          "calldebug.log", "screen.log", ".csv", "counts.csv", "rtt.csv"}  # fmt: skip
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in found.values())
+    assert len(list(read_trace(found["messages.log"]))) == 6
+    assert [line.split("\t")[3:6:2] for line in found["shortmessages.log"].read_text().splitlines()] == [
+        ["S", "CSeq:1 BYE"]
+    ] * 6
+    assert found["logs.log"].read_text() == "1 is here\n2 is here\n"
+    assert found["errors.log"].read_text().count("no answer after 2 retransmissions") == 2
+    assert found["calldebug.log"].read_text().count("Call debugging information for call ") == 2
+    assert "no answer" not in found["messages.log"].read_text()
+    header, *rows = [line.split(",") for line in found[".csv"].read_text().splitlines()]
+    assert {len(row) for row in rows} == {len(header)}
+    last = dict(zip(header, rows[-1], strict=True))
+    assert (last["FailedCall(C)"], last["FailedMaxUDPRetrans(C)"], last["OutgoingCall(C)"]) == ("2", "2", "2")
+    assert last["Retransmissions(C)"] == "4"
+    header, *rows = [line.split(",") for line in found["counts.csv"].read_text().splitlines()]
+    last = dict(zip(header, rows[-1], strict=True))
+    assert [last[f"0_BYE_{name}"] for name in ("Sent", "Retrans", "Timeout")] == ["2", "4", "2"]
+    assert last["1_200_Recv"] == "0"
+    assert ["BYE", "---------->", "2", "4", "2", "0"] in [
+        line.split() for line in found["screen.log"].read_text().splitlines()
+    ]
+
+
+def test_columns_are_sipps(run: Run, tmp_path: Path, host: str) -> None:
+    """The header of the statistics of SIPp 3.6.1 for one response time with two bounds."""
+    xml = tmp_path / "a.xml"
+    xml.write_text('<?xml version="1.0"?>' + document(
+        send("MESSAGE", start_rtd="1"), '<nop rtd="1"/>', '<ResponseTimeRepartition value="10,20"/>',
+        '<CallLengthRepartition value="50"/>'))  # fmt: skip
+    run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1, "-trace_stat", "-stf", tmp_path / "ours")
+    argv = [SIPP, f"{host}:9", "-sf", xml, "-i", host, "-ci", host, "-m", "1", "-nostdin", "-trace_stat", "-stf",
+            tmp_path / "theirs"]  # fmt: skip
+    nowhere = subprocess.DEVNULL
+    subprocess.run(argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, check=True, timeout=30)
+    ours, theirs = ((tmp_path / name).read_text().splitlines() for name in ("ours", "theirs"))
+    assert ours[0] == theirs[0]
+    assert {len(line.split(";")) for line in (*ours, *theirs)} == {len(ours[0].split(";"))}
+
+
+def test_the_shell_needs_a_word_before_anything_is_sent(run: Run, tmp_path: Path, host: str) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(document(send("MESSAGE"), '<nop><action><exec command="true"/></action></nop>'))
+    words = ("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1)
+    done = run(*words)
+    assert (done.status, done.told) == (2, [f"{xml}:12: <exec command> needs --allow-exec"])
+    assert run(*words, "--allow-exec").status == 0
+
+
+def test_figures_for_a_log_and_the_ladder_of_a_failed_call(run: Run, tmp_path: Path, host: str) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(document(send("BYE"), recv("200", timeout="300")))
+    done = run("scenario", "play", xml, f"{host}:9", "-i", host, "-p", 0, "-m", 1, "-f", "100ms")
+    figures = [line for line in done.told if " open, " in line]
+    assert len(figures) >= 2
+    assert figures[0].endswith("1 calls, 10.0/s, 1 open, 0 successful, 0 failed, 0 retransmissions, 0 unexpected") or (
+        " 1 open, 0 successful, 0 failed" in figures[0]
+    )
+    assert "the first call that failed, " in done.told[-3]
+    assert done.told[-2].endswith("-->  BYE (CSeq 1)")
+    assert done.told[-1].endswith(f"ended: {xml}:12: waited too long for 200")
+
+
+def test_the_help_names_every_option(run: Run) -> None:
+    done = run("scenario", "play", "--help")
+    words = set(done.out.replace("\n", " ").split())
+    assert set(OPTIONS) <= words

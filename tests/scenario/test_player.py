@@ -18,8 +18,9 @@ from sipstack.scenario import settings as settings_module
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.scenario.player import Player
-from sipstack.scenario.report import Exchanged, Report, TraceFile
+from sipstack.scenario.report import Exchanged, Report
 from sipstack.scenario.settings import PlayerSettings
+from sipstack.scenario.traces import Trace, Traces, TraceSettings
 from tests.e2e.stories import file_of
 from tests.scenario.scenes import recv, request, scenario, send
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, own_address, raw_socket
@@ -332,9 +333,10 @@ async def test_the_trace_is_read_by_what_reads_sipps(opened: Open, tmp_path: Pat
     uas = await opened(load_scenario(file_of("answered/uas")), seen=seen)
     uac = await opened(load_scenario(file_of("answered/uac")), uas, rows=ROWS)
     await both(uas, uac)
-    with TraceFile(tmp_path / "trace") as trace:
-        for one in seen:
-            trace.write(one)
+    traces = Traces(TraceSettings({Trace.MESSAGES: tmp_path / "trace"}))
+    for one in seen:
+        traces.exchanged(one, 1_795_687_618.5 + one.at_s)
+    traces.close()
     assert [(one.is_sent, one.data) for one in read_trace(tmp_path / "trace")] == [
         (one.is_sent, one.data) for one in seen
     ]
