@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sipstack.scenario.model import Element, HearTwin, Index, Nop, Optional, Pause, Recv
+from sipstack.scenario.model import Element, HearTwin, Index, Optional, Pause, Recv
 from sipstack.scenario.received import Received
 
 # By name: the branches of the requests that began them.
@@ -60,12 +60,12 @@ def passed(elements: Sequence[Element], at: Index, message: Received, transactio
 
 
 def hearing_at(elements: Sequence[Element], at: Index) -> tuple[Index, HearTwin] | None:
-    """The element that waits for a text of the twin: over nops and what is optional."""
+    """The element that waits for a text of the twin: over what is optional."""
     for index in range(at, len(elements)):
         element = elements[index]
         if isinstance(element, HearTwin):
             return index, element
-        if not isinstance(element, Nop) and not (isinstance(element, Recv) and element.optional is not Optional.NO):
+        if not isinstance(element, Recv) or element.optional is Optional.NO:
             return None
     return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from random import Random
 
@@ -263,6 +265,20 @@ def test_rows_that_are_not_there_end_the_call(tmp_path: Path, action: str, reaso
 CHALLENGE = 'WWW-Authenticate: Digest realm="r", nonce="abc", opaque="o", qop="auth", algorithm={}'
 
 
+def expected(algorithm: str, row: str) -> str:
+    """The response by RFC 7616 §3.4, computed here once more."""
+    name = algorithm.removesuffix("-sess").replace("-", "").lower()
+    cnonce = re.findall(r'cnonce="([^"]*)"', row)[0]
+
+    def hashed(text: str) -> str:
+        return hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
+
+    secret = hashed("bob:r:s")
+    if algorithm.endswith("-sess"):
+        secret = hashed(f"{secret}:abc:{cnonce}")
+    return hashed(f"{secret}:abc:00000001:{cnonce}:auth:{hashed('REGISTER:sip:127.0.0.9:5070')}")
+
+
 @pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess"])
 def test_credentials_answer_a_challenge_and_are_verified(tmp_path: Path, algorithm: str) -> None:
     register = send("REGISTER sip:b SIP/2.0\nCall-ID: [call_id]\nCSeq: 2 REGISTER\n"
@@ -276,9 +292,11 @@ def test_credentials_answer_a_challenge_and_are_verified(tmp_path: Path, algorit
     assert ',nc=00000001,qop=auth,uri="sip:127.0.0.9:5070",nonce="abc",response="' in row
     assert row.startswith('Authorization: Digest username="bob",realm="r",cnonce="')
     assert row.endswith(f'",algorithm={algorithm},opaque="o"')
-    verify = '<action><verifyauth assign_to="ok" username="bob" password="{}"/><log message="[$ok]"/></action>'
-    for password, verdict in (("s", "true"), ("x", "false")):
-        registrar = Clocked(scenario(tmp_path, recv("REGISTER", verify.format(password)), send("200")))
+    assert "Content-Length:     6\r\n" in sent
+    assert f'response="{expected(algorithm, row)}"' in row
+    verify = '<action><verifyauth assign_to="ok" username="{}" password="{}"/><log message="[$ok]"/></action>'
+    for user, password, verdict in (("bob", "s", "true"), ("bob", "x", "false"), ("ann", "s", "false")):
+        registrar = Clocked(scenario(tmp_path, recv("REGISTER", verify.format(user, password)), send("200")))
         registrar.hears(message("REGISTER sip:b SIP/2.0", row, cseq="2 REGISTER", body="body"))
         assert registrar.logged == [verdict]
 

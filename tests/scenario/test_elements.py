@@ -117,6 +117,22 @@ def test_counters_and_response_times_are_told(tmp_path: Path) -> None:
     assert times == {"setup": (1, 250), "1": (1, 2250)}
 
 
+def test_a_response_time_is_taken_once_unless_it_repeats(tmp_path: Path) -> None:
+    loop = '<label id="again"/>', recv("INFO", rtd="once"), '<nop rtd="each" repeat_rtd="true" next="again"/>'
+    call = Clocked(scenario(tmp_path, *loop))
+    call.hears(request("INFO", 1), request("INFO", 2), request("INFO", 3))
+    assert {name: times.count for name, times in call.tally.response_times.items()} == {"once": 1, "each": 3}
+
+
+def test_no_pause_is_shorter_than_a_millisecond(tmp_path: Path) -> None:
+    assert Clocked(scenario(tmp_path, '<pause milliseconds="0.9"/>', send("BYE"))).sent() == ["BYE"]
+
+
+def test_an_empty_text_is_set(tmp_path: Path) -> None:
+    empty = nop('<assignstr assign_to="a" value=""/>', next="far", test="a")
+    assert Clocked(scenario(tmp_path, empty, send("INFO"), '<label id="far"/>', send("BYE"))).sent() == ["BYE"]
+
+
 def test_a_timeout_may_stand_in_a_variable(tmp_path: Path) -> None:
     played = scenario(
         tmp_path, nop('<assignstr assign_to="t" value="300"/>'),
