@@ -1,7 +1,8 @@
 """POSIX extended regular expressions (IEEE 1003.1 §9.4) on Python's own engine.
 
-The place and the length of a match are those of POSIX: the leftmost, and of these the longest. How a match that can be
-divided in several ways is divided among the sub-expressions is Python's way.
+The place and the length of a match are those of POSIX: the leftmost, and of these the longest; but where `$` or the
+edge of a word stands in an expression with alternatives, the first that matches. How a match that can be divided in
+several ways is divided among the sub-expressions is Python's way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _CLASSES: Final = {
 # What the C library adds behind a backslash; any other character stands for itself.
 _ESCAPES: Final = {"w": r"\w", "W": r"\W", "s": r"\s", "S": r"\S", "b": r"\b", "B": r"\B", "<": r"\b(?=\w)",
                    ">": r"\b(?<=\w)", "`": r"\A", "'": r"\Z"}  # fmt: skip
-# `search` cuts the text to try an end: these would take the cut for the end of the text.
+# `search` cuts the text to try an end, and these would take the cut for the end of the text: with one of them Python's
+# first match has to do.
 _LOOKS_AHEAD: Final = frozenset((r"\Z", r"\b", r"\B", _ESCAPES["<"], _ESCAPES[">"]))
 _REPEAT: Final = re.compile(r"\{(\d+)(,(\d*))?\}")
 _MAX_REPEATS: Final = 255  # RE_DUP_MAX
@@ -65,9 +67,7 @@ def compile_ere(expression: str) -> tuple[re.Pattern[str], bool]:
         else:
             pieces.append(r"\Z" if char == "$" else re.escape(char))
         at += 1
-    is_greedy = choices <= 1 or _ends_where_text_ends(pieces)
-    if not is_greedy and any(piece in _LOOKS_AHEAD for piece in pieces):
-        raise ValueError("$ and the edges of words are not supported where a match can have several lengths")
+    is_greedy = choices <= 1 or _ends_where_text_ends(pieces) or any(piece in _LOOKS_AHEAD for piece in pieces)
     try:
         return re.compile("".join(pieces), re.DOTALL | re.ASCII), is_greedy
     except (re.error, OverflowError, RecursionError) as error:
@@ -85,13 +85,26 @@ def _ends_where_text_ends(pieces: list[str]) -> bool:
 
 
 def _repeated(pieces: list[str], sign: str) -> str:
-    """A repetition of what stands before it: `a**` is `a*`, never Python's lazy or possessive forms."""
+    """A repetition of what stands before it: `a**` is a repetition of `a*`, never Python's lazy or possessive forms."""
     before = pieces[-1] if pieces else ""
     if before in ("", "(", "|", "^"):
         raise ValueError(f"nothing to repeat before {sign}")
-    if before[0] in "*+?{" or before.startswith("{"):
-        raise ValueError(f"repeats a repetition: {before}{sign}")
+    if before[0] in "*+?{":
+        at = _atom_before(pieces)
+        pieces[at:] = [f"(?:{''.join(pieces[at:])})"]
     return sign
+
+
+def _atom_before(pieces: list[str]) -> int:
+    """Where what the last piece repeats begins."""
+    at = len(pieces) - 2
+    depth = 0
+    while at > 0:
+        depth += (pieces[at] == ")") - (pieces[at] == "(")
+        if depth <= 0:
+            break
+        at -= 1
+    return at
 
 
 def _bracket(expression: str, start: int) -> tuple[str, int]:
