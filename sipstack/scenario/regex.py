@@ -130,7 +130,8 @@ def _bracket(expression: str, start: int) -> tuple[str, int]:
         if char == "[" and expression[at + 1 : at + 2] in (".", "="):
             raise ValueError("collating elements are not supported")
         is_range = char == "-" and at > first and expression[at + 1 : at + 2] not in ("]", "")
-        pieces.append("-" if is_range else re.escape(char))
+        # Python takes two of them in a row for a sign of its own.
+        pieces.append("-" if is_range else r"\x2d" if char == "-" else re.escape(char))
         at += 1
     raise ValueError("unmatched [")
 

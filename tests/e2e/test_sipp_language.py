@@ -22,7 +22,7 @@ from sipstack.scenario.player import Player
 from sipstack.scenario.received import Received
 from sipstack.scenario.report import Report
 from sipstack.scenario.settings import PlayerSettings
-from tests.scenario.scenes import document, recv, send, written
+from tests.scenario.scenes import ANSWER_HEAD, document, recv, send, written
 
 PORT = 5070
 HEAD = (
@@ -299,6 +299,37 @@ async def test_credentials(place: Place, tmp_path: Path, status: str, challenge:
     for text in (ours[-1], theirs[-1]):
         assert is_right(Received(text.encode("latin-1")), "bob", "pw")
         assert not is_right(Received(text.encode("latin-1")), "bob", "px")
+
+
+async def test_a_real_sipp_knows_our_password(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "registrar.xml"
+    verify = '<verifyauth assign_to="{0}" username="bob" password="{0}"/>'
+    challenge = 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
+    answer = f"SIP/2.0 {{}}\n{ANSWER_HEAD}{{}}\nContent-Length: 0"
+    path.write_text('<?xml version="1.0"?>\n' + document(
+        recv("REGISTER"), send(answer.format("401 No", challenge)),
+        recv("REGISTER", actions(verify.format("pw"), verify.format("px"))),
+        send(answer.format("200 OK", "X: [$pw] [$px]")),
+    ))  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        SIPP, "-sf", str(path), "-i", place.callee, "-p", "5060", "-ci", place.callee, "-m", "1", "-nostdin",
+        "-timeout", "20s", cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while is_free(place.callee):
+        await asyncio.sleep(0.01)
+    caller = tmp_path / "caller.xml"
+    check = '<ereg regexp="true false" search_in="hdr" header="X:" check_it="true" assign_to="_"/>'
+    caller.write_text(document(
+        message(method="REGISTER"), recv("401", auth="true"),
+        message("[authentication username=bob password=pw]", method="REGISTER"), recv("200", actions(check)),
+    ))  # fmt: skip
+    player = Player(
+        load_scenario(caller), PlayerSettings(place.caller, PORT, place.callee, 5060, max_calls=1, timeout_s=20)
+    )
+    await player.open()
+    report = await player.run()
+    assert (report.exit_code, report.failures) == (0, [])
+    assert await process.wait() == 0
 
 
 BUILT_IN = ("uac", "uas", "regexp", "branchc", "branchs", "uac_pcap", "3pcc-C-A", "3pcc-C-B", "3pcc-A", "3pcc-B",

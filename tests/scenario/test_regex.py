@@ -29,6 +29,7 @@ def found(expression: str, text: str) -> str | None:
         ("[^[:space:]]+", " ab c", "ab"),
         ("[]x]+", "a]x]", "]x]"),
         ("[a-]+", "b-a", "-a"),
+        ("[--a]+", "b-a.b", "-a."),
         ("[\\d]+", "7\\d", "\\d"),
         (r"\.\*\[\{", "a.*[{", ".*[{"),
         (r"\<sip\>", "a sips sip", "sip"),
