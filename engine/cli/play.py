@@ -148,6 +148,7 @@ def settings_of(given: Given, scenario: Scenario, target: str | None, *, allows_
         compares_loosely=_one_of(given, "-rtcheck", ("full", "loose")) == "loose",
         ignores_in_pauses="-pause_msg_ign" in given,
         lost_percent=given.number("-lost", 0.0, most=100.0),
+        dead_call_wait_s=given.seconds("-deadcall_wait", "33s"),
         base_cseq=given.count("-base_cseq", least=0) or (0 if "-base_cseq" in given else 1),
         call_id=given.text("-cid_str", "%u-%p@%s"),
         media_ip=_own_address(given.text("-mi"), "", 0) if "-mi" in given else "",

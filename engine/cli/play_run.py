@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import termios
@@ -30,6 +31,7 @@ from sipstack.scenario.traces import Trace, Traces, TraceSettings
 
 _PLAIN_EVERY_S: Final = 10.0  # where nobody has asked for figures, a log gets them that often
 _TENFOLD: Final = 10.0
+_MOST_KEYS: Final = 64  # at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,15 @@ def _keys(player: Player, running: Running) -> Iterator[None]:
 
     def pressed() -> None:
         nonlocal presses
-        key = sys.stdin.read(1)
-        if key in changes:
-            player.pace.set_rate(player.pace.rate + changes[key], loop.time())
-        elif key == "p":
-            player.pace.is_paused = not player.pace.is_paused
-        elif key in ("q", "Q"):
-            presses += 1
-            (player.quit if presses == 1 else player.stop)()
+        for key in os.read(descriptor, _MOST_KEYS).decode("ascii", "replace"):
+            if key in changes:
+                player.pace.set_rate(player.pace.rate + changes[key], loop.time())
+            elif key == "p":
+                player.pace.is_paused = not player.pace.is_paused
+            elif key in "qQ":
+                presses += 1
+                (player.quit if presses == 1 else player.stop)()
+        player.inbox.wake()  # it may sleep until the next call at the old rate
 
     before = termios.tcgetattr(descriptor)
     tty.setcbreak(descriptor)

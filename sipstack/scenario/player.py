@@ -51,9 +51,9 @@ class Player:
             auth_password=settings.auth_password, auth_uri=settings.auth_uri, circuits=settings.circuits,
             variables={name: as_bytes(value) for name, value in settings.variables.items()},
         )  # fmt: skip
-        self._inbox = Inbox()
-        self._ends = Ends(settings, self._inbox, is_server=scenario.is_server)
-        self.errands = Errands(scenario, settings, self._ends, self._inbox)
+        self.inbox = Inbox()
+        self._ends = Ends(settings, self.inbox, is_server=scenario.is_server)
+        self.errands = Errands(scenario, settings, self._ends, self.inbox)
         self._shared.stream_port = self.errands.stream_port
         self._users = list(range(settings.users or 0, 0, -1))  # those that are not calling
         self.pace = Pace(settings.rate, settings.ramp, is_users=settings.users is not None)
@@ -63,7 +63,7 @@ class Player:
         self.on_end: Callable[[Ended], None] | None = None
         self._rules = Rules()
         self._calls: dict[str, Live] = {}
-        self._ended: dict[str, None] = {}
+        self._ended: dict[str, float] = {}  # when each has; the oldest first
         self._created = 0
         self._deadlines = Deadlines()
         self._is_stopped = False
@@ -106,12 +106,12 @@ class Player:
     def stop(self) -> None:
         """Lets `run` end; what is in progress has failed."""
         self._is_stopped = True
-        self._inbox.wake()
+        self.inbox.wake()
 
     def quit(self) -> None:
         """No new calls; `run` ends with the last one in progress."""
         self._is_quitting = True
-        self._inbox.wake()
+        self.inbox.wake()
 
     async def close(self) -> None:
         """Closes the sockets; `run` does it by itself."""
@@ -140,17 +140,17 @@ class Player:
             await self._start_due(now)
             await self._fire(now)
             for _ in range(_MAX_EVENTS):
-                event = self._inbox.take()
+                event = self.inbox.take()
                 if event is None or self._is_through():
                     break
                 await self._happened(event, loop.time())
             if self._is_through():
                 break
-            await self._inbox.wait(self._wait_s(ends_at, loop.time()))
+            await self.inbox.wait(self._wait_s(ends_at, loop.time()))
         await self._give_up("the time is up" if has_timed_out else self._fatal or "stopped", loop.time())
         is_fatal = bool(self._fatal) or (has_timed_out and self._settings.timeout_is_error)
         return report_of(
-            self.tally, self.scenario, loop.time() - self._began_s, shed=self._inbox.shed, fatal=is_fatal,
+            self.tally, self.scenario, loop.time() - self._began_s, shed=self.inbox.shed, fatal=is_fatal,
             stopped_by_scenario=self._is_told_to_stop, timed_out=has_timed_out, ladder=self._ladder.lines,
         )  # fmt: skip
 
@@ -302,9 +302,11 @@ class Player:
         if live.circuit is not None and self._shared.circuits is not None:
             self._shared.circuits.free(live.circuit)
         del self._calls[call.call_id]
-        self._ended[call.call_id] = None
-        if len(self._ended) > _MAX_ENDED:
-            del self._ended[next(iter(self._ended))]
+        self._ended[call.call_id] = now
+        oldest = next(iter(self._ended))
+        while len(self._ended) > _MAX_ENDED or self._ended[oldest] < now - self._settings.dead_call_wait_s:
+            del self._ended[oldest]
+            oldest = next(iter(self._ended))
         if call.failure:
             self._ladder.failed(call.call_id, live.seen, call.failure)
         if self.on_end is not None:

@@ -133,6 +133,7 @@ class PlayerSettings:
     answers_ping: bool = True
     answers_all: bool = False
     compares_loosely: bool = False
+    dead_call_wait_s: float = 33.0  # so long the Call-ID of one that has ended begins no new call; SIPp's
     base_cseq: int = 1
     call_id: str = "%u-%p@%s"
     media_ip: str = ""
