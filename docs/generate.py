@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance, security
-from engine.config import accounts, api, listeners, load, models, peers, transport
+from engine.config import accounts, api, expects, listeners, load, models, peers, transport
 from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -30,6 +30,7 @@ END: Final = "<!-- end of what `make docs` makes -->\n"
 UNIT_OF_SUFFIX: Final = {"_s": "s", "_ms": "ms", "_days": "days"}
 UNIT_OF_KEY: Final = {
     "api.rate_per_s": "per second",
+    "expect.status": "SIP status",
     "node.workers": "processes",
     "numbering.layout": "digits",
     "peer.max_calls": "calls",
@@ -65,6 +66,11 @@ password = "p"
 name = "r"
 called = "1"
 peers = ["p"]
+[[expect]]
+caller = "10086"
+called = "10086"
+outcome = "refused"
+binding = { tel_x = "700000000000000", tel_a = "10086", tel_b = "10086" }
 """
 
 
@@ -96,14 +102,19 @@ def reference() -> str:
 
 
 def tables() -> dict[str, type[BaseModel]]:
-    """Name of each table -> its model."""
-    return {name: next(_models_in(field.annotation)) for name, field in models.Config.model_fields.items()}
+    """Name of each table -> its model; behind each the tables in it, as "expect.binding"."""
+    found: dict[str, type[BaseModel]] = {}
+    for name, field in models.Config.model_fields.items():
+        found[name] = model = next(_models_in(field.annotation))
+        for key, inner in model.model_fields.items():
+            found |= {f"{name}.{key}": one for one in _models_in(inner.annotation)}
+    return found
 
 
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, peers, listeners, accounts, api, transport):
+    for module in (models, peers, listeners, accounts, api, transport, expects):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 
@@ -134,10 +145,13 @@ def default_values() -> dict[str, Any]:
         config = load(file)
     values: dict[str, Any] = {}
     for table, model in tables().items():
-        content = getattr(config, table)
-        entry = content[0] if isinstance(content, list) else content
+        entry: Any = config
+        for part in table.split("."):
+            content = getattr(entry, part)
+            entry = content[0] if isinstance(content, list) else content
         entry = model() if entry is None else entry
         values |= {f"{table}.{key}": getattr(entry, key) for key in model.model_fields}
+    values |= {"expect.binding": None, "expect.binding.tel_a": None}
     return values | {"peer.targets": [], "account.password": None}  # of those an entry must have one
 
 
@@ -190,6 +204,8 @@ def _words(annotation: Any) -> str:
         return f"list of {_words(arguments[0])}s"
     if origin is dict:
         return f"table of {_words(arguments[1])}s"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_words(part) for part in arguments if part is not type(None))
     return WORD_OF_TYPE[annotation]

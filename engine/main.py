@@ -28,6 +28,7 @@ from engine.core.service import CallService
 from engine.core.tokens import TokenSource
 from engine.core.try_ids import KEY_BYTES
 from engine.daily import DailyJob
+from engine.deciding.expects import failing_expects
 from engine.hook_client import SOCKET, HookClient
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
@@ -221,6 +222,8 @@ class _Node:
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
         announces = config.api is not None
+        for fault in failing_expects(config, time.time()):
+            self._log.warning("an expect of the configuration does not hold", reason=fault)
         for note in recover(records, cipher, self._tell_loading, announces):
             self._log.warning(note)
         left = take_over(records, cipher, settings.node, time.time(), announces)

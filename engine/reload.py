@@ -12,6 +12,7 @@ from engine.config import Config, ConfigError, load
 from engine.config.restart import changes, placed_changes, restart_faults
 from engine.core.settings import CoreSettings
 from engine.daily import DailyJob
+from engine.deciding.expects import failing_expects
 from engine.listening import BoundSockets, tls_contexts
 from engine.names import Names
 from engine.runner import Runner
@@ -88,6 +89,7 @@ class Reload:
             except ConfigError as error:
                 return {**self.in_force(), "changed": [], "faults": str(error).splitlines()}
             faults = await asyncio.to_thread(restart_faults, self._config, config)
+            faults += await asyncio.to_thread(failing_expects, config, time.time())
             changed = await asyncio.to_thread(placed_changes, self._config, config)
         return {**self.in_force(), "changed": changed, "faults": faults}
 
@@ -135,6 +137,8 @@ class Reload:
         if faults := restart_faults(self._config, config):
             raise ReloadRefused("\n".join(faults))
         tls_contexts(config)
+        if failing := failing_expects(config, time.time()):
+            raise ReloadRefused("\n".join(failing))
         return config, config.core_settings(), changes(self._config, config)
 
 

@@ -17,6 +17,7 @@ from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
+from engine.deciding.expects import failing_expects
 from engine.listening import tls_contexts
 from engine.reports.holidays import calendar
 from engine.store.database import open_read_only, store_errors
@@ -62,7 +63,7 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
 
     Where there is none it tells which keys a running node does not take (see reload). It warns, on stderr and with
     status 0, of routes that nothing comes to, of certificates without a name or with less than 30 days to go, and of
-    an API that others may listen in on.
+    an API that others may listen in on. Every [[expect]] of the file is decided: status 1 when one comes out otherwise.
 
     \b
     Example:
@@ -80,13 +81,18 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     warned = warnings(config, datetime.now(UTC))
     for line in warned:
         tell(line)
+    failing = failing_expects(config, time.time())
+    for line in failing:
+        tell(line)
     if as_json:
-        facts = {"ok": True, "file": str(config.path), "data_dir": str(config.data_dir)}
-        say_json(facts | {"restart_keys": restart_keys(), "warnings": warned})
-    else:
-        say(f"{config.path}: ok, data in {config.data_dir}")
+        facts = {"ok": not failing, "file": str(config.path), "data_dir": str(config.data_dir)}
+        told = {"warnings": warned, "expects": len(config.expect), "failing": failing}
+        say_json(facts | {"restart_keys": restart_keys()} | told)
+    elif not failing:
+        hold = f", {len(config.expect)} expects hold" if config.expect else ""
+        say(f"{config.path}: ok{hold}, data in {config.data_dir}")
         say(f"a change wants a restart: {', '.join(restart_keys())}; all else is taken by reload")
-    return 0
+    return FAILED if failing else DONE
 
 
 def show(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> None:

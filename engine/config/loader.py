@@ -158,7 +158,7 @@ def _nearest(key: Key) -> str:
     wrong = str(key[-1])
     here = fields_of(key[:-1])
     elsewhere = (
-        [table for table in Config.model_fields if table != key[0] and wrong in fields_of((table,))]
+        [table for table in Config.model_fields if table not in (key[0], "expect") and wrong in fields_of((table,))]
         if len(key) > 1
         else []
     )
@@ -169,9 +169,11 @@ def _nearest(key: Key) -> str:
 
 def fields_of(table: Key) -> list[str]:
     """The keys that a table knows."""
-    if not table:
-        return list(Config.model_fields)
-    model = _model_in(Config.model_fields[str(table[0])].annotation)
+    model: type[BaseModel] | None = Config
+    for name in table:
+        if isinstance(name, str):
+            field = model.model_fields.get(name) if model else None
+            model = _model_in(field.annotation) if field else None
     return list(model.model_fields) if model else []
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr
 from engine.config import values
 from engine.config.accounts import Account
 from engine.config.api import Api
+from engine.config.expects import Expect
 from engine.config.lines import Places
 from engine.config.listeners import Listen
 from engine.config.peers import Peer, Route
@@ -209,6 +210,7 @@ class Config(Table):
     cdr: Cdr = Cdr()
     api: Api | None = None
     log: Log = Log()
+    expect: list[Expect] = []
 
     _path: Path = PrivateAttr(default=Path())
     _data_dir: Path = PrivateAttr(default=Path())

@@ -17,7 +17,7 @@ from engine.config.peers import Peer, Route
 from engine.core.numbers import masked_runs
 
 # Taken with all of their keys.
-_TABLES: Final = frozenset(("account", "inventory", "peer", "policy", "route"))
+_TABLES: Final = frozenset(("account", "expect", "inventory", "peer", "policy", "route"))
 
 # Taken one by one. Those of the settlement are read by the commands alone.
 _KEYS: Final = frozenset(
@@ -122,9 +122,10 @@ def _changed(before: Any, after: Any) -> Iterator[Key]:
 
 
 def _entries(config: Config) -> dict[str, dict[str, Any]]:
-    """The values of each table, by the name that a person calls it; those of a list one by one."""
+    """The values of each table, by the name that a person calls it; those of a list one by one. Expects have no name,
+    and decide nothing."""
     found: dict[str, dict[str, Any]] = {}
-    for table in Config.model_fields:
+    for table in Config.model_fields.keys() - {"expect"}:
         content = getattr(config, table)
         for entry in content if isinstance(content, list) else [content]:
             if isinstance(entry, BaseModel):

@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeVar, final
 
-from engine.core.numbers import canonical_real, mask
+from engine.core.numbers import canonical_real, is_privacy_number, mask
 from sipstack.digest import may_be_quoted
 
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
@@ -184,6 +185,24 @@ def real_number(value: str) -> str:
     if number is None:
         raise ValueError(f"{shown(mask(value))} is no real number of country code 86")
     return number
+
+
+def privacy_number(value: str) -> str:
+    """A 700 number."""
+    if not is_privacy_number(value):
+        raise ValueError(f"{shown(value if value.startswith('700') else mask(value))} is no 700 number of 15 digits")
+    return value
+
+
+def instant(value: str) -> str:
+    """A moment of RFC 3339 with its offset from UTC."""
+    try:
+        moment = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no time such as 2026-11-24T08:00:00+08:00") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{shown(value)} does not say its offset from UTC: add Z or +08:00")
+    return value
 
 
 def number_block(value: str) -> str:

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.core.numbers import MASK, mask
+from engine.core.numbers import MASK, is_privacy_number, mask
 
 # Keys whose values are shown to nobody.
 SECRETS: Final = ("password", "ha1_sha256", "ha1_md5")
 
-_NUMBERS: Final = "numbers"  # real ones, of an account
+# Table -> its keys with real numbers.
+_NUMBERS: Final = {
+    "account": ("numbers",),
+    "expect": ("caller", "called", "request_uri"),
+    "binding": ("tel_a", "tel_b", "group"),  # of an expect
+}
+_USER: Final = re.compile(r"(?<=(?:sip|tel|ips):)\+?[0-9().-]+(?=@|;|$)")
 
 
 def masked(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Config.model_dump` gives, as it may be shown: no password, and the numbers of accounts masked."""
+    """What `Config.model_dump` gives, as it may be shown: no password, numbers of accounts and expects masked."""
     return {
-        table: [_masked(entry) for entry in content] if isinstance(content, list) else content
+        table: [_masked(table, entry) for entry in content] if isinstance(content, list) else content
         for table, content in tables.items()
     }
 
 
-def _masked(entry: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: MASK if key in SECRETS and value is not None else value for key, value in entry.items()}
-    if _NUMBERS in shown:
-        shown[_NUMBERS] = [mask(number) for number in shown[_NUMBERS]]
+def _masked(table: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        key: MASK if key in SECRETS and value is not None else value for key, value in entry.items()
+    }
+    for key in _NUMBERS.get(table, ()):
+        if key in shown:
+            shown[key] = _hidden(shown[key])
+    if isinstance(shown.get("binding"), Mapping):
+        shown["binding"] = _masked("binding", shown["binding"])
     return shown
+
+
+def _hidden(value: Any) -> Any:
+    """Real numbers masked: that or those of a key, or what stands in its URI."""
+    if isinstance(value, list):
+        return [_hidden(one) for one in value]
+    if not isinstance(value, str) or is_privacy_number(value):
+        return value
+    return veiled_uri(value) if ":" in value else mask(value)
+
+
+def veiled_uri(uri: str) -> str:
+    """A URI with the number in it masked, unless it is a 700 number."""
+    return _USER.sub(lambda user: user[0] if is_privacy_number(user[0]) else mask(user[0]), uri)
 
 
 def toml_text(tables: Mapping[str, object]) -> str:
@@ -47,6 +73,8 @@ def _table(header: str, content: Mapping[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_value(one)}' for key, one in value.items())} }}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     # A JSON text is a TOML text but for DEL, which TOML wants escaped.

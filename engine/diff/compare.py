@@ -6,29 +6,26 @@ import gc
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Final, final
 
 from engine.core.binding import Binding, Miss
-from engine.core.settings import CoreSettings, ListenerSettings
-from engine.deciding import Decider, Finder, Outcome, Question, QuestionFault, Resolved, Verdict
+from engine.core.settings import CoreSettings
+from engine.deciding import Decider, Finder, Outcome, Question, QuestionFault, Verdict
+from engine.deciding.assumed import assumed
 from engine.diff.changes import Differences
 from engine.diff.corpus import Corpus
-from engine.names import places_of
 from engine.store.crypto import NumberCipher
 from engine.store.glance import Glance
-from sipstack.location import DEFAULT_PORTS, Address, Place
 
 Progress = Callable[[int, int], None]  # decided, of how many
 Bar = Callable[[], AbstractContextManager[Progress | None]]
 
 PART: Final = 1000  # questions decided in one piece
 MANY: Final = 5000  # from so many on it is worth to start processes
-
-_ANYWHERE: Final = {False: "192.0.2.1", True: "2001:db8::1"}  # of nobody (RFC 5737, RFC 3849)
 
 
 def compare(
@@ -93,7 +90,7 @@ class _Table:
     def __init__(
         self, old: CoreSettings, new: CoreSettings, store: tuple[Path, NumberCipher], corpus: Corpus, wall_s: float
     ) -> None:
-        self._old, self._new = (Decider(settings, _assumed(settings)) for settings in (old, new))
+        self._old, self._new = (Decider(settings, assumed(settings)) for settings in (old, new))
         self._glance = Glance(*store)
         self._asked = corpus.asked
         self._wall_s = wall_s
@@ -133,17 +130,3 @@ def _begin(
 
 def _part(start: int) -> Differences:
     return _tables[0].part(start)
-
-
-def _assumed(settings: CoreSettings) -> Resolved:
-    """For each target that is a name one address, which a listener can send to."""
-    return {place: (tuple(_addresses(place, settings.listeners)), "") for place in places_of(settings)}
-
-
-def _addresses(place: Place, listeners: tuple[ListenerSettings, ...]) -> Iterator[Address]:
-    wanted = "TLS" if place.is_secure else place.transport
-    for one in listeners:
-        if wanted in ("", one.transport):
-            port = place.port or DEFAULT_PORTS[one.transport]
-            yield Address(one.transport, _ANYWHERE[":" in one.host], port, 0, 0.0)
-            return

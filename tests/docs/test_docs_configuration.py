@@ -31,7 +31,7 @@ def test_a_page_without_marks_is_refused() -> None:
 
 def test_every_key_has_its_row() -> None:
     for table, model in tables().items():
-        head = f"[[{table}]]" if table in ("listen", "peer", "account", "route") else f"[{table}]"
+        head = f"[[{table}]]" if table in ("listen", "peer", "account", "route", "expect") else f"[{table}]"
         shown = [row[0].strip("`") for row in rows(section(PAGE, head), "key")]
         assert shown == list(model.model_fields)
 

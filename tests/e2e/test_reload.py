@@ -123,6 +123,23 @@ def test_a_key_that_wants_a_restart_is_named(node: Node) -> None:
     awaited(node, "changed='route to-callees: called'")
 
 
+def test_an_expect_that_does_not_hold_is_not_taken_but_does_not_stop_a_start(node: Node) -> None:
+    """What ran goes on running; a start has nothing to go back to, and warns."""
+    good = node.config.read_text()
+    expect = '[[expect]]\ncaller = "13800138000"\ncalled = "700123456780001"\noutcome = "sent"\npeer = "caller-side"\n'
+    node.config.write_text(f"{good}\n{expect}")
+    status, said, wrong = reload(node)
+    line = node.config.read_text().partition("outcome")[0].count("\n") + 1
+    fault = f'{node.config}:{line}: expect.outcome: expected "sent", got "refused" (NO_BINDING, decided by bound)'
+    assert (status, said, wrong) == (1, "", f"{fault}\n")
+    node.config.write_text(f"{good}\n{expect.replace('sent', 'refused')}")
+    assert reload(node) == (0, taken(), "")
+    assert node.stop() == 0
+    node.config.write_text(f"{good}\n{expect}")
+    node.start()
+    awaited(node, f"reason='{fault}'")
+
+
 def test_the_inventory_is_applied_again(node: Node) -> None:
     node.inventory.write_text(node.inventory.read_text().replace('state = "active"', 'state = "active" x', 1))
     status, said, wrong = reload(node)
