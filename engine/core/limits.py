@@ -115,18 +115,30 @@ class Limits:
 
     def in_use(self, peers: list[str], peer: str, caller: str, now: float) -> InUse:
         """By these peers, and by `caller` behind `peer`. Nothing changes by it."""
-        counted = self
-        if not self.is_counting:
-            counted = Limits(self._attempts)
-            counted._count_of("")
         key = f"{peer} {caller}"  # as `_caller_key`
         until = self._callers.get(key, self._callers_before.get(key, now))
+        calls = self._calls if self.is_counting else self._in_progress(peer, caller, key)
         return InUse(
-            {name: counted._calls[name] for name in peers if name in counted._calls},
+            {name: calls[name] for name in peers if name in calls},
             {name: self._peers[name] - now for name in peers if self._peers.get(name, now) > now},
-            counted._calls.get(key, 0),
+            calls.get(key, 0),
             max(0.0, until - now),
         )
+
+    def _in_progress(self, peer: str, caller: str, key: str) -> dict[str, int]:
+        """The counts of peers and of one caller, where nothing is counted: no limit has asked for it yet."""
+        counts: dict[str, int] = {}
+        for attempt in self._attempts.values():
+            record = attempt.record
+            if record.kind != _VOICE:
+                continue
+            came, goes = record.ingress_peer, record.egress_peer
+            counts[came] = counts.get(came, 0) + 1
+            if goes and goes != came:
+                counts[goes] = counts.get(goes, 0) + 1
+            if came == peer and record.caller == caller:
+                counts[key] = counts.get(key, 0) + 1
+        return counts
 
     def assume(self, used: InUse, peer: str, caller: str, now: float) -> None:
         """From now on it goes as if so much were in use."""

@@ -10,11 +10,11 @@ from typing import Final, final
 from urllib.parse import quote
 
 from engine.config import values
-from engine.core.identity import presented_uri, to_value_for
+from engine.core.identity import presented_uri, real_uri
 from engine.core.numbers import PRIVACY, Dialled, canonical_real, is_privacy_number
 from engine.core.policy import Facts, caller_entitled
 from engine.core.routing import Routing
-from engine.core.settings import CoreSettings, NumberFormat, PeerSettings, TargetSettings
+from engine.core.settings import CoreSettings, NumberFormat, PeerSettings
 from engine.core.tokens import TokenSource
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
@@ -86,7 +86,7 @@ class Arrivals:
         """The request of a question. QuestionFault when it is none, or when the peer cannot be told."""
         _check(question)
         peer, chosen = self.peer_of(question)
-        entry, flow = self._source_of(peer)
+        entry, flow = self.source_of(peer)
         data = _request(question, peer, flow, self._settings.domain)
         if data.index(b"\r\n\r\n") > _MAX_HEAD_BYTES or len(data) > _MAX_DATAGRAM_BYTES:
             raise QuestionFault(f"called: with all the rest longer than a request can be ({len(data)} bytes)")
@@ -96,7 +96,8 @@ class Arrivals:
         """The peer that sends, and why it is this one. QuestionFault when it cannot be told."""
         return _peer_of(self._settings, self._routing, question)
 
-    def _source_of(self, peer: PeerSettings) -> tuple[str, Flow]:
+    def source_of(self, peer: PeerSettings) -> tuple[str, Flow]:
+        """An address of a peer, and the entry that says so. QuestionFault when there is none."""
         found = self._sources.get(peer.name)
         if found is None:
             found = self._sources[peer.name] = _source_of(self._routing, peer)
@@ -210,7 +211,7 @@ def _request(question: Question, peer: PeerSettings, flow: Flow, domain: str) ->
     tokens = TokenSource(secrets.token_bytes)
     host = uri_host(flow.host)
     uri = request_uri(question.called, peer, domain)
-    caller = caller_address(question.caller, peer, flow, host)
+    caller = caller_address(question.caller, peer, host)
     is_call = question.method == "INVITE"
     lines = [
         f"Via: SIP/2.0/{flow.transport} {host}:{flow.port};branch={tokens.branch()};rport",
@@ -238,14 +239,15 @@ def request_uri(called: str, peer: PeerSettings, domain: str) -> str:
     if peer.number_format is NumberFormat.TEL:
         context = "" if called.startswith("+") else ";phone-context=+86"  # RFC 3966 §5.1.5
         return f"tel:{quote(called, safe='+-.()*#%')}{context}"
-    return f"sip:{quote(called, safe=_USER_CHARS)}@{domain};user=phone"
+    user = called if called.isascii() and called.isdigit() else quote(called, safe=_USER_CHARS)
+    return f"sip:{user}@{domain};user=phone"
 
 
-def caller_address(caller: str, peer: PeerSettings, flow: Flow, host: str) -> str:
-    """The caller's number as this trunk writes it; what is no number, as it was given."""
+def caller_address(caller: str, peer: PeerSettings, host: str) -> str:
+    """The caller's number at `host` as this trunk writes it; what is no number, as it was given."""
     if is_privacy_number(caller):
         return presented_uri(caller, peer, host)
     real = canonical_real(caller)
     if real is not None:
-        return to_value_for(real, peer, TargetSettings("", flow.host, flow.port))
+        return real_uri(real, peer, host)
     return f"<sip:{quote(caller, safe=_USER_CHARS)}@{host}>"

@@ -15,6 +15,7 @@ from engine.core.attempt import AttemptBase
 from engine.core.attempt_record import begun
 from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
+from engine.core.numbers import Dialled
 from engine.core.outputs import LookUpBinding
 from engine.core.policy import Refusal
 from engine.core.records import Step
@@ -55,9 +56,20 @@ class _Post:
         self.host: Final = uri_host(transaction.source.host)
         self._at = {field: request.ids.index(field) for field in (h.FROM, h.TO)}
         self._asserted = [place for place, field in enumerate(request.ids) if field == h.P_ASSERTED_IDENTITY]
+        self._last: tuple[Question, Message] | None = None
+        self.numbers: tuple[Dialled, Dialled] | None = None  # called and caller of the last one, once they are read
 
-    def letter(self, caller: str, uri: str) -> Message:
-        """The request with these two: `caller` as From has it, `uri` as it is dialled."""
+    def letter(self, question: Question, domain: str) -> Message:
+        """The request of a question; the same one when it is asked twice in a row."""
+        if self._last is not None and self._last[0] is question:
+            return self._last[1]
+        uri = request_uri(question.called, self.peer, domain)
+        made = self._made(caller_address(question.caller, self.peer, self.host), uri)
+        self._last, self.numbers = (question, made), None
+        return made
+
+    def _made(self, caller: str, uri: str) -> Message:
+        """`caller` as From has it, `uri` as it is dialled."""
         model = self.request
         lines, first = model.lines.copy(), model.first.copy()
         first[h.FROM] = sender = f" {caller};tag={model.from_tag}"
@@ -104,8 +116,9 @@ class _Decision(AttemptBase):
 class Decider:
     """One configuration. Each question is decided as if no call had been before it, and none were in progress."""
 
-    def __init__(self, settings: CoreSettings, resolved: Resolved) -> None:
-        """`resolved`: the addresses of targets that are names."""
+    def __init__(self, settings: CoreSettings, resolved: Resolved, beside: Decider | None = None) -> None:
+        """`resolved`: the addresses of targets that are names. `beside`: one that is asked the same question just
+        before: what peers write that are the same in both need not be made and read twice."""
         self._settings = settings
         self._resolved = resolved
         timing = Timing(settings.t1_ms / 1000)
@@ -119,6 +132,7 @@ class Decider:
         self._ways = Ways(self._context.routing)
         self._peers = {peer.name: peer for peer in settings.peers}
         self._now = 0.0
+        self._beside = beside
 
     def decide(self, question: Question, finder: Finder, wall_s: float) -> Verdict:
         """What becomes of a question at `wall_s` (seconds since the epoch). QuestionFault when it cannot be asked."""
@@ -126,9 +140,8 @@ class Decider:
             return self._rehearsed(question, finder, wall_s)
         post = self._post_of(question)
         peer = post.peer
-        uri = request_uri(question.called, peer, self._settings.domain)
-        request = post.letter(caller_address(question.caller, peer, post.transaction.source, post.host), uri)
-        numbers = None
+        request = post.letter(question, self._settings.domain)
+        numbers = post.numbers
         if peer.caller is DIGEST and (numbers := self._holders.numbers(peer, request)) is None:
             return Verdict(Outcome.ANSWERED, seen_status=401)
         self._now += _APART_S
@@ -136,6 +149,7 @@ class Decider:
         context.wall_offset_s = wall_s - self._now
         post.transaction.request = request
         known = begun(context, request, peer, "voice" if request.method == "INVITE" else "message", self._now, numbers)
+        post.numbers = known[0].called, known[0].caller
         decision = _Decision(context, post.transaction, peer, "", known)
         self._run(decision, finder, wall_s)
         context.leave(decision.record.record_id)
@@ -164,11 +178,25 @@ class Decider:
         if peer is None:
             peer = self._arrivals.peer_of(question)[0]
         post = self._posts.get((peer.name, question.method))
+        if post is None and (post := self._post_beside(peer, question.method)) is not None:
+            self._posts[peer.name, question.method] = post
         if post is None:
             arrival = self._arrivals.of(replace(question, caller=_ANY_NUMBER, called=_ANY_NUMBER, peer=peer.name))
             transaction = ServerTransaction(parse(arrival.data), arrival.flow)
             post = self._posts[peer.name, question.method] = _Post(peer, arrival.data, transaction)
         return post
+
+    def _post_beside(self, peer: PeerSettings, method: str) -> _Post | None:
+        """The other one's, where all that a request of it and its reading are made of is the same."""
+        other = self._beside
+        if other is None or peer.caller is DIGEST:
+            return None
+        mine, its = self._settings, other._settings
+        if (mine.domain, mine.listeners) != (its.domain, its.listeners) or peer not in its.peers:
+            return None
+        if self._arrivals.source_of(peer) != other._arrivals.source_of(peer):
+            return None
+        return other._posts.get((peer.name, method))
 
     def _rehearsed(self, question: Question, finder: Finder, wall_s: float) -> Verdict:
         """The whole way, for what must be parsed first, or is more than two numbers."""

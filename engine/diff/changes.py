@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple, final
 
 from engine.deciding import Outcome, Question, Verdict
+from engine.deciding.verdict import Place
 
 _CALLEE: Final = "CALLEE"  # stands for the number in a Request-URI
 
@@ -78,16 +80,22 @@ def changes(old: Verdict, new: Verdict) -> tuple[Change, ...]:
     """What of two verdicts on one question is not the same; () when only ids are not."""
     if old.outcome is not new.outcome:
         return (Change("outcome", _told(old), _told(new)),)
-    pairs = (
-        ("cause", _cause(old), _cause(new)),
-        ("answer", _answer(old), _answer(new)),
-        ("callee", "", "" if old.callee == new.callee else "another member of the group"),
-        ("route", old.route, new.route),
-        ("target", _targets(old), _targets(new)),
-        ("request_uri", _form(old), _form(new)),
-        ("presented_number", old.presented_number, new.presented_number),
-    )
-    return tuple([Change(what, before, after) for what, before, after in pairs if before != after])
+    found: list[Change] = []
+    if (old.cause, old.decided_by) != (new.cause, new.decided_by):
+        found.append(Change("cause", _cause(old), _cause(new)))
+    if (old.seen_status, old.seen_q850) != (new.seen_status, new.seen_q850):
+        found.append(Change("answer", _answer(old), _answer(new)))
+    if old.callee != new.callee:
+        found.append(Change("callee", "", "another member of the group"))
+    if old.route != new.route:
+        found.append(Change("route", old.route, new.route))
+    if old.places != new.places:
+        found.append(Change("target", _targets(old.places), _targets(new.places)))
+    if old.request_uri != new.request_uri and (form := _form(old)) != _form(new):
+        found.append(Change("request_uri", form, _form(new)))
+    if old.presented_number != new.presented_number:
+        found.append(Change("presented_number", old.presented_number, new.presented_number))
+    return tuple(found)
 
 
 def _told(verdict: Verdict) -> str:
@@ -108,8 +116,9 @@ def _answer(verdict: Verdict) -> str:
     return f"{verdict.seen_status} / Q.850 {verdict.seen_q850}" if verdict.seen_status else ""
 
 
-def _targets(verdict: Verdict) -> str:
-    return ", then ".join(map(str, verdict.places))
+@lru_cache(maxsize=1024)
+def _targets(places: tuple[Place, ...]) -> str:
+    return ", then ".join(map(str, places))
 
 
 def _form(verdict: Verdict) -> str:

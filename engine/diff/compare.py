@@ -90,7 +90,8 @@ class _Table:
     def __init__(
         self, old: CoreSettings, new: CoreSettings, store: tuple[Path, NumberCipher], corpus: Corpus, wall_s: float
     ) -> None:
-        self._old, self._new = (Decider(settings, assumed(settings)) for settings in (old, new))
+        self._old = Decider(old, assumed(old))
+        self._new = Decider(new, assumed(new), self._old)
         self._glance = Glance(*store)
         self._asked = corpus.asked
         self._wall_s = wall_s

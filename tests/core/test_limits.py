@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core import limits as limits_module
-from engine.core.limits import CALLER_WINDOW_S, PEER_WINDOW_S, Limits
+from engine.core.limits import CALLER_WINDOW_S, PEER_WINDOW_S, InUse, Limits
 from engine.core.records import Attempt, CallRecord
 from engine.core.settings import PeerSettings, PolicySettings
 
@@ -161,3 +161,29 @@ def test_calls_of_a_caller_are_counted_with_the_one_that_asks() -> None:
     assert not limits.admits_caller(PolicySettings(caller_max_calls=1), call(2), 1.0)
     assert limits.admits_caller(PolicySettings(caller_max_calls=2), call(2), 1.0)
     assert limits.admits_caller(PolicySettings(caller_max_calls=1), call(3, kind="message"), 1.0)
+
+
+def test_what_is_in_use_is_told_whether_it_is_counted_or_not() -> None:
+    """And telling it changes nothing: nothing is counted for it from then on."""
+    some = [call(1, "a", "1"), call(2, "a", "1"), call(3, "a", "2"), call(4, "a", "1", "message")]
+    for record, egress in zip(some, ("b", "a", "", "b"), strict=True):
+        record.egress_peer = egress
+    limits = Limits(in_progress(*some))
+    assert limits.in_use(["a", "b", "c"], "a", "1", 0.0) == InUse({"a": 3, "b": 1}, {}, 2, 0.0)
+    assert not limits.is_counting
+    assert not limits.admits(peer(max_calls=1, name="a"), "voice", 0.0)
+    assert limits.is_counting
+    assert limits.in_use(["a", "b", "c"], "a", "1", 0.0) == InUse({"a": 3, "b": 1}, {}, 2, 0.0)
+
+
+def test_what_is_assumed_is_what_was_in_use() -> None:
+    """Another table that assumes it admits what this one would."""
+    policy = PolicySettings(caller_max_calls=2, caller_max_rate=2)
+    told, other = Limits(in_progress(call(1, "a", "1"))), Limits({})
+    assert told.admits(peer(max_calls=5, max_rate=1, name="a"), "voice", 100.0)
+    assert told.admits_caller(policy, call(2, "a", "1"), 100.0)
+    other.assume(told.in_use(["a"], "a", "1", 100.2), "a", "1", 7.0)
+    for limits, now in ((told, 100.2), (other, 7.0)):
+        assert not limits.admits(peer(max_rate=1, name="a"), "voice", now)
+        assert limits.admits_caller(policy, call(3, "a", "1"), now)
+        assert not limits.admits_caller(policy, call(4, "a", "1"), now)
