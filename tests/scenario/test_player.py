@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import socket
@@ -301,6 +302,20 @@ async def test_what_comes_after_the_end_begins_no_new_call(opened: Open, tmp_pat
             peer.sendto(data, (host, uas.local_port))
         report = await running
     assert (report.successful, report.out_of_call) == (2, 1)
+
+
+async def test_a_call_is_known_for_a_while_after_its_end(opened: Open, tmp_path: Path, host: str) -> None:
+    uas = await opened(scenario(tmp_path, recv("MESSAGE"), send("200")), max_calls=3, dead_call_wait_s=0.1)
+    running = asyncio.ensure_future(uas.run())
+    with raw_socket(host) as peer:
+        peer.setblocking(False)
+        for call, wait_s in (("1-7@", 0.0), ("1-7@", 0.15), ("2-7@", 0.0), ("1-7@", 0.0)):
+            peer.sendto(request("MESSAGE").text.replace("1-7@", call).encode(), (host, uas.local_port))
+            await asyncio.sleep(0.02 + wait_s)
+            with contextlib.suppress(BlockingIOError):
+                peer.recv(65_535)
+    report = await asyncio.wait_for(running, WAIT_S)
+    assert (report.successful, report.out_of_call) == (3, 1)
 
 
 async def test_a_way_that_is_closed_fails_nobody_else(opened: Open, tmp_path: Path, host: str) -> None:
