@@ -75,6 +75,7 @@ async def test_every_transport(host: str, tls: TlsSettings, mode: Mode, callee: 
     for report in await both(uas, uac):
         assert is_well(report), report
     assert len(vias(seen)) == sockets
+    assert not uac._ends._of_calls  # a call's socket goes with it
     assert all(via.startswith(f"{mode.transport} {host}:") for via in vias(seen))
 
 
