@@ -123,7 +123,7 @@ async def to_state(request: Request, tel_x: str) -> Response:
 async def list_all(request: Request) -> Response:
     """All that are in force."""
     rows = desk(request).read(list_restrictions)
-    return answer({"items": [{**row, "since": utc_text(float(str(row.pop("since_at"))))} for row in rows]})
+    return answer({"items": [{"since": utc_text(float(str(row.pop("since_at")))), **row} for row in rows]})
 
 
 @operation(router, "POST", "/restrictions", OPERATOR, "Throw the kill switch", takes=Switch, gives=Switched,

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.api.app import Api
 from engine.api.auth import signature
+from tests.api.document import held_against
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Client:
                 answer.body += message.get("body", b"")
 
         await self.api.served(scope, receive, send)  # type: ignore[arg-type]
+        held_against(method, path, answer.status, answer.headers.get("content-type", ""), answer.body)
         return answer
 
     def proof(self, method: str, target: str, body: bytes, wall_s: float | None = None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.api.events import LONGEST_WAIT_S
 from engine.config import load
 from engine.store.api_keys import Role
 from engine.store.crypto import open_key
@@ -55,4 +56,5 @@ def test_no_answer_is_a_surprise(served: Served) -> None:
 
 @pytest.mark.long
 def test_no_answer_is_a_surprise_in_a_long_time(served: Served) -> None:
-    play(served, "--phases", "coverage,fuzzing,stateful", "--max-examples", "60")
+    wait_s = str(LONGEST_WAIT_S + 10)  # who asks for events may wait for them
+    play(served, "--phases", "coverage,fuzzing,stateful", "--max-examples", "60", "--request-timeout", wait_s)
