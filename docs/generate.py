@@ -1,4 +1,5 @@
-"""Writes what of the pages comes from code or from tests: configuration, conformance, security (`make docs`).
+"""Writes what of the pages comes from code or from tests: configuration, conformance, security, stories
+(`make docs`).
 
 What stands between the two marks of a page is made anew, everything else is left alone. A test fails when the page
 differs from what this makes.
@@ -19,7 +20,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from docs import conformance, security
+from docs import conformance, security, stories
 from engine.config import accounts, api, expects, listeners, load, models, peers, transport
 from engine.config.restart import is_taken
 
@@ -82,6 +83,7 @@ def main() -> int:
     page.write_text(conformance.with_requirements(page.read_text("utf-8"), found), "utf-8")
     page = security.PAGE
     page.write_text(security.with_attacks(page.read_text("utf-8"), security.attacks()), "utf-8")
+    stories.PAGE.write_text(stories.with_stories(stories.PAGE.read_text("utf-8")), "utf-8")
     return 0
 
 

@@ -27,7 +27,7 @@ EXAMPLE: Final = "example: python -m scenarios.play answered busy --uac sipp"
 SECOND_OCTET: Final = 99  # of the loopback addresses; the tests have those from 100 on
 NODE: Final = "(node)"
 LONGEST_NAME: Final = 20
-A_NODE: Final = 8  # stories in a row on one node: to start one costs as much as to play these
+A_NODE: Final = 12  # stories in a row on one node: to start one costs as much as to play these
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def play_all(stories: Sequence[Story], uac: EngineName, uas: EngineName) -> Iter
 
 def _rows(stories: Sequence[Story]) -> Iterator[list[Story]]:
     """Stories that one node can carry."""
-    for _, same in groupby(sorted(stories, key=lambda story: story.settings), lambda story: story.settings):
+    for _, same in groupby(sorted(stories, key=lambda story: story.ground), lambda story: story.ground):
         row = list(same)
         for start in range(0, len(row), A_NODE):
             yield row[start : start + A_NODE]

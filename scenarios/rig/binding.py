@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import ConfigDict
 
@@ -30,6 +30,9 @@ class Bound:
     colleagues: tuple[str, ...] = ()  # further members of the group: GXB and GXYB
     callback: str = ""  # of a group: default_a | last_caller | sequential
     legacy_x: str = ""  # the number of before 700, for as long as the binding
+    scenario: str = "express"
+    decision: Literal["", "closed"] = ""  # the platform is asked for each call, and without a word of it none goes
+    then: Literal["", "unbound", "name-revoked", "order-forged"] = ""  # what has happened since it was made
 
     @property
     def order_id(self) -> str:
@@ -64,9 +67,9 @@ class Bound:
         """What a platform would ask for."""
         request = BindRequest(
             self.mode, self.x, self.y, "" if self.callback else self.a, self.b, self.group_id, "bu-test", self.order_id,
-            "express", self.expiration,
+            self.scenario, self.expiration,
         )  # fmt: skip
-        request.callback = self.callback
+        request.callback, request.decision = self.callback, self.decision
         if self.legacy_x:
             request.legacy_x, request.legacy_until = self.legacy_x, self.expiration
         return request

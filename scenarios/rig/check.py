@@ -30,9 +30,10 @@ def wrong(story: Story, told: Told, place: Place) -> list[str]:
     for fact in story.seen:
         found += _fact_differences(fact, told, place)
     found += _crossed(story, told, place)
-    if len(told.records) != 1:
-        found.append(f"records: expected 1, found {len(told.records)}")
-    for record in told.records[:1]:
+    wanted = story.record.earlier + 1
+    if len(told.records) != wanted:
+        found.append(f"records: expected {wanted}, found {len(told.records)}")
+    for record in told.records[wanted - 1 : wanted]:
         found += record_differences(record, expected_record(story, told, place))
     return found
 

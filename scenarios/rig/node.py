@@ -7,28 +7,26 @@ import json
 import os
 import select
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final
 
 from engine.control.client import ask
+from engine.core.hours import CHINA_S
 from engine.store.audit import Asker
-from engine.store.binder import Binder
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.export import open_records
-from engine.store.groups import Groups
 from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.record_forms import ExportFormat
 from engine.store.verify import VerifyReport, verify
 from scenarios.rig.binding import Bound
 from scenarios.rig.errors import RigError
+from scenarios.rig.making import make
 from scenarios.rig.place import Place
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -51,7 +49,8 @@ class Node:
         self.config = folder / "node.toml"
         self.config.write_text(f"{place.filled((HERE / 'node.toml').read_text())}\n{extra}")
         self.inventory = folder / "inventory.toml"
-        self.inventory.write_text((HERE / "inventory.toml").read_text())
+        holders = (HERE / "inventory.toml").read_text()
+        self.inventory.write_text(holders.replace("{other_hours}", other_hours(time.time())))
         self.environment: dict[str, str] = {}  # what its process is given besides the rig's own
         self.starts = 0
         self.stdout = ""
@@ -149,9 +148,7 @@ class Node:
             group = list(made_together)
             async with open_bindings(path, cipher, group[0].clock) as store:
                 for binding in group:
-                    if binding.members:
-                        await store.write(partial(_make_group, cipher, binding))
-                    await store.bind(binding.request())
+                    await make(store, cipher, binding)
 
     def import_bindings(self, bindings: Sequence[Bound]) -> None:
         """Makes many bindings by `veil700 bindings import`."""
@@ -210,11 +207,10 @@ class Node:
         )  # fmt: skip
 
 
-def _make_group(
-    cipher: NumberCipher, bound: Bound, binder: Binder, connection: sqlite3.Connection, wall_s: float
-) -> None:
-    groups = Groups(connection, cipher, binder, Asker("story"))
-    groups.create("bu-test", "Colleagues", bound.members, wall_s, bound.group_id)
+def other_hours(now_s: float) -> str:
+    """An hour of the day in China, such as "08:00-09:00", that is half a day from now."""
+    hour = (int(now_s + CHINA_S) // 3600 + 12) % 24
+    return f"{hour:02}:00-{hour + 1:02}:00"
 
 
 def unsound(counters: dict[str, int]) -> dict[str, int]:

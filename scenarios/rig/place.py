@@ -52,8 +52,8 @@ class Place:
         return self.host(19)
 
     def host_of(self, number: str) -> str:
-        """The trunk on which a real number lives."""
-        return self.caller if number.startswith("138") else self.callee
+        """The trunk on which a real number lives, or a 700 number calls."""
+        return self.caller if number.startswith(("138", "700")) else self.callee
 
     def filled(self, text: str) -> str:
         """`text` with the hosts in the place of {node}, {caller}, {callee} and {second}."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from scenarios.rig.engine import ENDS_S, TALK_MS, Counted
 from scenarios.rig.errors import RigError
@@ -17,7 +18,9 @@ from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import ScenarioError, SettingsError
 from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report
-from sipstack.scenario.settings import PlayerSettings
+from sipstack.scenario.settings import Mode, PlayerSettings, Wire
+
+_MODES: Final = {"udp": Mode.UDP_ONE, "tcp": Mode.TCP_ONE}
 
 
 class PlayerRun:
@@ -25,12 +28,12 @@ class PlayerRun:
 
     def __init__(
         self, file: Path, host: str, *, port: int = PORT, target: str = "", rows: Iterable[Sequence[str]] = (),
-        calls: int = 1,
+        calls: int = 1, transport: str = "udp",
     ) -> None:  # fmt: skip
         """`target` is where a caller calls; `rows` are the fields for injection. Raises RigError."""
         settings = PlayerSettings(
             local_ip=host, local_port=port, remote_ip=target, rows=tuple(tuple(row) for row in rows), max_calls=calls,
-            timeout_s=ENDS_S, pause_ms=TALK_MS,
+            timeout_s=ENDS_S, pause_ms=TALK_MS, wire=Wire(_MODES[transport]),
         )  # fmt: skip
         try:
             self._player = Player(load_scenario(file), settings, self._observe)

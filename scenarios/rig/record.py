@@ -34,22 +34,23 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         {name: place.filled(value) if isinstance(value, str) else value for name, value in attempt.items()}
         for attempt in ending.attempts
     ]
-    reached = [seen for seen in told.callee if seen.call_id == told.callee_call_id]
+    callee_call_id = told.callee_call_id if ending.heard else ""
+    reached = [seen for seen in told.callee if seen.call_id == callee_call_id]
     icid_out = _icid(reached)  # none where a trunk is outside of the trust domain: then none has been read, either
     return {
         "node": "veil-test",
         "kind": "message" if is_message else "voice",
-        "tel_x": "" if call.transit else call.dialled,
+        "tel_x": "" if call.transit or not call.dialled.startswith("700") else call.dialled,
         "tel_y": "",
         "caller": call.caller,
-        "callee": call.callee or None,
+        "callee": (call.callee if ending.heard else "") or ending.callee or None,
         "group_member": None,
         **_of_binding(story),
         "ingress_peer": ending.ingress_peer or _trunk_of(call.caller, place),
         "egress_peer": attempts[-1]["peer"] if attempts else "",
         "attempts": attempts,
         "caller_call_id": told.caller_call_id,
-        "callee_call_id": told.callee_call_id,
+        "callee_call_id": callee_call_id,
         **{name: name in ending.times for name in TIMES},
         "duration_source": "monotonic",
         "release_direction": ending.release_direction,
@@ -83,7 +84,8 @@ def _of_binding(story: Story) -> dict[str, object]:
     member = (call.callee if call.caller == bound.b else call.caller) if bound.members else None
     return {
         "mode": bound.mode, "binding_version": 1, "app_platform": "ap-test", "business_user": "bu-test",
-        "order_id": bound.order_id, "scenario": "express", "tel_x": bound.x, "tel_y": bound.y, "group_member": member,
+        "order_id": bound.order_id, "scenario": bound.scenario, "tel_x": bound.x, "tel_y": bound.y,
+        "group_member": member,
         "presented_number": bound.y or bound.x if call.caller == bound.b else bound.x,
     }  # fmt: skip
 

@@ -9,6 +9,14 @@ from functools import cached_property
 from typing import Final
 
 _STATUS: Final = re.compile(rb"SIP/2\.0 (\d{3}) ")
+_COMPACT: Final = {
+    "call-id": "i",
+    "from": "f",
+    "to": "t",
+    "via": "v",
+    "contact": "m",
+    "content-type": "c",
+}  # RFC 3261 §7.3.3
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,9 @@ class Seen:
 
     def values(self, name: str) -> list[str]:
         """Values of all rows of a header field."""
-        start = f"{name.lower()}:"
-        return [line[len(start) :].strip() for line in self.head if line.lower().startswith(start)]
+        names = (name.lower(), _COMPACT.get(name.lower()))
+        rows = [line.partition(":") for line in self.head]
+        return [value.strip() for found, _, value in rows if found.lower() in names]
 
     def value(self, name: str) -> str:
         """The value of a header field, of several rows as if they were one; "" when it is not there."""

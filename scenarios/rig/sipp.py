@@ -20,6 +20,7 @@ from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
 
 SIPP: Final = "/usr/bin/sipp"
+_MODES: Final = {"udp": "u1", "tcp": "t1"}
 
 _UNEXPECTED: Final = ("FailedUnexpectedMessage", "OutOfCallMsgs", "DeadCallMsgs")
 # A line of dashes with the local time, one that says how many bytes, an empty one; the bytes follow.
@@ -50,7 +51,7 @@ class Sipp:
     def __init__(
         self, folder: Path, file: Path, host: str, *, port: int = PORT, target: str = "",
         rows: Iterable[Sequence[str]] = (), calls: int | None = 1, rate: int = 50, timeout_s: int = ENDS_S,
-        talk_ms: int = 30, options: Sequence[str] = (), limit: int = 0, is_traced: bool = True,
+        talk_ms: int = 30, options: Sequence[str] = (), limit: int = 0, is_traced: bool = True, transport: str = "udp",
     ) -> None:  # fmt: skip
         """`target` is where a caller calls; `rows` are the fields for injection, one call a row. What it writes goes
         into `folder`. `limit` calls at the same time at most; not `is_traced`: it keeps no messages."""
@@ -60,7 +61,8 @@ class Sipp:
         self.host, self.port = host, port
         self._argv = [
             SIPP, *([target] if target else []), "-sf", str(file), "-i", host, "-p", str(port),
-            "-ci", host, "-cp", str(port + 1000), "-nostdin", "-skip_rlimit", "-buff_size", "4000000",
+            "-ci", host, "-cp", str(port + 1000), "-t", _MODES[transport], "-nostdin", "-skip_rlimit", "-buff_size",
+            "4000000",
             "-timer_resol", "1", "-default_behaviors", "abortunexp", "-timeout", f"{timeout_s}s", "-timeout_error",
             *(["-trace_msg", "-message_file", str(self._file("messages"))] if is_traced else []),
             "-trace_err", "-error_file", str(self._file("errors")),

@@ -34,24 +34,40 @@ def play(
     folder = Path(mkdtemp(prefix=f"{story.name}-", dir=node.folder))
     row = (story.call.dialled, caller_writes or story.call.caller, place.host_of(story.call.callee))
     with ExitStack() as stack:
-        second = _bystander(stack, place.second)
+        second: Run | Bystander
+        if story.second is None:
+            second = _bystander(stack, place.second)
+        else:
+            second = _start(uas, folder, story.second, place.second)
+            stack.callback(second.close)
         answering: Run | None = None
         unheard: list[Bystander] = []
         if story.uas is None:
             unheard = [_bystander(stack, place.callee), _bystander(stack, place.callee, INBOX_PORT)]
         else:
-            answering = _start(uas, folder, story.uas, place.host_of(story.call.callee), calls=story.call.dialogs)
+            answering = _start(
+                uas,
+                folder,
+                story.uas,
+                place.host_of(story.call.callee),
+                calls=story.call.dialogs,
+                transport=story.call.callee_transport,
+            )
             stack.callback(answering.close)
-        calling = _start(uac, folder, story.uac, place.host_of(story.call.caller), place.node, row)
+        calling = _start(
+            uac, folder, story.uac, place.host_of(story.call.caller), place.node, row, transport=story.call.transport
+        )
         stack.callback(calling.close)
         faults = _ended("caller", uac, calling)
         if answering is not None:
             faults += _ended("callee", uas, answering, story.call.dialogs)
+        if story.second is not None and not isinstance(second, Bystander):
+            faults += _ended("second", uas, second)
         faults += _settled(node)
         return Told(
             calling.messages,
             answering.messages if answering is not None else [seen for each in unheard for seen in each.heard()],
-            second.heard(), node.records()[known:], faults,
+            second.heard() if isinstance(second, Bystander) else second.messages, node.records()[known:], faults,
         )  # fmt: skip
 
 
@@ -62,11 +78,18 @@ def _bystander(stack: ExitStack, host: str, port: int = PORT) -> Bystander:
 
 
 def _start(
-    engine: EngineName, folder: Path, file: Path, host: str, target: str = "", *rows: tuple[str, ...], calls: int = 1
+    engine: EngineName,
+    folder: Path,
+    file: Path,
+    host: str,
+    target: str = "",
+    *rows: tuple[str, ...],
+    calls: int = 1,
+    transport: str = "udp",
 ) -> Run:
     if engine == "sipp":
-        return Sipp(folder, file, host, target=target, rows=rows, calls=calls).start()
-    return PlayerRun(file, host, target=target, rows=rows, calls=calls).start()
+        return Sipp(folder, file, host, target=target, rows=rows, calls=calls, transport=transport).start()
+    return PlayerRun(file, host, target=target, rows=rows, calls=calls, transport=transport).start()
 
 
 def _ended(side: str, engine: EngineName, run: Run, calls: int = 1) -> list[str]:

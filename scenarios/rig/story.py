@@ -17,6 +17,7 @@ STORIES: Final = Path(__file__).resolve().parents[1]
 FILE: Final = "story.toml"
 
 Side = Literal["caller", "callee", "second"]
+Transport = Literal["udp", "tcp"]
 Time = Literal["call_time", "call_out_time", "ring_time", "answer_time", "release_time"]
 
 _KEYS: Final = ConfigDict(extra="forbid")
@@ -33,6 +34,8 @@ class Placed:
     callee: str = ""  # "": nobody may hear of it; after a redirect whom it led to
     dialogs: int = 1  # how often the callee is called: a redirect leads back to its host
     transit: bool = False  # the callee is dialled by its own number, and identities cross as they came
+    transport: Transport = "udp"  # of the caller's side
+    callee_transport: Transport = "udp"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Ladders:
 
     caller: tuple[str, ...]
     callee: tuple[str, ...] = ()
-    second: tuple[str, ...] = ()  # the other host of the callee's trunk; it never answers
+    second: tuple[str, ...] = ()  # the other host of the callee's trunk; it never answers without a file
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class Ending:
     attempts: tuple[dict[str, str | int], ...] = ()  # without ms; {callee} and {second} are hosts
     has_binding: bool = True  # False: the decision fell before or without one
     ingress_peer: str = ""  # "": the trunk on whose host the caller's number lives
+    heard: bool = True  # False: what the callee has heard is of earlier attempts
+    callee: str = ""  # who is recorded where nobody has heard of it
+    earlier: int = 0  # records of earlier attempts in the same files, which went as others tell
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,21 @@ class Story:
     call: Placed
     ladders: Ladders
     record: Ending
+    flow: str = ""  # of which RFC it is a flow, if of any
     seen: tuple[Fact, ...] = ()
     settings: str = ""  # TOML for the node, behind its usual tables; hosts in braces
+    commands: tuple[tuple[str, ...], ...] = ()  # of `veil700`, on what is bound and before its node starts
+    alone: bool = False  # what its commands do would spoil other stories: it has a node of its own
 
     @property
     def name(self) -> str:
         """The name of its folder."""
         return self.folder.name
+
+    @property
+    def ground(self) -> tuple[str, bool, str]:
+        """What its node must be like: stories with the same one can share a node."""
+        return self.settings, bool(self.commands), self.name if self.alone else ""
 
     @property
     def uac(self) -> Path:
@@ -106,6 +120,12 @@ class Story:
     def uas(self) -> Path | None:
         """The callee's file; None when nobody may hear of the call."""
         return self.folder / "uas.xml" if self.call.callee else None
+
+    @property
+    def second(self) -> Path | None:
+        """The file of the callee's other host; None when that host is silent."""
+        file = self.folder / "second.xml"
+        return file if file.is_file() else None
 
     @cached_property
     def bound(self) -> Bound | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scenarios.rig.seen import Seen
 
-_ASK_AGAIN: Final = 422  # the caller may ask again, for a longer session (RFC 4028 §6)
+_BEGINS: Final = ("INVITE", "MESSAGE")  # what makes an attempt
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Told:
 
     @property
     def final(self) -> Seen | None:
-        """The first final response to the caller's first request; behind a 422, that to the request after it."""
-        if not self.caller:
+        """The first final response to the caller's last request outside a dialog."""
+        asked = [
+            m for m in self.caller if m.is_sent and m.method in _BEGINS and not m.status and "tag=" not in m.value("To")
+        ]
+        if not asked:
             return None
-        method = self.caller[0].method
-        finals = [m for m in self.caller if not m.is_sent and m.status >= 200 and m.method == method]
-        return next((m for m in finals if m.status != _ASK_AGAIN), finals[0] if finals else None)
+        sequence = asked[-1].value("CSeq")
+        return next((m for m in self.caller if not m.is_sent and m.status >= 200 and m.value("CSeq") == sequence), None)
 
     @property
     def caller_call_id(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from docs import stories
 from scenarios import play
 from scenarios.rig.bystander import Bystander
 from scenarios.rig.check import ended_wrong, ladder_differences, wrong
@@ -135,6 +136,13 @@ def test_what_is_wrong_is_told(went_well: tuple[Told, Place], name: str) -> None
     assert all("\n" not in what and len(what) < 500 for what in found)
 
 
+def test_earlier_attempts_leave_records_too(went_well: tuple[Told, Place]) -> None:
+    told, place = went_well
+    story = replace(ANSWERED, record=replace(ANSWERED.record, earlier=1))
+    assert wrong(story, told, place) == ["records: expected 2, found 1"]
+    assert wrong(story, replace(told, records=[{}, *told.records]), place) == []
+
+
 def test_in_transit_numbers_are_no_secret_and_all_else_is(went_well: tuple[Told, Place]) -> None:
     told, place = went_well
     relayed = replace(ANSWERED, call=replace(ANSWERED.call, transit=True))
@@ -224,16 +232,16 @@ def test_an_address_that_is_taken_is_one_clear_line(places: Places) -> None:
 
 def test_every_story_has_a_number_of_its_own() -> None:
     """Stories share nodes: one binding must not serve, or hide, another story."""
-    stories = [read_story(name) for name in story_names()]
-    xs = [bound.x for story in stories for bound in story.binding]
+    every = [read_story(name) for name in story_names()]
+    xs = [bound.x for story in every for bound in story.binding]
     assert len(set(xs)) == len(xs)
-    assert len({story.call.dialled for story in stories}) == len(stories)
+    assert len({story.call.dialled for story in every}) == len(every)
 
 
 def test_readme_lists_every_story() -> None:
-    lines = (Path(play.__file__).parent / "README.md").read_text("utf-8").splitlines()
-    listed = [line.split("`")[1] for line in lines if line.startswith("| `")]
-    assert sorted(listed) == story_names()
+    page = stories.PAGE.read_text("utf-8")
+    assert page == stories.with_stories(page), "run: make docs"
+    assert all(f"| `{name}` |" in page for name in story_names())
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
