@@ -144,7 +144,8 @@ class Route(BaseModel):
     name: Name
     """Name of the route, 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     called: Annotated[str, AfterValidator(values.expression)]
-    """Regular expression, searched in the canonical national number: no `+86`, no trunk 0."""
+    """Regular expression, searched in the canonical national number: no `+86`, no trunk 0. One that can take very
+    long on some number is refused, such as `(1[0-9]*)*$`: a repetition of what varies itself."""
     peers: Annotated[list[str], Field(min_length=1)]
     """Names of peers with targets, in failover order."""
     transit: bool = False

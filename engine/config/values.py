@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeVar, final
 
+from engine.config.backtracking import backtracks
 from engine.core.numbers import canonical_real, is_privacy_number, mask
 from sipstack.digest import may_be_quoted
 
@@ -222,11 +223,15 @@ def passed_header(value: str) -> str:
 
 
 def expression(value: str) -> str:
-    """A regular expression over canonical national numbers."""
+    """A regular expression over canonical national numbers, which takes no number of them long to decide."""
     try:
         re.compile(value, re.ASCII)
     except re.error as error:
         raise ValueError(f"{shown(value)} is no regular expression: {error}") from None
+    if backtracks(value):
+        raise ValueError(
+            f"{shown(value)} can take too long: something repeated that varies itself, or too many repeats"
+        )
     return value
 
 
