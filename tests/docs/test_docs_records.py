@@ -102,13 +102,24 @@ def _deciders() -> dict[str, set[str]]:
     for cause, _, _ in CALLEE_FINAL.values():
         found[cause.value].add("callee")  # attempt.callee_refusal
     found["NORMAL"].add("callee")  # a message that was taken: message_attempt.do_close
-    for file in Path(ROOT, "engine/core").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    trees = [ast.parse(file.read_text("utf-8")) for file in Path(ROOT, "engine/core").glob("*.py")]
+    named = {}
+    for tree in trees:
+        for one in tree.body:
+            match one:
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(who))):
+                    named[name] = who
+    for tree in trees:
+        for node in ast.walk(tree):
             parts = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
             for pair in pairwise(parts):
                 match pair:
                     case (ast.Attribute(value=ast.Name(id="ReleaseCause"), attr=cause), ast.Constant(value=str(who))):
                         found[cause].add(who)
+                    case (ast.Attribute(value=ast.Name(id="ReleaseCause"), attr=cause), ast.Name(id=name)) if (
+                        name in named
+                    ):
+                        found[cause].add(named[name])
     return found
 
 

@@ -16,7 +16,7 @@ from tests.e2e.test_domain_calls import BOUND, A, Phones, X
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 def test_a_restart_goes_on_counting(make_node: Callable[..., Node], place: Place, is_killed: bool) -> None:
     node = make_node()
-    node.inventory.write_text(node.inventory.read_text().replace("max_ttl_s", "calls_per_day = 2\nmax_ttl_s"))
+    node.inventory.write_text(node.inventory.read_text().replace("max_ttl_s", "calls_per_day = 2\nmax_ttl_s", 1))
     node.bind(BOUND)
     phones = Phones(node, place)
     for number in range(2):

@@ -172,7 +172,7 @@ def test_inventory_is_missing(node: Node) -> None:
 def test_broken_inventory(node: Node) -> None:
     file = node.folder / "inventory.toml"
     sound = file.read_text()
-    file.write_text(sound.replace("[[scenario]]", "[[scenario]]\nmode = 1"))
+    file.write_text(sound.replace("[[scenario]]", "[[scenario]]\nmode = 1", 1))
     assert_refused(node, 1, "inventory.toml:", "scenario.mode", "modes")
     file.write_text(sound)
     assert_starts(node)
