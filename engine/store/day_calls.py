@@ -42,12 +42,13 @@ _BEFORE: Final = frozenset((*(step.__name__ for step in STEPS_AFTER_LOOKUP), DAY
 
 @final
 class DayCallMemory:
-    """For the thread that loads."""
+    """Opens bindings.db when it is first needed, and again after a fault. For one thread at a time."""
 
     def __init__(self, bindings: Path, cipher: NumberCipher) -> None:
         """`bindings`: bindings.db, which says what is limited."""
         self._bindings = bindings
         self._cipher = cipher
+        self._connection: sqlite3.Connection | None = None
         self._swept_day = 0
 
     def of(self, opens: Sequence[Row], ends: Sequence[Row]) -> Callable[[sqlite3.Connection], None] | None:
@@ -77,13 +78,18 @@ class DayCallMemory:
         if not self._bindings.is_file():
             return frozenset()
         try:
-            connection = open_read_only(self._bindings, None)
-            try:
-                return frozenset(code for (code,) in connection.execute(_LIMITED))
-            finally:
-                connection.close()
+            if self._connection is None:
+                self._connection = open_read_only(self._bindings, None, any_thread=True)
+            return frozenset(code for (code,) in self._connection.execute(_LIMITED))
         except (StoreError, sqlite3.Error):
+            self.close()
             return None
+
+    def close(self) -> None:
+        """Lets go of it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _was_let_in(row: Row) -> bool:

@@ -55,12 +55,17 @@ class Loader:
         self._signer = signer
         self._reader = JournalReader(folder, cipher)
         self.position = read_position(connection)  # how far the journal is in the tables
+        self._days = DayCallMemory(folder.with_name("bindings.db"), cipher)
         self._books: _Books | None = None
         self._singly: set[object] = set()  # ends of a batch that is written row by row, and may be done again
         self.loaded = 0  # bytes
         self.superseded = 0  # ends of which there were two: one record was made of them
         self.lost = 0  # ends that the table refused
         self.fresh: Final = self._reader.fresh  # what the writer leaves in memory
+
+    def close(self) -> None:
+        """Lets go of what it has opened; the connection is the caller's."""
+        self._days.close()
 
     @property
     def notes(self) -> list[str]:
@@ -129,8 +134,7 @@ class Loader:
     def _write(self, batch: _Batch, head: SegmentHead) -> None:
         books = self._books
         if books is None or not books.are_of(head):
-            bindings = self._folder.with_name("bindings.db")
-            books = self._books = _Books(self._connection, bindings, self._cipher, self._signer, head, self._feed)
+            books = self._books = _Books(self._connection, self._days, self._cipher, self._signer, head, self._feed)
         opens, answers, ends = batch.net()
         try:
             books.write(opens, answers, ends, batch.position)
@@ -232,14 +236,14 @@ class _Books:
     """The tables, for the steps of one run of a node."""
 
     def __init__(
-        self, connection: sqlite3.Connection, bindings: Path, cipher: NumberCipher, signer: Signer, head: SegmentHead,
-        feed: Feed | None,
+        self, connection: sqlite3.Connection, days: DayCallMemory, cipher: NumberCipher, signer: Signer,
+        head: SegmentHead, feed: Feed | None,
     ) -> None:  # fmt: skip
         self._head = head
         self._feed = feed
         self._maker = RowMaker(cipher, head.boot_id, head.epoch)
         self._memory = CallerMemory(cipher)
-        self._days = DayCallMemory(bindings, cipher)
+        self._days = days
         self.ledger = Ledger(connection, head.node, signer, feed=feed)
 
     def are_of(self, head: SegmentHead) -> bool:

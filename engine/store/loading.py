@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -95,6 +95,7 @@ class LoadingThread(threading.Thread):
             self._load()
         finally:
             self._connection.close()
+            self._loader.close()
             if self._outbox is not None:
                 self._outbox.close()
 
@@ -161,13 +162,14 @@ def recover(
             with store_errors(records):
                 feed = Feed(connection, cipher) if announces else None
                 loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent), feed)
-                tell_at_s = time.monotonic() + PROGRESS_S
-                while loader.load(None):
-                    if time.monotonic() >= tell_at_s:
-                        last = loader.last_number
-                        progress(min(loader.position[0], last), last)
-                        tell_at_s = time.monotonic() + PROGRESS_S
-                loader.remove_loaded(keep_spare=False)
+                with closing(loader):
+                    tell_at_s = time.monotonic() + PROGRESS_S
+                    while loader.load(None):
+                        if time.monotonic() >= tell_at_s:
+                            last = loader.last_number
+                            progress(min(loader.position[0], last), last)
+                            tell_at_s = time.monotonic() + PROGRESS_S
+                    loader.remove_loaded(keep_spare=False)
         except OSError as error:
             raise StoreError(f"{error.filename or records}: {error.strerror or error}") from None
         finally:

@@ -58,6 +58,7 @@ def node(records_db: Path, cipher: NumberCipher) -> Iterator[Node]:
     node = Node(records_db, cipher)
     yield node
     node.journal.close()
+    node.loader.close()
     node.connection.close()
 
 
@@ -196,6 +197,7 @@ def test_without_a_feed_nothing_is_written(
     take_over(records_db, cipher, "veil-1", now + 9)
     assert node.events() == []
     node.journal.close()
+    node.loader.close()
     node.connection.close()
 
 
