@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from engine.cli.common import JSON, actor, configuration, existing, row_text, say, say_json, tell
+from engine.cli.common import JSON, actor, configuration, existing, say, say_json, say_table, tell
 from engine.store.api_keys import Role, create_key, list_keys, revoke_key
 from engine.store.audit import Asker, insert_audit
 from engine.store.crypto import NumberCipher, open_key
@@ -76,10 +76,7 @@ def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     if as_json:
         say_json(rows)
         return
-    widths = list(_COLUMNS.values())
-    say(row_text(_COLUMNS, widths))
-    for row in rows:
-        say(row_text((row[name] if row[name] != "" else "-" for name in _COLUMNS), widths))
+    say_table(_COLUMNS, ((row[name] if row[name] != "" else "-" for name in _COLUMNS) for row in rows))
 
 
 def revoke(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.common import JSON, configuration, existing, instant, row_text, say, say_json
+from engine.cli.common import JSON, configuration, existing, instant, say_json, say_table
 from engine.store.audit import read_audit
 
 _COLUMNS = {"at": 24, "actor": 10, "action": 15, "reason": 24, "detail": 0}
@@ -39,7 +39,4 @@ def list_(
     if as_json:
         say_json(rows)
         return
-    widths = list(_COLUMNS.values())
-    say(row_text(_COLUMNS, widths))
-    for row in rows:
-        say(row_text((row[name] or "-" for name in _COLUMNS), widths))
+    say_table(_COLUMNS, ((row[name] or "-" for name in _COLUMNS) for row in rows))

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from engine.cli.common import JSON, actor, binding_store, configuration, row_text, say, say_json
+from engine.cli.common import JSON, actor, binding_store, configuration, say_json, say_table
 from engine.core.numbers import mask
 from engine.store.audit import Asker, insert_audit
 from engine.store.blacklist import Entry, add_to_blacklist, read_blacklist, remove_from_blacklist
@@ -95,10 +95,7 @@ def list_(
     if as_json:
         say_json([_told(entry) for entry in entries])
         return
-    widths = list(_COLUMNS.values())
-    say(row_text(_COLUMNS, widths))
-    for entry in entries:
-        say(row_text(_told(entry).values(), widths))
+    say_table(_COLUMNS, (_told(entry).values() for entry in entries))
 
 
 def _told(entry: Entry) -> dict[str, str]:

@@ -162,6 +162,14 @@ def say_facts(facts: Mapping[str, object], indent: str = "") -> None:
             say(f"{indent}{name:<{width}}  {printable(text)}".rstrip())
 
 
+def say_table(columns: Mapping[str, int], rows: Iterable[Iterable[object]]) -> None:
+    """A line with the names of the columns, then one a row; `columns` have their widths in characters."""
+    widths = list(columns.values())
+    say(row_text(columns, widths))
+    for row in rows:
+        say(row_text(row, widths))
+
+
 def row_text(values: Iterable[object], widths: Sequence[int]) -> str:
     """One line of a table; a value that is too long moves the others, nothing is cut off."""
     cells = (f"{printable(str(value)):<{width}}" for value, width in zip(values, widths, strict=True))

@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from engine.cli.common import JSON, asker_because, binding_store, configuration, row_text, say, say_json, tell
+from engine.cli.common import JSON, asker_because, binding_store, configuration, say, say_json, say_table, tell
 from engine.store.audit import Asker
 from engine.store.binder import Binder
 from engine.store.complaints import Complaint, add_complaint, block_complaint, close_complaint, list_complaints
@@ -67,10 +67,8 @@ def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     if as_json:
         say_json([complaint.as_dict() for complaint in found])
         return
-    say(row_text(_COLUMNS, list(_COLUMNS.values())))
-    for complaint in found:
-        told = complaint.as_dict()
-        say(row_text(("" if told[name] is None else told[name] for name in _COLUMNS), list(_COLUMNS.values())))
+    told = (complaint.as_dict() for complaint in found)
+    say_table(_COLUMNS, (("" if one[name] is None else one[name] for name in _COLUMNS) for one in told))
     if took:
         tell(f"veil700: {len(took)} blocked, after {median(took):.0f} s at the median and {max(took):.0f} s at most")
 

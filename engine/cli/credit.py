@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from engine.cli.common import JSON, asker_because, configuration, existing, moment, row_text, say, say_json
+from engine.cli.common import JSON, asker_because, configuration, existing, moment, say, say_json, say_table
 from engine.domain.credit import WEIGHTS
 from engine.store.credit import add_event, export_events, import_events, list_events, score_of
 from engine.store.crypto import open_key
@@ -84,10 +84,7 @@ def list_(
     if as_json:
         say_json({"events": events, "credit_score": score})
         return
-    widths = list(_COLUMNS.values())
-    say(row_text(_COLUMNS, widths))
-    for event in events:
-        say(row_text((event[name] for name in _COLUMNS), widths))
+    say_table(_COLUMNS, ((event[name] for name in _COLUMNS) for event in events))
     if score is not None:
         say(f"score {score}")
 

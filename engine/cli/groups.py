@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from engine.cli.common import JSON, UsageFault, actor, binding_store, configuration, row_text, say, say_json
+from engine.cli.common import JSON, UsageFault, actor, binding_store, configuration, say, say_json, say_table
 from engine.store.audit import Asker
 from engine.store.binder import Binder
 from engine.store.crypto import open_key
@@ -107,11 +107,8 @@ def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     if as_json:
         say_json([_told(group) for group in groups])
         return
-    widths = list(_COLUMNS.values())
-    say(row_text(_COLUMNS, widths))
-    for group in groups:
-        told = _told(group) | {"members": " ".join(masked(group.members))}
-        say(row_text((told[name] for name in _COLUMNS), widths))
+    told = (_told(group) | {"members": " ".join(masked(group.members))} for group in groups)
+    say_table(_COLUMNS, ((one[name] for name in _COLUMNS) for one in told))
 
 
 def _told(group: Group) -> dict[str, object]:

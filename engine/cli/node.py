@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from engine.api_child import tls_context
-from engine.cli.common import DONE, FAILED, JSON, USAGE, configuration, row_text, say, say_facts, say_json, tell
+from engine.cli.common import DONE, FAILED, JSON, USAGE, configuration, say, say_facts, say_json, say_table, tell
 from engine.cli.rehearse import rehearse
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
@@ -181,10 +181,8 @@ def calls(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
         say_json(answer)
         return
     found = answer.get("calls")
-    widths = list(_CALL_COLUMNS.values())
-    say(row_text(_CALL_COLUMNS, widths))
-    for call in found if isinstance(found, list) else []:
-        say(row_text((call.get(name, "") for name in _CALL_COLUMNS), widths))
+    calls = found if isinstance(found, list) else []
+    say_table(_CALL_COLUMNS, ((call.get(name, "") for name in _CALL_COLUMNS) for call in calls))
 
 
 def drain(

@@ -115,7 +115,7 @@ class Limits:
 
     def in_use(self, peers: list[str], peer: str, caller: str, now: float) -> InUse:
         """By these peers, and by `caller` behind `peer`. Nothing changes by it."""
-        key = f"{peer} {caller}"  # as `_caller_key`
+        key = _key_of(peer, caller)
         until = self._callers.get(key, self._callers_before.get(key, now))
         calls = self._calls if self.is_counting else self._in_progress(peer, caller, key)
         return InUse(
@@ -142,7 +142,7 @@ class Limits:
 
     def assume(self, used: InUse, peer: str, caller: str, now: float) -> None:
         """From now on it goes as if so much were in use."""
-        key = f"{peer} {caller}"  # as `_caller_key`
+        key = _key_of(peer, caller)
         self.is_counting = True
         self._calls = {**used.calls, key: used.caller_calls}
         self._peers = {name: now + left_s for name, left_s in used.rates_s.items()}
@@ -183,8 +183,12 @@ class Limits:
 
 
 def _caller_key(record: CallRecord) -> str:
+    return _key_of(record.ingress_peer, record.caller)
+
+
+def _key_of(peer: str, caller: str) -> str:
     """One trunk's callers must not use up what those of another may: a name of a peer has no space."""
-    return f"{record.ingress_peer} {record.caller}"
+    return f"{peer} {caller}"
 
 
 def _take(used: dict[str, float], key: str, window_s: float, limit: int, now: float) -> bool:
