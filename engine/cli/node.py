@@ -89,7 +89,8 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
         told = {"warnings": warned, "expects": len(config.expect), "failing": failing}
         say_json(facts | {"restart_keys": restart_keys()} | told)
     elif not failing:
-        hold = f", {len(config.expect)} expects hold" if config.expect else ""
+        count = len(config.expect)
+        hold = f", {count} {'expect holds' if count == 1 else 'expects hold'}" if count else ""
         say(f"{config.path}: ok{hold}, data in {config.data_dir}")
         say(f"a change wants a restart: {', '.join(restart_keys())}; all else is taken by reload")
     return FAILED if failing else DONE

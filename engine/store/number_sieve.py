@@ -21,7 +21,7 @@ from engine.store.number_memory import longest_s
 MOST_AT_ONCE: Final = 1024  # of one read; the first one has one number, since mostly that is free
 
 _SIFT: Final = (
-    "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM restriction WHERE kind = 'number' AND id = value)"
+    "SELECT value FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM restriction WHERE kind = 'number' AND id = value)"
     " AND NOT EXISTS (SELECT 1 FROM binding LEFT JOIN number_pool ON key = pool_key WHERE tel_x = value AND {known})"
     " AND NOT EXISTS (SELECT 1 FROM binding LEFT JOIN number_pool ON key = pool_key"
     " WHERE tel_y = value AND tel_y != '' AND {known})"
@@ -45,7 +45,7 @@ class NumberSieve:
         names = [f"?{place}" for place in range(4, 4 + 2 * count)]
         as_a, as_b = names[:count], names[count:]
         known = _KNOWN.format(after="?2", now="?3", a=", ".join(as_a), b=", ".join(as_b), a0=as_a[0], b0=as_b[0])
-        self._query = _SIFT.replace("json_each(?)", "json_each(?1)").format(known=known)
+        self._query = _SIFT.format(known=known)
         self._rest = (
             wall_s - longest_s(connection),
             wall_s,

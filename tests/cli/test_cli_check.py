@@ -19,7 +19,7 @@ outcome = "{outcome}"
 
 def test_check_decides_what_is_expected(run: Run, file: Path) -> None:
     file.write_text(EXPECT.format(outcome="refused"))
-    assert run("check").out.startswith(f"{file}: ok, 1 expects hold, data in ")
+    assert run("check").out.startswith(f"{file}: ok, 1 expect holds, data in ")
     file.write_text(EXPECT.format(outcome="sent"))
     done, told = (
         run("check"),
