@@ -141,15 +141,10 @@ class Dialog:
         """The URI that our requests are sent to: the first route, else the remote target."""
         return _bracketed(self.route_set[0]) if self.route_set else self.remote_target
 
-    def request_lines(self, method: str, seq: int) -> list[str]:
-        """Route, From, To, Call-ID and CSeq of a request of ours in this dialog (§12.2.1.1)."""
-        return [
-            *self.route_lines(),
-            f"From: {self.local}",
-            f"To: {self.remote}",
-            f"Call-ID: {self.call_id}",
-            f"CSeq: {seq} {method}",
-        ]
+    def request_rows(self, method: str, seq: int) -> str:
+        """Route, From, To, Call-ID and CSeq of a request of ours in this dialog (§12.2.1.1), joined by CRLF."""
+        rows = f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {seq} {method}"
+        return "\r\n".join([*self.route_lines(), rows]) if self.route_set else rows
 
 
 def contact_uri(message: Message) -> str:

@@ -5,7 +5,7 @@ Source: RFC 3261 §7.3.3 and §20, RFC 3262, 3265, 3311, 3323, 3325, 3326, 3428,
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final
 
 from sipstack.errors import RemoteSipError
 from sipstack.grammar import TOKEN
@@ -107,25 +107,27 @@ ID_COUNT: Final = len(_NAMES) + 1  # OTHER has no name
 CANONICAL: Final[dict[int, str]] = {number: name for number, name, _ in _NAMES}
 
 
-@final
-class HeaderIds(dict[str, int]):
-    """Spelling -> id. A spelling is folded once and then remembered, up to a bound.
-
-    A name that is no token raises RemoteSipError: the line is not a header field at all.
-    """
-
-    def __missing__(self, spelling: str) -> int:
-        name = spelling.rstrip(" \t")  # HCOLON allows space before the colon (§25.1)
-        if TOKEN.fullmatch(name) is None:
-            raise RemoteSipError("a line is no header field")
-        number = _FOLDED.get(name.lower(), OTHER)
-        if len(self) < MAX_NAME_SPELLINGS:
-            self[spelling] = number
-        return number
-
-
 _FOLDED: Final[dict[str, int]] = {
     spelling.lower(): number for number, name, compact in _NAMES for spelling in (name, compact) if spelling
 }
 
-HEADER_IDS: Final = HeaderIds({name: number for number, name, _ in _NAMES})
+# Spelling -> id, of the spellings that have been seen, up to a bound. A plain dictionary: a class of our own would be
+# asked in a slower way, for every header line of every message.
+HEADER_IDS: Final[dict[str, int]] = {name: number for number, name, _ in _NAMES}
+
+
+def header_id(spelling: str, seen: dict[str, int] = HEADER_IDS) -> int:
+    """The id of a field by any spelling of its name, which `seen` remembers: it is folded once.
+
+    A name that is no token raises RemoteSipError: the line is not a header field at all.
+    """
+    number = seen.get(spelling)
+    if number is not None:
+        return number
+    name = spelling.rstrip(" \t")  # HCOLON allows space before the colon (§25.1)
+    if TOKEN.fullmatch(name) is None:
+        raise RemoteSipError("a line is no header field")
+    number = _FOLDED.get(name.lower(), OTHER)
+    if len(seen) < MAX_NAME_SPELLINGS:
+        seen[spelling] = number
+    return number

@@ -10,7 +10,7 @@ from typing import Final, final
 
 from sipstack.errors import RemoteSipError
 from sipstack.grammar import CONTROL
-from sipstack.headers import CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, HEADER_IDS
+from sipstack.headers import CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, header_id
 from sipstack.message import ENCODING, ERRORS, Message
 
 # Parts of one body on all levels together, and levels: SIP-I has two or three parts on one.
@@ -140,7 +140,7 @@ def _fields(head: bytes) -> dict[int, str]:
         name, colon, value = line.partition(":")
         if not colon or CONTROL.search(line) is not None:
             raise RemoteSipError("header of a part is malformed")
-        number = HEADER_IDS[name]
+        number = header_id(name)
         if number in found:
             raise RemoteSipError("a field of a part is repeated")
         if number in _READ:

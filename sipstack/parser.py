@@ -76,10 +76,10 @@ def _parse(head: bytes, body: bytes, is_framed: bool) -> Message:
         ids, first, repeated = _index(lines, may_be_long)
     if head.translate(_WITHOUT_CONTROLS) != head or "\r" in text or "\n" in text:
         _check_controls(start_line, lines, ids)
-    message = Message(_start_line(start_line), lines, ids, body, first)
-    is_request = message.status == 0
-    if is_request:
-        message.method = start_line.partition(" ")[0]
+    method, uri, status, reason = _start_line(start_line)
+    message = Message((uri, status, reason), lines, ids, body, first)
+    is_request = status == 0
+    message.method = method
     if repeated and not h.SINGLE.isdisjoint(repeated):
         raise RemoteSipError("a field that may stand once is repeated")
     _read_keys(message, first)
@@ -145,7 +145,10 @@ def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], list[str | N
         name, colon, value = line.partition(":")
         if not colon or (may_be_long and len(line) > MAX_LINE_CHARS):
             raise RemoteSipError("a header line has no colon" if not colon else "a header line is too long", 400)
-        number = known[name]
+        try:  # costs nothing where nothing is raised
+            number = known[name]
+        except KeyError:
+            number = h.header_id(name)
         ids.append(number)
         if first[number] is None:
             first[number] = value
@@ -154,21 +157,21 @@ def _index(lines: list[str], may_be_long: bool) -> tuple[list[int], list[str | N
     return ids, first, repeated
 
 
-def _start_line(line: str) -> tuple[str, int, str]:
-    """-> (Request-URI as text, status or 0, reason phrase)."""
+def _start_line(line: str) -> tuple[str, str, int, str]:
+    """-> (method, Request-URI as text, status or 0, reason phrase)."""
     word, _, rest = line.partition(" ")
     if word in USUAL_METHODS:
         uri, _, version = rest.partition(" ")
         if version == "SIP/2.0" and len(uri) <= MAX_URI_CHARS:
-            return uri, 0, ""  # nearly every request line
+            return word, uri, 0, ""  # nearly every request line
     elif word == "SIP/2.0":
         code, _, reason = rest.partition(" ")
         if code in _STATUSES:
-            return "", _STATUSES[code], reason  # nearly every status line
+            return "", "", _STATUSES[code], reason  # nearly every status line
     return _unusual_start_line(line)
 
 
-def _unusual_start_line(line: str) -> tuple[str, int, str]:
+def _unusual_start_line(line: str) -> tuple[str, str, int, str]:
     """The same for every other spelling, and for those that are none."""
     if line[7:8] == " " and _is_sip_2(line[:7]):
         status, _, reason = line[8:].partition(" ")
@@ -177,7 +180,7 @@ def _unusual_start_line(line: str) -> tuple[str, int, str]:
         number = parse_number(status, 700, "status code")
         if number < 100:
             raise RemoteSipError("status code out of range")
-        return "", number, reason
+        return "", "", number, reason
     parts = line.split(" ")
     if len(parts) != 3 or (parts[0] not in USUAL_METHODS and TOKEN.fullmatch(parts[0]) is None):
         raise RemoteSipError("request line is malformed")
@@ -185,7 +188,7 @@ def _unusual_start_line(line: str) -> tuple[str, int, str]:
         raise RemoteSipError("version is not SIP/2.0", 505 if parts[2][:4].upper() == "SIP/" else 400)
     if len(parts[1]) > MAX_URI_CHARS:
         raise RemoteSipError("Request-URI is too long", 414)
-    return parts[1], 0, ""
+    return parts[0], parts[1], 0, ""
 
 
 _STATUSES: Final = {str(status): status for status in range(100, 700)}
@@ -208,7 +211,7 @@ def _read_keys(message: Message, first: list[str | None]) -> None:
     usual = USUAL_ADDRESS_ROW.fullmatch(recipient)
     message.to_tag = _tag(recipient.strip(" \t")) if usual is None else usual[1] or ""
     call_id = call_id.strip(" \t")
-    if not call_id or " " in call_id or not (call_id.isascii() and call_id.isprintable()):  # visible ASCII
+    if not call_id or " " in call_id or "\t" in call_id or not call_id.isascii():  # visible ASCII: no CTL is left here
         raise RemoteSipError("Call-ID is malformed")
     message.call_id = call_id
     message.cseq, method = parse_cseq(cseq.strip(" \t"))

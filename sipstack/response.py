@@ -75,50 +75,45 @@ _BLANK: Final = " \t"
 class ResponseHead:
     """The rows that every response to one request starts with, copied once: Via, From, To, Call-ID, CSeq."""
 
-    __slots__ = ("_after_to", "_before_to", "_timestamp", "_to", "has_to_tag")
+    __slots__ = ("_after_to", "_sender", "_timestamp", "_to", "_vias", "has_to_tag")
 
     def __init__(self, request: Message, source_host: str, source_port: int) -> None:
         first = request.first
-        self._before_to = request.via_lines(source_host, source_port)
-        if (sender := first[h.FROM]) is not None:
-            self._before_to.append(f"From: {sender.strip(_BLANK)}")
-        self._to = request.line(h.TO)
+        # Each with the line end before it, since any of them may be missing in what breaks the grammar.
+        self._vias = _lines(request.via_lines(source_host, source_port))
+        sender, recipient, cseq, call_id = first[h.FROM], first[h.TO], first[h.CSEQ], request.call_id
+        self._sender = "" if sender is None else f"\r\nFrom: {sender.strip(_BLANK)}"
+        self._to = "" if recipient is None else f"\r\nTo: {recipient.strip(_BLANK)}"
         self.has_to_tag = request.to_tag != ""
-        self._after_to: list[str] = []
-        if request.call_id:
-            self._after_to.append(f"Call-ID: {request.call_id}")
-        elif (call_id := first[h.CALL_ID]) is not None:
-            self._after_to.append(f"Call-ID: {call_id.strip(_BLANK)}")
-        if (cseq := first[h.CSEQ]) is not None:
-            self._after_to.append(f"CSeq: {cseq.strip(_BLANK)}")
-        self._timestamp = "" if first[h.TIMESTAMP] is None else request.line(h.TIMESTAMP)
+        if not call_id:
+            call_id = (first[h.CALL_ID] or "").strip(_BLANK)
+        after_to = f"\r\nCall-ID: {call_id}" if call_id else ""
+        self._after_to = after_to if cseq is None else f"{after_to}\r\nCSeq: {cseq.strip(_BLANK)}"
+        self._timestamp = "" if first[h.TIMESTAMP] is None else f"\r\n{request.line(h.TIMESTAMP)}"
 
     def tell_load(self, request: Message, source: Flow, load: str) -> None:
         """Every response from now on says so in the top Via: parameters of RFC 7339 §4."""
-        rows = request.via_lines(source.host, source.port, load)
-        self._before_to[: len(rows)] = rows
+        self._vias = _lines(request.via_lines(source.host, source.port, load))
 
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
         """A response with our reason phrase and `lines` behind the rows of the request."""
-        rows = self.rows(status, to_tag)
+        rows = [self.text(status, to_tag)]
         if lines:
             rows += lines
         return render_rows(rows, body)
 
-    def rows(self, status: int, to_tag: str) -> list[str]:
-        """Status-Line, Via, From, To, Call-ID and CSeq, the phrase ours.
+    def text(self, status: int, to_tag: str) -> str:
+        """Status-Line, Via, From, To, Call-ID and CSeq, the phrase ours, joined by CRLF.
 
         `to_tag` is added unless the request's To had one already (§8.2.6.2).
         """
-        if to_tag and self._to and not self.has_to_tag:
-            rows = [_STATUS_LINES[status], *self._before_to, f"{self._to};tag={to_tag}", *self._after_to]
-        elif self._to:
-            rows = [_STATUS_LINES[status], *self._before_to, self._to, *self._after_to]
-        else:
-            rows = [_STATUS_LINES[status], *self._before_to, *self._after_to]
-        if status == 100 and self._timestamp:
-            rows.append(self._timestamp)  # §8.2.6.1
-        return rows
+        tag = f";tag={to_tag}" if to_tag and self._to and not self.has_to_tag else ""
+        text = f"{_STATUS_LINES[status]}{self._vias}{self._sender}{self._to}{tag}{self._after_to}"
+        return text + self._timestamp if status == 100 else text  # §8.2.6.1
+
+
+def _lines(rows: list[str]) -> str:
+    return "\r\n" + "\r\n".join(rows) if rows else ""
 
 
 def response_flow(request: Message, flow: Flow) -> Flow:

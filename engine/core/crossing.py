@@ -63,7 +63,7 @@ def _max_forwards(draft: RequestDraft) -> str:
 
 def _of_dialog(draft: RequestDraft) -> str:
     """The route set is the receiver's own, From says the 700 number, all else but To is of this dialog alone."""
-    return "\r\n".join(draft.dialog.request_lines(draft.method, draft.seq))
+    return draft.dialog.request_rows(draft.method, draft.seq)
 
 
 def _asserted_identity(draft: RequestDraft) -> str:
@@ -111,7 +111,7 @@ def _accept(draft: RequestDraft) -> str:
 
 def _head(draft: ResponseDraft) -> str:
     """Our phrase, our tag, and for the rest what the receiver wrote itself (RFC 3261 §8.2.6.2)."""
-    return "\r\n".join(draft.head.rows(draft.status, draft.to_tag))
+    return draft.head.text(draft.status, draft.to_tag)
 
 
 def _record_routes(draft: ResponseDraft) -> str:

@@ -158,7 +158,7 @@ class Phone:
     def _build(self, session: Session, method: str, seq: int, branch: str, sdp: str = "") -> bytes:
         dialog = session.dialog
         lines = [f"Via: SIP/2.0/UDP {self.address};branch={branch};rport", "Max-Forwards: 70"]
-        lines += [*dialog.request_lines(method, seq), f"Contact: <sip:{self.number}@{self.address}>"]
+        lines += [*dialog.request_rows(method, seq).split("\r\n"), f"Contact: <sip:{self.number}@{self.address}>"]
         lines += ["Content-Type: application/sdp"] if sdp else []
         return render(
             f"{method} {dialog.request_uri()} SIP/2.0",

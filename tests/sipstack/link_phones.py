@@ -108,7 +108,7 @@ class CallingPhone(Phone):
 
     @staticmethod
     def _request(dialog: Dialog, method: str, seq: int, number: object) -> bytes:
-        lines = "\n".join(dialog.request_lines(method, seq))
+        lines = dialog.request_rows(method, seq).replace("\r\n", "\n")
         return wire(IN_DIALOG, method=method, uri=dialog.request_uri(), number=number, lines=lines)
 
 

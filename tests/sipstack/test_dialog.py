@@ -63,13 +63,14 @@ def test_peers_of_rfc_2543_have_no_tags() -> None:
     client = as_client(response(recipient=BOB))
     assert server.id == ("a-call", "bob-tag", "")
     assert client.id == ("a-call", "alice-tag", "")
-    assert "To: <sip:alice@192.0.2.1>" in server.request_lines("BYE", 2)
-    assert f"To: {BOB}" in client.request_lines("BYE", 2)
+    assert "To: <sip:alice@192.0.2.1>" in server.request_rows("BYE", 2).split("\r\n")
+    assert f"To: {BOB}" in client.request_rows("BYE", 2).split("\r\n")
 
 
 def test_address_without_brackets_keeps_its_tag_outside_of_the_uri() -> None:
     dialog = Dialog.as_server(invite(recipient="sip:bob@node.example"), "bob-tag", 1)
-    sent = parse(wire("BYE sip:x@y SIP/2.0\nVia: SIP/2.0/UDP y\n" + "\n".join(dialog.request_lines("BYE", 2))))
+    rows = dialog.request_rows("BYE", 2).replace("\r\n", "\n")
+    sent = parse(wire(f"BYE sip:x@y SIP/2.0\nVia: SIP/2.0/UDP y\n{rows}"))
     assert (sent.from_tag, sent.to_tag) == ("bob-tag", "alice-tag")
 
 
@@ -236,9 +237,9 @@ def test_numbers_of_the_peer_must_rise(end: str, numbers: tuple[int, ...], accep
 # ---------------------------------------------------------------------- requests
 
 
-def test_request_lines() -> None:
+def test_request_rows() -> None:
     dialog = Dialog.as_server(invite(f"{STRICT_FIRST}\n{CONTACT}"), "bob-tag", 41)
-    assert dialog.request_lines("BYE", dialog.next_seq()) == [
+    assert dialog.request_rows("BYE", dialog.next_seq()).split("\r\n") == [
         "Route: <sip:p2.example;lr>",
         "Route: <sip:alice@192.0.2.1:5070>",
         "From: Bob <sip:bob@node.example>;tag=bob-tag",
@@ -251,5 +252,5 @@ def test_request_lines() -> None:
 def test_ack_has_the_number_of_its_invite() -> None:
     dialog = as_client(response())
     dialog.next_seq()
-    assert dialog.request_lines("ACK", 314159)[-1] == "CSeq: 314159 ACK"
+    assert dialog.request_rows("ACK", 314159).split("\r\n")[-1] == "CSeq: 314159 ACK"
     assert dialog.local_seq == 314160

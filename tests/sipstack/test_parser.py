@@ -56,8 +56,8 @@ REFUSED: Final[dict[str, tuple[str | None, ...]]] = {
         'To: <sip:b@h>;tag=""', "To: <sip:b@h>, <sip:c@h>", "To: sip:b@h;;", "To: <sip:b@h>;tag=1,",
     ),
     "Call-ID": (
-        None, "Call-ID:", "Call-ID: a b", "Call-ID: a, b", "Call-ID: \u212a", "Call-ID: a\x0b", "Call-ID: a\x85",
-        "Call-ID: a\u2028b", "Call-ID: a\r\ni: a", "Call-ID: a\r\n b", "Call-ID: \udcff",
+        None, "Call-ID:", "Call-ID: a b", "Call-ID: a\tb", "Call-ID: a, b", "Call-ID: \u212a", "Call-ID: a\x0b",
+        "Call-ID: a\x85", "Call-ID: a\u2028b", "Call-ID: a\r\ni: a", "Call-ID: a\r\n b", "Call-ID: \udcff",
     ),
     "CSeq": (
         None, "CSeq:", "CSeq: 7", "CSeq: INVITE", "CSeq: 7 invite", "CSeq: 7 BYE", "CSeq: 7 INVITE, 8 INVITE",
