@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.core.text_bodies import masked_text
 from engine.core.tpdu import Tpdu, TpduKind, parse_tpdu, render_tpdu
 from engine.core.tpdu_text import masked_tpdu, tpdu_text
+from sipstack.errors import RemoteSipError
 from tests.core.smsvectors import REAL, TAKEN
 
 GSM7, UCS2 = 0x00, 0x08
 ESCAPE = 0x1B
 PART = bytes.fromhex("0500035a0201")
+TURNED = b"\xff\xfe"  # the mark of the other order of octets
 
 
 def gsm7(septets: list[int], header: bytes = b"", fill: int = 0) -> Tpdu:
@@ -115,10 +117,16 @@ def test_only_septets_of_the_number_change(before: list[int], after: list[int], 
     assert masked.user_data_length == tpdu.user_data_length and masked.user_data[: len(header)] == header
 
 
+# Hypothesis tries constants of the modules that are loaded, and so this mark wherever they stand in one process.
+@example(TURNED, b"", b"")
 @given(st.binary(max_size=60), st.binary(max_size=40), st.sampled_from([b"", PART]))
 def test_only_units_of_the_number_change(before: bytes, after: bytes, header: bytes) -> None:
     before, after = before[: len(before) & ~1], after[: len(after) & ~1]
     number = REAL.encode("utf-16-be")
+    if before.startswith(TURNED):
+        with pytest.raises(RemoteSipError, match="other order"):
+            ucs2(before + number + after, header)
+        return
     tpdu = ucs2(before + number + after, header)
     masked = masked_tpdu(tpdu, REAL)
     assert len(masked.user_data) == len(tpdu.user_data)
@@ -132,7 +140,8 @@ def test_only_units_of_the_number_change(before: bytes, after: bytes, header: by
 
 
 @given(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=25), st.text("０１２３４５６７８９-, 𝟎", max_size=10)
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=25).filter(lambda text: text[:1] != "\ufffe"),
+    st.text("０１２３４５６７８９-, 𝟎", max_size=10),
 )
 def test_a_text_is_masked_as_a_plain_one_is(text: str, between: str) -> None:
     """Character for character but for digits outside of the basic plane, which become two asterisks."""
