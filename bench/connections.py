@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from bench.rig.certificate import self_signed
+from scenarios.rig.certificate import self_signed
 from sipstack.aio.endpoint import Endpoint
 from sipstack.aio.sockets import FILES_KEPT, allow_connections, bind_stream
 from sipstack.aio.stream import StreamLimits, StreamTransport
@@ -162,7 +162,7 @@ async def _measure_all(counts: dict[str, int], files: TlsFiles, pipe: Connection
 
 
 def _certificate(folder: Path) -> TlsFiles:
-    return TlsFiles(*self_signed(folder))
+    return TlsFiles(*self_signed(folder, "node.example"))
 
 
 def measure(tcp: int, tls: int) -> list[Measured]:

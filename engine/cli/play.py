@@ -145,6 +145,7 @@ def settings_of(given: Given, scenario: Scenario, target: str | None, *, allows_
         answers_ping="pingreply" in behaviors,
         checks_ack="badcseq" in behaviors,
         answers_all="-aa" in given,
+        has_prefixes="-callid_slash_ign" not in given,
         compares_loosely=_one_of(given, "-rtcheck", ("full", "loose")) == "loose",
         ignores_in_pauses="-pause_msg_ign" in given,
         lost_percent=given.number("-lost", 0.0, most=100.0),

@@ -7,10 +7,12 @@ import json
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final
@@ -149,6 +151,12 @@ class Node:
             async with open_bindings(path, cipher, group[0].clock) as store:
                 for binding in group:
                     await make(store, cipher, binding)
+
+    def damage(self, statements: Sequence[str]) -> None:
+        """Has these SQL statements executed on its bindings, whatever becomes of them."""
+        with closing(sqlite3.connect(self.data_dir / "bindings.db", isolation_level=None)) as bindings:
+            for statement in statements:
+                bindings.execute(statement)
 
     def import_bindings(self, bindings: Sequence[Bound]) -> None:
         """Makes many bindings by `veil700 bindings import`."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.control.client import ControlError
 from engine.store.errors import StoreError
+from scenarios.rig.certificate import self_signed
 from scenarios.rig.check import ended_wrong, wrong
 from scenarios.rig.engine import EngineName
 from scenarios.rig.errors import RigError
@@ -41,6 +42,8 @@ class Nodes:
         one that had a silent target: it repeats its INVITE there for 64*T1, in wait for a chance to cancel it.
         """
         node = self._running.pop(story.ground, None) or self._start(story)
+        if story.only_player:
+            uac = uas = "player"
         try:
             told = play(node, story, uac, uas)
             found = wrong(story, told, node.place)
@@ -91,7 +94,10 @@ class Nodes:
             node.bind(*dict.fromkeys(bindings))
             for words in dict.fromkeys(words for each in together for words in each.commands):
                 _carry_out(node, words)
+            if story.speaks_tls:
+                self_signed(node.folder, place.node, place.caller, place.callee)
             node.start()
+            node.damage(story.damage)
         except StoreError as error:
             raise RigError(str(error)) from error
         except RigError:

@@ -18,9 +18,9 @@ from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import ScenarioError, SettingsError
 from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report
-from sipstack.scenario.settings import Mode, PlayerSettings, Wire
+from sipstack.scenario.settings import Mode, PlayerSettings, TlsSettings, Wire
 
-_MODES: Final = {"udp": Mode.UDP_ONE, "tcp": Mode.TCP_ONE}
+_MODES: Final = {"udp": Mode.UDP_ONE, "tcp": Mode.TCP_ONE, "tls": Mode.TLS_ONE}
 
 
 class PlayerRun:
@@ -28,15 +28,22 @@ class PlayerRun:
 
     def __init__(
         self, file: Path, host: str, *, port: int = PORT, target: str = "", rows: Iterable[Sequence[str]] = (),
-        calls: int = 1, transport: str = "udp",
+        calls: int = 1, transport: str = "udp", pki: Path | None = None, aside: Path | None = None,
     ) -> None:  # fmt: skip
-        """`target` is where a caller calls; `rows` are the fields for injection. Raises RigError."""
+        """`target` is where a caller calls; `rows` are the fields for injection; `pki` is the folder of the
+        certificate that it shows and wants to see, over TLS; `aside` is for requests of no call. Raises RigError.
+        """
+        tls = TlsSettings() if pki is None else TlsSettings(pki / "node.crt", pki / "node.key", pki / "node.crt")
+        try:
+            scenario, beside = load_scenario(file), load_scenario(aside) if aside is not None else None
+        except ScenarioError as error:
+            raise RigError(f"{file}: {error}") from None
         settings = PlayerSettings(
             local_ip=host, local_port=port, remote_ip=target, rows=tuple(tuple(row) for row in rows), max_calls=calls,
-            timeout_s=ENDS_S, pause_ms=TALK_MS, wire=Wire(_MODES[transport]),
+            timeout_s=ENDS_S, pause_ms=TALK_MS, wire=Wire(_MODES[transport], tls), out_of_call=beside,
         )  # fmt: skip
         try:
-            self._player = Player(load_scenario(file), settings, self._observe)
+            self._player = Player(scenario, settings, self._observe)
         except (ScenarioError, SettingsError) as error:
             raise RigError(f"{file}: {error}") from None
         self._seen: list[Seen] = []

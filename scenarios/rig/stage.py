@@ -55,8 +55,9 @@ def play(
             )
             stack.callback(answering.close)
         calling = _start(
-            uac, folder, story.uac, place.host_of(story.call.caller), place.node, row, transport=story.call.transport
-        )
+            uac, folder, story.uac, place.host_of(story.call.caller), place.node, row, transport=story.call.transport,
+            aside=story.aside,
+        )  # fmt: skip
         stack.callback(calling.close)
         faults = _ended("caller", uac, calling)
         if answering is not None:
@@ -86,10 +87,14 @@ def _start(
     *rows: tuple[str, ...],
     calls: int = 1,
     transport: str = "udp",
+    aside: Path | None = None,
 ) -> Run:
     if engine == "sipp":
         return Sipp(folder, file, host, target=target, rows=rows, calls=calls, transport=transport).start()
-    return PlayerRun(file, host, target=target, rows=rows, calls=calls, transport=transport).start()
+    pki = folder.parent if transport == "tls" else None
+    return PlayerRun(
+        file, host, target=target, rows=rows, calls=calls, transport=transport, pki=pki, aside=aside
+    ).start()
 
 
 def _ended(side: str, engine: EngineName, run: Run, calls: int = 1) -> list[str]:

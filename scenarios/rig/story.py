@@ -17,7 +17,7 @@ STORIES: Final = Path(__file__).resolve().parents[1]
 FILE: Final = "story.toml"
 
 Side = Literal["caller", "callee", "second"]
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 Time = Literal["call_time", "call_out_time", "ring_time", "answer_time", "release_time"]
 
 _KEYS: Final = ConfigDict(extra="forbid")
@@ -99,7 +99,9 @@ class Story:
     seen: tuple[Fact, ...] = ()
     settings: str = ""  # TOML for the node, behind its usual tables; hosts in braces
     commands: tuple[tuple[str, ...], ...] = ()  # of `veil700`, on what is bound and before its node starts
+    damage: tuple[str, ...] = ()  # SQL on the bindings of the node, once it runs
     alone: bool = False  # what its commands do would spoil other stories: it has a node of its own
+    only_player: str = ""  # why SIPp cannot play it: our player is on both sides, whatever is asked for
 
     @property
     def name(self) -> str:
@@ -109,7 +111,12 @@ class Story:
     @property
     def ground(self) -> tuple[str, bool, str]:
         """What its node must be like: stories with the same one can share a node."""
-        return self.settings, bool(self.commands), self.name if self.alone else ""
+        return self.settings, bool(self.commands), self.name if self.alone or self.damage else ""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """On either side."""
+        return "tls" in (self.call.transport, self.call.callee_transport)
 
     @property
     def uac(self) -> Path:
@@ -120,6 +127,12 @@ class Story:
     def uas(self) -> Path | None:
         """The callee's file; None when nobody may hear of the call."""
         return self.folder / "uas.xml" if self.call.callee else None
+
+    @property
+    def aside(self) -> Path | None:
+        """What the caller plays for requests of no call of its own, such as a report on its message; None: nothing."""
+        file = self.folder / "aside.xml"
+        return file if file.is_file() else None
 
     @property
     def second(self) -> Path | None:

@@ -39,4 +39,5 @@ class Told:
     @property
     def callee_call_id(self) -> str:
         """The Call-ID of the callee's last dialog; "" when there was none."""
-        return self.callee[-1].call_id if self.callee else ""
+        begun = [m.call_id for m in self.callee if not m.is_sent and not m.status and m.method in _BEGINS]
+        return begun[-1] if begun else ""

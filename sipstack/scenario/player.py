@@ -348,7 +348,7 @@ class Player:
 
     async def _received(self, arrived: Arrived, now: float) -> None:
         message = Received(arrived.data)
-        call_id = message.call_id
+        call_id = message.call_of(self._settings.has_prefixes)
         live = self._calls.get(call_id)
         if live is None:
             live = self._answering(arrived, message, now)
@@ -363,7 +363,7 @@ class Player:
 
     def _answering(self, arrived: Arrived, message: Received, now: float) -> Live | None:
         """The call that a message begins; None when it begins none."""
-        call_id = message.call_id
+        call_id = message.call_of(self._settings.has_prefixes)
         scenario = None if self._begins is Begins.RECV else self._settings.out_of_call
         if not call_id or call_id in self._ended:
             return None

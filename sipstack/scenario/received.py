@@ -78,6 +78,14 @@ class Received:
         rows = self.rows("Call-ID")
         return _value(rows[0]) if rows else ""
 
+    def call_of(self, has_prefixes: bool) -> str:
+        """The Call-ID of the call that it belongs to: with prefixes what stands behind the first `///`, if any.
+
+        Calls with further Call-IDs are written so: `second///[call_id]`.
+        """
+        before, mark, after = self.call_id.partition("///")
+        return after if mark and has_prefixes else before + mark + after
+
     @cached_property
     def cseq(self) -> tuple[int, str]:
         """Number and method; (0, "") when they cannot be read."""

@@ -136,6 +136,7 @@ class PlayerSettings:
     dead_call_wait_s: float = 33.0  # so long the Call-ID of one that has ended begins no new call; SIPp's
     base_cseq: int = 1
     call_id: str = "%u-%p@%s"
+    has_prefixes: bool = True  # in Call-IDs, with `///` behind them
     media_ip: str = ""
     media_port: int = 6000
     echoes: bool = False

@@ -156,6 +156,17 @@ async def test_keywords(place: Place, tmp_path: Path) -> None:
     assert "X-B: *" in lines(ours, clock)[0]
 
 
+async def test_a_second_call_id(place: Place, tmp_path: Path) -> None:
+    """What stands in front of /// in a Call-ID is of no account: a call may have several."""
+    theirs, ours = await both(
+        place, tmp_path,
+        message().replace("Call-ID: [call_id]", "Call-ID: other///[call_id]"), recv("200"),
+        message("X: [last_Call-ID:]", method="INFO"), recv("200"),
+    )  # fmt: skip
+    assert lines(ours) == lines(theirs)
+    assert len(ours) == 2
+
+
 VALUES = "".join(f"[${name}]|" for name in "abcdefghij")
 
 

@@ -246,6 +246,14 @@ def test_settings_that_do_not_do(tmp_path: Path, text: str, settings: dict[str, 
 # ---------------------------------------------------------------------- hostile peers
 
 
+@pytest.mark.parametrize(("has_prefixes", "exit_code"), [(True, 0), (False, 1)])
+async def test_a_prefix_of_a_call_id(opened: Open, tmp_path: Path, has_prefixes: bool, exit_code: int) -> None:
+    asking = send("INFO").replace("Call-ID: [call_id]", "Call-ID: other///[call_id]")
+    callee = await opened(scenario(tmp_path, recv("INFO"), send("200"), name="callee"), has_prefixes=False)
+    caller = await opened(scenario(tmp_path, asking, recv("200", timeout="300")), callee, has_prefixes=has_prefixes)
+    assert (await asyncio.gather(callee.run(), caller.run()))[1].exit_code == exit_code
+
+
 async def test_what_belongs_to_no_call_is_counted(opened: Open, tmp_path: Path, host: str) -> None:
     junk = [b"", b"\x00" * 100, b"\r\n\r\n", b"hello", b"SIP/2.0", b"INVITE x\r\nNo: id\r\n\r\n", b"\xff" * 60_000]
     uas = await opened(scenario(tmp_path, recv("INVITE")))
