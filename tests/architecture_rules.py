@@ -47,7 +47,7 @@ TIERS: Final = (
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
-    "errors", "limits", "pcap", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "sdp",
+    "errors", "limits", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "pcap", "sdp",
     "multipart", "digest",
     "timers", "table", "location", "events", "response", "transaction", "client_transaction", "server_transaction",
     "transactions", "dialog", "aio", "scenario", "testing",

@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipstack.pcap import Datagram, PcapError, read_datagrams
+from sipstack.pcap import Datagram, PcapError, read_datagrams, read_sip
+from tests.sipstack.captures import block, classic, ip, ng, tcp
 
 SIPPS = Path("/usr/share/sip-tester/g711a.pcap")
 ONE = Datagram(1000.25, ("192.0.2.1", 5060), ("192.0.2.2", 7078), b"hello")
 SIX = Datagram(1000.25, ("2001:db8::1", 5060), ("2001:db8::2", 7078), b"hello")
-
-
-def ip(one: Datagram, *, fragment: int = 0, extended: bool = False) -> bytes:
-    udp = struct.pack(">HHHH", one.source[1], one.destination[1], 8 + len(one.payload), 0) + one.payload
-    source, destination = (ip_address(host).packed for host in (one.source[0], one.destination[0]))
-    if len(source) == 4:
-        return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, fragment, 64, 17, 0) + source + destination + udp
-    options = bytes((17, 0, 1, 4, 0, 0, 0, 0)) if extended else b""
-    return (
-        struct.pack(">IHBB", 6 << 28, len(options + udp), 0 if extended else 17, 64)
-        + source
-        + destination
-        + options
-        + udp
-    )
-
-
-def classic(link: int, *frames: bytes, order: str = "<", unit: float = 1e-6) -> bytes:
-    magic = 0xA1B2C3D4 if unit == 1e-6 else 0xA1B23C4D
-    head = struct.pack(f"{order}IHHIIII", magic, 2, 4, 0, 0, 65_535, link)
-    rows = [struct.pack(f"{order}IIII", 1000, round(0.25 / unit), len(one), len(one)) + one for one in frames]
-    return head + b"".join(rows)
-
-
-def block(kind: int, body: bytes, order: str = "<") -> bytes:
-    body += b"\0" * (-len(body) % 4)
-    return struct.pack(f"{order}II", kind, 12 + len(body)) + body + struct.pack(f"{order}I", 12 + len(body))
-
-
-def ng(link: int, *frames: bytes, order: str = "<", options: bytes = b"", ticks: int = 1_000_250_000) -> bytes:
-    head = block(0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1), order)
-    face = block(1, struct.pack(f"{order}HHI", link, 0, 0) + options, order)
-    rows = [
-        block(6, struct.pack(f"{order}IIIII", 0, ticks >> 32, ticks & 0xFFFFFFFF, len(one), len(one)) + one, order)
-        for one in frames
-    ]
-    return head + face + block(5, b"\0" * 8, order) + b"".join(rows)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -114,13 +77,102 @@ def test_files_that_are_none(data: bytes, text: str) -> None:
         read_datagrams(data)
 
 
+@pytest.mark.parametrize("length", [0, 4, 8, 13, 1 << 31])
+def test_a_block_whose_length_cannot_be_ends_the_file(length: int) -> None:
+    """One of none would be read for ever."""
+    whole = ng(101, ip(ONE))
+    assert read_datagrams(whole + struct.pack("<II", 6, length) + b"\0" * 32 + whole) == [ONE]
+
+
+def test_a_length_that_is_no_multiple_of_four_ends_the_file() -> None:
+    whole, one = ng(101), ng(101, ip(ONE))
+    assert read_datagrams(whole + struct.pack("<II", 5, 13) + b"\0" * 5 + one[len(whole) :]) == []
+
+
+def test_a_segment_that_is_cut_off_is_none() -> None:
+    """What there is of it would pass for all of it where the packet does not say its length."""
+    source, destination = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
+    message = b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n"
+    packet = tcp(source, destination, 1, message + b"more")
+    packet = packet[:2] + b"\0\0" + packet[4:]
+    assert len(read_sip(classic(101, packet)).messages) == 1
+    assert read_sip(classic(101, packet)[:-1]).messages == []
+
+
+def test_frames_of_an_interface_that_is_not_there() -> None:
+    head, face, frame = ng(101)[:28], block(1, struct.pack("<HHI", 101, 0, 0)), ng(101, ip(ONE))[len(ng(101)) :]
+    assert read_datagrams(head + frame) == []
+    assert read_datagrams(head + face + frame) == [ONE]
+    other = block(6, struct.pack("<IIIII", 1, 0, 0, len(ip(ONE)), len(ip(ONE))) + ip(ONE))
+    assert read_datagrams(head + face + other) == []
+    assert read_datagrams(head + face + frame + head + frame) == [ONE]  # a section has its own interfaces
+
+
+def test_blocks_that_are_too_short_for_what_they_are() -> None:
+    whole = ng(101, ip(ONE))
+    short = block(1, b"") + block(1, b"\x65\0\0\0") + block(6, b"") + block(6, b"\0" * 16) + block(3, b"")
+    assert read_datagrams(whole[:28] + short + whole[28:]) == [ONE]
+
+
+def test_simple_packets_have_no_time() -> None:
+    simple = block(3, struct.pack("<I", len(ip(ONE))) + ip(ONE))
+    whole = ng(101)
+    (found,) = read_datagrams(whole + simple)
+    assert (found.at_s, found.payload) == (0.0, ONE.payload)
+    assert read_datagrams(whole[:28] + simple) == []
+
+
+def test_options_that_are_cut_off() -> None:
+    cut = struct.pack("<HH", 9, 40) + b"\x09"
+    assert read_datagrams(ng(101, ip(ONE), options=cut)) == [ONE]
+    assert read_datagrams(ng(101, ip(ONE), options=struct.pack("<HH", 9, 0))) == [ONE]
+
+
+def test_sections_in_both_byte_orders() -> None:
+    assert read_datagrams(ng(101, ip(ONE)) + ng(1, b"\0" * 12 + b"\x08\x00" + ip(SIX), order=">")) == [ONE, SIX]
+
+
+def test_what_a_file_says_of_itself() -> None:
+    told = struct.pack("<HH", 1, 5) + b"first\0\0\0" + struct.pack("<HH", 4, 3) + b"who\0" + b"\0" * 4
+    head = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + told)
+    assert read_sip(head + ng(101)).comments == ["first", "who"]
+    assert len(read_sip(head * 20).comments) == 16
+
+
+@pytest.mark.parametrize("at", [2, 24], ids=["of IP", "of UDP"])
+def test_lengths_that_are_too_short(at: int) -> None:
+    wrong = bytearray(ip(ONE))
+    wrong[at : at + 2] = b"\0\x07"
+    assert read_datagrams(classic(101, bytes(wrong), ip(ONE))) == [ONE]
+
+
+def test_a_header_of_ip_that_is_too_short() -> None:
+    wrong = b"\x44" + ip(ONE)[1:]
+    assert read_datagrams(classic(101, wrong, ip(ONE))) == [ONE]
+
+
+def test_what_fills_up_a_frame_is_no_payload() -> None:
+    assert read_datagrams(classic(101, ip(ONE) + b"\0" * 18)) == [ONE]
+
+
 @given(
     st.binary(max_size=200), st.sampled_from([classic(1, ip(ONE)), ng(1, ip(ONE)), classic(113), ng(276)]), st.data()
 )
 def test_whatever_the_bytes_only_our_own_error_comes(noise: bytes, data: bytes, draw: st.DataObject) -> None:
     at = draw.draw(st.integers(4, len(data)))
     try:
-        read_datagrams(data[:at] + noise + data[at:])
+        read_sip(data[:at] + noise + data[at:])
+    except PcapError:
+        pass
+
+
+@given(st.sampled_from([classic(1, ip(ONE), ip(SIX)), ng(101, ip(ONE), ip(SIX, extended=True))]), st.data())
+def test_files_that_are_cut_and_flipped(data: bytes, draw: st.DataObject) -> None:
+    flipped = bytearray(data)
+    for at in draw.draw(st.lists(st.integers(4, len(data) - 1), min_size=1, max_size=8)):
+        flipped[at] ^= draw.draw(st.integers(1, 255))
+    try:
+        read_sip(bytes(flipped[: draw.draw(st.integers(4, len(data)))]))
     except PcapError:
         pass
 
