@@ -38,8 +38,6 @@ class _Direction:
         """The messages that are whole with a segment."""
         ahead = (sequence - self.first - self._next) & _MASK
         offset = self._next + (ahead - _MASK - 1 if ahead >= _HALF else ahead)
-        if offset + len(payload) <= self._next:
-            return []  # repeated
         heapq.heappush(self._waiting, (offset, payload))
         messages = self._in_order()
         if len(self._waiting) > MAX_WAITING:

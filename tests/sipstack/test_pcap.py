@@ -147,8 +147,9 @@ def test_lengths_that_are_too_short(at: int) -> None:
 
 
 def test_a_header_of_ip_that_is_too_short() -> None:
-    wrong = b"\x44" + ip(ONE)[1:]
-    assert read_datagrams(classic(101, wrong, ip(ONE))) == [ONE]
+    """Its own last octets would be ports, and this port a length."""
+    wrong = ip(Datagram(1000.25, ("192.0.2.1", 12), ("192.0.2.2", 7078), b"hello"))
+    assert read_datagrams(classic(101, b"\x44" + wrong[1:], ip(ONE))) == [ONE]
 
 
 def test_what_fills_up_a_frame_is_no_payload() -> None:

@@ -81,8 +81,8 @@ def test_behind_what_is_missing_it_goes_on_with_the_next_message() -> None:
 def test_what_is_missing_is_given_up_when_too_many_wait() -> None:
     """So a message is told at its time, not at the end of the file."""
     later = [tcp(A, B, 3000 + number * len(message(5)), message(5)) for number in range(MAX_WAITING + 1)]
-    capture = read(tcp(A, B, 1000, SENT[0]), *later)
-    assert payloads(capture) == [SENT[0], *[message(5)] * (MAX_WAITING + 1)]
+    capture = read(tcp(A, B, 1000, SENT[0]), *later, tcp(B, A, 1, SENT[3]))
+    assert payloads(capture) == [SENT[0], *[message(5)] * (MAX_WAITING + 1), SENT[3]]
     assert capture.gaps == 1
 
 
@@ -99,8 +99,14 @@ def test_the_same_ports_again() -> None:
     assert (payloads(capture), capture.gaps) == ([SENT[1]], 1)
 
 
+def test_a_repeated_beginning_is_none() -> None:
+    begin = tcp(A, B, 1000, flags=SYN)
+    capture = read(begin, tcp(A, B, 1001, SENT[0][:40]), begin, tcp(A, B, 1041, SENT[0][40:]))
+    assert (payloads(capture), capture.gaps) == ([SENT[0]], 0)
+
+
 def test_a_reset_ends_a_connection() -> None:
-    capture = read(tcp(A, B, 1000, SENT[0][:40]), tcp(A, B, 1040, flags=RST), tcp(A, B, 9000, SENT[1]))
+    capture = read(tcp(A, B, 1000, SENT[0][:40]), tcp(A, B, 1040, flags=RST), tcp(A, B, 500, SENT[1]))
     assert (payloads(capture), capture.gaps) == ([SENT[1]], 1)
 
 
