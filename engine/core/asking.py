@@ -136,7 +136,7 @@ def _limited(found: Binding, answer: HookAnswer) -> Binding:
     if not answer.max_call_s and not answer.ring_timeout_s:
         return found
     said = found.conditions
-    return replace(found, conditions=replace(
+    return found._replace(conditions=replace(
         said, max_call_s=closer(said.max_call_s, answer.max_call_s),
         ring_timeout_s=closer(said.ring_timeout_s, answer.ring_timeout_s),
     ))  # fmt: skip
@@ -161,4 +161,4 @@ def _decided(found: Binding, answer: HookAnswer) -> Binding | Refusal:
     if callee in presented or found.caller in presented or callee in found.tel_x:
         return _CLOSED  # the number that is shown would show a party
     conditions = replace(found.conditions, members=())
-    return replace(found, callee=callee, presented=presented, conditions=conditions)
+    return found._replace(callee=callee, presented=presented, conditions=conditions)

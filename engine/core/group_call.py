@@ -35,7 +35,7 @@ def first_reachable(attempt: AttemptBase, found: Binding) -> tuple[Binding, list
         hops = attempt.hops_to(member)
         if hops:
             rest = replace(found.conditions, members=found.conditions.members[place + 1 :])
-            return replace(found, callee=member, conditions=rest), hops
+            return found._replace(callee=member, conditions=rest), hops
     return found, []
 
 

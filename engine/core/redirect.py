@@ -10,7 +10,6 @@ binding, for whoever redirects.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.core import call_table as t
@@ -58,7 +57,7 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
     if not others or others[0] in attempt.left_callees:  # it has been called already (§8.1.3.4)
         return _FORWARDING_REFUSED
     number = others[0]
-    turned = replace(found, callee=number)
+    turned = found._replace(callee=number)
     refused = _refused(attempt, turned)
     if refused is None:
         attempt.facts.found = turned

@@ -7,7 +7,6 @@ others one look each, which finds nothing.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
@@ -79,9 +78,15 @@ class BindingReader:
                 parameters = (x, self._cipher.encrypt(caller, "target.caller"))
                 row = self._cursor.execute(_FIND, parameters).fetchone()
                 if row is not None:
-                    subs_id, version, mode, tel_y, callee, *others, are_restrictions, has_conditions = row
+                    (
+                        subs_id, version, mode, tel_y, callee, presented, platform, user, order_id, scenario,
+                        expires_at, are_restrictions, has_conditions,
+                    ) = row  # fmt: skip
                     callee = self._cipher.decrypt(callee, "target.callee")
-                    binding = Binding(subs_id, version, mode, x, tel_y, caller, callee, *others)
+                    binding = Binding(
+                        subs_id, version, mode, x, tel_y, caller, callee, presented, platform, user, order_id,
+                        scenario, expires_at,
+                    )  # fmt: skip
                     if has_conditions or (are_restrictions and self._conditions.is_restricted(binding)):
                         return self._with_conditions(binding, parameters, wall_s)
                     return binding
@@ -95,17 +100,17 @@ class BindingReader:
         if row is None:  # ended or changed since it was found
             return self.find(parameters[0], binding.caller, wall_s)
         found = Found(*row)
-        binding = replace(binding, tel_x=self._x_of(binding, found.flags))
+        binding = binding._replace(tel_x=self._x_of(binding, found.flags))
         members: tuple[str, ...] = ()
         if found.flags & TO_GROUP:
             last = self._callers.last(binding.subs_id) if self._callers is not None else ""
             callee, members = self._conditions.group(binding, found, last)
-            binding = replace(binding, callee=callee)
+            binding = binding._replace(callee=callee)
         count = 0
         if found.calls_per_day and self._days is not None:
             count = self._days.count(binding.tel_x, binding.caller, found.calls_per_day, wall_s)
         conditions = self._conditions.read(binding, found, members, wall_s, count)
-        return replace(binding, conditions=UNCONDITIONAL if conditions == UNCONDITIONAL else conditions)
+        return binding._replace(conditions=UNCONDITIONAL if conditions == UNCONDITIONAL else conditions)
 
     def _x_of(self, binding: Binding, flags: int) -> str:
         """X of a binding that was reached by Y, or by the number of before."""

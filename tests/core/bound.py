@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from engine.core.binding import Binding, Conditions
 from engine.core.settings import CoreSettings
 from tests.core.corenode import SETTINGS, A, B, CoreNode, X, axb
@@ -20,14 +18,14 @@ def said(**conditions: object) -> Conditions:
 
 def with_conditions(settings: CoreSettings = SETTINGS, **conditions: object) -> CoreNode:
     """A node whose binding of X, for A and for B, has these conditions."""
-    there = replace(axb(), conditions=said(**conditions))
-    return CoreNode(settings, (there, replace(there, caller=B, callee=A)))
+    there = axb()._replace(conditions=said(**conditions))
+    return CoreNode(settings, (there, there._replace(caller=B, callee=A)))
 
 
 def axyb(caller: str = A) -> Binding:
     """B sees X, A sees Y."""
     callee, presented = (B, X) if caller == A else (A, Y)
-    return replace(axb(caller, callee), mode="AXYB", tel_y=Y, presented=presented)
+    return axb(caller, callee)._replace(mode="AXYB", tel_y=Y, presented=presented)
 
 
 def knowing(bindings: dict[tuple[str, str], Binding], settings: CoreSettings = SETTINGS) -> CoreNode:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from engine.core.asking import HookAnswer
@@ -315,7 +313,7 @@ def test_of_another_callee_the_real_name_is_not_known() -> None:
 def test_a_number_of_a_party_is_not_shown_within_a_700_number() -> None:
     short = "95588"
     block = f"700{short}{'1' * 3}"
-    there = replace(axb(callee=short), conditions=said(**{**DECISION, "blocks": (block,)}))
+    there = axb(callee=short)._replace(conditions=said(**{**DECISION, "blocks": (block,)}))
     node = CoreNode(bindings=(there,))
     asked(node)
     node.platform_says(HookAnswer(True, presented=f"{block}0001"))

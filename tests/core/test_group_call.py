@@ -26,7 +26,7 @@ GROUPS = replace(
 
 def group(*members: str, settings: CoreSettings = GROUPS, **conditions: object) -> CoreNode:
     known = said(flags=TO_GROUP | SEQUENTIAL, members=members, **conditions)
-    return CoreNode(settings, (replace(axb(), mode="GXB", conditions=known),))
+    return CoreNode(settings, (axb()._replace(mode="GXB", conditions=known),))
 
 
 def fails(node: CoreNode, sent: Message, status: int, source: str = CALLEE) -> None:
@@ -188,7 +188,7 @@ def test_a_message_is_for_the_first_member_alone() -> None:
 
 
 def test_no_member_is_called_that_is_the_caller() -> None:
-    node = CoreNode(GROUPS, (replace(axb(callee=A), mode="GXB", conditions=said(flags=TO_GROUP)),))
+    node = CoreNode(GROUPS, (axb(callee=A)._replace(mode="GXB", conditions=said(flags=TO_GROUP)),))
     node.book.wire_in(message(), CALLER)
     node.book.wire_out("SIP/2.0 482", CALLER)
     node.assert_recorded(release_cause="LOOP")

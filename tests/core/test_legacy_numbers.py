@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("settings", [SETTINGS, TRANSIT], ids=["no transit
 
 
 def legacy(expires_at: float = WALL_AT_START + 60) -> Binding:
-    return replace(axb(expires_at=expires_at), conditions=said(flags=LEGACY))
+    return axb(expires_at=expires_at)._replace(conditions=said(flags=LEGACY))
 
 
 def refused_for(node: CoreNode, status: int, cause: str) -> None:
@@ -98,7 +98,7 @@ def test_a_store_that_is_down_lets_nothing_pass(settings: CoreSettings) -> None:
 
 
 def test_in_axyb_b_is_shown_y_and_a_x() -> None:
-    binding = replace(legacy(), mode="AXYB", tel_y=Y, presented=Y)
+    binding = legacy()._replace(mode="AXYB", tel_y=Y, presented=Y)
     node = knowing({(LEGACY_X, A): binding})
     sent = start(node, invite(LEGACY_X))
     assert (sent.value(h.FROM) or "").startswith(f"<sip:{Y}@veil.example>;tag=")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from engine.core.binding import TO_GROUP, Binding
@@ -18,7 +16,7 @@ from tests.core.test_adoption import LONG_S
 
 def gxyb(mode: str = "GXYB", tel_y: str = Y) -> Binding:
     """A, a member, calls B."""
-    return replace(axb(), mode=mode, tel_y=tel_y)
+    return axb()._replace(mode=mode, tel_y=tel_y)
 
 
 def talking_to(node: CoreNode, called: str) -> Talk:
@@ -56,7 +54,7 @@ def test_side_a_dials_its_number_and_b_is_shown_x(binding: Binding, dialled: str
 def test_b_dials_x_and_side_a_is_shown_y(mode: str) -> None:
     """Here B is the one behind the caller's trunk."""
     conditions = said(flags=TO_GROUP if mode == "GXYB" else 0)
-    back = replace(axyb(), mode=mode, presented=Y, conditions=conditions)
+    back = axyb()._replace(mode=mode, presented=Y, conditions=conditions)
     node = knowing({(X, A): back})
     talk = talking_to(node, X)
     assert (talk.invite.value(h.FROM) or "").startswith(f"<sip:{Y}@veil.example>;tag=")

@@ -109,11 +109,11 @@ def test_caller_that_is_not_entitled(caller: Dialled, peer: PeerSettings) -> Non
         (Miss.NOT_A_PARTY, refusal(ReleaseCause.NOT_IN_CALLER_SET, 403, 21, "bound")),
         (None, refusal(ReleaseCause.NO_BINDING, 404, 1, "bound")),  # fail closed
         (
-            replace(BINDING, expires_at=NOW - 1),
+            BINDING._replace(expires_at=NOW - 1),
             refusal(ReleaseCause.BINDING_EXPIRED, 404, 1, "in_force"),
         ),
-        (replace(BINDING, callee=A), refusal(ReleaseCause.LOOP, 482, 25, "not_to_self")),
-        (replace(BINDING, callee=X), refusal(ReleaseCause.LOOP, 482, 25, "not_to_self")),
+        (BINDING._replace(callee=A), refusal(ReleaseCause.LOOP, 482, 25, "not_to_self")),
+        (BINDING._replace(callee=X), refusal(ReleaseCause.LOOP, 482, 25, "not_to_self")),
     ],
 )
 def test_after_the_lookup(found: Binding | Miss | None, expected: Refusal) -> None:
@@ -145,7 +145,7 @@ def test_a_bad_called_number_is_told_before_anything_about_the_caller() -> None:
 
 def test_expiry_is_told_before_the_loop() -> None:
     """Both answers say 404 or 482; what an expired binding pointed at is nobody's business any more."""
-    found = after(facts(found=replace(BINDING, callee=A, expires_at=NOW - 1)))
+    found = after(facts(found=BINDING._replace(callee=A, expires_at=NOW - 1)))
     assert found is not None and found.cause is ReleaseCause.BINDING_EXPIRED
 
 
@@ -176,7 +176,7 @@ def test_steps_before_the_lookup_do_not_look_at_what_is_found() -> None:
 
 def test_whatever_passes_all_steps_is_a_privacy_number_and_a_binding_in_force() -> None:
     kinds = [Dialled(kind, "" if kind is DialledKind.UNKNOWN else OTHER_X) for kind in DialledKind]
-    bindings = [None, *Miss, BINDING, replace(BINDING, expires_at=NOW), replace(BINDING, callee=OTHER_X)]
+    bindings = [None, *Miss, BINDING, BINDING._replace(expires_at=NOW), BINDING._replace(callee=OTHER_X)]
     passed = 0
     for called, caller, found, peer in product([*kinds, CALLED_X], [*kinds, CALLER_A], bindings, (PEER, SERVING)):
         known = facts(called, caller, found, peer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -149,7 +148,7 @@ def test_the_calls_of_a_day_are_those_that_the_node_has_counted(here: Office) ->
 
     config = load(here.file)
     arrival = arrival_of(config.core_settings(), Question(A, X, peer="a-side"))
-    daily = replace(axb(expires_at=AT + 60), conditions=Conditions(calls_per_day=2))
+    daily = axb(expires_at=AT + 60)._replace(conditions=Conditions(calls_per_day=2))
 
     class Store:
         def find(self, x: str, caller: str, wall_s: float) -> Binding:

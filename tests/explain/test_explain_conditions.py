@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -78,7 +77,7 @@ def test_a_black_list(here: Office) -> None:
 
 
 def test_the_number_of_before(here: Office) -> None:
-    here.bind([replace(axb(expires_at=AT + 100), tel_x=LEGACY_X, presented=X)])
+    here.bind([axb(expires_at=AT + 100)._replace(tel_x=LEGACY_X, presented=X)])
     execute(here, "UPDATE target SET flags = ?", LEGACY)
     sent, lines = told(here, LEGACY_X)
     assert sent

@@ -44,7 +44,7 @@ async def test_a_binding_answers_both_directions(
         subs_id, 1, "AXB", X, "", A, B, X, "ap-demo", "bu-express", "order-1", "express", EXPIRES_AT
     )
     assert isinstance(there, Binding)
-    assert back == replace(there, caller=B, callee=A)
+    assert back == there._replace(caller=B, callee=A)
 
 
 async def test_numbers_are_stored_in_canonical_form(
