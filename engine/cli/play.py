@@ -15,9 +15,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from engine.cli.common import DONE, FAILED, JSON, UsageFault, printable, say_facts, say_json, tell
+from engine.cli.common import DONE, FAILED, JSON, UsageFault, printable, say, say_facts, say_json, tell
 from engine.cli.play_run import Running, play_it
 from engine.cli.sipp_options import OPTIONS, Given, take_options
+from sipstack.scenario.builtins import builtin_file, builtin_names
 from sipstack.scenario.injection import Injection, InjectionFile, read_injection
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, SettingsError
@@ -46,8 +47,14 @@ class PlayCommand(TyperCommand):
     """Takes SIPp's options out of the words before typer sees them; the help lists them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.meta["sipp"], left = take_options(args, _OURS)
-        if scenario := ctx.meta["sipp"].text("-sf"):
+        given, left = take_options(args, _OURS)
+        if name := given.text("-sd"):
+            say(_builtin("-sd", name).read_text("latin-1").rstrip("\n"))
+            ctx.exit(DONE)
+        ctx.meta["sipp"] = given
+        if name := given.text("-sn"):
+            left.insert(0, str(_builtin("-sn", name)))
+        if scenario := given.text("-sf"):
             left.insert(0, scenario)
         return super().parse_args(ctx, left)
 
@@ -157,7 +164,7 @@ def settings_of(given: Given, scenario: Scenario, target: str | None, *, allows_
         echoes="-rtp_echo" in given,
         allows_exec=allows_exec,
         twins=_twins(given),
-        out_of_call=_loaded(Path(given.text("-oocsf"))) if "-oocsf" in given else None,
+        out_of_call=_out_of_call(given),
         auth_user=given.text("-au"),
         auth_password=given.text("-ap", "password"),
         auth_uri=given.text("-auth_uri"),
@@ -171,6 +178,19 @@ def _loaded(file: Path) -> Scenario:
         return load_scenario(file)
     except OSError as error:
         raise UsageFault(f"{file}: {error.strerror or error}") from None
+
+
+def _builtin(option: str, name: str) -> Path:
+    file = builtin_file(name)
+    if file is None:
+        raise UsageFault(f"{option}: {name!r} is none of {', '.join(builtin_names())}")
+    return file
+
+
+def _out_of_call(given: Given) -> Scenario | None:
+    if "-oocsn" in given:
+        return _loaded(_builtin("-oocsn", given.text("-oocsn")))
+    return _loaded(Path(given.text("-oocsf"))) if "-oocsf" in given else None
 
 
 def _wire(given: Given) -> Wire:

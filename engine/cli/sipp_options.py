@@ -51,6 +51,9 @@ _F, _T, _N = Kind.FLAG, Kind.TEXT, Kind.COUNT
 OPTIONS: Final[dict[str, Option]] = {
     "-sf": Option(Kind.FILE, "The scenario, as FILE."),
     "-oocsf": Option(Kind.FILE, "A scenario for requests of no call."),
+    "-sn": Option(_T, "A scenario of our own by the name of SIPp's built-in one, instead of FILE; -sd lists them."),
+    "-sd": Option(_T, "Prints that scenario, and plays nothing."),
+    "-oocsn": Option(_T, "As -sn, for requests of no call: ooc_default answers 200."),
     "-s": Option(_T, "[service]. Default: service."),
     "-i": Option(_T, "Our address. Default: the one that reaches TARGET, else 127.0.0.1."),
     "-p": Option(Kind.PORT, "Our port; 0 is any. Default: 5060, or any when it is taken."),
@@ -148,8 +151,6 @@ OPTIONS: Final[dict[str, Option]] = {
 
 # Options of SIPp that cannot be had, and why.
 REFUSED: Final = {
-    "-sn": "the built-in scenarios are SIPp's: `sipp -sd NAME > NAME.xml` writes one",
-    "-sd": "the built-in scenarios are SIPp's", "-oocsn": "write it with `sipp -sd NAME`, and give it with -oocsf",
     "-plugin": "there are no plug-ins", "-multihome": "no SCTP", "-heartbeat": "no SCTP", "-assocmaxret": "no SCTP",
     "-pathmaxret": "no SCTP", "-pmtu": "no SCTP", "-gracefulclose": "no SCTP",
 }  # fmt: skip

@@ -219,7 +219,6 @@ def test_messages_that_cannot_be_written_say_where(run: Run, xml: Path, host: st
         (["-p", "abc"], "veil700: -p: 'abc' is not a port"),
         (["-p", "65536"], "veil700: -p: '65536' is not a port"),
         (["-inf", "nowhere"], "veil700: nowhere: No such file or directory"),
-        (["-sn", "uac"], "veil700: -sn: not supported: the built-in scenarios are SIPp's"),
         (["--nope"], "veil700: no such option: --nope; see"),
         (["-s"], "veil700: option -s needs a value"),
     ],
@@ -339,3 +338,25 @@ def test_the_help_names_every_option(run: Run) -> None:
     done = run("scenario", "play", "--help")
     words = set(done.out.replace("\n", " ").split())
     assert set(OPTIONS) <= words
+
+
+# ---------------------------------------------------------------------- what we bring
+
+
+def test_a_built_in_scenario_is_printed_and_played(run: Run, tmp_path: Path, host: str) -> None:
+    printed = run("scenario", "play", "-sd", "uac")
+    assert (printed.status, printed.told) == (0, [])
+    file = tmp_path / "uac.xml"
+    file.write_text(printed.out)
+    assert run("scenario", "check", file).out == f"{file}: ok\n"
+    played = run(
+        "scenario", "play", "-sn", "uac", f"{host}:9", "-i", host, "-m", "1", "-nr", "-timeout", "100ms", "--json"
+    )
+    assert played.json["elements"][0]["name"] == "INVITE"
+
+
+@pytest.mark.parametrize("option", ["-sn", "-sd", "-oocsn"])
+def test_a_name_that_no_built_in_scenario_has(run: Run, xml: Path, option: str) -> None:
+    done = run("scenario", "play", *([xml] if option == "-oocsn" else []), option, "ua", "127.0.0.1")
+    assert (done.status, done.out) == (2, "")
+    assert done.told[0].startswith(f"veil700: {option}: 'ua' is none of 3pcc-A, 3pcc-B, ")

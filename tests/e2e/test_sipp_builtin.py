@@ -1,8 +1,9 @@
-"""SIPp's built-in scenarios that need more than one socket: our player and real SIPp as twins, and media."""
+"""SIPp's built-in scenarios, and our own by the same names: our player against a real SIPp that plays its own."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,24 +13,51 @@ import pytest
 
 from scenarios.rig.place import Place, is_free
 from scenarios.rig.sipp import SIPP
+from sipstack.scenario.builtins import builtin_file, builtin_names
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player
 from sipstack.scenario.report import Report
 from sipstack.scenario.settings import Mode, PlayerSettings, TwinSettings, Wire
+from tests.scenario.scenes import document, recv, send
 
 CALLS = 3
 WAIT_S = 20.0
 _TWIN_PORT = 7070
 
 
-@pytest.fixture
-def builtin(tmp_path: Path) -> Path:
-    """A folder with SIPp's own scenarios, as it prints them; what they wait for at their ends is cut short."""
-    for name in ("uac", "uas", "3pcc-A", "3pcc-B", "3pcc-C-A", "3pcc-C-B", "uac_pcap"):
-        text = subprocess.run([SIPP, "-sd", name], capture_output=True, text=True, check=False).stdout
-        text = text.replace('<timewait milliseconds="4000"/>', '<timewait milliseconds="50"/>')
-        text = text.replace('<pause milliseconds="8000"/>', '<pause milliseconds="100"/>')
-        (tmp_path / f"{name}.xml").write_text(text.replace('<pause milliseconds="1000"/>', ""))
+NAMES = (
+    "uac", "uas", "regexp", "branchc", "branchs", "uac_pcap", "3pcc-A", "3pcc-B", "3pcc-C-A", "3pcc-C-B",
+    "ooc_default", "ooc_dummy",
+)  # fmt: skip
+
+
+def theirs(name: str) -> str:
+    """What SIPp has built in."""
+    return subprocess.run([SIPP, "-sd", name], capture_output=True, text=True, check=False).stdout
+
+
+def own(name: str) -> str:
+    """What we have."""
+    file = builtin_file(name)
+    assert file is not None
+    return file.read_text("latin-1")
+
+
+def cut_short(text: str) -> str:
+    """Without the seconds that it waits in the middle and at its end."""
+    return re.sub(r'<(pause|timewait) milliseconds ?= ?"[0-9]+"/>', r'<\1 milliseconds="50"/>', text)
+
+
+@pytest.fixture(params=[theirs, own], ids=["theirs", "own"])
+def builtin(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with SIPp's own scenarios; what our player plays of them is in `played`: SIPp's, or our own."""
+    (tmp_path / "played").mkdir()
+    for name in NAMES:
+        (tmp_path / f"{name}.xml").write_text(cut_short(theirs(name)))
+        (tmp_path / "played" / f"{name}.xml").write_text(cut_short(request.param(name)))
+    (tmp_path / "asks.xml").write_text(
+        '<?xml version="1.0"?>\n' + document(send("OPTIONS", retrans="500"), recv("200"))
+    )
     return tmp_path
 
 
@@ -55,7 +83,7 @@ async def real(folder: Path, name: str, host: str, port: int, *options: str) -> 
 async def ours(folder: Path, name: str, host: str, to: tuple[str, int] | None = None, **given: object) -> Report:
     target = {"remote_ip": to[0], "remote_port": to[1]} if to else {}
     settings = PlayerSettings(**{"local_ip": host, "max_calls": CALLS, "timeout_s": WAIT_S} | target | given)  # type: ignore[arg-type]
-    player = Player(load_scenario(folder / f"{name}.xml"), settings)
+    player = Player(load_scenario(folder / "played" / f"{name}.xml"), settings)
     await player.open()
     return await player.run()
 
@@ -68,6 +96,45 @@ async def bound(host: str, port: int = 5060) -> None:
     async with asyncio.timeout(10):
         while is_free(host, port):
             await asyncio.sleep(0.01)
+
+
+def test_there_is_one_of_our_own_for_each() -> None:
+    assert builtin_names() == sorted(NAMES)
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("uac", "uas"), ("regexp", "uas"), ("branchc", "branchs")])
+async def test_our_caller(place: Place, builtin: Path, caller: str, callee: str) -> None:
+    async with real(builtin, callee, place.callee, 5060) as sipp:
+        await bound(place.callee)
+        report = await ours(builtin, caller, place.caller, (place.callee, 5060))
+        assert is_well(report), report.failures
+        assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
+
+
+@pytest.mark.parametrize(("caller", "callee"), [("uac", "uas"), ("regexp", "uas"), ("branchc", "branchs")])
+async def test_our_callee(place: Place, builtin: Path, caller: str, callee: str) -> None:
+    running = asyncio.ensure_future(ours(builtin, callee, place.callee, local_port=5060))
+    await bound(place.callee)
+    async with real(builtin, caller, place.caller, 5060, f"{place.callee}:5060") as sipp:
+        assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
+    report = await running
+    assert is_well(report), report.failures
+
+
+async def test_requests_of_no_call_are_answered(place: Place, builtin: Path) -> None:
+    """A SIPp that registers at a caller of ours, which plays ooc_default beside its own calls."""
+    beside = load_scenario(builtin / "played" / "ooc_default.xml")
+    async with real(builtin, "uas", place.callee, 5060) as callee:
+        await bound(place.callee)
+        playing = asyncio.ensure_future(
+            ours(builtin, "uac", place.caller, (place.callee, 5060), local_port=5060, out_of_call=beside, pause_ms=2000)
+        )
+        await bound(place.caller)
+        async with real(builtin, "asks", place.second, 5060, f"{place.caller}:5060") as asking:
+            assert await asyncio.wait_for(asking.wait(), WAIT_S) == 0
+        report = await playing
+        assert is_well(report), report.failures
+        assert await asyncio.wait_for(callee.wait(), WAIT_S) == 0
 
 
 @pytest.mark.parametrize("mode", [Mode.TCP_ONE, Mode.TCP_EACH, Mode.UDP_EACH])
@@ -88,7 +155,9 @@ async def test_our_caller_over_other_sockets(place: Place, builtin: Path, mode: 
 @pytest.mark.parametrize("mode", ["t1", "tn", "un"])
 async def test_our_callee_over_other_sockets(place: Place, builtin: Path, mode: str) -> None:
     wire = Wire(Mode.TCP_ONE if mode[0] == "t" else Mode.UDP_ONE)
-    player = Player(load_scenario(builtin / "uas.xml"), PlayerSettings(place.callee, 5060, max_calls=CALLS, wire=wire))
+    player = Player(
+        load_scenario(builtin / "played" / "uas.xml"), PlayerSettings(place.callee, 5060, max_calls=CALLS, wire=wire)
+    )
     await player.open()
     running = asyncio.ensure_future(player.run())
     async with real(
@@ -146,7 +215,7 @@ async def test_media_go_where_sipps_callee_wants_them(place: Place, builtin: Pat
         settings = PlayerSettings(
             place.caller, 0, place.callee, 5060, max_calls=CALLS, timeout_s=WAIT_S, media_port=6100
         )
-        player = Player(load_scenario(builtin / "uac_pcap.xml"), settings)
+        player = Player(load_scenario(builtin / "played" / "uac_pcap.xml"), settings)
         await player.open()
         report = await player.run()
         assert is_well(report), report.failures
