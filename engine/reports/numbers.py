@@ -39,7 +39,7 @@ def numbers(connection: sqlite3.Connection, usage: Usage, asked: Period) -> Repo
     known = {block.prefix for block in there}
     findings = list(overlaps(register))
     findings += [
-        f"{prefix}: {len(found[prefix].in_use)} numbers in use, but no such block"
+        f"{prefix}: {found[prefix].in_use} numbers in use, but no such block"
         for prefix in sorted(found.keys() - known)
         if found[prefix].in_use
     ]
@@ -54,7 +54,7 @@ def numbers(connection: sqlite3.Connection, usage: Usage, asked: Period) -> Repo
 def _row(block: Block, state: str, holders: Holders, found: dict[str, Numbers], usage: Usage, asked: Period) -> Row:
     held = holders.at(block.prefix, utc_text(asked.until_s - 0.001))
     seen = found.get(block.prefix, Numbers())
-    used, cooling, restricted = len(seen.in_use), len(seen.cooling), len(seen.restricted)
+    used, cooling, restricted = seen.in_use, seen.cooling, seen.restricted
     return (
         block.prefix, block.operator, block.app_platform if held is None else held.app_platform,
         "" if held is None else held.business_user, block.certificate_no, state,

@@ -227,7 +227,10 @@ class Binder:
             parties = self._parties(request, form)
             chooser = self._chooser(standing, wall_s)
             pool = standing.pool(request.pool_key) or chooser.pool(Wish(request.business_user, parties, "", ""))
-            if added:
+            if added:  # as `update` has it where a party changes
+                gates.nothing_is_killed(tenant)
+                for field in _numbers(request):
+                    chooser.may_be_used(field, getattr(request, field), request.business_user, pool)
                 _persons(request, Parties(tuple(added), parties.tel_b), standing, tenant, scenario, skips_b=True)
                 for field in _numbers(request):
                     chooser.suits(field, getattr(request, field), parties, pool.cool_s, subs_id)

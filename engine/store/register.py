@@ -8,9 +8,8 @@ epoch (UTC).
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 from engine.domain.gates import COOL_S
@@ -19,6 +18,9 @@ from engine.store.rows import NEVER, utc_text
 BLOCK_DIGITS: Final = 11
 BLOCK_SIZE: Final = 10_000
 RESTRICTED: Final = frozenset(("locked", "frozen", "returned", "killed"))
+_COOLING: Final = 1  # of what a number is the highest counts
+_IN_USE: Final = 2
+_RESTRICTED: Final = 3
 
 _LEDGER: Final = (
     "SELECT prefix, app_platform, business_user, from_at, until_at FROM assignment ORDER BY prefix, from_at, id"
@@ -66,14 +68,12 @@ class Block(NamedTuple):
     reported_day: str  # "" while that has not been reported
 
 
-@final
-@dataclass(slots=True)
-class Numbers:
-    """The numbers of one block at a moment."""
+class Numbers(NamedTuple):
+    """How many numbers of one block were what at a moment; each is one of the three at most."""
 
-    in_use: set[str] = field(default_factory=set)
-    cooling: set[str] = field(default_factory=set)
-    restricted: set[str] = field(default_factory=set)
+    in_use: int = 0
+    cooling: int = 0
+    restricted: int = 0
     bindings_made: int = 0
 
 
@@ -146,21 +146,25 @@ def states_at(connection: sqlite3.Connection, kind: str, wall_s: float) -> dict[
 
 
 def numbers_at(connection: sqlite3.Connection, since_s: float, wall_s: float) -> dict[str, Numbers]:
-    """By block what its numbers were just before a moment, and the bindings made since another one."""
-    found: defaultdict[str, Numbers] = defaultdict(Numbers)
+    """By block what its numbers were just before a moment, and the bindings made since another one.
+
+    All bindings are read once, in the order in which they lie in the file; what is remembered is a byte for each
+    number of each block that has any.
+    """
+    found: defaultdict[str, bytearray] = defaultdict(lambda: bytearray(BLOCK_SIZE))
+    made: Counter[str] = Counter()
     for tel_x, tel_y, version, begin, end, cool_s in connection.execute(_BINDINGS, (wall_s,)):
-        found[tel_x[:BLOCK_DIGITS]].bindings_made += version == 1 and begin >= since_s
-        for number in filter(None, (tel_x, tel_y)):
-            if end >= wall_s:
-                found[number[:BLOCK_DIGITS]].in_use.add(number)
-            elif end + cool_s > wall_s:
-                found[number[:BLOCK_DIGITS]].cooling.add(number)
+        made[tel_x[:BLOCK_DIGITS]] += version == 1 and begin >= since_s
+        state = _IN_USE if end >= wall_s else _COOLING if end + cool_s > wall_s else 0
+        for number in (tel_x, tel_y) if tel_y else (tel_x,):
+            states, place = found[number[:BLOCK_DIGITS]], int(number[BLOCK_DIGITS:])
+            states[place] = max(states[place], state)
     for number in _restricted(connection, wall_s):
-        found[number[:BLOCK_DIGITS]].restricted.add(number)
-    for numbers in found.values():
-        numbers.in_use -= numbers.restricted
-        numbers.cooling -= numbers.restricted | numbers.in_use
-    return found
+        found[number[:BLOCK_DIGITS]][int(number[BLOCK_DIGITS:])] = _RESTRICTED
+    return {
+        prefix: Numbers(states.count(_IN_USE), states.count(_COOLING), states.count(_RESTRICTED), made[prefix])
+        for prefix, states in found.items()
+    }
 
 
 def _restricted(connection: sqlite3.Connection, wall_s: float) -> set[str]:

@@ -10,9 +10,11 @@ import pytest
 
 from engine.core.binding import Binding
 from engine.domain.problems import Problem
+from engine.store.audit import Asker
 from engine.store.binding_reader import BindingReader
 from engine.store.database import RECORDS, open_database
 from engine.store.invariants import BindingInvariants
+from engine.store.restrictions import kill, move_number, restore
 from tests.store.bound import A, B, C, X
 from tests.store.conftest import INVENTORY
 from tests.store.shop import DAY_S, Shop, open_shop
@@ -75,6 +77,32 @@ def test_who_has_to_do_with_a_number_does_not_join_who_has_it(shop: Shop, data_d
     make(shop, data_dir)
     shop.bind(mode="GXYB", group_id="g-1", tel_y=Y)
     assert joins(shop) == refusal
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "refusal"),
+    [
+        ("everything", "", "PARTNER_IS_CLOSED business_user"),
+        ("app_platform", "ap-demo", "PARTNER_IS_CLOSED business_user"),
+        ("business_user", "bu-express", "PARTNER_IS_CLOSED business_user"),
+        ("number_block", X[:11], "NUMBER_FROZEN tel_x"),
+        ("number", X, "NUMBER_FROZEN tel_x"),
+        ("number", Y, "NUMBER_FROZEN tel_y"),
+    ],
+)
+def test_nobody_joins_what_is_shut_off_and_members_may_leave_it(shop: Shop, kind: str, key: str, refusal: str) -> None:
+    shop.bind(mode="GXYB", group_id="g-1", tel_y=Y)
+    shop.do(lambda: kill(shop.connection, kind, key, Asker("tester"), shop.now))
+    assert joins(shop) == refusal
+    assert shop.do(lambda: shop.groups().edit("g-1", "remove", [C], shop.now)).members == (A,)
+    shop.do(lambda: restore(shop.connection, kind, key, Asker("tester"), shop.now))
+    assert joins(shop) == ""
+
+
+def test_nobody_joins_at_a_number_that_is_locked(shop: Shop) -> None:
+    shop.bind(mode="GXB", group_id="g-1")
+    shop.do(lambda: move_number(shop.connection, X, "locked", Asker("tester"), shop.now))
+    assert joins(shop) == "NUMBER_LOCKED tel_x"
 
 
 def test_what_a_member_had_with_the_same_other_side_is_no_hindrance(shop: Shop) -> None:
