@@ -16,10 +16,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from engine.api_child import ApiChild, ApiStartError
+from engine.capture.captures import Captures
 from engine.config import Config, ConfigError, load
 from engine.config.api import EVENTS_DAYS
 from engine.control.server import AskingVerb, ControlServer, Verb
@@ -35,6 +37,7 @@ from engine.logging import set_up_logging
 from engine.names import Names
 from engine.reload import Reload
 from engine.runner import Runner
+from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_reader import BindingReader
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
@@ -161,7 +164,11 @@ class _Node:
         asking: dict[str, AskingVerb] = {
             "release": runner.release, "standing": lambda asked: {**runner.standing(asked), **reload.in_force()},
         }  # fmt: skip
-        control = ControlServer(self._config.data_dir, verbs, asking)
+        captures = Captures(
+            config.listeners, runner.tap, service.trunks.peer_name, lambda: service.trunks.names, runner.parties,
+            partial(_audit_capture, config.data_dir / "bindings.db", cipher),
+        )  # fmt: skip
+        control = ControlServer(self._config.data_dir, verbs, asking, {"capture": captures.run})
         try:
             await _start_control(control)
             api_part = await api_url
@@ -275,6 +282,10 @@ class _Node:
         if runner.in_progress:
             self._log.warning("calls still open, served on by the next start", count=runner.in_progress)
         return DONE
+
+
+def _audit_capture(path: Path, cipher: NumberCipher, asker: Asker, detail: str) -> None:
+    write_audit(path, cipher, audit_row(time.time(), asker, "capture", detail))
 
 
 def _tame_collector() -> None:

@@ -28,7 +28,7 @@ from engine.store.errors import StoreError
 from engine.store.records import Done, RecordWriter
 from engine.store.rows import utc_text
 from engine.target_log import TargetLog
-from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.endpoint import Endpoint, Tap
 from sipstack.events import Output
 
 # How often the wall clock is compared with the monotonic one: a step of the clock shows in records within this time.
@@ -119,6 +119,15 @@ class Runner:
     def standing(self, request: dict[str, object]) -> dict[str, object]:
         """What decides beside configuration and store, for `veil700 explain`: a few copies, and nothing changes."""
         return standing(self._service, request, time.time(), self._loop.time())
+
+    def tap(self, tap: Tap | None) -> None:
+        """From now on `tap` is shown all messages; None: nobody is."""
+        self.endpoint.tap = tap
+
+    def parties(self) -> list[tuple[str, str, str]]:
+        """The 700 number and the two real numbers of each call and message in progress, "" for what is not known."""
+        records = [attempt.record for attempt in self._service.attempts]
+        return [(record.tel_x, record.caller, record.callee) for record in records]
 
     def release(self, request: dict[str, object]) -> dict[str, object]:
         """Ends the calls in progress that a kill switch is about, for `veil700 kill --release-calls`."""

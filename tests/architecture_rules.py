@@ -22,6 +22,7 @@ TIERS: Final = (
     (
         "engine.api",
         "engine.api_child",
+        "engine.capture",
         "engine.console",
         "engine.control",
         "engine.completeness",
@@ -47,7 +48,7 @@ TIERS: Final = (
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
-    "errors", "limits", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "pcap", "sdp",
+    "errors", "limits", "grammar", "headers", "uri", "fields", "message", "parser", "framing", "pcap", "pcapng", "sdp",
     "multipart", "digest",
     "timers", "table", "location", "events", "response", "transaction", "client_transaction", "server_transaction",
     "transactions", "dialog", "aio", "scenario", "testing",

@@ -29,6 +29,7 @@ _PARTS: Final = {
     "node": ("run", "check", "config", "status", "calls", "drain", "reload"),
     "inventory": ("inventory",),
     "explain": ("explain",),
+    "capture": ("capture",),
     "diff": ("diff",),
     "bind": ("bind", "rebind", "unbind"),
     "bindings": ("bindings",),

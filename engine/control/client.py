@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_ANSWER_BYTES, socket_path
@@ -33,6 +33,31 @@ def ask(data_dir: Path, verb: str, more: Mapping[str, object] | None = None) -> 
     if "error" in answer:
         raise ControlError(f"{path}: {answer['error']}")
     return answer
+
+
+def follow(
+    data_dir: Path, verb: str, more: Mapping[str, object], silence_s: float
+) -> Generator[dict[str, object], None, None]:
+    """Sends one verb and returns what the node says to it, line by line, until the node ends it.
+
+    Raises ControlError: there is no node, it has refused, it has gone, or it has said nothing for `silence_s`.
+    """
+    path = socket_path(data_dir)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(silence_s)
+            connection.connect(_address(path))
+            connection.sendall(json.dumps({**more, "verb": verb}).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    answer = json.loads(line)
+                    if "error" in answer:
+                        raise ControlError(f"{path}: {answer['error']}")
+                    yield answer
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise ControlError(f"{path}: no node runs here") from None
+    except (OSError, ValueError) as error:
+        raise ControlError(f"{path}: {error}") from None
 
 
 def _address(path: Path) -> str:

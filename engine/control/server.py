@@ -1,4 +1,4 @@
-"""Answering tools: one JSON line in, one JSON line out, then the connection ends."""
+"""Answering tools: one JSON line in, one JSON line out, then the connection ends; of a stream there are many lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import final
 
@@ -16,6 +16,7 @@ Answer = dict[str, object]
 Verb = Callable[[], Answer | Awaitable[Answer]]
 Request = dict[str, object]
 AskingVerb = Callable[[Request], Answer]  # one that must be told more than its name
+StreamVerb = Callable[[Request], AsyncGenerator[bytes, None]]  # whole lines, until it ends or the client leaves
 
 
 @final
@@ -23,12 +24,15 @@ class ControlServer:
     """The control socket of one process; only its owner can reach it (mode 0600)."""
 
     def __init__(
-        self, data_dir: Path, verbs: Mapping[str, Verb], asking: Mapping[str, AskingVerb] | None = None
-    ) -> None:
+        self, data_dir: Path, verbs: Mapping[str, Verb], asking: Mapping[str, AskingVerb] | None = None,
+        streams: Mapping[str, StreamVerb] | None = None,
+    ) -> None:  # fmt: skip
         self._path = socket_path(data_dir)
         self._verbs = verbs
         self._asking = asking or {}
+        self._streams = streams or {}
         self._server: asyncio.Server | None = None
+        self._pumps: set[asyncio.Task[None]] = set()  # of streams
 
     async def start(self) -> None:
         """Opens the socket; one that a killed node left behind is replaced. Raises OSError."""
@@ -41,7 +45,12 @@ class ControlServer:
             os.umask(old)
 
     async def close(self) -> None:
-        """Closes the socket and takes it away."""
+        """Closes the socket and takes it away; streams are told that the node stops."""
+        pumps = list(self._pumps)
+        for pump in pumps:
+            pump.cancel()
+        if pumps:
+            await asyncio.wait(pumps)
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -52,8 +61,12 @@ class ControlServer:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 line = await reader.readline()
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
-                await writer.drain()
+                stream = self._stream(line)
+                if stream is None:
+                    writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                    await writer.drain()
+            if stream is not None:
+                await self._follow(stream, reader, writer)
         except (TimeoutError, ValueError, ConnectionError):
             pass  # a client that says nothing sensible, or leaves, is its own affair
         finally:
@@ -61,16 +74,57 @@ class ControlServer:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
+    def _stream(self, line: bytes) -> AsyncGenerator[bytes, None] | None:
+        """What a stream verb has to say; None for any other line."""
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        name = request.get("verb") if isinstance(request, dict) else None
+        verb = self._streams.get(name) if isinstance(name, str) else None
+        return None if verb is None else verb(request)
+
+    async def _follow(
+        self, stream: AsyncGenerator[bytes, None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Until the stream ends, the client leaves or says anything more, or the node stops."""
+        pump = asyncio.create_task(_pump(stream, writer))
+        left = asyncio.create_task(reader.read(1))
+        self._pumps.add(pump)
+        await asyncio.wait({pump, left}, return_when=asyncio.FIRST_COMPLETED)
+        self._pumps.discard(pump)
+        for task in (pump, left):
+            task.cancel()
+        ended = await asyncio.gather(pump, left, return_exceptions=True)
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+
     async def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):  # the second one: brackets without end
             return {"error": "no JSON"}
         name = request.get("verb") if isinstance(request, dict) else None
-        if not isinstance(name, str) or name not in {*self._verbs, *self._asking}:
-            return {"error": f"unknown verb, known: {', '.join(sorted({*self._verbs, *self._asking}))}"}
+        known = {*self._verbs, *self._asking, *self._streams}
+        if not isinstance(name, str) or name not in known:
+            return {"error": f"unknown verb, known: {', '.join(sorted(known))}"}
         if name in self._asking:
             return self._asking[name](request)
         verb = self._verbs[name]
         answer = verb()
         return answer if isinstance(answer, dict) else await answer
+
+
+async def _pump(stream: AsyncGenerator[bytes, None], writer: asyncio.StreamWriter) -> None:
+    """Writes as fast as the client reads. A stream that is broken off says so, as far as there is room for it."""
+    try:
+        async with contextlib.aclosing(stream) as lines:
+            async for line in lines:
+                writer.write(line)
+                await writer.drain()
+    except ConnectionError:
+        pass  # the client has left
+    except asyncio.CancelledError:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b'{"end": "stop"}\n')
+        raise

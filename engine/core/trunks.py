@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.core.routing import Routing
     from engine.core.settings import CoreSettings
     from engine.core.targets import TargetTable
-    from sipstack.events import Output
+    from sipstack.events import Flow, Output
     from sipstack.location import Address, Place
 
 
@@ -51,6 +51,11 @@ class Trunks:
         if source is None:
             return ""
         return None if source.peer.trusted else source.peer.name
+
+    def peer_name(self, flow: Flow) -> str:
+        """Whose the far end of a flow is, "" for nobody's."""
+        peer = self._context.routing.peer_of(flow)
+        return "" if peer is None else peer.name
 
     def addresses(self) -> TargetTable:
         """A copy of what is known of names, of which routing tables can be made in another thread."""

@@ -48,12 +48,17 @@ class Transport(Protocol):
         """Closes the socket."""
 
 
+Tap = Callable[[bool, bytes, Flow], None]
+"""Is shown each message: True for one that is sent, its bytes, its flow. It must be quick, and must not raise."""
+
+
 @final
 class Endpoint:
     """Feeds a core and does what it says, in its order. Everything happens in the loop's thread, without a task.
 
     `execute` gets the outputs that are neither SendMessage nor Disconnect. `on_fault` gets what the core or `execute`
-    raised: a bug of ours costs the message that met it, never the node.
+    raised: a bug of ours costs the message that met it, never the node. `tap` sees all that comes and goes; nearly
+    always there is none.
     """
 
     def __init__(self, core: Core, execute: Callable[[Output], None], on_fault: Callable[[Exception], None]) -> None:
@@ -65,6 +70,7 @@ class Endpoint:
         self._armed_for = 0.0
         self._transports: dict[str, Transport] = {}
         self._is_open = True
+        self.tap: Tap | None = None
 
     def add_transport(self, name: str, transport: Transport) -> None:
         """Registers the transport that carries flows of this name ("UDP")."""
@@ -81,6 +87,8 @@ class Endpoint:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Called by a transport for each message."""
+        if self.tap is not None:
+            self.tap(False, data, flow)
         try:
             outputs = self._core.receive(data, flow, self._loop.time())
         except Exception as fault:
@@ -127,6 +135,8 @@ class Endpoint:
         if transport is None or not transport.send(output.data, output.flow):
             # Not from here: the core may be in the middle of the step that made this output.
             self._loop.call_soon(self.undelivered, output.flow, output.data)
+        elif self.tap is not None:
+            self.tap(True, output.data, output.flow)
 
     def _disconnect(self, flow: Flow) -> None:
         transport = self._transports.get(flow.transport)
