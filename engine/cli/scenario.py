@@ -1,4 +1,4 @@
-"""The verbs `scenario check` and `scenario play`."""
+"""The verbs `scenario check`, `scenario play` and `scenario from-pcap`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.common import DONE, FAILED, JSON, UsageFault, printable, say, say_json
+from engine.cli.from_pcap import from_pcap
 from engine.cli.play import PlayCommand, play
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Fault, ScenarioError
@@ -19,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="Conversations in SIPp's XML.", rich_markup_mode=None)
     group.command("play", cls=PlayCommand)(play)
     group.command("check")(check)
+    group.command("from-pcap")(from_pcap)
     app.add_typer(group, name="scenario")
 
 

@@ -31,13 +31,13 @@ VERBS: Final = (
     "group list", "blacklist add", "blacklist remove", "blacklist list", "bindings import", "bindings list",
     "bindings export", "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list",
     "status", "calls", "explain", "capture", "diff", "trace", "leak-test", "scenario play", "scenario check",
-    "state", "kill", "restore",
+    "scenario from-pcap", "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
     "inventory verify", "report opening", "report scenario", "report operation", "report numbers", "report ledger",
     "report mark-reported", "complaint add", "complaint list", "complaint block", "complaint close", "credit add",
     "credit list", "credit export", "credit import",
 )  # fmt: skip
-NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check")
+NEED_NO_CONFIGURATION: Final = ("scenario play", "scenario check", "scenario from-pcap")
 
 
 @dataclass(frozen=True)

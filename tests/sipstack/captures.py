@@ -71,5 +71,5 @@ def pcap_of(messages: Iterable[CapturedMessage]) -> bytes:
     rows = [struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 101)]
     for one in messages:
         frame = ip(Datagram(one.at_s, one.source, one.destination, one.data))
-        rows.append(struct.pack("<IIII", int(one.at_s), int(one.at_s % 1 * 1e6), len(frame), len(frame)) + frame)
+        rows.append(struct.pack("<IIII", int(one.at_s), round(one.at_s % 1 * 1e6), len(frame), len(frame)) + frame)
     return b"".join(rows)
