@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs import conformance, security, stories
-from engine.config import accounts, api, expects, listeners, load, models, peers, transport
+from engine.config import accounts, api, expects, listeners, load, models, number_rules, peers, transport
 from engine.config.restart import is_taken
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -34,6 +34,8 @@ UNIT_OF_KEY: Final = {
     "expect.status": "SIP status",
     "node.workers": "processes",
     "numbering.layout": "digits",
+    "number_rules.rules.length": "characters",
+    "number_rules.rules.strip": "characters",
     "peer.max_calls": "calls",
     "peer.max_rate": "per second",
     "peer.options_down_after": "probes",
@@ -51,6 +53,9 @@ WORD_OF_TYPE: Final[dict[object, str]] = {str: "text", int: "whole number", floa
 
 # The least that a file needs for every table to be there: what the loader makes of it are the defaults.
 _LEAST: Final = """
+[[number_rules]]
+name = "n"
+rules = [{ prefix = "0" }]
 [[peer]]
 name = "p"
 targets = ["sip:127.0.0.1:5080"]
@@ -116,7 +121,7 @@ def tables() -> dict[str, type[BaseModel]]:
 def all_texts() -> dict[tuple[str, str], str]:
     """`attribute_texts` of every file that holds models."""
     found: dict[tuple[str, str], str] = {}
-    for module in (models, peers, listeners, accounts, api, transport, expects):
+    for module in (models, peers, number_rules, listeners, accounts, api, transport, expects):
         found |= attribute_texts(Path(module.__file__).read_text("utf-8"))
     return found
 
@@ -154,7 +159,8 @@ def default_values() -> dict[str, Any]:
         entry = model() if entry is None else entry
         values |= {f"{table}.{key}": getattr(entry, key) for key in model.model_fields}
     values |= {"expect.binding": None, "expect.binding.tel_a": None}
-    return values | {"peer.targets": [], "account.password": None}  # of those an entry must have one
+    one_of = {"peer.targets": [], "account.password": None, "number_rules.rules.prefix": ""}  # an entry must have one
+    return values | one_of
 
 
 def unit(key: str) -> str:
@@ -203,7 +209,8 @@ def _words(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f'`"{choice}"`' for choice in arguments)
     if origin is list:
-        return f"list of {_words(arguments[0])}s"
+        words = _words(arguments[0])
+        return f"list of {'tables' + words[5:] if words.startswith('table of') else words + 's'}"
     if origin is dict:
         return f"table of {_words(arguments[1])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

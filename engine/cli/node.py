@@ -62,8 +62,9 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
 
     Where there is none it tells which keys a running node does not take (see reload). It warns, on stderr and with
-    status 0, of routes that nothing comes to, of certificates without a name or with less than 30 days to go, and of
-    an API that others may listen in on. Every [[expect]] of the file is decided: status 1 when one comes out otherwise.
+    status 0, of routes and number rules that nothing comes to, of certificates without a name or with less than 30
+    days to go, and of an API that others may listen in on. Every [[expect]] of the file is decided: status 1 when one
+    comes out otherwise.
 
     \b
     Example:

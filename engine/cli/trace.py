@@ -28,7 +28,7 @@ from engine.cli.progress import counted_bar
 from engine.cli.unread import tell_what_waits
 from engine.core.identity import number_of
 from engine.core.numbers import PRIVACY, PRIVACY_LENGTH, read_number
-from engine.core.settings import NumberFormat
+from engine.core.settings import NumberFormat, PeerSettings
 from engine.store.archive_reader import Archive
 from engine.store.binding_rules import shown
 from engine.store.crypto import open_key
@@ -41,6 +41,7 @@ HOUR_S: Final = 3600.0
 MAX_WINDOW_H: Final = 24 * 366
 
 _FORMAT: Final = NumberFormat.PREFIX86  # of all formats the one that takes every spelling of a 700 number
+_ANYBODY: Final = PeerSettings("", (), (), _FORMAT)
 _COLUMNS: Final = {
     "call_time": 24, "kind": 7, "caller": 13, "callee": 13, "duration_ms": 11, "release_cause": 17, "subs_id": 32,
     "record_id": 0,
@@ -101,7 +102,7 @@ def _privacy_number(text: str) -> str:
     spelled = text.strip()
     is_uri = spelled.lower().startswith(("sip:", "sips:", "tel:"))
     try:
-        dialled = number_of(parse_uri(spelled), _FORMAT) if is_uri else read_number(spelled, _FORMAT)
+        dialled = number_of(parse_uri(spelled), _ANYBODY) if is_uri else read_number(spelled, _FORMAT)
     except RemoteSipError as error:
         raise UsageFault(f"--number: {shown(text)}: {error}") from None
     if dialled.kind is not PRIVACY:

@@ -1,4 +1,4 @@
-"""Which numbers the expression of a route takes, so that one can be said to take all that another takes.
+"""Which numbers an expression takes, so that one can be said to take all that another takes, or some of it.
 
 An expression is made into a tree, and walked by its derivatives: what is left of it after a digit. Only what decides by
 the digits alone is known: looking ahead, back references, possessive quantifiers and flags are not.
@@ -10,11 +10,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, final
 
+from engine.core.number_rules import MAX_WIRE
+
 MAX_DIGITS: Final = 20  # no number is as long
 _MAX_COUNT: Final = 32  # of a {m,n}
 _MAX_STEPS: Final = 4_000  # of one walk
 
 _DIGITS: Final = "0123456789"
+_SYMBOLS: Final = frozenset(_DIGITS + "+")  # the plus only in front of what stands on a trunk, in no canonical number
 _BEGIN, _END = "^", "$"  # a number is walked with these around it
 _OUTSIDE: Final = "\\*+?{}()[]|^$."
 
@@ -56,32 +59,60 @@ Node = _One | _Chain | _Either | _Many
 
 NEVER: Final[Node] = _One(frozenset())
 _NOTHING: Final[Node] = _Many(NEVER)
-_ANYTHING: Final[Node] = _Many(_One(frozenset(_DIGITS + _BEGIN + _END)))
+_ANYTHING: Final[Node] = _Many(_One(_SYMBOLS | {_BEGIN, _END}))
 
 
 def language(expression: str) -> Node:
     """The numbers in which an expression is found. UnknownExpression."""
-    return _chain(_ANYTHING, _chain(_Reader(expression).read(), _ANYTHING))
+    found = _chain(_Reader(expression).read(), _ANYTHING)
+    return found if _is_anchored(found) else _chain(_ANYTHING, found)
+
+
+def either(*nodes: Node) -> Node:
+    """The numbers of all of them."""
+    return _either(*nodes)
 
 
 def number_in(one: Node, other: Node = NEVER) -> str | None:
     """A shortest number that `one` takes and `other` does not; None when there is none. UnknownExpression."""
+    return _shortest(one, other, False, _DIGITS, MAX_DIGITS)
+
+
+def wire_number_in(one: Node, other: Node = NEVER) -> str | None:
+    """The same of numbers as they stand on a trunk."""
+    return _shortest(one, other, False, f"{_DIGITS}+", MAX_WIRE)
+
+
+def wire_number_in_both(one: Node, other: Node) -> str | None:
+    """A shortest number on a trunk that both take; None when there is none. UnknownExpression."""
+    return _shortest(one, other, True, f"{_DIGITS}+", MAX_WIRE)
+
+
+def _shortest(one: Node, other: Node, in_other: bool, first: str, most: int) -> str | None:
+    """A number that `one` takes, and `other` too or not; begins with one of `first`, has `most` digits at most."""
     start = (_after(one, _BEGIN), _after(other, _BEGIN))
     seen = {start}
     waiting = deque([(start, "")])
     while waiting:
         (left, right), number = waiting.popleft()
-        for digit in _DIGITS if len(number) < MAX_DIGITS else "":
+        for digit in first if number == "" else _DIGITS if len(number) < most else "":
             further = (_after(left, digit), _after(right, digit))
-            if _may_end(_after(further[0], _END)) and not _may_end(_after(further[1], _END)):
+            if _may_end(_after(further[0], _END)) and _may_end(_after(further[1], _END)) is in_other:
                 return number + digit
-            if further[0] == NEVER or further in seen:
+            if further[0] == NEVER or (in_other and further[1] == NEVER) or further in seen:
                 continue
             seen.add(further)
             waiting.append((further, number + digit))
         if len(seen) > _MAX_STEPS:
             raise UnknownExpression
     return None
+
+
+def _is_anchored(node: Node) -> bool:
+    """True when it can be found at the beginning only: then a walk ends where the first digits do not fit."""
+    if isinstance(node, _Either):
+        return all(map(_is_anchored, node.parts))
+    return isinstance(node, _Chain) and (node.first == _One(frozenset(_BEGIN)) or _is_anchored(node.first))
 
 
 def _chain(first: Node, rest: Node) -> Node:
@@ -182,9 +213,9 @@ class _Reader:
         return _One(self._symbols(char)), ""
 
     def _symbols(self, char: str) -> frozenset[str]:
-        """What one character takes; only digits are in numbers."""
+        """What one character takes; only digits are in numbers, and a plus."""
         if char == ".":
-            return frozenset(_DIGITS)
+            return _SYMBOLS
         if char == "\\":
             char = self._text[self._at]
             self._at += 1
@@ -194,7 +225,7 @@ class _Reader:
                 raise UnknownExpression
         elif char in _OUTSIDE:
             raise UnknownExpression
-        return frozenset(char) & frozenset(_DIGITS)
+        return frozenset(char) & _SYMBOLS
 
     def _class(self) -> Node:
         is_negated = self._next("^")
@@ -208,10 +239,10 @@ class _Reader:
                 high = self._in_class()
                 if not (isinstance(low, str) and isinstance(high, str)):
                     raise UnknownExpression
-                symbols |= {digit for digit in _DIGITS if low <= digit <= high}
+                symbols |= {symbol for symbol in _SYMBOLS if low <= symbol <= high}
             else:
                 symbols |= set(low)
-        return _One(frozenset(_DIGITS) - symbols if is_negated else frozenset(_DIGITS) & symbols)
+        return _One(_SYMBOLS - symbols if is_negated else _SYMBOLS & symbols)
 
     def _in_class(self) -> str | frozenset[str]:
         """One character, or what a class in a class takes."""

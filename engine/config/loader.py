@@ -19,6 +19,7 @@ from engine.config.files import contents
 from engine.config.identities import identity_faults
 from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.models import Config
+from engine.config.number_rules import example_faults, rule_faults
 from engine.config.values import shown, suggestion
 from engine.config.written import SECRETS
 
@@ -55,7 +56,9 @@ def load_text(path: Path, text: str, data_dir: Path | None = None) -> Config:
     data = _parse(path, text)
     config, faults = _validate(data)
     faults += [*cross_faults(data, path.parent), *account_faults(data), *identity_faults(data)]
+    faults += rule_faults(data)
     if config is not None:
+        faults += example_faults(config)
         faults += read_secrets(config, path.parent)
     if config is None or faults:
         raise ConfigError("\n".join(fault_lines(path, text, faults)))

@@ -18,9 +18,11 @@ from engine.config.api import Api
 from engine.config.expects import Expect
 from engine.config.lines import Places
 from engine.config.listeners import Listen
+from engine.config.number_rules import NumberRules
 from engine.config.peers import Peer, Route
 from engine.config.table import STRICT, Name
 from engine.config.transport import Transport
+from engine.core import number_rules as core
 from engine.core.settings import (
     CoreSettings,
     ListenerSettings,
@@ -200,6 +202,7 @@ class Config(Table):
     store: Store = Store()
     inventory: Inventory = Inventory()
     numbering: Numbering = Numbering()
+    number_rules: list[NumberRules] = []
     peer: list[Peer] = []
     account: list[Account] = []
     route: list[Route] = []
@@ -237,6 +240,11 @@ class Config(Table):
         return None if self.cdr.archive_dir is None else self._path.parent / self.cdr.archive_dir
 
     @property
+    def rule_sets(self) -> dict[str | None, core.NumberRules]:
+        """The number rules by the names of their sets."""
+        return {entry.name: entry.core_rules() for entry in self.number_rules}
+
+    @property
     def listeners(self) -> tuple[ListenerSettings, ...]:
         """The sockets that take SIP, in the order in which they stand: a Flow's `local` is the index."""
         return tuple(listen.core_settings() for listen in self.listen)
@@ -259,11 +267,12 @@ class Config(Table):
 
     def core_settings(self) -> CoreSettings:
         """All that the core may know."""
+        rules = self.rule_sets
         return CoreSettings(
             node=self.node.name,
             domain=self.node.domain,
             listeners=self.listeners,
-            peers=tuple(peer.core_settings() for peer in self.peer),
+            peers=tuple(peer.core_settings(rules) for peer in self.peer),
             routes=tuple(
                 RouteSettings(route.name, route.called, tuple(route.peers), route.transit) for route in self.route
             ),

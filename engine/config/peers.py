@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 from engine.config import values
 from engine.config.table import STRICT, Name
 from engine.config.targets import target, target_text
+from engine.core.number_rules import NumberRules
 from engine.core.settings import (
     CallerSource,
     NumberFormat,
@@ -40,6 +42,12 @@ class Peer(BaseModel):
     number_format: Literal["national", "plus", "prefix86", "tel"] = "national"
     """How real numbers look on this trunk, both ways: `national` 13800138000, `plus` +8613800138000, `prefix86`
     8613800138000, `tel` a tel URI."""
+    number_rules_in: Annotated[str, AfterValidator(values.name)] | None = None
+    """Name of the [rules](#number_rules) by which what comes from this peer is made a number that `number_format` can
+    be read of: a routing prefix taken off, an area code put before. See [numbers.md](numbers.md)."""
+    number_rules_out: Annotated[str, AfterValidator(values.name)] | None = None
+    """Name of the rules by which a real number (canonical: no `+86`, no trunk 0) is made what this peer is sent. What
+    none of them takes is written in `number_format`."""
     trusted: bool = True
     """Inside the trust domain of RFC 3325: P-Asserted-Identity is read and written."""
     caller: Literal["pai-or-from", "pai", "from", "digest"] | None = None
@@ -104,14 +112,16 @@ class Peer(BaseModel):
         """The password, wherever it is written; "" without one."""
         return self._password
 
-    def core_settings(self) -> PeerSettings:
-        """The same for the core."""
+    def core_settings(self, rules: Mapping[str | None, NumberRules]) -> PeerSettings:
+        """The same for the core; `rules` are the sets by their names."""
         return PeerSettings(
             name=self.name,
             match=tuple(self.match),
             tls_names=tuple(self.tls_names),
             targets=tuple(target(text).core_settings() for text in self.targets),
             number_format=NumberFormat(self.number_format),
+            rules_in=rules.get(self.number_rules_in),
+            rules_out=rules.get(self.number_rules_out),
             trusted=self.trusted,
             caller=CallerSource(self.caller or "pai-or-from"),
             serves_700=tuple(self.serves_700),

@@ -13,11 +13,12 @@ from engine.config.lines import Key, key_lines, nearest_line
 from engine.config.listeners import Listen
 from engine.config.loader import fault_lines, fields_of
 from engine.config.models import Config
+from engine.config.number_rules import NumberRules
 from engine.config.peers import Peer, Route
 from engine.core.numbers import masked_runs
 
 # Taken with all of their keys.
-_TABLES: Final = frozenset(("account", "expect", "inventory", "peer", "policy", "route"))
+_TABLES: Final = frozenset(("account", "expect", "inventory", "number_rules", "peer", "policy", "route"))
 
 # Taken one by one. Those of the settlement are read by the commands alone.
 _KEYS: Final = frozenset(
@@ -138,7 +139,7 @@ def _name(entry: BaseModel) -> str:
         return f" {entry.peer} {masked_runs(entry.user)}"
     if isinstance(entry, Listen):
         return f" {entry.shown}"
-    return f" {entry.name}" if isinstance(entry, Peer | Route) else ""
+    return f" {entry.name}" if isinstance(entry, NumberRules | Peer | Route) else ""
 
 
 def _password(entry: BaseModel) -> dict[str, Any]:

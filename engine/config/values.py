@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, TypeVar, final
 
 from engine.config.backtracking import backtracks
-from engine.core.numbers import canonical_real, is_privacy_number, mask
+from engine.core.numbers import PRIVACY_PREFIX, canonical_real, is_privacy_number, mask
 from sipstack.digest import may_be_quoted
 
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
@@ -20,6 +20,10 @@ MAX_SHOWN: Final = 60  # characters of a wrong value in an error
 _T = TypeVar("_T")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+# How a 700 number may begin on a trunk.
+PRIVACY_BEGINS: Final = tuple(f"{before}{PRIVACY_PREFIX}" for before in ("", "86", "+86", "0086"))
+
+_WIRE_NUMBER: Final = re.compile(r"(?=.{0,32}$)\+?[0-9]*")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\.?")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")  # RFC 3261 §25.1
@@ -232,6 +236,25 @@ def expression(value: str) -> str:
         raise ValueError(
             f"{shown(value)} can take too long: something repeated that varies itself, or too many repeats"
         )
+    return value
+
+
+def wire_number(value: str) -> str:
+    """A number, or the beginning of one, as it stands on a trunk; "" for none."""
+    if not _WIRE_NUMBER.fullmatch(value):
+        raise ValueError(f"{shown(value)} is not digits, or + and digits, 32 characters at most")
+    return value
+
+
+def rules_example(value: dict[str, str]) -> dict[str, str]:
+    """A number, and what rules make of it."""
+    if value.keys() != {"in", "out"}:
+        raise ValueError('an example is a table { in = "...", out = "..." }')
+    for number in value.values():
+        if not number or not _WIRE_NUMBER.fullmatch(number):
+            raise ValueError("in and out of an example are digits, or + and digits, 32 characters at most")
+    if value["in"].startswith(PRIVACY_BEGINS):
+        raise ValueError("700 numbers come to no rule: they are 15 digits on every trunk")
     return value
 
 

@@ -12,10 +12,12 @@ from cryptography import x509
 
 from engine.config.checks import Fault
 from engine.config.languages import Node, UnknownExpression, language, number_in
+from engine.config.lines import key_lines
 from engine.config.listeners import Listen
 from engine.config.loader import fault_lines
 from engine.config.models import Config
 from engine.config.peers import Route
+from engine.config.rule_warnings import rule_warnings
 from engine.config.values import shown
 
 SOON: Final = timedelta(days=30)  # enough for whoever issues certificates by hand
@@ -28,6 +30,7 @@ def warnings(config: Config, now: datetime) -> list[str]:
     """
     found = [*_route_warnings(config.route), *_certificate_warnings(config.listen, config.path.parent, now)]
     found.extend(_api_warnings(config))
+    found.extend(rule_warnings(config, key_lines(config.text)))
     told = [Fault(fault.key, f"warning: {fault.reason}") for fault in found]
     return fault_lines(config.path, config.text, told)
 

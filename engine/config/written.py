@@ -15,6 +15,7 @@ SECRETS: Final = ("password", "ha1_sha256", "ha1_md5")
 # Table -> its keys with real numbers.
 _NUMBERS: Final = {
     "account": ("numbers",),
+    "number_rules": ("examples",),
     "expect": ("caller", "called", "request_uri"),
     "binding": ("tel_a", "tel_b", "group"),  # of an expect
 }
@@ -22,7 +23,7 @@ _USER: Final = re.compile(r"(?<=(?:sip|tel|ips):)\+?[0-9().-]+(?=@|;|$)")
 
 
 def masked(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Config.model_dump` gives, as it may be shown: no password, numbers of accounts and expects masked."""
+    """What `Config.model_dump` gives, as it may be shown: no password, real numbers in it masked."""
     return {
         table: [_masked(table, entry) for entry in content] if isinstance(content, list) else content
         for table, content in tables.items()
@@ -45,6 +46,8 @@ def _hidden(value: Any) -> Any:
     """Real numbers masked: that or those of a key, or what stands in its URI."""
     if isinstance(value, list):
         return [_hidden(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _hidden(one) for key, one in value.items()}
     if not isinstance(value, str) or is_privacy_number(value):
         return value
     return veiled_uri(value) if ":" in value else mask(value)

@@ -29,7 +29,7 @@ def begun(
     """
     wall_s = context.wall(now)
     if numbers is None:
-        numbers = number_of(request.uri, peer.number_format), caller_of(request, peer)
+        numbers = number_of(request.uri, peer), caller_of(request, peer)
     record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
     record = CallRecord(record_id, context.settings.node, kind)
     record.call_time = wall_s

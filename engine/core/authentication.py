@@ -169,7 +169,7 @@ class Authentication:
             return None
         account = self._accounts.find(peer, credentials.username)
         assert account is not None
-        return number_of(request.uri, peer.number_format), self._accounts.caller(account, request)
+        return number_of(request.uri, peer), self._accounts.caller(account, request)
 
     def is_own_answer(self, request: Message) -> bool:
         """True for the ACK of a challenge or refusal of ours: its To tag says so."""
@@ -213,8 +213,8 @@ class Authentication:
             own |= {one.host for one in self._settings.listeners} | {self._settings.domain}
             own |= {asked.host} if isinstance(asked, SipUri) else set()
             return meant.host.strip("[]").lower() in {host.strip("[]").lower() for host in own}
-        number = number_of(meant, peer.number_format)
-        return number.kind is not DialledKind.UNKNOWN and number == number_of(request.uri, peer.number_format)
+        number = number_of(meant, peer)
+        return number.kind is not DialledKind.UNKNOWN and number == number_of(request.uri, peer)
 
     # -- nonces ----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from engine.core.routing import Hop
 from engine.core.session_bodies import OriginRewriter
 from engine.core.transit import called_party, sender
 from engine.core.try_ids import TryIds, ack_branch, ids_of_try
+from engine.core.wire_forms import wire_forms
 from sipstack import headers as h
 from sipstack.client_transaction import CALLING, TERMINATED, ClientTransaction
 from sipstack.dialog import Dialog, DialogId
@@ -74,6 +75,9 @@ class CalleeTry(RequestOwner):
         self.local = f"{identity};tag={self.local_tag}"
         contact = context.contact(hop.flow, binding.presented, hop.target.is_secure)
         self.party = Party(CALLEE, hop.peer, binding.caller, contact, call.left_callees)
+        if context.has_rules:
+            self.party.hide_too(wire_forms(binding.caller, call.peer, hop.peer, call.facts.caller.wire))
+            call.party.hide_too(wire_forms("" if call.is_transit else binding.callee, hop.peer, call.peer))
         self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
         self.origin = OriginRewriter(context.tokens.session_id(), context.address(hop.flow))
         self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)

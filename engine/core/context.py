@@ -59,6 +59,7 @@ class CoreContext:
         "attempts",
         "counters",
         "dialogs",
+        "has_rules",
         "health",
         "intake",
         "large",
@@ -81,6 +82,7 @@ class CoreContext:
         self, settings: CoreSettings, transactions: Transactions, tokens: TokenSource, run: Run = ONLY_RUN
     ) -> None:
         self.settings = settings
+        self.has_rules = _has_rules(settings)  # some trunk spells numbers in its own way, now or before a reload
         self.run: Final = run
         self.transactions = transactions
         self.tokens = tokens
@@ -107,6 +109,7 @@ class CoreContext:
         `routing` has been made of these settings, and of a copy of `targets`.
         """
         self.settings = settings
+        self.has_rules = self.has_rules or _has_rules(settings)
         self.routing = routing
         routing.enter_force(self.targets, self.health)
 
@@ -197,3 +200,7 @@ class CoreContext:
     def address(self, flow: Flow) -> str:
         """The node's own address as the far end of `flow` knows it, without brackets."""
         return self.listeners.all[flow.local].host
+
+
+def _has_rules(settings: CoreSettings) -> bool:
+    return any(peer.rules_in is not None or peer.rules_out is not None for peer in settings.peers)

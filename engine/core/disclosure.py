@@ -62,9 +62,14 @@ class Party:
         self.side = side  # CALLER or CALLEE of `engine.core.pair`
         self.peer = peer
         self.hidden = hidden  # the other party's real number in canonical form, "" while unknown
-        self.also_hidden = also_hidden  # numbers of callees that a redirect led to, or away from
+        self.also_hidden = also_hidden  # other spellings of it; callees that a redirect led to, or away from
         self.contact = contact  # our Contact row towards this side
         self.may_transfer = False  # the peers of both sides have `allow_transfer`
+
+    def hide_too(self, numbers: tuple[str, ...]) -> None:
+        """These must not reach it either."""
+        if numbers:
+            self.also_hidden = tuple(dict.fromkeys((*self.also_hidden, *numbers)))
 
 
 class Draft:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number, render_user
-from engine.core.settings import DIGEST, TEL, CallerSource, NumberFormat, PeerSettings, TargetSettings
+from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number
+from engine.core.settings import DIGEST, TEL, CallerSource, PeerSettings, TargetSettings
+from engine.core.wire_forms import wire_user
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -12,12 +13,12 @@ from sipstack.message import Message
 from sipstack.uri import PORT_LIMIT, SipUri, TelUri, Uri, parse_name_addr, parse_uri, uri_host
 
 
-def number_of(uri: Uri | None, number_format: NumberFormat) -> Dialled:
-    """The number that a URI names on a trunk of this format; unknown for URIs that name none."""
+def number_of(uri: Uri | None, peer: PeerSettings) -> Dialled:
+    """The number that a URI of this peer names, by its rules and format; unknown for URIs that name none."""
     if isinstance(uri, SipUri):
-        return read_number(uri.user, number_format)
+        return read_number(uri.user, peer.number_format, peer.rules_in)
     if isinstance(uri, TelUri):
-        return read_number(uri.number + uri.params, number_format)
+        return read_number(uri.number + uri.params, peer.number_format, peer.rules_in)
     return UNKNOWN
 
 
@@ -50,9 +51,9 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
 def _number_in(value: str, peer: PeerSettings) -> Dialled:
     match = USUAL_CONTACT.fullmatch(value)
     if match is not None and int(match[4] or 0) < PORT_LIMIT:
-        return read_number(match[2], peer.number_format)
+        return read_number(match[2], peer.number_format, peer.rules_in)
     try:
-        return number_of(parse_uri(parse_name_addr(value).uri), peer.number_format)
+        return number_of(parse_uri(parse_name_addr(value).uri), peer)
     except RemoteSipError:
         return UNKNOWN
 
@@ -60,23 +61,32 @@ def _number_in(value: str, peer: PeerSettings) -> Dialled:
 def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
     """The Request-URI for a real number at a target of a peer."""
     if peer.number_format is TEL:
-        return f"tel:{render_user(number, peer.number_format)}"
+        return _tel_uri(wire_user(number, peer))
     scheme = "sips" if target.is_secure else "sip"
     port = f":{target.port}" if target.port else ""  # a name without one stays so: it is looked up as a domain
-    return f"{scheme}:{render_user(number, peer.number_format)}@{uri_host(target.host)}{port}"
+    return f"{scheme}:{wire_user(number, peer)}@{uri_host(target.host)}{port}"
 
 
 def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
     """The To value for a real number: its address without a port."""
     if peer.number_format is TEL:
-        return f"<tel:{render_user(number, peer.number_format)}>"
-    return f"<sip:{render_user(number, peer.number_format)}@{uri_host(target.host)}>"
+        return f"<{_tel_uri(wire_user(number, peer))}>"
+    return f"<sip:{wire_user(number, peer)}@{uri_host(target.host)}>"
 
 
 def real_uri(number: str, peer: PeerSettings, domain: str) -> str:
     """The address of a real number at our domain, whoever's it is: that of a service centre, or to be called."""
-    user = render_user(number, peer.number_format)
-    return f"<tel:{user}>" if peer.number_format is TEL else f"<sip:{user}@{domain}>"
+    return address_of(wire_user(number, peer), peer, domain)
+
+
+def address_of(user: str, peer: PeerSettings, domain: str) -> str:
+    """The address of a number that is spelled as this peer has it."""
+    return f"<{_tel_uri(user)}>" if peer.number_format is TEL else f"<sip:{user}@{domain}>"
+
+
+def _tel_uri(user: str) -> str:
+    """A number without `+` is a local one, which must say where (RFC 3966 §5.1.5)."""
+    return f"tel:{user}" if user.startswith("+") else f"tel:{user};phone-context=+86"
 
 
 def presented_uri(number: str, peer: PeerSettings, domain: str) -> str:

@@ -48,6 +48,7 @@ from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
 from engine.core.transit import called_party
+from engine.core.wire_forms import wire_forms
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -105,11 +106,19 @@ class MessageAttempt(AttemptBase):
             return
         masks = self.policy.message_text is MessageText.MASK
         try:
-            self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "")
+            spellings = self.spellings_of_caller(binding) if self.context.has_rules and masks else ()
+            self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "", spellings)
         except RemoteSipError:
             self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "body"), now)  # what cannot be read cannot be checked
             return
         self.send_first(now)
+
+    def spellings_of_caller(self, binding: Binding) -> tuple[str, ...]:
+        """How the caller's number may stand otherwise in what goes to any of the targets."""
+        found: tuple[str, ...] = ()
+        for hop in self.choice.hops:
+            found += wire_forms(binding.caller, self.peer, hop.peer, self.facts.caller.wire)
+        return found
 
     def send_first(self, now: float) -> None:
         """What is to be said is known: builds the first try."""

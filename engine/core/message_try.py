@@ -14,6 +14,7 @@ from engine.core.records import Attempt
 from engine.core.routing import Hop
 from engine.core.settings import MessageText
 from engine.core.transit import sender
+from engine.core.wire_forms import wire_forms
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.events import Flow
@@ -51,6 +52,8 @@ class MessageTry(RequestOwner):
         dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
+        if context.has_rules:
+            party.hide_too(wire_forms(binding.caller, attempt.peer, hop.peer, attempt.facts.caller.wire))
         draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), attempt.request)
         draft.identity = identity
         attempt.introduce(draft, hop.peer)

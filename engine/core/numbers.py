@@ -23,6 +23,7 @@ import re
 from enum import StrEnum
 from typing import Final, NewType, final
 
+from engine.core.number_rules import NumberRules
 from engine.core.settings import NATIONAL, NumberFormat
 
 PrivacyNumber = NewType("PrivacyNumber", str)
@@ -63,14 +64,16 @@ class Dialled:
     """A number as read from a message.
 
     `number` is the X for PRIVACY, the canonical form for REAL, the digits from 700 on (32 at most) for the two wrong
-    lengths, and empty for UNKNOWN.
+    lengths, and empty for UNKNOWN. `wire` is what stood on the trunk, where number rules have made another of it; it
+    is no part of what is equal.
     """
 
-    __slots__ = ("kind", "number")
+    __slots__ = ("kind", "number", "wire")
 
-    def __init__(self, kind: DialledKind, number: str) -> None:
+    def __init__(self, kind: DialledKind, number: str, wire: str = "") -> None:
         self.kind = kind
         self.number = number
+        self.wire = wire
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dialled) and self.kind is other.kind and self.number == other.number
@@ -88,8 +91,10 @@ REAL: Final = DialledKind.REAL
 UNKNOWN: Final = Dialled(DialledKind.UNKNOWN, "")
 
 
-def read_number(user: str, number_format: NumberFormat) -> Dialled:
+def read_number(user: str, number_format: NumberFormat, rules: NumberRules | None = None) -> Dialled:
     """The meaning of the user part of a SIP URI, or of the body of a tel URI, as it stands in the message.
+
+    `rules` are those of the trunk: what they make of the number is read in its place, but for 700 numbers.
 
     Takes percent-escapes, visual separators, a leading `+`, and parameters after `;` (of which only `phone-context`
     counts: +86 or unknown). Never raises.
@@ -98,7 +103,7 @@ def read_number(user: str, number_format: NumberFormat) -> Dialled:
     if length == PRIVACY_LENGTH:  # nearly every number on a trunk is one of these two
         if is_privacy_number(user):
             return Dialled(PRIVACY, user)
-    elif length == MOBILE_LENGTH and user.isascii() and user.isdigit() and is_mobile(user):
+    elif length == MOBILE_LENGTH and rules is None and user.isascii() and user.isdigit() and is_mobile(user):
         return Dialled(REAL, user)
     if not user.isascii() or not user.isprintable():
         return UNKNOWN
@@ -111,9 +116,23 @@ def read_number(user: str, number_format: NumberFormat) -> Dialled:
     digits = _strip_separators(body[1:] if is_global else body)
     if digits == "":
         return UNKNOWN
+    if rules is not None:
+        return _read_by_rules(f"+{digits}" if is_global else digits, number_format, rules)
     if is_global:
         return _after_country(digits[2:]) if digits.startswith(COUNTRY_CODE) else UNKNOWN
     return _read_local(digits, number_format is NumberFormat.PREFIX86)
+
+
+def _read_by_rules(wire: str, number_format: NumberFormat, rules: NumberRules) -> Dialled:
+    """A number that rules may change first. A 700 number is one in any case, of the right length or not."""
+    plain = read_number(wire, number_format)
+    if plain.kind is not REAL and plain is not UNKNOWN:
+        return plain
+    made = rules.made_of(wire)
+    if made is None:
+        return plain
+    found = read_number(made, number_format)
+    return Dialled(found.kind, found.number, wire)
 
 
 def canonical_real(text: str) -> RealNumber | None:

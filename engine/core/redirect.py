@@ -20,7 +20,7 @@ from engine.core.identity import number_of
 from engine.core.numbers import REAL
 from engine.core.policy import Facts, Refusal, refusal_after_lookup
 from engine.core.records import OPEN, ReleaseCause
-from engine.core.settings import NumberFormat, PeerSettings
+from engine.core.settings import PeerSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -53,7 +53,7 @@ def follow(attempt: AttemptBase, peer: PeerSettings, response: Message) -> Refus
         return _FORWARDING_REFUSED
     if len(attempt.left_callees) >= MAX_REDIRECTS:
         return _FORWARDING_REFUSED
-    others = [number for number in _numbers(response, peer.number_format) if number != found.callee]
+    others = [number for number in _numbers(response, peer) if number != found.callee]
     if not others or others[0] in attempt.left_callees:  # it has been called already (§8.1.3.4)
         return _FORWARDING_REFUSED
     number = others[0]
@@ -82,14 +82,14 @@ def _refused(attempt: AttemptBase, turned: Binding) -> Refusal | None:
     return refusal
 
 
-def _numbers(response: Message, number_format: NumberFormat) -> list[str]:
+def _numbers(response: Message, peer: PeerSettings) -> list[str]:
     """The real numbers of all Contacts that can be read, the highest q first (RFC 3261 §20.10)."""
     found: list[tuple[float, str]] = []
     for row in response.values(h.CONTACT):
         for value in _values(row):
             try:
                 address = parse_name_addr(value)
-                dialled = number_of(parse_uri(address.uri), number_format)
+                dialled = number_of(parse_uri(address.uri), peer)
             except RemoteSipError:
                 continue
             if dialled.kind is REAL:

@@ -17,6 +17,7 @@ from engine.core.routing import Hop
 from engine.core.rp_message import CONTENT_TYPE, RpMessage
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.sms import rp_report
+from engine.core.wire_forms import wire_forms
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.errors import RemoteSipError
@@ -71,6 +72,11 @@ class Report:
         self.rp = rp
         self._party = Party(CALLEE, peer, "", "")
 
+    @property
+    def peer(self) -> PeerSettings:
+        """Who reports."""
+        return self._party.peer
+
     def answer(self, context: CoreContext, status: int, now: float, q850: int = 0) -> None:
         """The final response of its MESSAGE; `q850` is the cause that it tells, 0 for none."""
         draft = ResponseDraft(self._party, self.transaction.head, status, context.tokens.tag())
@@ -82,7 +88,9 @@ class Report:
 class ReportRelay(RequestOwner):
     """One report, to the targets of the peer that the RP-DATA came from."""
 
-    __slots__ = ("_body", "_context", "_entry", "_hops", "_prepared", "_record", "_request", "_sent_at", "_tries")
+    __slots__ = (
+        "_body", "_context", "_entry", "_hidden", "_hops", "_prepared", "_record", "_request", "_sent_at", "_tries",
+    )  # fmt: skip
 
     def __init__(
         self, context: CoreContext, record: CallRecord, entry: ReportEntry, report: Report, now: float
@@ -97,7 +105,10 @@ class ReportRelay(RequestOwner):
         self._tries = 0
         self._sent_at = 0.0
         self._request = report.transaction.request  # for its Max-Forwards; no other field of it crosses
-        self._body = rp_report(report.rp, entry.first_reference, record.callee, masks)
+        self._hidden: tuple[str, ...] = (record.callee,)
+        for hop in self._hops:
+            self._hidden += wire_forms(record.callee, report.peer, hop.peer)
+        self._body = rp_report(report.rp, entry.first_reference, self._hidden, masks)
         if not self._hops:
             raise RemoteSipError("the peer that it belongs to has no target any more", 480)
         self._prepared: ClientTransaction | None = self._build(self._hops[0])
@@ -162,6 +173,8 @@ class ReportRelay(RequestOwner):
         dialog.remote_target = uri
         relays_text = context.settings.policy.message_text is MessageText.RELAY
         party = Party(CALLER, hop.peer, "" if relays_text else record.callee, "")
+        if not relays_text:
+            party.hide_too(self._hidden[1:])
         draft = RequestDraft(context, party, dialog, hop.flow, ("MESSAGE", seq), self._request)
         draft.identity = identity
         draft.in_reply_to = entry.call_id

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, final
 
+from engine.core.number_rules import NumberRules
 from sipstack.location import Place
 
 
@@ -114,6 +115,8 @@ class PeerSettings:
     match: tuple[str, ...]  # "127.0.0.0/8", "198.51.100.4", "198.51.100.4:5080"
     targets: tuple[TargetSettings, ...]
     number_format: NumberFormat = NumberFormat.NATIONAL
+    rules_in: NumberRules | None = None  # make what is then read in `number_format`
+    rules_out: NumberRules | None = None  # make of canonical real numbers what is sent
     trusted: bool = True
     caller: CallerSource = CallerSource.PAI_OR_FROM
     serves_700: tuple[str, ...] = ()  # 11-digit blocks that this peer may use as caller

@@ -8,6 +8,7 @@ for which the gateway vouches.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, final
 
 from engine.core.copies import text_hides
@@ -87,25 +88,26 @@ def read_short_message(request: Message, rp: RpMessage, peer: PeerSettings) -> S
     if tpdu.address is None:  # SUBMIT-REPORT and DELIVER-REPORT have none (TS 23.040 §9.2.2)
         raise RemoteSipError("TPDU does not belong into an RP-DATA", 415)
     sms = ShortMessage(rp, tpdu)
-    far = _number_in(tpdu.address, peer.number_format)
+    far = _number_in(tpdu.address, peer)
     if sms.from_mobile:
-        centre = number_of(request.uri, peer.number_format)
+        centre = number_of(request.uri, peer)
         if centre.kind is REAL and centre.number in peer.sms_centres:
             sms.centre, sms.called = centre.number, far
         sms.caller = caller_of(request, peer)
     else:
-        sms.called = number_of(request.uri, peer.number_format)
+        sms.called = number_of(request.uri, peer)
         sms.gateway = _gateway_of(request, peer, far)
         if sms.gateway:
             sms.caller = far
     return sms
 
 
-def _number_in(address: Address, number_format: NumberFormat) -> Dialled:
+def _number_in(address: Address, peer: PeerSettings) -> Dialled:
     """The number in an address field; unknown for what its type of number does not fit."""
     if address.number_type == INTERNATIONAL:
-        return read_number(f"+{address.digits}", number_format)
-    return read_number(address.digits, NumberFormat.NATIONAL if address.number_type == NATIONAL else number_format)
+        return read_number(f"+{address.digits}", peer.number_format, peer.rules_in)
+    number_format = NumberFormat.NATIONAL if address.number_type == NATIONAL else peer.number_format
+    return read_number(address.digits, number_format, peer.rules_in)
 
 
 def _gateway_of(request: Message, peer: PeerSettings, sender: Dialled) -> str:
@@ -129,7 +131,7 @@ def _gateway_in(value: str, peer: PeerSettings, sender: Dialled) -> str:
         uri = parse_uri(parse_name_addr(value).uri)
     except RemoteSipError:
         return ""
-    number = number_of(uri, peer.number_format)
+    number = number_of(uri, peer)
     is_known = number.kind is REAL and (number.number in peer.sms_centres or number == sender)
     if isinstance(uri, SipUri) and uri.scheme == "sip" and (is_known or not uri.user):
         return str(SipUri("sip", uri.user, uri.host, uri.port))
@@ -150,24 +152,26 @@ def rp_data(sms: ShortMessage, reference: int, centre: str, number: str) -> byte
     return render_rp_message(rp)
 
 
-def rp_report(rp: RpMessage, reference: int, hidden: str, masks: bool) -> bytes:
+def rp_report(rp: RpMessage, reference: int, hidden: Iterable[str], masks: bool) -> bytes:
     """An RP-ACK or RP-ERROR for the other side, under the reference that it has given its RP-DATA.
 
-    `hidden` is the number of whoever reports. Raises LeakStopped and RemoteSipError.
+    `hidden` are the spellings of the number of whoever reports. Raises LeakStopped and RemoteSipError.
     """
     user_data = b""
     if rp.user_data:
         tpdu = parse_tpdu(rp.user_data, rp.from_mobile)
         if tpdu.address is not None:  # SUBMIT, DELIVER and STATUS-REPORT
             raise RemoteSipError("TPDU does not belong into a report", 415)
-        user_data = render_tpdu(veiled_text(tpdu, hidden) if masks else tpdu)
+        user_data = render_tpdu(veiled_text(tpdu, *hidden) if masks else tpdu)
     return render_rp_message(RpMessage(rp.kind, reference, user_data=user_data, cause=rp.cause))
 
 
-def veiled_text(tpdu: Tpdu, hidden: str) -> Tpdu:
+def veiled_text(tpdu: Tpdu, *hidden: str) -> Tpdu:
     """The TPDU with its sender's own number masked in the text. Raises LeakStopped when it can be read even so."""
-    masked = masked_tpdu(tpdu, hidden)
+    masked = tpdu
+    for number in hidden:
+        masked = masked_tpdu(masked, number)
     text = tpdu_text(masked).encode("utf-8", "replace")
-    if holds_number(text, hidden) or text_hides(text, hidden):
+    if any(holds_number(text, number) or text_hides(text, number) for number in hidden):
         raise LeakStopped
     return masked

@@ -92,7 +92,7 @@ class SmsAttempt(MessageAttempt):
             return
         if self.policy.message_text is MessageText.MASK:
             try:
-                sms.tpdu = veiled_text(sms.tpdu, binding.caller)
+                sms.tpdu = veiled_text(sms.tpdu, binding.caller, *self.spellings_of_caller(binding))
             except LeakStopped:
                 self.leak_found("MESSAGE", self.choice.hops[0].peer)
                 self.refused(Refusal(ReleaseCause.LEAK_STOPPED, "disclosure"), now)

@@ -8,7 +8,8 @@ Arabic, Chinese numerals) in UTF-8 and GB 18030.
 Encodings that no person reads stand in `encodings`.
 
 A number of less than nine digits (95588, 110) stands in ports, payload types and seconds by chance: it counts only as a
-word of its own, with or without the country code.
+word of its own, with or without the country code. A local number (a trunk with number rules may spell a landline so) is
+found with separators, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from engine.core.numbers import COUNTRY_CODE
 
 # Shorter numbers are searched as whole words; every mobile and landline number has ten digits or more.
 LONG_FROM: Final = 9
+
+# Local numbers, without their area code, have so many digits, or one more.
+PARTED_FROM: Final = 7
 
 # So many digits in a row may be anybody's number; the highest count that is none.
 LONG_RUN: Final = re.compile(rb"[0-9]{%d}" % LONG_FROM)
@@ -79,9 +83,14 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def word_pattern(number: str) -> re.Pattern[str]:
-    """A short number as a word, its own digits as group 1; 110.5 and 10.110.0.1 are other words."""
+    """A short number as a word, its own digits as group 1; 110.5 and 10.110.0.1 are other words.
+
+    A local one may have separators between its digits, 8888-8888; a service number of that length begins with 1 or 9.
+    """
+    is_local = len(number) >= PARTED_FROM and number[0] in "2345678"
+    digits = "[-.() \\t]?".join(number) if is_local else number
     before, after = r"(?<![0-9])(?<![0-9][.,])", r"(?![0-9]|[.,][0-9])"
-    return re.compile(f"{before}(?:\\+?{COUNTRY_CODE}|00{COUNTRY_CODE})?({number}){after}")
+    return re.compile(f"{before}(?:\\+?{COUNTRY_CODE}|00{COUNTRY_CODE})?({digits}){after}")
 
 
 def holds_number(data: bytes, number: str) -> bool:

@@ -24,10 +24,11 @@ _BETWEEN: Final = re.compile(r"[\W_]+")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 
 
-def crossing_text(message: Message, hidden: str) -> tuple[bytes, str]:
+def crossing_text(message: Message, hidden: str, spellings: tuple[str, ...] = ()) -> tuple[bytes, str]:
     """The text of a MESSAGE and its Content-Type, both as they cross; (b"", "") without a body.
 
-    Several texts stay several, in a multipart/mixed body of ours. `hidden` is masked in each, "" for nothing. Raises
+    Several texts stay several, in a multipart/mixed body of ours. `hidden` is masked in each, "" for nothing,
+    and so are other spellings of it. Raises
     RemoteSipError: 415 when there is no text, or something else that must be read, 400 for a malformed body.
     """
     if not message.body:
@@ -35,15 +36,17 @@ def crossing_text(message: Message, hidden: str) -> tuple[bytes, str]:
     parts = taken_parts(message, TEXT_TYPES)
     if not parts:
         raise RemoteSipError("message holds no text", 415)
-    texts = [_crossing_part(part, hidden) for part in parts]
+    texts = [_crossing_part(part, hidden, spellings) for part in parts]
     return texts[0] if len(texts) == 1 else join_parts(texts)
 
 
-def _crossing_part(part: BodyPart, hidden: str) -> tuple[bytes, str]:
+def _crossing_part(part: BodyPart, hidden: str, spellings: tuple[str, ...]) -> tuple[bytes, str]:
     charset = _charset(part)
     if part.content.startswith(_UTF_16_MARKS):
         raise RemoteSipError("text is in another charset than it says", 415)
     content = masked_text(part.content, hidden, charset) if hidden else part.content
+    for number in spellings:
+        content = masked_text(content, number, charset)
     return content, f"text/plain;charset={charset.upper()}" if charset else "text/plain"
 
 
@@ -116,6 +119,7 @@ def _short_places(folded: str, number: str) -> set[int]:
         place
         for match in word_pattern(number).finditer(folded)
         for place in range(match.start(1) + head, match.end(1) - tail)
+        if folded[place].isdigit()
     }
 
 

@@ -63,9 +63,10 @@ def refer_to(request: Message, sender: PeerSettings, receiver: Party, domain: st
     uri = parse_uri(parse_name_addr(value).uri)
     if isinstance(uri, SipUri) and (uri.headers or (uri.param("method") or "INVITE").upper() != "INVITE"):
         raise RemoteSipError("Refer-To asks for more than a call", 403)
-    dialled = number_of(uri, sender.number_format)
+    dialled = number_of(uri, sender)
     number = dialled.number
-    if receiver.hidden == "" or receiver.hidden not in number:  # a 700 number may be made up to hold the sender's own
+    hidden = (receiver.hidden, *receiver.also_hidden)
+    if not any(one and one in number for one in hidden):  # a 700 number may be made up to hold the sender's own
         if dialled.kind is PRIVACY:
             return presented_uri(number, receiver.peer, domain)
         if dialled.kind is REAL and len(number) < LONG_FROM:

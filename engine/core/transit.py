@@ -68,7 +68,7 @@ def objection_to_transit(request: Message, facts: Facts) -> Refusal | None:
 def _number_in(value: str, peer: PeerSettings) -> Dialled:
     """The number of an address; one that is beside a 700 number, or hides one, is no number that may be shown."""
     address = parse_name_addr(value)
-    number = number_of(parse_uri(address.uri), peer.number_format)
+    number = number_of(parse_uri(address.uri), peer)
     shown = f"{address.display} {address.uri}" if address.display else address.uri
     shown = _ESCAPED_DIGIT.sub(r"\1", shown).translate(_WITHOUT_SEPARATORS)
     if number.kind is PRIVACY:

@@ -10,12 +10,13 @@ from typing import Final, final
 from urllib.parse import quote
 
 from engine.config import values
-from engine.core.identity import presented_uri, real_uri
+from engine.core.identity import address_of, presented_uri
 from engine.core.numbers import PRIVACY, Dialled, canonical_real, is_privacy_number
 from engine.core.policy import Facts, caller_entitled
 from engine.core.routing import Routing
 from engine.core.settings import CoreSettings, NumberFormat, PeerSettings
 from engine.core.tokens import TokenSource
+from engine.core.wire_forms import arriving_user
 from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.limits import MAX_HEAD_BYTES
@@ -249,5 +250,5 @@ def caller_address(caller: str, peer: PeerSettings, host: str) -> str:
         return presented_uri(caller, peer, host)
     real = canonical_real(caller)
     if real is not None:
-        return real_uri(real, peer, host)
+        return address_of(arriving_user(real, peer.number_format, peer.rules_in), peer, host)
     return f"<sip:{quote(caller, safe=_USER_CHARS)}@{host}>"

@@ -42,7 +42,7 @@ class Holders:
         account = self.account_of(peer, request)
         if account is None:
             return None
-        return number_of(request.uri, peer.number_format), self._accounts.caller(account, request)
+        return number_of(request.uri, peer), self._accounts.caller(account, request)
 
 
 def logged_in(settings: CoreSettings, arrival: Arrival, challenge: Message) -> tuple[AccountSettings, Arrival] | None:

@@ -28,6 +28,7 @@ from engine.deciding.rehearsal import Finder, Rehearsal
 from engine.explain import ways
 from engine.explain.beside import beside, counts
 from engine.explain.conditions import limits, questions, row_of
+from engine.explain.spelling import RulePlaces, spellings
 from engine.explain.told import Explanation, Line, veiled
 from engine.store.rows import utc_text
 from sipstack import headers as h
@@ -70,7 +71,7 @@ def explain(
             rehearsal, arrival, user = _rehearsed(settings, arrival, live)
     told = _Account(config, arrival, rehearsal, resolved, user).told(node)
     is_open = reveal or (rehearsal.attempt is not None and rehearsal.attempt.is_transit)
-    return told if is_open else veiled(told)
+    return told if is_open else veiled(told, spellings(told.callee, settings))
 
 
 def _rehearsed(settings: CoreSettings, arrival: Arrival, rehearsal: Rehearsal) -> tuple[Rehearsal, Arrival, str]:
@@ -100,6 +101,7 @@ class _Account:
         self._user = user
         self._config = config
         self._places = config.places
+        self._rules = RulePlaces(config)
         self._index = {peer.name: index for index, peer in enumerate(config.peer)}
         self._arrival = arrival
         self._rehearsal = rehearsal
@@ -204,7 +206,8 @@ class _Account:
 
     def _called(self, attempt: AttemptBase) -> Line:
         result = f"{attempt.request.uri_text} is {_meaning(attempt.facts.called)}"
-        return Line("number", "called", result, self._of_peer(attempt.peer, "number_format"))
+        made_by = self._of_peer(attempt.peer, "number_format") + self._rules.of_read(attempt.facts.called, attempt.peer)
+        return Line("number", "called", result, made_by)
 
     def _caller(self, attempt: AttemptBase) -> Line:
         request = attempt.request
@@ -215,7 +218,8 @@ class _Account:
             made_by = self._places.of("account", self._index_of_account(), "numbers")
             return Line("number", "caller", f"{shows} names no number of account {self._user}", made_by)
         result = f"{shows} is {_meaning(attempt.facts.caller)}"
-        return Line("number", "caller", result, self._of_peer(attempt.peer, "caller"))
+        made_by = self._of_peer(attempt.peer, "caller") + self._rules.of_read(attempt.facts.caller, attempt.peer)
+        return Line("number", "caller", result, made_by)
 
     def _transit(self, attempt: AttemptBase) -> Line:
         refusal = attempt.refusal if attempt.facts.found is None else None
@@ -290,6 +294,7 @@ class _Account:
             return
         message = parse(leaving.data)
         to_callee = f"{_row(attempt)}; {self._of_peer(peer, 'number_format')}"
+        to_callee += self._rules.of_written(attempt.record.callee, peer)
         yield Line("translation", "Request-URI", message.uri_text, to_callee)
         written = _row(attempt) if attempt.is_transit else to_callee
         yield Line("translation", "To", message.value(h.TO) or "", written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final, final
 
@@ -63,19 +64,29 @@ def as_document(told: Explanation) -> dict[str, object]:
     return {"version": JSON_VERSION, **asdict(told)}
 
 
-def veiled(told: Explanation) -> Explanation:
-    """The same with the callee's number masked wherever its digits stand, behind a country code too.
+def veiled(told: Explanation, spellings: Iterable[str] = ()) -> Explanation:
+    """The same with the callee's number masked wherever its digits stand, behind a country code too, and in the
+    spellings of number rules.
 
     Whatever looks the same masked is masked too: of many numbers guessed in a text, the right one must not stand out.
     """
     if not told.callee:
         return told
-    masked = mask(told.callee)
-    digits = re.compile(rf"(?<![0-9])(0*{COUNTRY_CODE})?([0-9]{{{len(told.callee)}}})(?![0-9])")
+    veils = [_veil(number) for number in dict.fromkeys((told.callee, *spellings))]
 
     def veil(text: str) -> str:
-        return digits.sub(lambda found: f"{found[1] or ''}{masked}" if mask(found[2]) == masked else found[0], text)
+        for one in veils:
+            text = one(text)
+        return text
 
     lines = tuple(replace(line, result=veil(line.result), made_by=veil(line.made_by)) for line in told.lines)
     texts = {one.name: veil(text) for one in fields(told) if isinstance(text := getattr(told, one.name), str)}
     return replace(told, lines=lines, **texts)  # type: ignore[arg-type]
+
+
+def _veil(number: str) -> Callable[[str], str]:
+    masked = mask(number)
+    digits = re.compile(rf"(?<![0-9])(0*{COUNTRY_CODE})?([0-9]{{{len(number)}}})(?![0-9])")
+    return lambda text: digits.sub(
+        lambda found: f"{found[1] or ''}{masked}" if mask(found[2]) == masked else found[0], text
+    )

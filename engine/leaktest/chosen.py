@@ -42,10 +42,10 @@ def combinations(config: Config) -> list[list[tuple[Peer, Peer]]]:
     return found[:MAX_PAIRS]
 
 
-def trunk(peer: Peer, address: Address, number: str) -> Trunk:
-    """A party's place on a trunk."""
+def trunk(config: Config, peer: Peer, address: Address, number: str) -> Trunk:
+    """A party's place on a trunk of the configuration."""
     centres = getattr(peer, "sms_centres", None) or [""]
     return Trunk(
         peer.name, address, number, NumberFormat(peer.number_format), peer.trusted, tuple(peer.pass_headers),
-        centres[0], peer.trusted and peer.profile == "isc",
+        centres[0], peer.trusted and peer.profile == "isc", config.rule_sets.get(peer.number_rules_in),
     )  # fmt: skip

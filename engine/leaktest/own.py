@@ -82,8 +82,8 @@ def _pairs(config: Config, random: Random) -> list[Pair]:
         seat = hosts[caller.name] + (caller.name != callee.name)
         pairs.append(Pair(
             (f"{prefix}.1", PORT),
-            trunk(caller, (f"{prefix}.{seat}", PORT), canaries.number()),
-            trunk(callee, (f"{prefix}.{hosts[callee.name] + 1}", PORT), canaries.number()),
+            trunk(config, caller, (f"{prefix}.{seat}", PORT), canaries.number()),
+            trunk(config, callee, (f"{prefix}.{hosts[callee.name] + 1}", PORT), canaries.number()),
             f"{_BLOCK}{index:04d}",
             config.policy.message_text == "relay",
         ))  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
-from engine.core.numbers import render_user
+from engine.core.number_rules import NumberRules
 from engine.core.settings import NumberFormat
+from engine.core.wire_forms import arriving_user
 from sipstack.uri import uri_host
 
 Address = tuple[str, int]
@@ -26,10 +27,11 @@ class Trunk:
     pass_headers: tuple[str, ...] = ()
     sms_centre: str = ""  # the number of the service centre that this trunk has, canonical
     is_ims: bool = False  # an S-CSCF of the operator's own IMS
+    rules: NumberRules | None = None  # by which the element reads what comes from there
 
     def uri(self, number: str, host: str) -> str:
         """The address of a number as this trunk writes it."""
-        user = render_user(number, self.number_format)
+        user = arriving_user(number, self.number_format, self.rules)
         return f"tel:{user}" if self.number_format is _TEL else f"sip:{user}@{host}"
 
 

@@ -71,6 +71,7 @@ class _Seats:
     """Finds addresses of this machine for both parties; `why` says what was in the way last."""
 
     def __init__(self, config: Config, random: Random) -> None:
+        self._config = config
         self._routing = Routing(config.core_settings())
         self._element = _element(config.listeners)
         self._relays_text = config.policy.message_text == "relay"
@@ -97,8 +98,8 @@ class _Seats:
         elif (address := self._caller_seat(caller, seat)) is None:
             self.why = f"no source of {caller.name} is a free address of this machine"
         else:
-            calling = trunk(caller, address, self._at_home())
-            return Pair(self._element, calling, trunk(callee, seat, number), x, self._relays_text)
+            calling = trunk(self._config, caller, address, self._at_home())
+            return Pair(self._element, calling, trunk(self._config, callee, seat, number), x, self._relays_text)
         return None
 
     def _routed(self, callee: Peer) -> str:

@@ -34,11 +34,21 @@ file = "inv.toml"
 country_code = "86"
 layout = [3, 1, 7, 4]
 
+[[number_rules]]
+name = "core-in"
+rules = [
+    { prefix = "0", length = 12, strip = 1 },
+    { match = "^[2-8][0-9]{7}$", add = "21" },
+]
+examples = [{ in = "88888888", out = "2188888888" }]
+
 [[peer]]
 name = "core"
 match = ["127.0.0.0/8", "198.51.100.4:5080", "[2001:DB8::1]:5060", "2001:db8:0::2"]
 targets = ["sip:[::2]:5080;transport=udp", "sip:[::3]", { uri = "sip:Core.Example", priority = 1, weight = 10 }]
 number_format = "tel"
+number_rules_in = "core-in"
+number_rules_out = "core-out"
 trusted = true
 caller = "pai"
 serves_700 = ["70012345678"]
@@ -93,6 +103,11 @@ numbers = ["13800138002"]
 realm = "pbx.example.cn"
 ha1_sha256 = "5555555555555555555555555555555555555555555555555555555555555555"
 ha1_md5 = "66666666666666666666666666666666"
+
+[[number_rules]]
+name = "core-out"
+rules = [{ prefix = "21", strip = 2 }]
+examples = [{ in = "2188888888", out = "88888888" }]
 
 [[route]]
 name = "mobiles"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from engine.config import Config, ConfigError, load, values
 from engine.config.api import Api
+from engine.core.number_rules import NumberRule, NumberRules
 from engine.core.settings import (
     AccountSettings,
     CallerSource,
@@ -63,6 +65,14 @@ def test_every_key_arrives(file: Path) -> None:
                     TargetSettings("sip:Core.Example", "core.example", 0, "", 1, 10, Place("core.example")),
                 ),
                 number_format=NumberFormat.TEL,
+                rules_in=NumberRules(
+                    "core-in",
+                    (
+                        NumberRule("0", 12, None, 1),
+                        NumberRule(expression=re.compile("^[2-8][0-9]{7}$", re.ASCII), add="21"),
+                    ),
+                ),
+                rules_out=NumberRules("core-out", (NumberRule("21", strip=2),)),
                 trusted=True,
                 caller=CallerSource.PAI,
                 serves_700=("70012345678",),

@@ -35,6 +35,10 @@ TARGET = TargetSettings("sip:10.0.0.1:5070", "10.0.0.1", 5070)
 TARGET6 = TargetSettings("sip:[2001:db8::1]:5070", "2001:db8::1", 5070)
 
 
+def of(number_format: NumberFormat) -> PeerSettings:
+    return replace(PEER, number_format=number_format)
+
+
 def request(*rows: str, from_value: str = f"<sip:{B}@core.example>;tag=1") -> Message:
     basic = [
         "Via: SIP/2.0/UDP 192.0.2.12;branch=z9hG4bKx",
@@ -220,7 +224,7 @@ def test_any_row_is_read_without_an_error(value: str) -> None:
 )
 def test_called_spellings_of_x(uri: str) -> None:
     for number_format in NumberFormat:
-        assert number_of(parse_uri(uri), number_format) == PRIVACY_X
+        assert number_of(parse_uri(uri), of(number_format)) == PRIVACY_X
 
 
 @pytest.mark.parametrize(
@@ -239,11 +243,11 @@ def test_called_spellings_of_x(uri: str) -> None:
     ],
 )
 def test_called_that_is_no_x(uri: str, kind: DialledKind) -> None:
-    assert number_of(parse_uri(uri), NumberFormat.NATIONAL).kind is kind
+    assert number_of(parse_uri(uri), PEER).kind is kind
 
 
 def test_no_uri_names_nobody() -> None:
-    assert number_of(None, NumberFormat.NATIONAL) == NOBODY
+    assert number_of(None, PEER) == NOBODY
 
 
 # -- what we write -----------------------------------------------------------------------------------------------------
@@ -275,9 +279,9 @@ def test_what_we_write_is_read_back_on_the_same_trunk(number_format: NumberForma
     trunk = replace(PEER, number_format=number_format)
     for target in (TARGET, TARGET6):
         uri = parse_uri(request_uri_for(number, trunk, target))
-        assert number_of(uri, number_format) == Dialled(DialledKind.REAL, number)
+        assert number_of(uri, of(number_format)) == Dialled(DialledKind.REAL, number)
         to = parse_uri(parse_name_addr(to_value_for(number, trunk, target)).uri)
-        assert number_of(to, number_format) == Dialled(DialledKind.REAL, number)
+        assert number_of(to, of(number_format)) == Dialled(DialledKind.REAL, number)
 
 
 @pytest.mark.parametrize("number_format", list(NumberFormat))
@@ -288,7 +292,7 @@ def test_x_is_presented_with_fifteen_digits_and_nothing_more(number_format: Numb
     address = parse_name_addr(value)
     uri = parse_uri(address.uri)
     assert address.display == "" and address.params == "" and "+86" + X not in value and "86" + X not in value
-    assert number_of(uri, number_format) == PRIVACY_X
+    assert number_of(uri, of(number_format)) == PRIVACY_X
     if number_format is NumberFormat.TEL:
         assert isinstance(uri, TelUri) and value == f"<tel:{X};phone-context=+86>"
     else:

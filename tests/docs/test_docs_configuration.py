@@ -29,9 +29,12 @@ def test_a_page_without_marks_is_refused() -> None:
         with_reference(PAGE.read_text("utf-8").replace(END, ""))
 
 
+RULES = ("number_rules", "number_rules.rules")  # besides the others that are arrays of tables
+
+
 def test_every_key_has_its_row() -> None:
     for table, model in tables().items():
-        head = f"[[{table}]]" if table in ("listen", "peer", "account", "route", "expect") else f"[{table}]"
+        head = f"[[{table}]]" if table in ("listen", "peer", "account", "route", "expect", *RULES) else f"[{table}]"
         shown = [row[0].strip("`") for row in rows(section(PAGE, head), "key")]
         assert shown == list(model.model_fields)
 
