@@ -31,6 +31,7 @@ _PARTS: Final = {
     "explain": ("explain",),
     "capture": ("capture",),
     "diff": ("diff",),
+    "replay": ("replay",),
     "bind": ("bind", "rebind", "unbind"),
     "bindings": ("bindings",),
     "groups": ("group",),

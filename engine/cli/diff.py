@@ -16,11 +16,12 @@ from engine.cli.unread import tell_what_waits
 from engine.config import Config, load
 from engine.config.values import shown
 from engine.core.numbers import is_privacy_number, mask
-from engine.deciding import Question
+from engine.deciding import Arrived, Question
 from engine.diff import Corpus, CorpusFault, Differences, compare, of_export, of_numbers, of_records
 from engine.store.crypto import open_key
 from engine.store.recent_calls import recent_calls
 from engine.store.rows import utc_text
+from sipstack.uri import uri_host
 
 DAY_S: Final = 86_400.0
 
@@ -128,7 +129,7 @@ def as_document(old: Config, new: Config, corpus: Corpus, found: Differences) ->
             for changes, group in found.ordered()
         ],
         "left_out": dict(sorted(found.left_out.items())),
-        "notes": list(_notes(old, new)),
+        "notes": [*corpus.notes, *_notes(old, new)],
     }
 
 
@@ -136,9 +137,14 @@ def _example(question: Question) -> dict[str, str]:
     return {
         "caller": _masked(question.caller),
         "called": _masked(question.called),
-        "peer": question.peer or "",
+        "peer": question.peer or (_source(question.arrived) if question.arrived is not None else ""),
         "method": question.method,
     }
+
+
+def _source(arrived: Arrived) -> str:
+    host, port = arrived.source
+    return f"{arrived.transport.lower()}:{uri_host(host)}:{port}"
 
 
 def _masked(number: str) -> str:
@@ -147,7 +153,7 @@ def _masked(number: str) -> str:
 
 def say_differences(old: Config, new: Config, corpus: Corpus, found: Differences) -> None:
     """For people; what is not compared, on stderr."""
-    for note in _notes(old, new):
+    for note in (*corpus.notes, *_notes(old, new)):
         tell(f"veil700: {note}")
     say(f"{corpus.origin}: {found.distinct:,} distinct, {found.calls:,} in all")
     for changes, group in found.ordered():

@@ -14,7 +14,7 @@ from engine.core.identity import address_of, presented_uri
 from engine.core.numbers import PRIVACY, Dialled, canonical_real, is_privacy_number
 from engine.core.policy import Facts, caller_entitled
 from engine.core.routing import Routing
-from engine.core.settings import CoreSettings, NumberFormat, PeerSettings
+from engine.core.settings import CoreSettings, ListenerSettings, NumberFormat, PeerSettings
 from engine.core.tokens import TokenSource
 from engine.core.wire_forms import arriving_user
 from sipstack.errors import RemoteSipError
@@ -50,6 +50,17 @@ class QuestionFault(Exception):
 
 @final
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request as it came to a node once: its octets, and the addresses of both ends of its way."""
+
+    transport: str  # as in Flow: UDP, TCP
+    source: tuple[str, int]
+    destination: tuple[str, int]
+    data: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Question:
     """Who calls whom. `caller` in any spelling of a number, `called` as dialled: digits, or a whole URI."""
 
@@ -59,6 +70,7 @@ class Question:
     peer: str | None = None  # the trunk that it comes from; None: the one that can be told from the caller
     text: str = TEXT  # of a MESSAGE
     headers: tuple[str, ...] = ()  # further header rows, `Name: value`
+    arrived: Arrived | None = None  # the request itself: then all else is only told
 
 
 @final
@@ -85,6 +97,8 @@ class Arrivals:
 
     def of(self, question: Question) -> Arrival:
         """The request of a question. QuestionFault when it is none, or when the peer cannot be told."""
+        if question.arrived is not None:
+            return self._as_it_came(question.arrived)
         _check(question)
         peer, chosen = self.peer_of(question)
         entry, flow = self.source_of(peer)
@@ -103,6 +117,13 @@ class Arrivals:
         if found is None:
             found = self._sources[peer.name] = _source_of(self._routing, peer)
         return found
+
+    def _as_it_came(self, arrived: Arrived) -> Arrival:
+        flow = _flow_of(self._settings.listeners, arrived)
+        peer = self._routing.peer_of(flow)
+        if peer is None:
+            raise QuestionFault("source: it belongs to no peer")
+        return Arrival(peer, "its source", "", flow, arrived.data)
 
 
 def arrival_of(settings: CoreSettings, question: Question) -> Arrival:
@@ -194,6 +215,20 @@ def _flow(routing: Routing, host: str, port: int, tls_names: tuple[str, ...]) ->
         return Flow("TLS", host, port, max(routing.listeners.index_for("TLS", host), 0), tls_names[:1])
     local = next((index for index, one in enumerate(listeners) if one.is_ipv6 is (":" in host)), 0)
     return Flow(listeners[local].transport, host, port, local)
+
+
+def _flow_of(listeners: tuple[ListenerSettings, ...], arrived: Arrived) -> Flow:
+    """By the listener that it was sent to; where there is none, by the first that could have taken it."""
+    host, port = arrived.source
+    wanted = f"{uri_host(arrived.destination[0])}:{arrived.destination[1]}"
+    is_datagram = arrived.transport == "UDP"
+    alike = [index for index, one in enumerate(listeners) if (one.transport == "UDP") is is_datagram]
+    for index in alike:
+        one = listeners[index]
+        if wanted in (one.advertise, f"{uri_host(one.host)}:{one.port}"):
+            return Flow(one.transport, host, port, index)
+    index = next((index for index in alike if (":" in listeners[index].host) is (":" in host)), 0)
+    return Flow(arrived.transport, host, port, index)
 
 
 def _sources_in(entry: str) -> Iterator[tuple[str, int]]:

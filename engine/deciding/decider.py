@@ -214,6 +214,8 @@ class Decider:
 
 def _is_plain(question: Question) -> bool:
     """Two numbers as anybody dials them, and nothing else."""
+    if question.arrived is not None:
+        return False
     return not question.headers and _is_digits(question.caller) and _is_digits(question.called)
 
 

@@ -40,6 +40,7 @@ class Corpus:
     asked: list[tuple[Question, int]]
     origin: str  # in words
     left_out: Counter[str]  # why something of the source cannot be asked about, and how often
+    notes: tuple[str, ...] = ()  # what is to be known of it
 
     @property
     def calls(self) -> int:

@@ -30,7 +30,7 @@ VERBS: Final = (
     "run", "check", "config show", "bind", "rebind", "unbind", "group create", "group edit", "group delete",
     "group list", "blacklist add", "blacklist remove", "blacklist list", "bindings import", "bindings list",
     "bindings export", "inventory apply", "cdr export", "cdr verify", "cdr settlement", "cdr archive", "audit list",
-    "status", "calls", "explain", "capture", "diff", "trace", "leak-test", "scenario play", "scenario check",
+    "status", "calls", "explain", "capture", "diff", "replay", "trace", "leak-test", "scenario play", "scenario check",
     "scenario from-pcap", "state", "kill", "restore",
     "api-key create", "api-key list", "api-key revoke",
     "inventory verify", "report opening", "report scenario", "report operation", "report numbers", "report ledger",

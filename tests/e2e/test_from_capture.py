@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +15,7 @@ import pytest
 
 from engine.cli import run_cli
 from scenarios.rig.engine import Run
-from scenarios.rig.node import Node
+from scenarios.rig.node import ROOT, Node
 from scenarios.rig.nodes import Nodes
 from scenarios.rig.place import Place, Places
 from scenarios.rig.players import PlayerRun
@@ -80,6 +83,61 @@ def replayed(engine: str, folder: Path, node: Node, story: Story) -> tuple[list[
         while node.status()["calls"]:
             time.sleep(0.01)
         return caller.messages, callee.messages
+
+
+@contextmanager
+def watched(node: Node, file: Path, *words: str) -> Iterator[None]:
+    """`veil700 capture` beside what is done meanwhile, until one call has ended."""
+    command = [sys.executable, "-m", "engine.main", "--config", node.config, "capture", "--out", file, "--calls", "1"]
+    process = subprocess.Popen(
+        [*command, *words], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert "capturing into" in process.stderr.readline()
+        yield
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_what_our_own_capture_writes_is_played_again(
+    nodes: Nodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both legs are in it, and are known to be one call."""
+    story = STORIES[0]
+    nodes.tell(story, "player", "player")
+    node, file, out = nodes.running[-1], tmp_path / "call.pcapng", tmp_path / "story"
+    with watched(node, file, "--reveal", "--reason", "a test"):
+        told, wrong = nodes.tell(story, "player", "player")
+    assert wrong == []
+    assert run_cli(["scenario", "from-pcap", str(file), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == ""
+    known = len(node.records())
+    caller, callee = replayed("player", out, node, story)
+    assert facts(node.records()[known:]) == facts(told.records)
+    assert (steps(caller), steps(callee)) == (steps(told.caller), steps(told.callee))
+
+
+def test_replay_of_our_own_masked_capture(nodes: Nodes, tmp_path: Path) -> None:
+    """What the node has sent is not asked about, and pseudonyms stand for those that are bound."""
+    story = STORIES[0]
+    nodes.tell(story, "player", "player")
+    node, file = nodes.running[-1], tmp_path / "call.pcapng"
+    new = node.folder / "new.toml"
+    with watched(node, file):
+        nodes.tell(story, "player", "player")
+    assert story.call.caller.encode() not in file.read_bytes()
+    new.write_text(node.config.read_text())
+    same = node.command("replay", file, "--against", new, "--json")
+    found = json.loads(same.stdout)
+    assert (same.returncode, found["distinct"], found["left_out"]) == (0, 2, {"source: the node itself": 1})
+    new.write_text(new.read_text().replace('called = "', 'called = "^0'))
+    changed = node.command("replay", file, "--against", new, "--json")
+    assert changed.returncode == 1
+    assert "NO_ROUTE" in json.loads(changed.stdout)["groups"][0]["changes"]["outcome"]["new"]
+    assert story.call.caller not in changed.stdout
 
 
 @pytest.mark.parametrize("engine", ["player", "sipp"])
