@@ -23,7 +23,16 @@ from sipstack.scenario.injection import Injection, InjectionFile, read_injection
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import Scenario, SettingsError
 from sipstack.scenario.report import ALL_WELL
-from sipstack.scenario.settings import Address, Mode, PlayerSettings, Ramp, TlsSettings, TwinSettings, Wire
+from sipstack.scenario.settings import (
+    STREAM_PORTS,
+    Address,
+    Mode,
+    PlayerSettings,
+    Ramp,
+    TlsSettings,
+    TwinSettings,
+    Wire,
+)
 from sipstack.scenario.traces import Trace, TraceSettings, names_of_times
 from sipstack.scenario.twin import read_peers
 from sipstack.scenario.values import Circuits
@@ -161,6 +170,7 @@ def settings_of(given: Given, scenario: Scenario, target: str | None, *, allows_
         call_id=given.text("-cid_str", "%u-%p@%s"),
         media_ip=_own_address(given.text("-mi"), "", 0) if "-mi" in given else "",
         media_port=given.port("-mp", 6000),
+        stream_ports=_stream_ports(given),
         echoes="-rtp_echo" in given,
         allows_exec=allows_exec,
         twins=_twins(given),
@@ -211,6 +221,14 @@ def _wire(given: Given) -> Wire:
         sends_to=_target("-rsa", given.text("-rsa")) if "-rsa" in given else None,
         address_field=given.count("-ip_field", least=0) or 0,
     )
+
+
+def _stream_ports(given: Given) -> range:
+    first, last = given.port("-min_rtp_port", STREAM_PORTS[0]), given.port("-max_rtp_port", STREAM_PORTS[-1])
+    ports = range(first, last + 1 - (last + 1 - first) % 4)
+    if not first or not ports:
+        raise UsageFault(f"-min_rtp_port, -max_rtp_port: {first} to {last} has no room for the four ports of a call")
+    return ports
 
 
 def _ramp(given: Given, period_s: float) -> Ramp | None:

@@ -108,6 +108,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "-tls_version": Option(_T, "1.2 or 1.3 alone."),
     "-mi": Option(_T, "Our address for media. Default: that of -i."),
     "-mp": Option(Kind.PORT, "Our port for media. Default: 6000."),
+    "-min_rtp_port": Option(Kind.PORT, "First port of rtp_stream. Default: 8192."),
+    "-max_rtp_port": Option(Kind.PORT, "Last of them. Default: 56191."),
     "-rtp_echo": Option(_F, "What comes to that port, and to the one two above it, goes back."),
     "-3pcc": Option(Kind.ADDRESS, "The twin, which <sendCmd> tells and <recvCmd> hears."),
     "-master": Option(_T, "With -slave_cfg: our name; we begin."),
@@ -140,6 +142,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "-bind_local": Option(_F), "-buff_size": Option(_N), "-sendbuffer_warn": Option(_F), "-mb": Option(_N),
     "-periodic_rtd": Option(_F),
     "-callid_slash_ign": Option(_F, "/// in a Call-ID means nothing."),
+    "-rtpcheck_debug": Option(_F), "-srtpcheck_debug": Option(_F), "-audiotolerance": Option(_T),
+    "-videotolerance": Option(_T), "-rfc3339": Option(_F),
     "-rtp_payload": Option(_N), "-rtp_threadtasks": Option(_N), "-rtp_buffsize": Option(_N),
     "-watchdog_interval": Option(Kind.MS), "-watchdog_reset": Option(Kind.MS),
     "-watchdog_minor_threshold": Option(Kind.MS), "-watchdog_major_threshold": Option(Kind.MS),
@@ -151,6 +155,7 @@ OPTIONS: Final[dict[str, Option]] = {
 
 # Options of SIPp that cannot be had, and why.
 REFUSED: Final = {
+    "-tls_crl": "no lists of revoked certificates are read",
     "-plugin": "there are no plug-ins", "-multihome": "no SCTP", "-heartbeat": "no SCTP", "-assocmaxret": "no SCTP",
     "-pathmaxret": "no SCTP", "-pmtu": "no SCTP", "-gracefulclose": "no SCTP",
 }  # fmt: skip

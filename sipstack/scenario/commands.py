@@ -113,7 +113,7 @@ class StopKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StopPlaying:
-    """NOW as by Ctrl-C; GRACEFULLY: no new calls, those in progress are played to their ends."""
+    """NOW: not a word more is sent; GRACEFULLY: no new calls, those in progress are played to their ends."""
 
     kind: StopKind
 

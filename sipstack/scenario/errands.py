@@ -35,8 +35,6 @@ from sipstack.scenario.twin import Twins
 MAX_COMMANDS: Final = 32
 _COMMAND_ENDS_S: Final = 5.0  # what runs at the end is given that long
 # Ports for `[rtpstream_audio_port]`: SIPp's first one, and four a call.
-_FIRST_STREAM_PORT: Final = 8192
-_STREAM_PORTS: Final = 48_000
 _VIDEO_OFFSET: Final = 2
 
 
@@ -89,8 +87,8 @@ class Errands:
         """Where a call's stream leaves from."""
         port = self._stream_ports.get(call_id)
         if port is None:
-            port = self._stream_ports[call_id] = _FIRST_STREAM_PORT + self._next_stream_port
-            self._next_stream_port = (self._next_stream_port + 4) % _STREAM_PORTS
+            port = self._stream_ports[call_id] = self._settings.stream_ports[self._next_stream_port]
+            self._next_stream_port = (self._next_stream_port + 4) % len(self._settings.stream_ports)
         return port + (_VIDEO_OFFSET if media is Media.VIDEO else 0)
 
     async def carry_out(self, command: Command, live: Live, now: float) -> None:

@@ -220,7 +220,7 @@ class Player:
 
     async def _begin_call(self, call_id: str, now: float) -> Live | None:
         settings = self._settings
-        user = self._users.pop() if self._users else 0
+        user = self._users.pop(0) if self._users else 0
         lines = self._shared.next_lines(user)
         try:
             end = await self._ends.for_call(self._address_of(lines))
@@ -272,11 +272,11 @@ class Player:
         call = live.call
         outputs, call.outputs = call.outputs, []
         for output in outputs:
-            if isinstance(output, bytes):
+            if not isinstance(output, bytes):
+                await self._carry_out(output, live, now)
+            elif not self._is_told_to_stop:
                 self._noticed(live, is_sent=True, data=output)
                 await live.end.send(output, live.peer)
-            else:
-                await self._carry_out(output, live, now)
         if call.has_ended:
             await self._forget(live, now)
         elif (deadline := call.deadline) is not None:

@@ -88,8 +88,9 @@ class Received:
 
     @cached_property
     def cseq(self) -> tuple[int, str]:
-        """Number and method; (0, "") when they cannot be read."""
-        found = _CSEQ.match(self.value("CSeq"))
+        """Number and method of the first row; (0, "") when they cannot be read."""
+        rows = self.rows("CSeq")
+        found = _CSEQ.match(_value(rows[0])) if rows else None
         return (int(found[1]), found[2]) if found else (0, "")
 
     @property

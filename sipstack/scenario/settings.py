@@ -34,6 +34,7 @@ class TwinSettings:
 
 # A peer that invents Call-IDs gets no more of our memory than this.
 MAX_OPEN_CALLS: Final = 20_000
+STREAM_PORTS: Final = range(8192, 56_192)
 _MOST_CHECKED: Final = 100_000  # rows whose addresses are looked at before the first call
 
 
@@ -139,6 +140,7 @@ class PlayerSettings:
     has_prefixes: bool = True  # in Call-IDs, with `///` behind them
     media_ip: str = ""
     media_port: int = 6000
+    stream_ports: range = STREAM_PORTS  # of `rtp_stream`, four for each call
     echoes: bool = False
     allows_exec: bool = False
     twins: TwinSettings = field(default_factory=TwinSettings)

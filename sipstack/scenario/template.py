@@ -15,8 +15,9 @@ _HEX: Final = re.compile(r"\\x([0-9A-Fa-f]{1,2})")
 _FIELD: Final = re.compile(r"field(\d{1,3})(?:\s|$)")
 _VARIABLE: Final = re.compile(r"\$([^$,\s]+)$")
 _LAST: Final = re.compile(r"last_([\w.!%*+`'~-]+):?$", re.ASCII)
-_PARAMETER: Final = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|0x([0-9A-Fa-f]+)|([^\s"\]]+))')
+_PARAMETER: Final = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|0x([0-9A-Fa-f]+)|((?:\[[^\[\]]*\]|[^\s"\[\]])+))')
 _KEY: Final = re.compile(r"[\w.-]+", re.ASCII)
+_CREDENTIALS: Final = "[authentication "
 
 # Ports of media: the line that they stand in says of which.
 MEDIA_PORTS: Final = frozenset(("media_port", "auto_media_port"))
@@ -89,7 +90,7 @@ def parse_template(text: str, keys: set[str]) -> Template:
     """A text with its keywords; names that must be given with `-key` are added to `keys`. TextFault.
 
     `\\xHH` is a character. A bracket that holds another one is literal up to that one, as in `[[local_ip]]`; brackets
-    between quotes inside a keyword belong to its parameters.
+    between quotes inside a keyword, and those right behind a `=` in `[authentication]`, belong to its parameters.
     """
     parts: list[str | Keyword] = []
     literal = ""
@@ -130,7 +131,12 @@ def _brackets(text: str, start: int) -> tuple[int, int]:
         elif char == '"':
             is_quoted = not is_quoted
         elif char == "[" and not is_quoted:
-            inner = at
+            if text[at - 1] == "=" and text.startswith(_CREDENTIALS, inner):
+                at = text.find("]", at)
+                if at < 0:
+                    break
+            else:
+                inner = at
         elif char == "]" and not is_quoted:
             return inner, at
         at += 1

@@ -207,6 +207,8 @@ def test_messages_that_cannot_be_written_say_where(run: Run, xml: Path, host: st
         (["-tdmmap", "{1}"], "veil700: -tdmmap: '{1}' is not like {0-3}{99}{5-8}{1-31}"),
         (["-infindex", "a", "0"], "veil700: -infindex: a 0: it takes a file of -inf and the number of a field"),
         (["-rsa", "a:b"], "veil700: -rsa: 'a:b' is no host, host:port or [IPv6]:port"),
+        (["-min_rtp_port", "9000", "-max_rtp_port", "9002"],
+         "veil700: -min_rtp_port, -max_rtp_port: 9000 to 9002 has no room for the four ports of a call"),
         (["-plugin", "x.so"], "veil700: -plugin: not supported: there are no plug-ins"),
         (["-key", "one"], "veil700: -key needs a name and a value"),
         (["-timeout", "soon"], "veil700: -timeout: 'soon' is no time such as 500ms or 20s, of a week at most"),

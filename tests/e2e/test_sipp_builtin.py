@@ -102,6 +102,14 @@ def test_there_is_one_of_our_own_for_each() -> None:
     assert builtin_names() == sorted(NAMES)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_sipp_carries_in_itself_is_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.xml"
+    file.write_text(theirs(name))
+    read = load_scenario(file)
+    assert read.elements and read.without_effect == ()
+
+
 @pytest.mark.parametrize(("caller", "callee"), [("uac", "uas"), ("regexp", "uas"), ("branchc", "branchs")])
 async def test_our_caller(place: Place, builtin: Path, caller: str, callee: str) -> None:
     async with real(builtin, callee, place.callee, 5060) as sipp:

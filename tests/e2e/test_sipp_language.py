@@ -167,6 +167,26 @@ async def test_a_second_call_id(place: Place, tmp_path: Path) -> None:
     assert len(ours) == 2
 
 
+async def test_stop_now_is_now(place: Place, tmp_path: Path) -> None:
+    theirs, ours = await both(
+        place, tmp_path,
+        message(), recv("200"), nop('<exec int_cmd="stop_now"/>'), message(method="INFO"), recv("200"), exit_code=97,
+    )  # fmt: skip
+    assert lines(ours) == lines(theirs)
+    assert len(ours) == 1
+
+
+async def test_the_first_of_two_cseq_counts(place: Place, tmp_path: Path) -> None:
+    def answer(request: Received) -> str:
+        return response(request, "200 OK", "CSeq: 9 BYE")
+
+    theirs, ours = await both(
+        place, tmp_path, message(), recv("200"), message(method="INFO"), recv("200"), answer=answer
+    )
+    assert lines(ours) == lines(theirs)
+    assert len(ours) == 2
+
+
 VALUES = "".join(f"[${name}]|" for name in "abcdefghij")
 
 
@@ -341,58 +361,3 @@ async def test_a_real_sipp_knows_our_password(place: Place, tmp_path: Path) -> N
     report = await player.run()
     assert (report.exit_code, report.failures) == (0, [])
     assert await process.wait() == 0
-
-
-BUILT_IN = ("uac", "uas", "regexp", "branchc", "branchs", "uac_pcap", "3pcc-C-A", "3pcc-C-B", "3pcc-A", "3pcc-B",
-            "ooc_default")  # fmt: skip
-
-
-def built_in(folder: Path, name: str) -> Path:
-    """The file of a scenario that SIPp carries in itself."""
-    path = folder / f"{name}.xml"
-    told = subprocess.run([SIPP, "-sd", name], capture_output=True, check=False, timeout=10)
-    path.write_bytes(told.stdout)
-    return path
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_what_sipp_carries_in_itself_is_read(tmp_path: Path, name: str) -> None:
-    read = load_scenario(built_in(tmp_path, name))
-    assert read.elements and read.without_effect == ()
-
-
-@pytest.mark.parametrize(("caller", "callee"), [("uac", "uas"), ("regexp", "uas"), ("branchc", "branchs")])
-async def test_our_caller_plays_it_with_a_real_sipp(place: Place, tmp_path: Path, caller: str, callee: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        SIPP, "-sn", callee, "-i", place.callee, "-p", "5060", "-ci", place.callee, "-m", "2", "-nostdin",
-        "-timeout", "20s", cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while is_free(place.callee):
-        await asyncio.sleep(0.01)
-    settings = PlayerSettings(place.caller, PORT, place.callee, 5060, max_calls=2, rate=20, timeout_s=20)
-    player = Player(load_scenario(built_in(tmp_path, caller)), settings)
-    await player.open()
-    report = await player.run()
-    assert (report.exit_code, report.successful, report.failures) == (0, 2, [])
-    assert await process.wait() == 0
-
-
-@pytest.mark.parametrize(
-    ("caller", "callee"), [("uac", "uas"), ("regexp", "uas"), ("branchc", "branchs"), ("uac", "ooc_default")]
-)
-async def test_our_callee_plays_it_with_a_real_sipp(place: Place, tmp_path: Path, caller: str, callee: str) -> None:
-    files = {name: built_in(tmp_path, name) for name in (caller, callee)}
-    if callee == "ooc_default":  # answers one request: a caller of its own
-        files[caller] = tmp_path / "options.xml"
-        files[caller].write_text(f'<?xml version="1.0"?>\n{document(message(method="OPTIONS"), recv("200"))}')
-    player = Player(load_scenario(files[callee]), PlayerSettings(place.callee, 5060, max_calls=2, timeout_s=20))
-    await player.open()
-    running = asyncio.ensure_future(player.run())
-    process = await asyncio.create_subprocess_exec(
-        SIPP, f"{place.callee}:5060", "-sf", str(files[caller]), "-i", place.caller, "-p", str(PORT), "-ci",
-        place.caller, "-m", "2", "-r", "20", "-nostdin", "-timeout", "20s", cwd=tmp_path, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert await process.wait() == 0
-    report = await running
-    assert (report.exit_code, report.successful, report.failures) == (0, 2, [])

@@ -279,12 +279,15 @@ def expected(algorithm: str, row: str) -> str:
     return hashed(f"{secret}:abc:00000001:{cnonce}:auth:{hashed('REGISTER:sip:127.0.0.9:5070')}")
 
 
+@pytest.mark.parametrize(("user", "password"), [("bob", '"[service]"'), ("[field0]", "[field1]"), ('"[field0]"', "s")])
 @pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess"])
-def test_credentials_answer_a_challenge_and_are_verified(tmp_path: Path, algorithm: str) -> None:
+def test_credentials_answer_a_challenge_and_are_verified(
+    tmp_path: Path, algorithm: str, user: str, password: str
+) -> None:
     register = send("REGISTER sip:b SIP/2.0\nCall-ID: [call_id]\nCSeq: 2 REGISTER\n"
-                    "[authentication username=bob password=\"[service]\"]\nContent-Length: [len]\n\nbody")  # fmt: skip
+                    f"[authentication username={user} password={password}]\nContent-Length: [len]\n\nbody")  # fmt: skip
     played = scenario(tmp_path, send("REGISTER"), recv("401", auth="true"), register, name="uac")
-    call = Clocked(played)
+    call = Clocked(played, row=["bob", "s"])
     call.sent()
     call.call.receive(response(401, "1 REGISTER", CHALLENGE.format(algorithm)), call.now)
     (sent,) = call.texts()
@@ -295,8 +298,8 @@ def test_credentials_answer_a_challenge_and_are_verified(tmp_path: Path, algorit
     assert "Content-Length:     6\r\n" in sent
     assert f'response="{expected(algorithm, row)}"' in row
     verify = '<action><verifyauth assign_to="ok" username="{}" password="{}"/><log message="[$ok]"/></action>'
-    for user, password, verdict in (("bob", "s", "true"), ("bob", "x", "false"), ("ann", "s", "false")):
-        registrar = Clocked(scenario(tmp_path, recv("REGISTER", verify.format(user, password)), send("200")))
+    for claimed, tried, verdict in (("bob", "s", "true"), ("bob", "x", "false"), ("ann", "s", "false")):
+        registrar = Clocked(scenario(tmp_path, recv("REGISTER", verify.format(claimed, tried)), send("200")))
         registrar.hears(message("REGISTER sip:b SIP/2.0", row, cseq="2 REGISTER", body="body"))
         assert registrar.logged == [verdict]
 

@@ -35,7 +35,7 @@ def faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
 def test_the_files_of_the_calls_through_a_node_are_read(path: Path) -> None:
     read = load_scenario(path)
     assert read.name and read.elements
-    assert read.is_server is path.stem.startswith(("uas", "second"))
+    assert read.is_server is path.stem.startswith(("uas", "second", "aside"))
     assert read.fields == (0 if read.is_server else 3 if "[field2]" in path.read_text() else 2)
     assert read.without_effect == ()
 

@@ -158,6 +158,14 @@ async def test_calls_begin_at_the_rate(opened: Open, tmp_path: Path) -> None:
     assert seen[-1].at_s - seen[0].at_s >= 0.078  # four gaps of 20 ms; a call may be late, but never early
 
 
+async def test_users_call_in_turn_the_last_one_first(opened: Open, tmp_path: Path) -> None:
+    seen: Seen = []
+    calls = scenario(tmp_path, send("MESSAGE").replace("\nTo:", "\nX: [userid]\nTo:"), '<pause milliseconds="20"/>')
+    await (await opened(calls, 9, seen, max_calls=7, users=3)).run()
+    told = [re.search(rb"X: (\d)", one.data) for one in seen]
+    assert [int(found[1]) for found in told if found] == [3, 2, 1, 3, 2, 1, 3]
+
+
 async def test_what_the_limit_has_held_up_is_not_made_up_for(opened: Open, tmp_path: Path, host: str) -> None:
     seen: Seen = []
     with raw_socket(host) as peer:
