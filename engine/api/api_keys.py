@@ -22,6 +22,7 @@ class NewApiKey(Taken):
     role: Role
     app_platform: str = Field("", max_length=128, description="Of a platform's key, and only there")
     rate_per_s: int = Field(0, ge=0, le=MAX_RATE, description="0: as the configuration says")
+    ip_allow: list[str] = Field([], description="Networks that it may be used from; none: from anywhere")
 
 
 class MadeApiKey(Given):
@@ -42,6 +43,7 @@ class ApiKeyRow(Given):
     state: str = Field(description="active | revoked")
     created: str
     rate_per_s: int
+    ip_allow: list[str]
 
 
 @operation(router, "POST", "/api_keys", OPERATOR, "Make a key", takes=NewApiKey, gives=MadeApiKey, status=201)
@@ -51,8 +53,11 @@ async def create_api_key(request: Request) -> Response:
 
     def work(connection: sqlite3.Connection) -> NewKey:
         now = table.now()
-        made = create_key(connection, table.cipher, wanted.role, wanted.app_platform, wanted.rate_per_s, now)
-        audited(connection, who, now, "api_key.create", f"{made.key_id} role={wanted.role} {wanted.app_platform}")
+        role, platform = wanted.role, wanted.app_platform
+        made = create_key(connection, table.cipher, role, platform, wanted.rate_per_s, now, wanted.ip_allow)
+        audited(
+            connection, who, now, "api_key.create", " ".join((made.key_id, f"role={role}", platform, *wanted.ip_allow))
+        )
         return made
 
     return answer(asdict(await table.write(work)), 201)

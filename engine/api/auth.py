@@ -11,10 +11,10 @@ import hmac
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 from engine.domain.problems import Problem, ProblemCode
 from engine.store.api_keys import TOKEN_PREFIX, ApiKey, Role, find_key, newest_signed, note_signed
@@ -53,6 +53,12 @@ def signature(secret: bytes, method: str, target: str, time: str, nonce: str, bo
     """What X-Veil-Signature must say. `target` is path and query as they stand in the request line."""
     text = "\n".join((method, target, time, nonce, hashlib.sha256(body).hexdigest()))
     return hmac.new(secret, text.encode("latin-1"), hashlib.sha256).hexdigest()
+
+
+def address_of(scope: MutableMapping[str, Any]) -> str:
+    """The IP address at the other end of a request's connection, "" when the server does not know it."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 @final

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, final
 
 from engine.api import problem_documents
-from engine.api.auth import Keys
+from engine.api.auth import Keys, address_of
 from engine.domain.problems import Problem, ProblemCode
 from engine.logging import where
 
@@ -65,6 +65,8 @@ class Gate:
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
         self._keys.prove(key, headers, scope["method"], target.decode("latin-1"), body)
+        if not key.admits(address_of(scope)):  # only who has proved the key hears that it is one
+            raise Problem(ProblemCode.FORBIDDEN, "", "this key may not be used from your address")
         self._keys.charge(key)
         scope[CALLER], scope[KEY], scope[BODY] = caller, key, body
         is_given = False

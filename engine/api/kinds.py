@@ -76,6 +76,7 @@ class NewBusinessUser(Taken):
     uscc: str = Field(max_length=MAX, description="Unified social credit code")
     credit_score: int | None = None
     consent: Literal["off", "required"] | None = None
+    scenarios: list[str] | None = Field(None, description="Codes that it may use; none: all")
 
 
 class BusinessUserChange(Taken):
@@ -85,6 +86,7 @@ class BusinessUserChange(Taken):
     uscc: str | None = None
     credit_score: int | None = None
     consent: Literal["off", "required"] | None = None
+    scenarios: list[str] | None = Field(None, description="Codes that it may use; none: all")
 
 
 class BusinessUser(Given):
@@ -97,6 +99,7 @@ class BusinessUser(Given):
     state: str
     credit_score: int
     consent: str
+    scenarios: list[str]
 
 
 class NewContract(Taken):
@@ -107,13 +110,17 @@ class NewContract(Taken):
     business_user: str = Field(max_length=MAX)
     from_day: Day = Field(max_length=10)
     to_day: Day = Field(max_length=10)
+    doc_hash: str | None = Field(None, description="SHA-256 of what was signed: 64 hexadecimal digits")
+    exit_plan: str | None = Field(None, description="What it says of the end of the service")
 
 
 class ContractChange(Taken):
-    """Other days of a draft."""
+    """What is to be otherwise in a draft."""
 
     from_day: Day | None = None
     to_day: Day | None = None
+    doc_hash: str | None = Field(None, description="SHA-256 of what was signed: 64 hexadecimal digits")
+    exit_plan: str | None = Field(None, description="What it says of the end of the service")
 
 
 class Contract(Given):
@@ -125,6 +132,8 @@ class Contract(Given):
     from_day: Day
     to_day: Day
     state: str
+    doc_hash: str
+    exit_plan: str
 
 
 class ScenarioChange(Taken):

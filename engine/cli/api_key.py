@@ -19,7 +19,16 @@ from engine.store.database import BINDINGS, open_database, store_errors
 
 T = TypeVar("T")
 
-_COLUMNS = {"key_id": 16, "kind": 5, "role": 8, "app_platform": 16, "state": 7, "created": 24, "rate_per_s": 10}
+_COLUMNS = {
+    "key_id": 16,
+    "kind": 5,
+    "role": 8,
+    "app_platform": 16,
+    "state": 7,
+    "created": 24,
+    "rate_per_s": 10,
+    "ip_allow": 18,
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +45,10 @@ def create(
     role: Annotated[Role, typer.Option(help="What the key may do.", show_default=False)],
     app_platform: Annotated[str, typer.Option(help="With --role platform: which one.", show_default=False)] = "",
     rate: Annotated[int, typer.Option(min=0, help="Requests a second; 0: rate_per_s of [api].")] = 0,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network it may be used from; may be given often.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Make a key and print what proves it, which is shown this once. It counts at once; is audited.
@@ -49,8 +62,9 @@ def create(
 
     def work(connection: sqlite3.Connection, cipher: NumberCipher) -> dict[str, str]:
         now = time.time()
-        made = create_key(connection, cipher, role, app_platform, rate, now)
-        insert_audit(connection, now, Asker(actor()), "api_key.create", f"{made.key_id} role={role} {app_platform}")
+        made = create_key(connection, cipher, role, app_platform, rate, now, allow or ())
+        told = " ".join((made.key_id, f"role={role}", app_platform, *(allow or ())))
+        insert_audit(connection, now, Asker(actor()), "api_key.create", told)
         return asdict(made)
 
     made = _written(context, work)
@@ -76,7 +90,8 @@ def list_(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> Non
     if as_json:
         say_json(rows)
         return
-    say_table(_COLUMNS, ((row[name] if row[name] != "" else "-" for name in _COLUMNS) for row in rows))
+    told = [row | {"ip_allow": " ".join(row["ip_allow"])} for row in rows]
+    say_table(_COLUMNS, ((row[name] if row[name] != "" else "-" for name in _COLUMNS) for row in told))
 
 
 def revoke(

@@ -17,12 +17,14 @@ from engine.domain.targets import MODES
 MAX_TEXT: Final = 128  # characters
 MAX_TTL_S: Final = 3_153_600_000  # a hundred years
 MAX_CALL_S: Final = 86_400
+MAX_CODES: Final = 100  # scenarios of one business user
 # What a base platform must have seen of an app platform before a contract: the notice names these.
 DOCUMENTS: Final = ("business_licence", "technical_scheme", "number_plan", "anti_fraud_plan", "security_plan")
 
 Value = str | int
 Check = Callable[[object], Value]
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PREFIX: Final = re.compile(r"700[0-9]{8}")
 _HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)")
 
@@ -104,6 +106,22 @@ def _prefixes(value: object) -> str:
     return json.dumps(sorted(prefixes))
 
 
+def _codes(value: object) -> str:
+    """JSON, "" for an empty list."""
+    if not isinstance(value, list) or len(value) > MAX_CODES:
+        raise ValueError(f"must be a list of up to {MAX_CODES} scenario codes")
+    codes = sorted({text(code) for code in value})
+    if len(codes) < len(value):
+        raise ValueError("names a scenario twice")
+    return json.dumps(codes, ensure_ascii=False) if codes else ""
+
+
+def _sha256_or_none(value: object) -> str:
+    if value != "" and (not isinstance(value, str) or not _SHA256.fullmatch(value)):
+        raise ValueError("must be a SHA-256: 64 hexadecimal digits in lower case")
+    return str(value)
+
+
 def _hours(value: object) -> str:
     if value == "":
         return ""
@@ -155,6 +173,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Field]]] = MappingProxyType(
             "state": _state("business_user"),
             "credit_score": Field("credit_score", _whole(0, 100), 100),
             "consent": Field("consent", _one_of("off", "required"), "off"),
+            "scenarios": Field("scenarios", _codes, ""),
         },
         "contract": {
             "id": Field("id", text, is_fixed=True),
@@ -163,6 +182,8 @@ FIELDS: Final[Mapping[str, Mapping[str, Field]]] = MappingProxyType(
             "from": Field("from_day", _day),
             "to": Field("to_day", _day),
             "state": _state("contract", "effective"),
+            "doc_hash": Field("doc_hash", _sha256_or_none, ""),
+            "exit_plan": Field("exit_plan", _text_or_none, ""),
         },
         "scenario": {
             "code": Field("code", text, is_fixed=True),

@@ -15,6 +15,8 @@ from engine.domain.problems import Problem, ProblemCode
 MIN_TTL_S: Final = 60.0  # a binding must outlive the moment in which it is made (invariant I4)
 COOL_S: Final = 86_400  # so long X keeps away from its old parties where no pool says otherwise (I5)
 BLOCK_DIGITS: Final = 11  # of the 15 of X
+REAL_NAME_FROM: Final = 3  # of the four classes of risk: who calls is known by his real name
+ALL_FROM: Final = 4  # ... and who is called, the order is verified, and the calls of a day are limited
 
 
 @final
@@ -29,6 +31,7 @@ class Tenant:
     is_consent_required: bool
     contract_to_day: str  # the last day of the contracts that are in force today; "" without one
     killed: str  # which of everything, app_platform and business_user is killed; "" for none
+    scenarios: tuple[str, ...] = ()  # codes of those that it may use; none: all
 
 
 @final
@@ -132,6 +135,28 @@ def scenario_admits(scenario: Scenario, mode: str) -> None:
     if mode not in scenario.modes:
         allowed = ", ".join(scenario.modes)
         raise Problem(ProblemCode.SCENARIO_FORBIDS, "mode", f"scenario {scenario.code} allows {allowed}, not {mode}")
+
+
+def scenario_is_the_users(tenant: Tenant, scenario: Scenario) -> None:
+    """What a business user has numbers for is agreed with it, where it is said."""
+    if tenant.scenarios and scenario.code not in tenant.scenarios:
+        allowed = ", ".join(tenant.scenarios)
+        why = f"{tenant.business_user} has numbers for {allowed}, not for {scenario.code}"
+        raise Problem(ProblemCode.SCENARIO_FORBIDS, "scenario", why)
+
+
+def risk_is_met(risk_class: int, real_name: str, order_check: str, calls_per_day: int) -> None:
+    """The riskier a scenario, the more must be asked before it is approved (A9): of class 3 a real name, of 4 all."""
+    wanted = []
+    if risk_class >= REAL_NAME_FROM and real_name == "off":
+        wanted.append("real_name")
+    if risk_class >= ALL_FROM:
+        wanted += ["real_name both"] if real_name == "a" else []
+        wanted += ["order_check"] if order_check == "off" else []
+        wanted += [] if calls_per_day else ["calls_per_day"]
+    if wanted:
+        why = f"class {risk_class} is approved only with {', '.join(wanted)}"
+        raise Problem(ProblemCode.ILLEGAL_STATE, "risk_class", why)
 
 
 def latest_end(tenant: Tenant, scenario: Scenario, wall_s: float) -> float:

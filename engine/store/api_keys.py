@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -19,10 +20,13 @@ KEY_ID_BYTES: Final = 8
 SECRET_BYTES: Final = 32
 TOKEN_PREFIX: Final = "vt"
 MAX_RATE: Final = 1_000_000
+MAX_NETWORKS: Final = 32
 
 _SECRET: Final = "api_key.secret"
-_FIND: Final = "SELECT role, app_platform, kind, secret, rate_per_s FROM api_key WHERE key_id = ? AND state = 'active'"
-_COLUMNS: Final = "key_id, kind, role, app_platform, state, created_at, rate_per_s"
+_FIND: Final = (
+    "SELECT role, app_platform, kind, secret, rate_per_s, ip_allow FROM api_key WHERE key_id = ? AND state = 'active'"
+)
+_COLUMNS: Final = "key_id, kind, role, app_platform, state, created_at, rate_per_s, ip_allow"
 
 
 class Role(StrEnum):
@@ -54,10 +58,15 @@ class ApiKey:
     rate_per_s: int
     kind: str
     proof: bytes  # the HMAC secret, or the SHA-256 of the token's secret
+    ip_allow: str = ""  # networks with a blank between them; "": from anywhere
 
     def is_token(self, secret: str) -> bool:
         """True for what its token ends with."""
         return self.kind == "token" and hmac.compare_digest(self.proof, _hashed(secret))
+
+    def admits(self, address: str) -> bool:
+        """Whether it may be used from an IP address; "" when that is not known."""
+        return not self.ip_allow or _lies_in(address, self.ip_allow.split())
 
 
 @final
@@ -72,12 +81,18 @@ class KeyRow:
     state: str  # active | revoked
     created: str  # RFC 3339 UTC
     rate_per_s: int
+    ip_allow: list[str]  # networks; none: from anywhere
 
 
 def create_key(
-    connection: sqlite3.Connection, cipher: NumberCipher, role: Role, app_platform: str, rate_per_s: int, wall_s: float
-) -> NewKey:
-    """A key of a platform signs (HMAC), those of operators and auditors are tokens. Problem."""
+    connection: sqlite3.Connection, cipher: NumberCipher, role: Role, app_platform: str, rate_per_s: int, wall_s: float,
+    ip_allow: Sequence[str] = (),
+) -> NewKey:  # fmt: skip
+    """A key of a platform signs (HMAC), those of operators and auditors are tokens. Problem.
+
+    `ip_allow`: the addresses and networks that it may be used from; none: from anywhere.
+    """
+    networks = _networks(ip_allow)
     if (role is Role.PLATFORM) is not bool(app_platform):
         need = "missing: a platform's key is one platform's" if not app_platform else "goes with the role platform only"
         raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "app_platform", need)
@@ -91,9 +106,9 @@ def create_key(
     if role is Role.PLATFORM:
         kind, kept, shown = "hmac", cipher.encrypt(secret, _SECRET), secret
     connection.execute(
-        "INSERT INTO api_key (key_id, kind, role, app_platform, secret, state, created_at, rate_per_s, cipher_key_id)"
-        " VALUES (?, ?, ?, ?, ?, 'active', ?, ?, ?)",
-        (key_id, kind, role.value, app_platform, kept, wall_s, rate_per_s, cipher.key_id),
+        "INSERT INTO api_key (key_id, kind, role, app_platform, secret, state, created_at, rate_per_s, cipher_key_id,"
+        " ip_allow) VALUES (?, ?, ?, ?, ?, 'active', ?, ?, ?, ?)",
+        (key_id, kind, role.value, app_platform, kept, wall_s, rate_per_s, cipher.key_id, networks),
     )
     return NewKey(key_id, kind, shown)
 
@@ -103,16 +118,18 @@ def find_key(connection: sqlite3.Connection, cipher: NumberCipher, key_id: str) 
     row = connection.execute(_FIND, (key_id,)).fetchone()
     if row is None:
         return None
-    role, app_platform, kind, kept, rate_per_s = row
+    role, app_platform, kind, kept, rate_per_s, ip_allow = row
     proof = cipher.decrypt(kept, _SECRET).encode() if kind == "hmac" else bytes(kept)
-    return ApiKey(key_id, Role(role), app_platform, rate_per_s, kind, proof)
+    return ApiKey(key_id, Role(role), app_platform, rate_per_s, kind, proof, ip_allow)
 
 
 def list_keys(connection: sqlite3.Connection, after: str = "", limit: int = -1) -> Iterator[KeyRow]:
     """All keys behind `after`, in the order of their ids; -1 is no limit."""
     query = f"SELECT {_COLUMNS} FROM api_key WHERE key_id > ? ORDER BY key_id LIMIT ?"
-    for key_id, kind, role, app_platform, state, created_at, rate_per_s in connection.execute(query, (after, limit)):
-        yield KeyRow(key_id, kind, role, app_platform, state, utc_text(created_at), rate_per_s)
+    for key_id, kind, role, app_platform, state, created_at, rate, networks in connection.execute(
+        query, (after, limit)
+    ):
+        yield KeyRow(key_id, kind, role, app_platform, state, utc_text(created_at), rate, networks.split())
 
 
 def revoke_key(connection: sqlite3.Connection, key_id: str) -> None:
@@ -134,6 +151,27 @@ def note_signed(connection: sqlite3.Connection, newest: Mapping[str, float]) -> 
         " ON CONFLICT (key_id) DO UPDATE SET signed_at = max(signed_at, excluded.signed_at)",
         list(newest.items()),
     )
+
+
+def _networks(named: Sequence[str]) -> str:
+    """As they are stored. Problem."""
+    if len(named) > MAX_NETWORKS:
+        raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "ip_allow", f"must be {MAX_NETWORKS} networks at most")
+    try:
+        return " ".join(str(ipaddress.ip_network(one)) for one in named)
+    except ValueError:
+        why = "must be addresses or networks such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"
+        raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "ip_allow", why) from None
+
+
+def _lies_in(address: str, networks: Sequence[str]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped  # IPv4, as a socket for both shows it
+    return any(ip in ipaddress.ip_network(network) for network in networks)
 
 
 def _hashed(secret: str) -> bytes:

@@ -352,6 +352,7 @@ def _may_begin(request: BindRequest, form: Form, tenant: Tenant, scenario: Scena
     gates.nothing_is_killed(tenant)
     gates.contract_is_in_force(tenant)
     gates.scenario_admits(scenario, request.mode)
+    gates.scenario_is_the_users(tenant, scenario)
     gates.expiration_is_legal(request.expiration, form.expires_at, tenant, scenario, wall_s)
 
 

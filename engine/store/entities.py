@@ -2,7 +2,7 @@
 
 Each function works on bindings.db inside a transaction of its caller, takes `asker` (who, and why) and `wall_s`
 (seconds since the epoch), writes audit and history itself, and raises Problem. Moves: engine.store.moves.
-An entity is a dict by column, with `modes`, `blocks`, `reviewed` as lists and tables and `sms` as a bool.
+An entity is a dict by column, with `modes`, `blocks`, `scenarios`, `reviewed` as lists and tables and `sms` as a bool.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.fields import FIELDS, Field, Value, key_column
+from engine.domain.gates import risk_is_met
 from engine.domain.problems import Problem, ProblemCode
 from engine.domain.states import first_state
 from engine.store.audit import Asker
@@ -109,6 +110,14 @@ def check_row(kind: str, row: Mapping[str, Value]) -> None:
     """What columns must be to one another."""
     if kind == "contract" and str(row["from_day"]) > str(row["to_day"]):
         raise Problem(ProblemCode.ILLEGAL_ARGUMENT, "to_day", "lies before from_day")
+    if kind == "scenario" and row["state"] == "approved":
+        check_risk(row)
+
+
+def check_risk(scenario: Mapping[str, object]) -> None:
+    """A scenario that is approved asks for what its class of risk wants."""
+    said = scenario["real_name"], scenario["order_check"]
+    risk_is_met(int(str(scenario["risk_class"])), str(said[0]), str(said[1]), int(str(scenario["calls_per_day"])))
 
 
 def check_references(connection: sqlite3.Connection, kind: str, row: Mapping[str, Value]) -> None:
@@ -200,6 +209,8 @@ def _entity(connection: sqlite3.Connection, kind: str, row: tuple[Value, ...]) -
     if kind == "scenario":
         entity["modes"] = json.loads(str(entity["modes"]))
         entity["sms"] = bool(entity["sms"])
+    elif kind == "business_user":
+        entity["scenarios"] = json.loads(str(entity["scenarios"]) or "[]")
     elif kind == "app_platform":
         entity["reviewed"] = json.loads(str(entity["reviewed"]) or "{}")
     elif kind == "number_pool":

@@ -17,7 +17,7 @@ from engine.domain.problems import Problem, ProblemCode
 from engine.domain.states import next_state, states_of
 from engine.store.audit import Asker
 from engine.store.blocks import enter_state, refuse_while_bound
-from engine.store.entities import Entity, check_references, read
+from engine.store.entities import Entity, check_references, check_risk, read
 from engine.store.history import note_act, note_move
 from engine.store.in_force import bound_for_platform, bound_for_user
 
@@ -135,6 +135,10 @@ def _has_contract(case: _Case) -> None:
         raise Problem(ProblemCode.CONTRACT_NOT_IN_FORCE, "business_user", f"{user} has no contract in force on {today}")
 
 
+def _meets_its_risk(case: _Case) -> None:
+    check_risk(case.entity)
+
+
 def _is_over(case: _Case) -> None:
     if case.told("to_day") >= china_day(case.wall_s):
         raise Problem(
@@ -170,6 +174,7 @@ _RULES: Final[dict[tuple[str, str], tuple[_Rule, ...]]] = {
     ("business_user", "closed"): (_user_serves_nobody,),
     ("contract", "effective"): (_platform_is_registered, _user_is_registered),
     ("contract", "expired"): (_is_over,),
+    ("scenario", "approved"): (_meets_its_risk,),
     ("number_block", "assigned"): (_block_goes_to, _platform_is_registered, _user_is_registered, _has_contract),
     ("number_block", "returned"): (_block_is_free,),
 }

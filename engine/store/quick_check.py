@@ -113,6 +113,7 @@ class QuickCheck:
             gates.nothing_is_killed(tenant)
             gates.contract_is_in_force(tenant)
             gates.scenario_admits(scenario, AXB)
+            gates.scenario_is_the_users(tenant, scenario)
         except Problem:
             return _NEVER
         asks = tenant.is_consent_required or scenario.real_name != "off" or scenario.order_check != "off"

@@ -16,7 +16,7 @@ _TENANT: Final = (
     " AND contract.app_platform = business_user.app_platform AND state = 'effective'"
     " AND from_day <= ?1 AND to_day >= ?1), ''), coalesce("
     "(SELECT kind FROM restriction WHERE (kind, id) IN (VALUES ('everything', ''),"
-    " ('app_platform', business_user.app_platform), ('business_user', business_user.id)) LIMIT 1), '')"
+    " ('app_platform', business_user.app_platform), ('business_user', business_user.id)) LIMIT 1), ''), scenarios"
     " FROM business_user JOIN app_platform ON app_platform.id = business_user.app_platform WHERE business_user.id = ?2"
 )
 _SCENARIO: Final = (
@@ -103,9 +103,11 @@ class Standing:
 
 
 def _tenant(
-    business_user: str, platform: str, platform_state: str, state: str, consent: str, to_day: str, killed: str
-) -> Tenant:
-    return Tenant(business_user, platform, platform_state, state, consent == "required", to_day, killed)
+    business_user: str, platform: str, platform_state: str, state: str, consent: str, to_day: str, killed: str,
+    scenarios: str,
+) -> Tenant:  # fmt: skip
+    codes = tuple(json.loads(scenarios or "[]"))
+    return Tenant(business_user, platform, platform_state, state, consent == "required", to_day, killed, codes)
 
 
 def _scenario(

@@ -39,11 +39,11 @@ def make_data(folder: Path, host: str, scenarios: str = 'alibaba_scenario = "exp
     return config
 
 
-def make_key(config: Config, app_platform: str = "ap-test", rate_per_s: int = 0) -> NewKey:
+def make_key(config: Config, app_platform: str = "ap-test", rate_per_s: int = 0, *ip_allow: str) -> NewKey:
     path, cipher = config.data_dir / "bindings.db", open_key(config.data_dir)
     role = Role.PLATFORM if app_platform else Role.OPERATOR
     with closing(open_database(path, BINDINGS, cipher)) as connection:
-        return create_key(connection, cipher, role, app_platform, rate_per_s, time.time())
+        return create_key(connection, cipher, role, app_platform, rate_per_s, time.time(), ip_allow)
 
 
 @dataclass
@@ -53,8 +53,8 @@ class Served:
     config: Config
     host: str  # host:port of the listener
 
-    def key(self, app_platform: str = "ap-test", rate_per_s: int = 0) -> NewKey:
-        return make_key(self.config, app_platform, rate_per_s)
+    def key(self, app_platform: str = "ap-test", rate_per_s: int = 0, *ip_allow: str) -> NewKey:
+        return make_key(self.config, app_platform, rate_per_s, *ip_allow)
 
     def sdk(self, app_platform: str = "ap-test", signed: str = "") -> Sdk:
         return Sdk(self.host, self.key(app_platform), signed)

@@ -73,6 +73,13 @@ def test_both_sdks_raise_what_their_users_catch(served: Served, key: NewKey) -> 
     assert thrown.value.get_request_id()
 
 
+def test_a_key_is_used_from_where_it_may(served: Served) -> None:
+    assert Sdk(served.host, served.key("ap-test", 0, "127.0.0.0/8")).number(X)
+    with pytest.raises(exceptions.ClientException) as raised:
+        Sdk(served.host, served.key("ap-test", 0, "192.0.2.0/24")).number(X)
+    assert (raised.value.code, raised.value.status_code) == ("Forbidden.SourceIp", 403)
+
+
 def test_what_the_signature_covers_cannot_be_changed(served: Served, key: NewKey) -> None:
     headers = acs3(served.host, key)
     other = {**ASKED, "SecretNo": "700123456780043"}

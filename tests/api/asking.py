@@ -41,6 +41,7 @@ class Client:
     token: str = ""
     key_id: str = ""
     secret: str = ""
+    address: str = "127.0.0.1"
 
     async def ask(self, method: str, target: str, content: object = None, **how: Any) -> Answer:
         """`content` is JSON, or bytes as they are; `how`: `signed` of another target, header fields by name."""
@@ -53,7 +54,7 @@ class Client:
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
             "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
-            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
+            "client": (self.address, 1) if self.address else None, "server": ("127.0.0.1", 2),
         }  # fmt: skip
         answer = Answer()
 

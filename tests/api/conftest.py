@@ -36,15 +36,15 @@ def config(tmp_path: Path) -> Config:
     return config
 
 
-def key_of(config: Config, role: Role, app_platform: str = "", rate_per_s: int = 0) -> NewKey:
+def key_of(config: Config, role: Role, app_platform: str = "", rate_per_s: int = 0, *ip_allow: str) -> NewKey:
     path, cipher = config.data_dir / "bindings.db", open_key(config.data_dir)
     with closing(open_database(path, BINDINGS, cipher)) as connection:
-        return create_key(connection, cipher, role, app_platform, rate_per_s, time.time())
+        return create_key(connection, cipher, role, app_platform, rate_per_s, time.time(), ip_allow)
 
 
 @pytest.fixture
 def make_key(config: Config) -> MakeKey:
-    """role, then the platform and its limit."""
+    """role, then the platform and its limit, then where it may be used."""
     return lambda *what: key_of(config, *what)
 
 

@@ -71,6 +71,47 @@ async def test_a_revoked_key_counts_no_more(operator: Client, platform: Client, 
     assert (await operator.ask("DELETE", f"{KEYS}/{platform.key_id}")).code == "NOT_FOUND"
 
 
+ALLOWED = ("10.1.0.0/16", "192.0.2.7", "2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        ("10.1.255.3", True), ("10.2.0.1", False), ("192.0.2.7", True), ("192.0.2.8", False), ("2001:db8::1", True),
+        ("2001:db9::1", False), ("::ffff:10.1.2.3", True), ("::ffff:10.2.2.3", False), ("", False), ("socket", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PLATFORM])
+async def test_a_key_is_used_from_where_it_may(
+    api: Api, make_key: MakeKey, role: Role, address: str, is_taken: bool
+) -> None:
+    key = make_key(role, "ap-one" if role is Role.PLATFORM else "", 0, *ALLOWED)
+    token = key.secret if role is Role.OPERATOR else ""
+    client = Client(api, token, "" if token else key.key_id, key.secret, address)
+    answer = await client.ask("GET", "/v1/orders" if token else "/v1/events")
+    if is_taken:
+        assert answer.status not in (401, 403)
+    else:
+        assert (answer.status, answer.code) == (403, "FORBIDDEN")
+        assert "address" in answer.json["detail"]
+
+
+async def test_who_has_not_proved_a_key_hears_nothing_of_its_addresses(api: Api, make_key: MakeKey) -> None:
+    key = make_key(Role.PLATFORM, "ap-one", 0, "192.0.2.7")
+    answer = await Client(api, key_id=key.key_id, secret="another").ask("GET", KEYS)
+    assert (answer.status, answer.json["field"]) == (401, "X-Veil-Signature")
+
+
+async def test_where_a_key_may_be_used_is_said_when_it_is_made(operator: Client) -> None:
+    wanted = {"role": "auditor", "ip_allow": ["10.0.0.0/8", "192.0.2.7"]}
+    made = (await operator.ask("POST", KEYS, wanted)).json
+    (row,) = [one for one in (await operator.ask("GET", KEYS)).json["items"] if one["key_id"] == made["key_id"]]
+    assert row["ip_allow"] == ["10.0.0.0/8", "192.0.2.7/32"]
+    for wrong in (["10.0.0.1/8"], ["all"], [""], ["10.0.0.0/8"] * 33):
+        refused = await operator.ask("POST", KEYS, wanted | {"ip_allow": wrong})
+        assert (refused.status, refused.json["field"]) == (400, "ip_allow")
+
+
 async def test_no_secret_passes_as_a_token(api: Api, platform: Client, operator: Client) -> None:
     assert (await Client(api, token=f"vt_{platform.key_id}_{platform.secret}").ask("GET", KEYS)).status == 401
     _, key_id, secret = operator.token.split("_", 2)

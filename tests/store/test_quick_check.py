@@ -99,6 +99,7 @@ def test_one_odd_value_is_no_matter_for_the_quick_check(writable: Writable, at: 
         "UPDATE app_platform SET state = 'winding_down'",
         "UPDATE business_user SET state = 'frozen'",
         "UPDATE business_user SET consent = 'required'",
+        "UPDATE business_user SET scenarios = '[\"taxi\"]'",
         "UPDATE contract SET to_day = '2026-11-23'",
         "UPDATE contract SET to_day = '2026-12-18'",
         "UPDATE contract SET state = 'terminated'",

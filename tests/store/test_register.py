@@ -39,8 +39,8 @@ def seen(connection: sqlite3.Connection, since_s: float, wall_s: float) -> Numbe
 
 def test_a_number_is_in_use_before_it_cools_and_restricted_before_all(shop: Shop) -> None:
     began = shop.now
-    first = shop.bind(tel_x=f"{BLOCK}0001")
-    shop.bind(tel_x=f"{BLOCK}0001", tel_a="13700137000", tel_b="13600136000")
+    shop.bind(tel_x=f"{BLOCK}0001")
+    first = shop.bind(tel_x=f"{BLOCK}0001", tel_a="13700137000", tel_b="13600136000")
     second = shop.bind(mode="AXYB", tel_x=f"{BLOCK}0002", tel_y=f"{BLOCK}0003")
     shop.now += 100
     for bound in (first, second):

@@ -56,7 +56,7 @@ TABLES = {
     | {"day_call", "event", "feed", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 7, RECORDS: 5}
+VERSIONS = {BINDINGS: 8, RECORDS: 5}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])

@@ -127,6 +127,45 @@ def test_a_business_user_is_registered_under_a_registered_platform(
     move(store, "business_user", "bu-express", Wish("registered"), WHO, now)
 
 
+@pytest.mark.parametrize(
+    ("risk_class", "asks", "missing"),
+    [
+        (1, {}, ""),
+        (2, {}, ""),
+        (3, {}, "real_name"),
+        (3, {"real_name": "a"}, ""),
+        (4, {}, "real_name, order_check, calls_per_day"),
+        (4, {"real_name": "a", "order_check": "call", "calls_per_day": 5}, "real_name both"),
+        (4, {"real_name": "both", "order_check": "bind"}, "calls_per_day"),
+        (4, {"real_name": "both", "order_check": "bind", "calls_per_day": 5}, ""),
+    ],
+)
+def test_a_risky_scenario_is_approved_only_with_what_its_class_asks_for(
+    store: sqlite3.Connection, risk_class: int, asks: dict[str, object], missing: str, now: float
+) -> None:
+    row = {"code": "new", "risk_class": risk_class, "modes": ["AXB"], "max_ttl_s": 100}
+    create(store, "scenario", row | asks, WHO, now)
+    if missing:
+        problem = refused(store, "scenario", Wish("approved"), now, "new")
+        assert str(problem) == f"risk_class: class {risk_class} is approved only with {missing}"
+        return
+    move(store, "scenario", "new", Wish("approved"), WHO, now)
+    with pytest.raises(Problem):
+        change(store, "scenario", "new", {"risk_class": 4, "calls_per_day": 0}, WHO, now)
+
+
+def test_what_was_signed_is_kept_with_the_contract(store: sqlite3.Connection, now: float) -> None:
+    put(store, "contract", "draft")
+    said = {"doc_hash": "0f" * 32, "exit_plan": "six weeks, then the file is closed"}
+    assert said.items() <= change(store, "contract", "c-1", said, WHO, now).items()
+    for wrong in ("0F" * 32, "0f", 7):
+        with pytest.raises(Problem):
+            change(store, "contract", "c-1", {"doc_hash": wrong}, WHO, now)
+    move(store, "contract", "c-1", Wish("effective"), WHO, now)
+    with pytest.raises(Problem):
+        change(store, "contract", "c-1", {"exit_plan": "none"}, WHO, now)
+
+
 def test_a_contract_wants_two_registered_partners_and_expires_after_its_last_day(
     store: sqlite3.Connection, now: float
 ) -> None:

@@ -14,7 +14,7 @@ from engine.api.alibaba.case import Case, check_undone, own_pool
 from engine.api.alibaba.errors import OK, SYSTEM_ERROR, Refusal, code_of, message_of
 from engine.api.alibaba.operations import Operation, find_operation
 from engine.api.alibaba.signature import FORM, Asked, Proof, read_parameters, read_proof
-from engine.api.auth import WINDOW_S, Caller
+from engine.api.auth import WINDOW_S, Caller, address_of
 from engine.api.desk import Desk
 from engine.api.gate import Receive, Scope, Send, TooLong, read_body
 from engine.api.hooks.broker import Hooks
@@ -53,7 +53,7 @@ class AlibabaListener:
         """The fields of an answer with status 200. Refusal."""
         asked = await _read(scope, headers, receive)
         proof = read_proof(asked)
-        who, charge = self._proved(proof)
+        who, charge = self._proved(proof, address_of(scope))
         operation = find_operation(proof.action, proof.version)
         try:
             charge()
@@ -71,7 +71,7 @@ class AlibabaListener:
             return {"Code": OK, "Message": OK, **success, **found}
         return _refused(operation, SYSTEM_ERROR, "the service does not answer now")
 
-    def _proved(self, proof: Proof) -> tuple[Caller, Callable[[], None]]:
+    def _proved(self, proof: Proof, address: str) -> tuple[Caller, Callable[[], None]]:
         """Who asks, and what counts the request. Refusal unless it is signed by a key, now, and for the first time."""
         keys = self._desk.keys
         key = keys.of_platform(proof.key_id)
@@ -91,6 +91,8 @@ class AlibabaListener:
             raise Refusal(503, "ServiceUnavailable", "Too many signed requests in ten minutes.") from None
         if not is_first:
             raise Refusal(400, "SignatureNonceUsed", "The nonce was used already.")
+        if not key.admits(address):
+            raise Refusal(403, "Forbidden.SourceIp", "The AccessKeyId may not be used from your address.")
         return Caller(key.key_id, key.role, key.app_platform), lambda: keys.charge(key)
 
     async def _done(self, operation: Operation, who: Caller, said: dict[str, str]) -> Fields:
