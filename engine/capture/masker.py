@@ -18,6 +18,7 @@ from engine.capture.shapes import (
     BETWEEN_DIGITS,
     PARTED_RUN,
     RUN,
+    Span,
     grouped_places,
     known_spans,
     places_of,
@@ -33,6 +34,7 @@ MAX_PACKED_BYTES: Final = 1024
 
 _END: Final = b"\r\n\r\n"
 _TYPE: Final = re.compile(rb"(?:^|\n)(?:content-type|c)[ \t]*:[ \t]*([^;\r\n]*)", re.IGNORECASE)
+_BINARY: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")  # a part of several may be no text
 _TEXTS: Final = ("text/", "message/", "multipart/", SDP_TYPE, "application/dtmf", "application/pidf", "application/xml")
 
 # What proves that somebody has a password: it would let others try passwords.
@@ -66,7 +68,8 @@ class Masker:
         head, _, body = data.partition(_END)
         kind = _TYPE.search(head)
         content_type = kind[1].decode("latin-1").strip().lower() if kind else ""
-        is_packed = bool(body) and not content_type.startswith(_TEXTS)
+        is_packed = not content_type.startswith(_TEXTS) or _BINARY.search(body) is not None
+        is_packed = is_packed and body != b""
         if is_packed and len(body) > MAX_PACKED_BYTES:
             return None
         beside = self.known.read(head.decode("latin-1"))
@@ -88,11 +91,11 @@ class Masker:
     def _mask_reading(self, reading: Reading, draft: Draft, content_type: str, beside: set[str]) -> None:
         text, known = reading.text, self.known
         for run in PARTED_RUN.finditer(text):
-            for start, end in known_spans(run[0].translate(BETWEEN_DIGITS), known):
-                self._put(reading, places_of(text, run.span())[start:end], draft)
+            if spans := [*known_spans(run[0].translate(BETWEEN_DIGITS), known)]:
+                self._put_spans(reading, run, spans, draft)
         for run in RUN.finditer(text):
-            for start, end in spans_of_run(run[0].replace("\0", ""), known):
-                self._put(reading, places_of(text, run.span())[start:end], draft)
+            if spans := [*spans_of_run(run[0].replace("\0", ""), known)]:
+                self._put_spans(reading, run, spans, draft)
         tables = [found.span() for found in _TABLES.finditer(text)] if content_type == SDP_TYPE else []
         for places in grouped_places(text):
             if not _is_row(text, places, tables):
@@ -101,6 +104,11 @@ class Masker:
         for number in beside:
             if len(number) < LONG_FROM:
                 self._mask_short(reading, number, draft, content_type)
+
+    def _put_spans(self, reading: Reading, run: re.Match[str], spans: list[Span], draft: Draft) -> None:
+        places = places_of(reading.text, run.span())
+        for start, end in spans:
+            self._put(reading, places[start:end], draft)
 
     def _put(self, reading: Reading, places: list[int], draft: Draft) -> None:
         """Not where a pseudonym stands already: what is found then is a part of an encoding, or was found before."""

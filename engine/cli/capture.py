@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import select
 import sys
 import time
 from base64 import b64decode
@@ -146,8 +148,17 @@ class _Written:
         )
 
     def _put(self, data: bytes) -> None:
+        """Also nothing: a pipe whose reader has gone ends the capture while there is no traffic, too."""
+        if not data and _is_deserted(self._file):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         self._file.write(data)
         self._file.flush()
+
+
+def _is_deserted(file: BinaryIO) -> bool:
+    look = select.poll()
+    look.register(file, 0)
+    return any(event & select.POLLERR for _, event in look.poll(0))
 
 
 def _say(written: _Written, why: str, out: str, as_json: bool) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import socket
+import ssl
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,13 +20,16 @@ import pytest
 
 from engine.control.protocol import socket_path
 from engine.leaktest.scan import Scanner
-from scenarios.rig.node import Node
+from scenarios.rig.binding import BLOCK, Bound
+from scenarios.rig.node import ROOT, Node
 from scenarios.rig.place import Place
-from sipstack.pcap import read_datagrams
+from sipstack.pcap import read_datagrams, read_sip
+from tests.capture.messages import semi_octets
 from tests.e2e.capturing import WAIT_S, Capturing
 from tests.e2e.conftest import NodeFactory
-from tests.e2e.ends import Party, UdpEnd, call
+from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
 from tests.e2e.stories import BINDING, A, B, X
+from tests.sipstack.certificates import Authority
 
 Started = Callable[..., Capturing]
 
@@ -226,6 +233,99 @@ def test_a_request_that_is_wrong_is_refused(node: Node, words: dict[str, object]
         client.connect(str(socket_path(node.data_dir)))
         client.sendall(json.dumps({"verb": "capture"} | words).encode() + b"\n")
         assert set(json.loads(client.makefile("rb").readline())) == {"error"}
+
+
+def test_a_pipe_whose_reader_has_gone_ends_it(node: Node) -> None:
+    """There is no traffic at all."""
+    command = [sys.executable, "-m", "engine.main", "--config", node.config, "capture", "--out", "-"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.read(4) == b"\x0a\x0d\x0d\x0a"
+    process.stdout.close()
+    assert process.wait(WAIT_S) == 1
+    assert process.stderr.read() == b"veil700: capturing into stdout; Ctrl-C ends it\n"
+    process.stderr.close()
+
+
+# What the parties write beside what a call needs: the numbers of both in every spelling, and nobody's.
+STRANGER = "13712345678"
+
+
+def rows_of(number: str) -> list[str]:
+    """Spellings of a number in fields that do not cross: from whom they come is all the same."""
+    hidden = base64.b64encode(f"tel {number}".encode()).decode()
+    in_json = "".join([f"\\u{ord(digit):04x}" for digit in number])
+    wide = "".join([chr(0xFF10 + int(digit)) for digit in number])
+    parts = (number[:3], number[3:7], number[7:])
+    return [
+        f'P-Preferred-Identity: "{" ".join(parts)}" <tel:+86-{"-".join(parts)}>',
+        f"Remote-Party-ID: <sip:{quote_all(number)}@x>;party=calling",
+        f"Diversion: <sip:0086{number}@x>",
+        f"User-to-User: 04{semi_octets(number).hex()}af;encoding=hex",
+        f"X-Hex: {number.encode().hex()}",
+        f"X-Base64: {hidden}",
+        f'X-Json: "tn": "{in_json}"',
+        f"X-Wide: {wide}",
+        f'Authorization: Digest username="{number}@ims", response="{"c7" * 16}"',
+    ]
+
+
+def quote_all(number: str) -> str:
+    return "".join(f"%{ord(digit):02X}" for digit in number)
+
+
+def test_canaries_in_every_spelling(captured: Started, parties: tuple[Party, Party], node: Node) -> None:
+    capture = captured("--json", "--for", "6s")
+    caller, callee = parties
+    rows = [f"From: <sip:{A}@x>;tag=a", f"To: <sip:{X}@veil.example>", "Call-ID: canaries", "CSeq: 1 INVITE"]
+    more = [row for number in (A, B, STRANGER) for row in rows_of(number)]
+    caller.ask("INVITE", f"sip:{X}@veil.example", [*rows, *more], SDP)
+    invite = callee.take("INVITE ")
+    for row in rows_of(A):
+        name, _, value = row.partition(": ")
+        callee.end.send(f"OPTIONS sip:{X}@x SIP/2.0\r\n{name}: {value}\r\nSubject: {B}\r\n\r\n".encode())
+    callee.answer(invite, 486)
+    caller.take("SIP/2.0 486")
+    told = capture.json()
+    scanner = Scanner()
+    for number in (A, B, STRANGER):
+        scanner.add(number)
+    packets = capture.read().packets
+    assert [found for one in packets if (found := scanner.find(one.payload))] == []
+    assert (told["withheld"], told["lost"], told["shown"]) == (0, 0, told["seen"])
+    [first, *_] = [one.payload.decode() for one in packets]
+    assert 'response="' + "0" * 32 in first and 'response="c7' not in first
+    assert f"Content-Length: {len(SDP)}" in first and first.endswith(SDP)
+
+
+def test_streams_are_shown_in_clear(make_node: NodeFactory, place: Place, tmp_path: Path) -> None:
+    """TLS to the node, TCP from it."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("node", f"ip:{place.node}")
+    node = make_node(
+        extra=(
+            f'[[listen]]\ntransport = "tcp"\naddress = "{place.node}:5060"\n'
+            f'[[listen]]\ntransport = "tls"\naddress = "{place.node}:5061"\ncertificate = "{certificate}"\n'
+            f'private_key = "{key}"\n[[peer]]\nname = "tcp"\ntargets = ["sip:{place.callee}:5060;transport=tcp"]\n'
+            '[[route]]\nname = "to-tcp"\ncalled = "^131"\npeers = ["tcp"]\n'
+        )
+    )
+    bound = Bound(f"{BLOCK}0071", A, "13100131000")
+    node.bind(bound)
+    node.start()
+    context = ssl.create_default_context(cafile=authority.file)
+    with (
+        closing(Capturing(node, tmp_path / "streams", "--calls", "1", "--json")) as capture,
+        closing(StreamEnd(place.caller, place.node, 5061, 5061, context)) as caller,
+        closing(StreamEnd(place.callee, place.node)) as callee,
+    ):
+        call(Party(A, caller), Party(bound.b, callee), bound.x)
+        assert capture.json()["shown"] == 11
+        messages = read_sip(capture.file.read_bytes()).messages
+        assert [one.data for one in messages] == [one.payload for one in capture.read().packets]
+        assert {one.transport for one in messages} == {"TCP"}
+        assert {port for one in messages for _, port in (one.source, one.destination)} >= {5060, 5061}
+        assert messages[0].data.startswith(b"INVITE ") and A.encode() not in messages[0].data
 
 
 def wait_for(is_so: Callable[[], int]) -> int:
