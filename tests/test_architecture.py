@@ -177,6 +177,16 @@ def test_node_process_stays_light(product: Tree) -> None:
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", [])
 
 
+def test_a_short_command_does_not_wait_for_the_node_or_the_player() -> None:
+    """Scripts run commands by the thousand, and half of the time of each goes into loading it."""
+    program = "import sys, engine.main, engine.cli.app, engine.cli.cdr, engine.cli.node\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    slow = ("engine.node", "engine.deciding", "sipstack.scenario")
+    assert [name for name in done.stdout.split() if inside(name, *slow)] == []
+
+
 def cases(table: dict[Rule, tuple[str, ...]]) -> list[object]:
     return [
         pytest.param(rule, text, id=f"{rule.__name__}-{text.strip()}")

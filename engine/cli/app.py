@@ -19,7 +19,6 @@ from engine.control.client import ControlError
 from engine.core.numbers import masked_runs
 from engine.domain.problems import Problem
 from engine.store.errors import StoreError
-from sipstack.scenario.model import ScenarioError
 
 PROGRAM: Final = "veil700"
 
@@ -123,6 +122,8 @@ def _report(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError | SystemExit):  # typer ends with SystemExit when the reader of a pipe left
         _mute_stdout()
         return FAILED
+    from sipstack.scenario.model import ScenarioError  # a tenth of a short command's time, and only few play anything
+
     if isinstance(error, ConfigError | ScenarioError):
         tell("\n".join(map(printable, str(error).splitlines())))
         return USAGE

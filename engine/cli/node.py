@@ -12,12 +12,10 @@ import typer
 
 from engine.api_child import tls_context
 from engine.cli.common import DONE, FAILED, JSON, USAGE, configuration, say, say_facts, say_json, say_table, tell
-from engine.cli.rehearse import rehearse
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
 from engine.control.client import ask
-from engine.deciding.expects import failing_expects
 from engine.listening import tls_contexts
 from engine.reports.holidays import calendar
 from engine.store.database import open_read_only, store_errors
@@ -53,7 +51,7 @@ def run(context: typer.Context) -> int:
     Example:
       veil700 run --config /etc/veil700/veil700.toml
     """
-    from engine.main import run_node  # the other verbs need nothing of the node
+    from engine.node import run_node  # the other verbs need nothing of the node
 
     return run_node(context.obj)
 
@@ -82,6 +80,8 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     warned = warnings(config, datetime.now(UTC))
     for line in warned:
         tell(line)
+    from engine.deciding.expects import failing_expects  # the core, which the other verbs do not need
+
     failing = failing_expects(config, time.time())
     for line in failing:
         tell(line)
@@ -234,6 +234,8 @@ def reload(
         tell(f"{config.path}: the node runs with {running}, which is what a reload reads")
         return FAILED
     if dry_run:
+        from engine.cli.rehearse import rehearse  # as long to load as all that the other verbs need
+
         return rehearse(config, as_json)
     answer = ask(config.data_dir, "reload")
     faults, changed = answer.get("faults"), answer.get("changed")

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 from engine.core.binding import Binding
-from engine.main import GC_THRESHOLDS
+from engine.node import GC_THRESHOLDS
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import open_key
 from tests.e2e.many import binding_of
