@@ -8,7 +8,8 @@ from typing import Final
 from sipstack.scenario.received import Received
 from sipstack.scenario.template import Template, parse_template
 
-_OURS: Final = "Contact: <sip:[local_ip]:[local_port]>\nMax-Forwards: 70\nContent-Length: 0\n\n"
+_CONTACT: Final = "[local_ip]:[local_port];transport=[transport]>\nContent-Length: 0\n\n"
+_OURS: Final = f"Max-Forwards: 70\nContact: <sip:sipp@{_CONTACT}"
 _NEW_VIA: Final = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
 _PARTIES: Final = "[last_From:]\n[last_To:]\nCall-ID: [call_id]\n"
 _TEXTS: Final = {
@@ -17,7 +18,7 @@ _TEXTS: Final = {
     "cancel": f"CANCEL [last_Request_URI] SIP/2.0\n[last_Via:]\n{_PARTIES}CSeq: [last_cseq_number] CANCEL\n{_OURS}",
     "bye": f"BYE [last_Request_URI] SIP/2.0\n{_NEW_VIA}{_PARTIES}CSeq: [last_cseq_number+1] BYE\n{_OURS}",
     "200": "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n"
-           "Contact: <sip:[local_ip]:[local_port]>\nContent-Length: 0\n\n",
+           f"Contact: <sip:{_CONTACT}",
     # To the twin: its call is to end as well.
     "3pcc_abort": "call-id: [call_id]\ninternal-cmd: abort_call\n\n",
 }  # fmt: skip
