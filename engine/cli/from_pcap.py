@@ -13,7 +13,9 @@ import typer
 from engine.cli.captures import read_capture, tell_what_is_missing
 from engine.cli.common import DONE, JSON, USAGE, UsageFault, say, say_json, say_table, tell
 from engine.core.numbers import is_privacy_number, mask, masked_identifier
-from sipstack.scenario.captured import CapturedCall, Pair, calls_of, pair_of
+from engine.diff import is_masked
+from sipstack.pcap import SipCapture
+from sipstack.scenario.captured import MOST_MESSAGES, CapturedCall, Pair, calls_of, pair_of
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import MAX_FILE_BYTES, ScenarioError
 
@@ -50,17 +52,17 @@ def from_pcap(
     tell_what_is_missing(file, capture)
     calls = calls_of(capture.messages)
     chosen = [call for call in calls if call_id is None or _has(call, call_id)]
-    pair = pair_of(chosen[0]) if len(chosen) == 1 else None
+    pair = _pair(chosen[0]) if len(chosen) == 1 else None
     if pair is not None:
         _write(out, pair)
     if as_json:
-        say_json(_document(file, calls, chosen, pair, out))
+        say_json(_document(file, calls, chosen, pair, out, _pseudonyms(capture)))
     elif pair is not None:
         for name in _FILES:
             say(str(out / name))
     elif len(calls) > 1 and call_id is None:
         say_table(_COLUMNS, (_row(call) for call in calls))
-    for note in pair.notes if pair is not None else ():
+    for note in (*pair.notes, *_pseudonyms(capture)) if pair is not None else ():
         tell(f"veil700: {note}")
     if pair is None:
         tell(f"veil700: {file}: {_why_none(calls, chosen, call_id)}")
@@ -80,6 +82,17 @@ def _why_none(calls: list[CapturedCall], chosen: list[CapturedCall], call_id: st
     if chosen:
         return f"{len(chosen)} calls have that Call-ID"
     return f"none of the {len(calls)} calls that begin in it has that Call-ID"
+
+
+def _pair(call: CapturedCall) -> Pair:
+    pair = pair_of(call)
+    if pair is None:
+        raise UsageFault(f"the call is too long: it has more than {MOST_MESSAGES} messages")
+    return pair
+
+
+def _pseudonyms(capture: SipCapture) -> list[str]:
+    return ["its numbers are pseudonyms: put those to be played into rows.csv"] if is_masked(capture) else []
 
 
 def _write(folder: Path, pair: Pair) -> None:
@@ -115,7 +128,7 @@ def _write(folder: Path, pair: Pair) -> None:
 
 
 def _document(
-    file: Path, calls: list[CapturedCall], chosen: list[CapturedCall], pair: Pair | None, out: Path
+    file: Path, calls: list[CapturedCall], chosen: list[CapturedCall], pair: Pair | None, out: Path, more: list[str]
 ) -> dict[str, object]:
     """The answer as JSON (docs/replay.md)."""
     return {
@@ -124,7 +137,7 @@ def _document(
         "chosen": masked_identifier(chosen[0].inward.call_id) if pair is not None else None,
         "written": [str(out / name) for name in _FILES] if pair is not None else [],
         "fields": [_shown(number) for number in pair.fields] if pair is not None else [],
-        "notes": list(pair.notes) if pair is not None else [],
+        "notes": [*pair.notes, *more] if pair is not None else [],
     }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.diff.captured import of_capture
+from engine.diff.captured import is_masked, of_capture
 from engine.diff.changes import Change, Differences, Group
 from engine.diff.compare import compare
 from engine.diff.corpus import Corpus, CorpusFault, of_export, of_numbers, of_records
 
 __all__ = [
-    "Change", "Corpus", "CorpusFault", "Differences", "Group", "compare", "of_capture", "of_export", "of_numbers",
-    "of_records",
+    "Change", "Corpus", "CorpusFault", "Differences", "Group", "compare", "is_masked", "of_capture", "of_export",
+    "of_numbers", "of_records",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipstack.pcap import CapturedMessage
+from sipstack.pcapng import PcapngWriter
 from tests.cli.commands import A, Run, X
 from tests.scenario.test_captured import NODE, Talk, answered
 from tests.sipstack.captures import pcap_of
@@ -52,6 +53,18 @@ def test_what_json_says(run: Run, capture: Path, tmp_path: Path) -> None:
         {"call_id": "one", "transport": "udp", "from": "192.0.2.1:5060", "to": "192.0.2.9:5060", "status": 200,
          "messages": 6, "part": "caller"}
     ]  # fmt: skip
+
+
+def test_pseudonyms_are_told(run: Run, tmp_path: Path) -> None:
+    writer = PcapngWriter()
+    data = writer.begin("veil700", "veil700", "real numbers replaced by pseudonyms; more")
+    for one in answered().said:
+        data += writer.message(one.at_s, "UDP", one.source, one.destination, one.data, is_sent=False)
+    file = tmp_path / "masked.pcapng"
+    file.write_bytes(data)
+    done = run("scenario", "from-pcap", file, "--out", tmp_path / "s", "--json")
+    told = "its numbers are pseudonyms: put those to be played into rows.csv"
+    assert (done.json["notes"][-1], done.told[-1]) == (told, f"veil700: {told}")
 
 
 def test_of_several_calls_one_must_be_chosen(run: Run, two: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipstack.pcap import Address, CapturedMessage
-from sipstack.scenario.captured import CapturedCall, Pair, calls_of, pair_of
+from sipstack.pcap import Address, CapturedMessage, read_sip
+from sipstack.pcapng import PcapngWriter
+from sipstack.scenario.captured import MOST_MESSAGES, CapturedCall, Pair, calls_of, pair_of
 from sipstack.scenario.captured.marks import Marks
 from sipstack.scenario.captured.numbers import Numbers
 from sipstack.scenario.loader import load_scenario
@@ -56,7 +59,9 @@ class Talk:
     @property
     def pair(self) -> Pair:
         (call,) = self.calls
-        return pair_of(call)
+        made = pair_of(call)
+        assert made is not None
+        return made
 
 
 INVITE: Final = f"INVITE sip:{X}@veil.example SIP/2.0"
@@ -278,6 +283,57 @@ def test_what_the_capture_does_not_have_is_told() -> None:
     assert "the capture ends before the call is answered" in talk.pair.notes
 
 
+def test_over_tcp_as_our_own_writer_has_it() -> None:
+    """A connection without a beginning; whoever plays it is told over what."""
+    writer = PcapngWriter()
+    data = writer.begin("x", "x", "x")
+    for one in answered().said:
+        ends = one.source, one.destination
+        data += writer.message(one.at_s, "TCP", *ends, one.data, is_sent=one.source == NODE)
+    capture = read_sip(data)
+    assert [(one.transport, one.data) for one in capture.messages] == [("TCP", one.data) for one in answered().said]
+    (call,) = calls_of(capture.messages)
+    pair = pair_of(call)
+    assert pair is not None
+    assert "the caller speaks TCP, the callee TCP: -t t1 is for TCP" in pair.notes
+
+
+def test_a_call_of_too_many_messages() -> None:
+    talk = Talk()
+    for number in range(MOST_MESSAGES):
+        talk(A, NODE, message(INVITE, f"{number + 1} INVITE", "one", ("a", "")))
+    (call,) = talk.calls
+    assert pair_of(call) is not None
+    talk(NODE, A, message("SIP/2.0 100 Trying", "1 INVITE", "one", ("a", "")))
+    (call,) = talk.calls
+    assert pair_of(call) is None
+
+
+def test_many_calls_at_once_take_no_time_for_each_other() -> None:
+    """Legs that are never answered, between any addresses, one Call-ID or many: a capture of a flood."""
+    talk = Talk()
+    for number in range(6000):
+        source = (f"10.0.{number % 250}.{number % 200 + 1}", 1024 + number)
+        call_id = f"c{number}" if number % 2 else "same"
+        talk(source, NODE, message(INVITE, "1 INVITE", call_id, (f"t{number}", "")), 0.0)
+        talk(NODE, B, message(INVITE, "1 INVITE", f"d{number}", (f"u{number}", "")), 0.0)
+    began = time.process_time()
+    assert len(talk.calls) > 6000
+    assert time.process_time() - began < 30  # 4 s here
+
+
+@pytest.mark.parametrize(
+    "value", ["sip:" * 15_000, "<" * 60_000, "sip:" + "1" * 60_000, ";tag" * 15_000, "13800138000" * 5000, "[" * 60_000]
+)
+def test_long_fields_take_no_time(value: str) -> None:
+    talk = Talk()(
+        A, NODE, message(INVITE, "1 INVITE", "one", ("a", ""), f"X: {value}", f"Contact: {value}", body=value)
+    )
+    began = time.process_time()
+    assert talk.pair.uac
+    assert time.process_time() - began < 5
+
+
 # -- any octets --------------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +386,24 @@ def test_whatever_a_peer_writes_the_files_load(
         file = tmp_path_factory.getbasetemp() / "whatever.xml"
         file.write_text(text, "ascii")
         load_scenario(file)
+
+
+@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=6)), min_size=1, max_size=6))
+def test_whatever_is_broken_in_a_call_the_files_load(
+    tmp_path_factory: pytest.TempPathFactory, which: int, changes: list[tuple[int, bytes]]
+) -> None:
+    talk = answered()
+    data = bytearray(talk.said[which].data)
+    for at, new in changes:
+        data[at % len(data) : at % len(data) + len(new)] = new
+    talk.said[which] = replace(talk.said[which], data=bytes(data))
+    for call in talk.calls:
+        pair = pair_of(call)
+        assert pair is not None
+        for text in (pair.uac, pair.uas):
+            file = tmp_path_factory.getbasetemp() / "broken.xml"
+            file.write_text(text, "ascii")
+            load_scenario(file)
 
 
 def test_a_file_that_does_not_load_would_be_seen(tmp_path: Path) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sipstack.scenario.captured.calls import CapturedCall, Leg, calls_of
-from sipstack.scenario.captured.pair import Pair, pair_of
+from sipstack.scenario.captured.pair import MOST_MESSAGES, Pair, pair_of
 
-__all__ = ["CapturedCall", "Leg", "Pair", "calls_of", "pair_of"]
+__all__ = ["MOST_MESSAGES", "CapturedCall", "Leg", "Pair", "calls_of", "pair_of"]

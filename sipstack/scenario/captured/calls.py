@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
@@ -17,7 +18,8 @@ from sipstack.pcap import Address, CapturedMessage
 from sipstack.scenario.received import Received
 
 METHODS: Final = ("INVITE", "MESSAGE")
-_MOST_BEGUN: Final = 500  # legs at a time that another one may go on from
+_MOST_BEGUN: Final = 32  # legs with one thing in common that another one may go on from
+_STATUSES: Final = range(100, 700)
 _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;,\s>]+)", re.IGNORECASE)
 _USER: Final = re.compile(r"(?:sips?|tel):\+?(?:86)?(\d{3,})", re.IGNORECASE)
 
@@ -130,32 +132,30 @@ def _call(inward: Leg, behind: dict[int, list[Leg]]) -> CapturedCall:
 
 
 def _legs(messages: Iterable[CapturedMessage]) -> list[Leg]:
-    of_call: dict[str, list[Leg]] = {}
+    """By both addresses, else by both hosts: answers and requests need not come from the port of the first request."""
+    found: list[Leg] = []
+    exact: dict[tuple[str, frozenset[Address]], Leg] = {}
+    near: dict[tuple[str, frozenset[str]], Leg] = {}  # the last one between two hosts
     for one in messages:
         message = Received(one.data)
-        legs = of_call.setdefault(message.call_id, []) if message.call_id else []
-        leg = _leg_of(one, legs)
-        if leg is None and begins(message) and message.call_id:
+        call_id = message.call_id
+        if not call_id or not (message.method or message.status in _STATUSES):
+            continue
+        ends = call_id, frozenset((one.source, one.destination))
+        hosts = call_id, frozenset((one.source[0], one.destination[0]))
+        leg = exact.get(ends) or (near.get(hosts) if len(hosts[1]) > 1 else None)
+        if leg is None and begins(message):
             tag = tag_of(message.value("From"))
-            leg = Leg(message.call_id, one.transport, one.source, one.destination, tag)
-            legs.append(leg)
+            leg = exact[ends] = near[hosts] = Leg(call_id, one.transport, one.source, one.destination, tag)
+            found.append(leg)
         if leg is not None:
             leg.exchanges.append(Exchange(one.at_s, _is_from_caller(leg, message), message))
-    return [leg for legs in of_call.values() for leg in legs]
+    return found
 
 
 def begins(message: Received) -> bool:
     """True for a request that begins a call, or is a short message."""
     return message.method in METHODS and not message.to_tag and message.cseq[1] == message.method
-
-
-def _leg_of(one: CapturedMessage, legs: list[Leg]) -> Leg | None:
-    """By both addresses, else by both hosts: answers and requests need not come from the port of the first request."""
-    ends = {one.source, one.destination}
-    hosts = {one.source[0], one.destination[0]}
-    exact = [leg for leg in legs if {leg.caller, leg.callee} == ends]
-    near = exact or [leg for leg in legs if {leg.caller[0], leg.callee[0]} == hosts and len(hosts) > 1]
-    return near[-1] if near else None
 
 
 def _is_from_caller(leg: Leg, message: Received) -> bool:
@@ -166,26 +166,46 @@ def _is_from_caller(leg: Leg, message: Received) -> bool:
 # -- which leg stands before which -------------------------------------------------------------------------------------
 
 
+@final
+class _Begun:
+    """Legs that another one may go on from, the last few by each thing that the two could have in common."""
+
+    def __init__(self) -> None:
+        self._legs: dict[tuple[str, str], deque[tuple[float, Leg]]] = {}
+
+    def add(self, leg: Leg) -> None:
+        """One more."""
+        for place in (("call", leg.call_id), *(("number", number) for number in leg.numbers), ("host", leg.callee[0])):
+            self._legs.setdefault(place, deque(maxlen=_MOST_BEGUN)).append((leg.settled_s, leg))
+
+    def before(self, leg: Leg) -> Leg | None:
+        """The one that it goes on from: with its Call-ID, else with a number of it, else any; None when there is none,
+        or no saying which."""
+        numbers = [("number", number) for number in leg.numbers]
+        for places in ([("call", leg.call_id)], numbers, [("host", leg.caller[0])]):
+            found = {id(one): one for place in places for one in self._waiting(place, leg)}
+            exact = [one for one in found.values() if one.callee == leg.caller]
+            likely = exact or list(found.values())
+            if likely:
+                return likely[0] if len(likely) == 1 else None
+        return None
+
+    def _waiting(self, place: tuple[str, str], leg: Leg) -> Iterator[Leg]:
+        """Those that had no final answer yet, and led to where this one begins."""
+        for settled_s, other in self._legs.get(place, ()):
+            if settled_s < leg.began_s or other.method != leg.method:
+                continue
+            if other.callee[0] == leg.caller[0] and other.caller != leg.callee:
+                yield other
+
+
 def _befores(legs: list[Leg]) -> dict[int, Leg]:
     """By the id of a leg the one that it goes on from. `legs` stand in the order in which they began."""
     found: dict[int, Leg] = {}
-    begun: list[tuple[float, Leg]] = []  # those that have no final answer yet
+    begun = _Begun()
     for leg in legs:
-        begun = [(settled_s, other) for settled_s, other in begun[-_MOST_BEGUN:] if settled_s >= leg.began_s]
-        before = _before(leg, [other for _, other in begun])
+        before = begun.before(leg)
         if before is not None:
             found[id(leg)] = before
-        begun.append((leg.settled_s, leg))
+        begun.add(leg)
     return found
-
-
-def _before(leg: Leg, begun: list[Leg]) -> Leg | None:
-    """None when there is none, or no saying which."""
-    rated: dict[tuple[bool, bool, bool], list[Leg]] = {}
-    for other in begun:
-        if other.method != leg.method or other.callee[0] != leg.caller[0] or other.caller == leg.callee:
-            continue
-        rating = other.call_id == leg.call_id, bool(other.numbers & leg.numbers), other.callee == leg.caller
-        rated.setdefault(rating, []).append(other)
-    best = rated[max(rated)] if rated else []
-    return best[0] if len(best) == 1 else None

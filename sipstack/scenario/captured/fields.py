@@ -25,7 +25,7 @@ _LONG: Final = {
 _TELLING: Final = 4  # a tag shorter than this may stand anywhere by chance
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*[^;,\s>]+", re.IGNORECASE)
-_HOST: Final = re.compile(r"(sips?:(?:[^@>\s,]*@)?)(\[[^\]]*\]|[^:;>\s,?]+)(:\d+)?", re.IGNORECASE)
+_HOST: Final = re.compile(r"(sips?:(?:[^@>\s,]{0,256}@)?)(\[[^\]]*\]|[^:;>\s,?]+)(:\d+)?", re.IGNORECASE)
 _TRANSPORT: Final = re.compile(r"(;transport=)(?:udp|tcp|tls)", re.IGNORECASE)
 _CONNECTION: Final = re.compile(r"^(c=IN )IP[46] (\S+)$")
 _ORIGIN: Final = re.compile(r"^(o=\S+ \S+ \S+ IN )IP[46] (\S+)$")

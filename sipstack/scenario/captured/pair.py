@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipstack.scenario.captured.calls import CapturedCall
 from sipstack.scenario.captured.numbers import Numbers
@@ -20,8 +21,13 @@ class Pair:
     notes: tuple[str, ...]
 
 
-def pair_of(call: CapturedCall) -> Pair:
-    """Both sides of a call: the caller of its first leg, the callee of its last."""
+MOST_MESSAGES: Final = 3000  # of both legs; making a pair takes time with the square of their number
+
+
+def pair_of(call: CapturedCall) -> Pair | None:
+    """Both sides of a call: the caller of its first leg, the callee of its last; None when it has too many messages."""
+    if sum(len(leg.exchanges) for leg in call.legs) > MOST_MESSAGES:
+        return None
     first = call.inward.first
     texts = [one.message.text for leg in (call.inward, call.outward) for one in leg.exchanges]
     numbers = Numbers(first.start_line, first.value("From"), texts)
@@ -53,6 +59,10 @@ def _notes(call: CapturedCall, caller: Side) -> list[str]:
         notes.append("the capture ends before the call is answered")
     elif call.inward.method == "INVITE" and 200 <= call.inward.status < 300 and not _has_ended(call):
         notes.append("the capture ends before the call does")
+    if call.inward.transport != "UDP" or call.outward.transport != "UDP":
+        notes.append(
+            f"the caller speaks {call.inward.transport}, the callee {call.outward.transport}: -t t1 is for TCP"
+        )
     if caller.asks_password:
         notes.append("the caller shows a password: play it with -au and -ap")
     return notes
