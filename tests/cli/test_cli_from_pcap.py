@@ -10,7 +10,7 @@ import pytest
 from sipstack.pcap import CapturedMessage
 from sipstack.pcapng import PcapngWriter
 from tests.cli.commands import A, Run, X
-from tests.scenario.test_captured import NODE, Talk, answered
+from tests.scenario.talks import NODE, Talk, answered
 from tests.sipstack.captures import pcap_of
 
 

@@ -100,7 +100,8 @@ def test_a_request_counts_once_whatever_is_repeated(bound: Run, file: Path) -> N
     """A repeat and a second try with a password are the same call; another call of the same two is counted."""
     password = 'Authorization: Digest username="x", realm="r", nonce="n", uri="sip:x", response="y"'
     file_of = capture(
-        file, request(), request(), request(cseq=2, more=(password,)), request(call_id="two"), request(tag=";tag=in"),
+        file, request(), request(), request(cseq=2, more=(password,)), request(call_id="two", more=(password,)),
+        request(call_id="in", tag=";tag=in"),
         message("a", call_id="m"), message("a", call_id="m"), message("b", call_id="m", cseq=2),
     )  # fmt: skip
     done = bound("replay", file_of, "--against", new(file, *NO_ROUTE), "--json").json
@@ -140,11 +141,33 @@ def test_what_the_node_has_sent_and_what_is_no_sip(bound: Run, file: Path) -> No
     }  # fmt: skip
 
 
+def test_connections_come_from_any_port(bound: Run, file: Path) -> None:
+    """Two of one host are one question; what the node has sent over one is told by where it went."""
+    writer = PcapngWriter()
+    data = writer.begin("x", "x", "real numbers in clear")
+    ours = request(source=("127.0.0.1", 40_000), to=FIXED, call_id="out")
+    for one in (request(source=("127.0.0.12", 50_001)), request(source=("127.0.0.12", 50_002), call_id="two"), ours):
+        data += writer.message(one.at_s, "TCP", one.source, one.destination, one.data, is_sent=False)
+    made = file.with_name("tcp.pcapng")
+    made.write_bytes(data)
+    done = bound("replay", made, "--against", new(file), "--json").json
+    assert (done["distinct"], done["calls"], done["left_out"]) == (1, 2, {"source: the node itself": 1})
+
+
+def test_what_a_node_behind_an_address_of_others_has_sent(run: Run, file: Path) -> None:
+    file.write_text(LISTEN.replace('5060"', '5060"\nadvertise = "203.0.113.7:5060"') + CONFIG)
+    assert run("inventory", "apply", INVENTORY).status == 0
+    seen = capture(file, request(source=("203.0.113.7", 5060), to=FIXED))
+    done = run("replay", seen, "--against", file, "--json").json
+    assert done["left_out"] == {"source: the node itself": 1}
+
+
 def test_a_peer_that_asks_for_passwords(bound: Run, file: Path) -> None:
     """A phone of it is taken to show the password of its account."""
     digest = ('match = ["127.0.0.12"]', 'match = ["127.0.0.12"]\ncaller = "digest"')
     account = '[[account]]\npeer = "mobile"\nuser = "a"\npassword = "secret"\nnumbers = ["{}"]\n\n[[route]]\nname = "b"'
-    seen = capture(file, request())
+    stale = 'Authorization: Digest username="a", realm="r", nonce="n", uri="sip:x", response="y"'
+    seen = capture(file, request(more=(stale,)))
     same = new(file, digest, ('[[route]]\nname = "b"', account.format(A)))
     assert bound("replay", seen, "--against", same).status == 0
     other = new(file, digest, ('[[route]]\nname = "b"', account.format(OUTSIDER)))
