@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 CANDIDATES := /usr/bin/python3 python3.11 python3.12 python3.13 python3.14 python3
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-# One more for every two processors: a fifth of the tests' time they wait for timers, phones and nodes.
-WORKERS = $(shell python3 -c 'import os; print(len(os.sched_getaffinity(0)) * 3 // 2)')
+# Two for every processor: a third of the tests' time they wait for timers, phones, disks and nodes.
+WORKERS = $(shell python3 -c 'import os; print(len(os.sched_getaffinity(0)) * 2)')
 
 # What the tests need: SIPp, the caller and callee that we did not write, valgrind, which counts what a call executes, and
 # a C compiler with its headers, for the disk that misbehaves. Program:package.
@@ -56,7 +56,7 @@ check: $(VENV)/.ok-dev
 
 test: system check
 	@echo "test: all but the long ones, then those at a steady pace, then those that want the machine for themselves"
-	@$(BIN)/pytest -q -n $(WORKERS) -m "not long and not paced and not alone and not interop"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not long and not paced and not alone and not interop"
 	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 -m "paced and not long" tests/e2e
 	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 
