@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.core import crossing, transit
+from engine.core import callee_try, crossing, message_attempt, message_try, report_relay, transit
 from engine.core.disclosure import CHECKED, OURS, Draft, Row, Rows
+from engine.core.number_rules import NumberRule, NumberRules
 from sipstack.headers import OTHER
 from sipstack.message import Message
 from tests.core.canaries import OPEN_TRUNKS, CanaryNode, conversations
@@ -28,7 +29,7 @@ from tests.core.canaries_in_transit import (
     is_by_design,
     without_trust,
 )
-from tests.core.corenode import A, B, CoreNode
+from tests.core.corenode import CALLEE, CALLEE2, CALLER, A, B, CoreNode
 
 CONVERSATIONS = conversations() | conversations_in_transit()
 
@@ -146,17 +147,50 @@ def assert_passed_rows_are_searched(
         assert_private(node)
 
 
-def with_number(row: Row) -> Row:
-    """The row, asked about a message that has the sender's number in a field that may pass."""
+def with_number(row: Row, without: int = 0) -> Row:
+    """The row, asked about a message that has the sender's number in a field that may pass; of it the first digits may
+    be missing."""
 
     def produce(draft: Draft) -> str:
         message = draft.message
         assert message is not None
-        message.lines.append(f"X-Number: {(B, A)[draft.party.side]}")
+        message.lines.append(f"X-Number: {(B, A)[draft.party.side][without:]}")
         message.ids.append(OTHER)
         return row.produce(draft)
 
     return row._replace(produce=produce)
+
+
+# Trunks that spell their own party's number without its first three digits: what is left does not hold the number.
+SPELLED = {"caller-side": NumberRules("a", (NumberRule(length=8, add=A[:3]),)),
+           "callee-side": NumberRules("b", (NumberRule(length=8, add=B[:3]),))}  # fmt: skip
+PASSING = [
+    kind
+    for kind, (rows, _) in CONVERSATIONS.items()
+    if not kind.endswith(IN_TRANSIT) and any(row.name == "pass_headers" for row in rows.table)
+]
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_spelling_of_the_trunk_that_is_not_searched_is_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with a number as number rules have it: without the spellings of them, it would cross."""
+    rows, conversation = CONVERSATIONS[kind]
+    peers = tuple(replace(p, pass_headers=("X-Number",), rules_in=SPELLED[p.name]) for p in OPEN_TRUNKS.peers)
+    table = [with_number(row, 3) if row.name == "pass_headers" else row for row in rows.table]
+    patch(monkeypatch, rows, *table)
+    node = CanaryNode(replace(OPEN_TRUNKS, peers=peers))
+    talk(node, conversation)
+    assert not shows_a_spelling(node)
+    for module in (callee_try, message_attempt, message_try, report_relay):
+        monkeypatch.setattr(module, "wire_forms", lambda *known: ())
+    node = CanaryNode(replace(OPEN_TRUNKS, peers=peers))
+    talk(node, conversation)
+    assert shows_a_spelling(node)
+
+
+def shows_a_spelling(node: CoreNode) -> bool:
+    sent = ((CALLER, B), (CALLEE, A), (CALLEE2, A))
+    return any(f"X-Number: {number[3:]}".encode() in data for to, number in sent for data in node.sent_to(to))
 
 
 @pytest.mark.parametrize("name", ["Subject", "P-Preferred-Identity", "Warning"])

@@ -10,6 +10,7 @@ from engine.core import callee_try, message_attempt, message_try
 from engine.core.identity import request_uri_for, to_value_for
 from engine.core.number_rules import NumberRule, NumberRules
 from engine.core.numbers import PRIVACY, UNKNOWN, Dialled, DialledKind, read_number
+from engine.core.routing import Routing
 from engine.core.settings import NumberFormat, PeerSettings, TargetSettings
 from engine.core.wire_forms import arriving_user, wire_forms
 from sipstack import headers as h
@@ -68,6 +69,11 @@ def test_700_numbers_come_to_no_rule(user: str) -> None:
     every = NumberRules("all", (NumberRule(add="9"),))
     assert read_number(user, NATIONAL, every) == read_number(user, NATIONAL)
     assert read_number("9", NATIONAL, every) == UNKNOWN
+
+
+def test_a_mobile_comes_to_rules_like_any_other_number() -> None:
+    moved = NumberRules("moved", (NumberRule("138", 11, None, 3, "139"),))
+    assert read_number(MOBILE, NATIONAL, moved).number == f"139{MOBILE[3:]}"
 
 
 def test_a_700_number_behind_a_routing_prefix_is_one() -> None:
@@ -276,3 +282,17 @@ def test_without_the_spellings_they_would_cross(monkeypatch: pytest.MonkeyPatch)
     send(other, text(f"call {AT_HOME_A}", rows=f"X-Note: {AT_HOME_A}"))
     assert crosses(other, AT_HOME_A, CALLEE)
     CoreNode.made.clear()  # neither of them rests
+
+
+def test_a_call_that_began_before_a_reload_hides_what_its_rules_had_made() -> None:
+    """The next target is tried after the rules have gone from the file."""
+    node = node_by_rules(replace(BY_RULES, routes=(replace(BY_RULES.routes[1], peers=("callee-side",)),)))
+    node.looks_up = False
+    node.book.wire_in(leaking_invite(AT_HOME_A), CALLER)
+    node.book.wire_out("SIP/2.0 100", CALLER)
+    bare = tuple(replace(one, rules_in=None, rules_out=None) for one in BY_RULES.peers)
+    changed, trunks = replace(BY_RULES, peers=bare), node.service.trunks
+    node.book.perform(trunks.reload(changed, Routing(changed, trunks.addresses()), node.book.now))
+    node.release_lookup()
+    refused(node, 403, 21)
+    assert (node.record["caller"], node.record["release_cause"]) == (SHANGHAI, "LEAK_STOPPED")

@@ -135,3 +135,12 @@ def test_the_effective_configuration_shows_no_real_number_of_an_expect(tmp_path:
     assert "0013" not in shown
     assert 'called = "700123456780001"' in shown
     assert 'called = "^1[3-9]"' in shown  # of a route
+
+
+def test_a_caller_is_written_as_the_rules_of_its_trunk_read_it(tmp_path: Path) -> None:
+    """Every number that comes from there has a 9 before it; without one it would be another number, or none."""
+    rules = '[[number_rules]]\nname = "nine"\nrules = [{ prefix = "9", strip = 1 }, { length = 11, add = "99" }]\n'
+    text = CALL + AXB + SENT + rules
+    file = tmp_path / "veil.toml"
+    file.write_text(CONFIG.replace('match = ["10.1.0.1"]', 'match = ["10.1.0.1"]\nnumber_rules_in = "nine"') + text)
+    assert failing_expects(load(file), time.time()) == []
