@@ -29,6 +29,9 @@ _REST: Final = 3.0
 # A line comes at least as often: who reads knows that the node lives.
 HEARTBEAT_S: Final = 2.0
 
+# The numbers of all calls are not gathered more often.
+_ASK_S: Final = 1.0
+
 # Behind the last answer of the last call come its ACK and the end of its other dialog.
 _GRACE_S: Final = 1.0
 
@@ -85,12 +88,13 @@ class Captures:
         ends_at = loop.time() + wanted.for_s
         why = "time"
         told_at = loop.time()
-        known_lost = -1  # the calls in progress are asked for at the start, and when something was missed
+        known_lost, asked_at = -1, 0.0  # the calls in progress are asked for at the start, and when something is missed
         while True:
             now = loop.time()
             batch = backlog.take()
-            parties = self._parties() if backlog.lost != known_lost else []
-            known_lost = backlog.lost
+            parties: list[Parties] = []
+            if backlog.lost != known_lost and now - asked_at >= _ASK_S:
+                parties, known_lost, asked_at = self._parties(), backlog.lost, now
             named = [(message, self._peer_of(message.flow)) for message in batch]
             line = await asyncio.to_thread(capture.work, Batch(named, parties))
             if line or now - told_at >= HEARTBEAT_S:

@@ -13,7 +13,7 @@ from engine.core.numbers import REAL, read_number
 from engine.core.settings import NumberFormat
 from engine.core.spelling import LONG_FROM
 
-MAX_NUMBERS: Final = 20_000
+MAX_NUMBERS: Final = 100_000
 _MAX_KEYS: Final = 20_000
 _MAX_A_KEY: Final = 8
 

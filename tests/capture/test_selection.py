@@ -48,7 +48,8 @@ def test_a_peer_takes_what_is_its_own() -> None:
 def test_a_call_ends_with_the_answer_to_its_bye_or_with_a_failure() -> None:
     selection = wanted(calls=2)
     invite = "INVITE sip:x SIP/2.0"
-    takes(selection, message("SIP/2.0 200 OK", "before", cseq="2 BYE"))
+    takes(selection, message(invite, "before", "To: <sip:x>;tag=b", cseq="2 INVITE"))
+    takes(selection, message("SIP/2.0 200 OK", "before", cseq="3 BYE"))
     takes(selection, message(invite, "one"))
     takes(selection, message(invite, "of ours"), True)
     takes(selection, message("SIP/2.0 486 Busy", "of ours"))
