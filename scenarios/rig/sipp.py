@@ -90,7 +90,7 @@ class Sipp:
                 env={**os.environ, "TERM": "xterm"},
             )  # fmt: skip
         deadline = time.monotonic() + 10.0
-        while not _is_bound(self.host, self.port):
+        while not is_bound(self.host, self.port):
             if self.process.poll() is not None:
                 break  # a caller with few calls may be through already; what is wrong else shows in its figures
             if time.monotonic() > deadline:
@@ -151,7 +151,8 @@ class Sipp:
         return list(read_trace(self._file("messages")))
 
 
-def _is_bound(host: str, port: int) -> bool:
+def is_bound(host: str, port: int) -> bool:
+    """True when somebody has this IPv4 address and port, by UDP or TCP."""
     wanted = f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
     for protocol in ("udp", "tcp"):
         with open(f"/proc/net/{protocol}", encoding="ascii") as sockets:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.rig.place import Place, is_free
-from scenarios.rig.sipp import SIPP
+from scenarios.rig.sipp import SIPP, is_bound
 from sipstack.scenario.builtins import builtin_file, builtin_names
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player
@@ -192,7 +192,9 @@ async def test_a_twin_that_is_sipp(place: Place, builtin: Path, is_first: bool) 
                 assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
         else:
             running = asyncio.ensure_future(ours(builtin, "3pcc-C-B", b, (b, 5064), twins=settings))
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(10):
+                while not is_bound(b, _TWIN_PORT):
+                    await asyncio.sleep(0.01)
             async with real(builtin, "3pcc-C-A", a, 5066, f"{a}:5062", "-3pcc", twin) as sipp:
                 assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
             report = await running
