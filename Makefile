@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run check test interop long bench bench-durable baseline docs system
+.PHONY: help demo scenarios run build check test test-compiled interop long bench bench-durable baseline docs system
 
 # Each test that starts a node or a command would compile all that it imports, and each worker all tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,6 +23,13 @@ TEST_TOOLS := sipp:sip-tester valgrind:valgrind cc:gcc
 PEERS := kamailio:kamailio baresip:baresip-core linphonec:linphone-cli sipsak:sipsak svmap:sipvicious
 TOPOS_TABLES := /usr/share/kamailio/db_sqlite/topos-create.sql
 C_HEADERS := /usr/include/stdio.h
+SIDE_BY_SIDE := not long and not paced and not alone and not interop
+# What the compiled core must not change; the rest looks at what is not compiled.
+ON_COMPILED := tests/sipstack tests/core tests/conformance tests/attacks tests/regress tests/leaktest tests/deciding \
+  tests/explain tests/bench tests/e2e tests/scenarios
+
+WHEEL = mkdir -p build && $(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-input --no-deps -w dist .
+
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
 help:
@@ -30,6 +37,8 @@ help:
 	@echo "make scenarios  plays every story of scenarios/ and checks records and bytes"
 	@echo "make test       everything: make check, then all tests"
 	@echo "make run        runs a node with configs/embedded.toml in the foreground"
+	@echo "make build      wheels in dist: a pure one, and where there is a C compiler one with a compiled core"
+	@echo "make test-compiled  the tests of the core, the stack and the node on what make build has compiled"
 	@echo "make check      lint, types, architecture"
 	@echo "make interop    calls between phones, proxies and scanners that others wrote"
 	@echo "make docs       writes what of docs/ comes from the code"
@@ -47,6 +56,18 @@ scenarios: $(VENV)/.ok
 run: $(VENV)/.ok
 	@exec $(BIN)/veil700 --config configs/embedded.toml run
 
+build: $(VENV)/.ok
+	@echo "build: a pure wheel, then a compiled one, which takes two processors a minute and a half"
+	@rm -f dist/veil700-*.whl
+	@$(WHEEL)
+	@VEIL700_COMPILE=1 $(WHEEL) --verbose 2>build/mypyc.log >&2 || { tail -20 build/mypyc.log >&2; exit 1; }
+	@grep -h '^ *veil700: not compiled' build/mypyc.log >&2 || true
+	@ls dist
+
+test-compiled: build $(VENV)/.ok-dev
+	@$(BIN)/python -m tests.compiled_tree
+	@cd build/compiled && .venv/bin/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)" $(ON_COMPILED)
+
 check: $(VENV)/.ok-dev
 	@echo "check: ruff, mypy, architecture"
 	@$(BIN)/ruff check --quiet
@@ -56,7 +77,7 @@ check: $(VENV)/.ok-dev
 
 test: system check
 	@echo "test: all but the long ones, then those at a steady pace, then those that want the machine for themselves"
-	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not long and not paced and not alone and not interop"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)"
 	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 -m "paced and not long" tests/e2e
 	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 

@@ -11,6 +11,7 @@ from typing import Final, final
 from engine.completeness import Completeness
 from engine.core.asking import AskHook, HookAnswer
 from engine.core.binding import Binding, Miss
+from engine.core.compiled import is_compiled
 from engine.core.killing import KINDS
 from engine.core.numbers import mask
 from engine.core.outputs import CommitRecord, FaultFound, InProgress, LeakFound, LookUpBinding, TargetChanged
@@ -298,6 +299,7 @@ class Runner:
         return {
             "node": self._node,
             "state": self._state,
+            "compiled": is_compiled(),
             "uptime_s": round(self._loop.time() - self._started_at, 3),
             "calls": sum(1 for attempt in attempts if attempt.record.kind == "voice"),
             **self._account()[1],

@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from engine.core.compiled import is_compiled
+
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
 
 # Their asserts show values too: they are what most end-to-end tests consist of, and tests elsewhere import them first.
 pytest.register_assert_rewrite("tests.e2e.datagrams", "tests.e2e.stories")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is compiled in cannot be replaced: such a test runs on the pure build alone."""
+    if is_compiled():
+        for item in items:
+            if item.get_closest_marker("pure") is not None:
+                item.add_marker(pytest.mark.skip(reason="replaces what is compiled in"))

@@ -58,8 +58,11 @@ UNSENT_STATUS: Final = 503  # a transport error
 Login = tuple[PeerSettings, Dialog | None]
 
 
-class RequestOwner:
-    """Whoever started a client transaction of ours and hears what becomes of it."""
+class RequestOwner(TimerOwner):
+    """Whoever started a client transaction of ours and hears what becomes of it; some of them set timers.
+
+    One line of bases and no second one beside it: what is compiled calls a method of it without a search.
+    """
 
     __slots__ = ()
 

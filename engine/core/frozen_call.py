@@ -125,15 +125,11 @@ def _side(side: PairSide, listeners: Listeners) -> tuple[object, ...]:
 def read_frozen(stored: object) -> FrozenCall:
     """What `freeze` gave, out of the JSON that the store made of it; ValueError for anything else."""
     try:
-        if cast(list[Any], stored)[0] != VERSION:
+        row = [*cast(list[Any], stored)]
+        if row[0] != VERSION:
             raise ValueError("a frozen call of another version")
-        call = FrozenCall(*cast(list[Any], stored))
-        return call._replace(
-            answer=_octets(call.answer),
-            answer_flow=_read_flow(call.answer_flow),
-            caller=_read_side(call.caller),
-            callee=_read_side(call.callee),
-        )
+        row[8:12] = _octets(row[8]), _read_flow(row[9]), _read_side(row[10]), _read_side(row[11])
+        return FrozenCall(*row)
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError("not a frozen call") from error
 
@@ -152,23 +148,19 @@ def invite_of(frozen: FrozenCall) -> Message:
 
 
 def _read_side(stored: object) -> FrozenSide:
-    side = FrozenSide(*cast(list[Any], stored))
-    session_id, version, told, heard, names = side.origin
-    return side._replace(
-        route_set=tuple(side.route_set),
-        also_hidden=tuple(side.also_hidden),
-        flow=_read_flow(side.flow),
-        seqs=tuple([(theirs, ours) for theirs, ours in side.seqs]),
-        references=tuple([(ours, theirs) for ours, theirs in side.references]),
-        rseqs=tuple(side.rseqs),
-        origin=FrozenOrigin(
-            session_id,
-            version,
-            tuple([_octets(row) for row in told]),
-            tuple([_octets(row) for row in heard]),
-            tuple([(_octets(word), _octets(ours)) for word, ours in names]),
-        ),
+    row = [*cast(list[Any], stored)]
+    session_id, version, told, heard, names = row[17]  # places as in FrozenSide
+    row[8], row[11], row[12], row[15] = tuple(row[8]), tuple(row[11]), _read_flow(row[12]), tuple(row[15])
+    row[13] = tuple([(theirs, ours) for theirs, ours in row[13]])
+    row[14] = tuple([(ours, theirs) for ours, theirs in row[14]])
+    row[17] = FrozenOrigin(
+        session_id,
+        version,
+        tuple([_octets(line) for line in told]),
+        tuple([_octets(line) for line in heard]),
+        tuple([(_octets(word), _octets(ours)) for word, ours in names]),
     )
+    return FrozenSide(*row)
 
 
 def _read_flow(stored: object) -> FrozenFlow:

@@ -31,7 +31,6 @@ from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.events import Flow
 from sipstack.message import Message
-from sipstack.timers import TimerOwner
 
 
 def take_back_tries(context: CoreContext, strays: StrayAnswers, record: CallRecord, now: float) -> None:
@@ -63,7 +62,7 @@ def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
 
 
 @final
-class LostTry(RequestOwner, TimerOwner):
+class LostTry(RequestOwner):
     """One of them, until it has been answered, or has had 64*T1 for that."""
 
     __slots__ = ("_context", "_strays", "_transaction")

@@ -18,7 +18,7 @@ from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.events import Flow
 from sipstack.message import Message
-from sipstack.timers import SECONDS, Timer, TimerOwner
+from sipstack.timers import SECONDS, Timer
 from sipstack.uri import uri_host
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _UNANSWERED: Final = 1
 
 
 @final
-class Probe(RequestOwner, TimerOwner):
+class Probe(RequestOwner):
     """One address that is asked again and again. `hop` leads there for one of the peers that want it."""
 
     __slots__ = ("_context", "_due", "_in_a_row", "_limit", "_sent_at", "_transaction", "_was_there", "hop")

@@ -33,14 +33,15 @@ from sipstack.errors import RemoteSipError
 from sipstack.events import Flow
 from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
-from sipstack.timers import SECONDS, Timer, TimerOwner
+from sipstack.timers import SECONDS, Timer
 
 if TYPE_CHECKING:
     from engine.core.call import Call
 
 _GLARE: Final = 491
 # How long an end that is the one with the Call-ID waits after a 491, and at most the other one (§14.1).
-_OWNER_WAITS_S: Final = (2.1 * SECONDS, 4 * SECONDS)
+_OWNER_WAITS_LEAST_S: Final = 2.1 * SECONDS
+_OWNER_WAITS_MOST_S: Final = 4 * SECONDS
 _OTHER_WAITS_S: Final = 2 * SECONDS
 
 # The ends are in the middle of a re-INVITE or an UPDATE of their own: no time to ask.
@@ -101,7 +102,7 @@ def _content(description: bytes) -> bytes:
 
 
 @final
-class Refresh(RequestOwner, TimerOwner):
+class Refresh(RequestOwner):
     """One round: each of `sides` is asked in turn."""
 
     __slots__ = (
@@ -261,8 +262,7 @@ class Refresh(RequestOwner, TimerOwner):
         """After a 491; the Call-ID is ours on the callee's side (§14.1)."""
         part = self._call.context.tokens.fraction()
         if self._side == CALLEE:
-            least_s, most_s = _OWNER_WAITS_S
-            return least_s + part * (most_s - least_s)
+            return _OWNER_WAITS_LEAST_S + part * (_OWNER_WAITS_MOST_S - _OWNER_WAITS_LEAST_S)
         return part * _OTHER_WAITS_S
 
     # -- what it means ---------------------------------------------------------------------------------------------

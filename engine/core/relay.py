@@ -27,7 +27,7 @@ from sipstack.fields import parse_rack
 from sipstack.message import Message
 from sipstack.sdp import CONTENT_TYPE
 from sipstack.server_transaction import TERMINATED, ServerTransaction
-from sipstack.timers import SECONDS, Timer, TimerOwner
+from sipstack.timers import SECONDS, Timer
 
 if TYPE_CHECKING:
     from engine.core.call import Call
@@ -57,7 +57,7 @@ def refuse(call: Call, transaction: ServerTransaction, status: int, now: float, 
 
 
 @final
-class Relay(RequestOwner, TimerOwner):
+class Relay(RequestOwner):
     """One in-dialog request on its way, and its answer on the way back."""
 
     __slots__ = (

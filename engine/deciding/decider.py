@@ -11,14 +11,12 @@ from dataclasses import replace
 from typing import Final, final
 
 from engine.core.asking import AskHook, HookAnswer
-from engine.core.attempt import AttemptBase
 from engine.core.attempt_record import begun
 from engine.core.binding import Binding, Miss
 from engine.core.context import CoreContext
+from engine.core.decision import Decision
 from engine.core.numbers import Dialled
 from engine.core.outputs import LookUpBinding
-from engine.core.policy import Refusal
-from engine.core.records import Step
 from engine.core.settings import DIGEST, CoreSettings, PeerSettings
 from engine.core.tokens import TokenSource
 from engine.deciding.arrival import Arrivals, Question, caller_address, request_uri
@@ -40,8 +38,6 @@ _MOST_DIGITS: Final = 32
 
 # Between two questions: nobody's calls in a second or a minute are those of the question before.
 _APART_S: Final = 3600.0
-
-_PERMITTED: Final = "permitted"
 
 
 @final
@@ -85,34 +81,6 @@ class _Post:
 
 
 @final
-class _Decision(AttemptBase):
-    """An attempt that ends where it is decided."""
-
-    __slots__ = ()
-
-    @property
-    def state_name(self) -> str:
-        """It has no table."""
-        return _PERMITTED if self.refusal is None else self.refusal.decided_by
-
-    def refused(self, refusal: Refusal, now: float) -> None:
-        """The decision."""
-        self.refusal = refusal
-
-    def permitted(self, binding: Binding, now: float) -> None:
-        """The decision: `choice` has where to."""
-
-    def wait_for_store(self, now: float) -> None:
-        """It is answered at once."""
-
-    def wait_for_hook(self, timeout_s: float, now: float) -> None:
-        """It is taken to let it pass."""
-
-    def committed(self, step: Step, durable: bool, now: float) -> None:
-        """Nothing is recorded."""
-
-
-@final
 class Decider:
     """One configuration. Each question is decided as if no call had been before it, and none were in progress."""
 
@@ -150,12 +118,12 @@ class Decider:
         post.transaction.request = request
         known = begun(context, request, peer, "voice" if request.method == "INVITE" else "message", self._now, numbers)
         post.numbers = known[0].called, known[0].caller
-        decision = _Decision(context, post.transaction, peer, "", known)
+        decision = Decision(context, post.transaction, peer, "", known)
         self._run(decision, finder, wall_s)
         context.leave(decision.record.record_id)
         return verdict_of(decision, self._ways)
 
-    def _run(self, decision: _Decision, finder: Finder, wall_s: float) -> None:
+    def _run(self, decision: Decision, finder: Finder, wall_s: float) -> None:
         """What the shell does for an attempt until it is decided."""
         context, now = self._context, self._now
         decision.begin(now)

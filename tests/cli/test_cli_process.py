@@ -59,6 +59,7 @@ def test_the_verbs_work_beside_a_running_node(node: tuple[subprocess.Popen[str],
     assert {
         "node",
         "state",
+        "compiled",
         "uptime_s",
         "calls",
         "attempts",

@@ -25,7 +25,8 @@ from sipstack.events import (
 )
 from sipstack.message import Message, render
 from sipstack.server_transaction import ServerTransaction
-from sipstack.timers import TimerOwner, TimerWheel, Timing
+from sipstack.testing.doubles import Later
+from sipstack.timers import TimerWheel, Timing
 from sipstack.transactions import Transactions
 
 T1_S: Final = 0.5
@@ -58,16 +59,6 @@ class Session:
     is_over: bool = False
     byes: int = 0  # that have come, copies not counted
     awaits_ack: int = -1  # the number of the INVITE that we have answered 2xx
-
-
-class Later(TimerOwner):
-    """Something to be done at a time."""
-
-    def __init__(self, do: Callable[[float], None]) -> None:
-        self._do = do
-
-    def timer_fired(self, code: int, now: float) -> None:
-        self._do(now)
 
 
 class Phone:
@@ -106,7 +97,7 @@ class Phone:
         return out
 
     def after(self, seconds: float, now: float, do: Callable[[float], None]) -> None:
-        self.wheel.set(now, seconds, Later(do), 0)
+        self.wheel.set(now, seconds, Later(lambda _, now: do(now)), 0)
 
     def token(self) -> str:
         return "".join(self.random.choices(LETTERS, k=10))

@@ -85,8 +85,8 @@ def record_of(done: CommitRecord) -> CallRecord:
     values = values_of(done)
     record = CallRecord(str(values["record_id"]), str(values["node"]), str(values["kind"]))
     for name in OPEN_COLUMNS:
-        setattr(record, name, values[name])
-    record.attempts = []
+        if name != "attempts":
+            setattr(record, name, values[name])
     for peer, target, status, ms, _, address in values["attempts"]:  # type: ignore[attr-defined]
         tried = Attempt(peer, target, address=address)
         tried.status, tried.ms = status, ms

@@ -31,3 +31,8 @@ PUBLISHED: Final = read_rows("published.tsv")
 def taken(name: str) -> bytes:
     """The octets of one row of tpdu.tsv."""
     return bytes.fromhex(next(row["octets"] for row in TAKEN if row["name"] == name))
+
+
+def attributes(value: object) -> list[str]:
+    """The names of what an object holds; one that is compiled has no `__slots__` to tell them."""
+    return [name for name in dir(value) if name[0] != "_" and not callable(getattr(value, name))]

@@ -253,6 +253,7 @@ def test_an_unknown_user_is_answered_as_a_wrong_password_is() -> None:
     assert answers[0] == answers[1]
 
 
+@pytest.mark.pure
 def test_an_unknown_user_is_worked_on_as_long_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
     worked: list[bool] = []
     matches = authentication.matches

@@ -18,6 +18,8 @@ from tests.core.parties import SDP, invite, message, start, talking
 from tests.core.sms import send, submit, submitted, tp_address, tpdu_of
 from tests.core.test_refused_methods import BOTH_ALLOW
 
+pytestmark = pytest.mark.pure
+
 WORD = "zqword"
 STRANGER = "13500135000"  # a number of nobody here: the number check does not stop it
 

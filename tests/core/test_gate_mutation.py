@@ -31,6 +31,8 @@ from tests.core.canaries_in_transit import (
 )
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, A, B, CoreNode
 
+pytestmark = pytest.mark.pure
+
 CONVERSATIONS = conversations() | conversations_in_transit()
 
 

@@ -307,6 +307,7 @@ def test_x_is_presented_with_fifteen_digits_and_nothing_more(number_format: Numb
     st.sampled_from([">", "", ">;tag=1", "> "]),
     st.sampled_from(list(NumberFormat)),
 )
+@pytest.mark.pure
 def test_the_usual_address_is_read_like_any_other(
     front: str, scheme: str, user: str, rest: str, back: str, number_format: NumberFormat
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,6 +143,7 @@ def test_a_turn_of_the_window_gives_nobody_a_second_bucket() -> None:
     assert not limits.admits_caller(policy, call(4), CALLER_WINDOW_S + 0.1)
 
 
+@pytest.mark.pure
 def test_callers_are_remembered_for_two_windows_at_most(monkeypatch: Any) -> None:
     monkeypatch.setattr(limits_module, "MAX_CALLERS", 10)
     limits = Limits({})

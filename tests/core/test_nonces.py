@@ -119,6 +119,7 @@ def test_used_nonces_are_forgotten_with_their_life() -> None:
         assert len(used) <= NONCE_LIFE_S + 2 * authentication._SLOT_S
 
 
+@pytest.mark.pure
 def test_when_there_is_no_room_the_oldest_nonces_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "MAX_NONCES", 3)
     used = UsedNonces()
@@ -175,6 +176,7 @@ def test_who_cannot_hear_a_challenge_cannot_lock_anybody() -> None:
     assert "credentials_refused" not in node.counters
 
 
+@pytest.mark.pure
 def test_failures_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "MAX_FAILING", 3)
     failures = Failures()

@@ -112,6 +112,7 @@ def test_an_ipv4_network_holds_no_ipv6_address() -> None:
     assert routed(peer("v6", "::/0")).peer_of(Flow("UDP", "192.0.2.1", 5060)) is None
 
 
+@pytest.mark.pure
 def test_answers_stay_right_when_they_are_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "_MAX_REMEMBERED_SOURCES", 3)
     known = routed(*SPECIFIC[1:])

@@ -18,7 +18,7 @@ from engine.core.rp_message import (
 )
 from engine.core.tpdu import parse_tpdu, render_tpdu
 from sipstack.errors import LocalSipError, RemoteSipError
-from tests.core.smsvectors import RP
+from tests.core.smsvectors import RP, attributes
 
 OCTETS = {row["name"]: bytes.fromhex(row["octets"]) for row in RP}
 CENTRE = "8613800100500"
@@ -152,9 +152,8 @@ def rp_messages(draw: st.DrawFn) -> RpMessage:
 @given(rp_messages())
 def test_what_is_written_is_read_again(message: RpMessage) -> None:
     again = parse_rp_message(render_rp_message(message))
-    assert [getattr(again, name) for name in RpMessage.__slots__] == [
-        getattr(message, name) for name in RpMessage.__slots__
-    ]
+    names = attributes(message)
+    assert [getattr(again, name) for name in names] == [getattr(message, name) for name in names]
 
 
 @pytest.mark.parametrize("user_data", [b"", bytes(233)])

@@ -33,6 +33,7 @@ def test_connection_is_three_words() -> None:
     assert lines[-1] == "c=IN IP4 198.51.100.1"
 
 
+@pytest.mark.pure
 def test_what_is_judged_once_is_judged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines are remembered up to a bound; with and without it the same crosses."""
     monkeypatch.setattr(session_attributes, "MAX_HARMLESS", len(session_attributes.HARMLESS) + 2)

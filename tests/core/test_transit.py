@@ -351,6 +351,7 @@ def test_what_no_row_of_transit_names_stays_behind(rows: Rows[RequestDraft], nam
 
 
 @pytest.mark.parametrize("name", ["Via", "Route, From, To, Call-ID, CSeq", "Contact"])
+@pytest.mark.pure
 def test_a_row_that_copies_the_dialog_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def produce(draft: RequestDraft) -> str:
         assert draft.message is not None

@@ -75,6 +75,7 @@ def test_a_garbled_message_and_a_garbled_number(
 
 
 @pytest.mark.parametrize("at", ["_pair", "_set_times", "begin"])
+@pytest.mark.pure
 def test_a_fault_costs_one_call(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     talk = answered(CoreNode())
     with monkeypatch.context() as planted:
@@ -90,6 +91,7 @@ def test_a_fault_costs_one_call(at: str, monkeypatch: pytest.MonkeyPatch) -> Non
     )  # fmt: skip
 
 
+@pytest.mark.pure
 def test_its_end_is_kept_when_the_store_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     talk = answered(CoreNode())
     (done,) = left_open(talk.node)[0]
@@ -104,6 +106,7 @@ def test_its_end_is_kept_when_the_store_fails(monkeypatch: pytest.MonkeyPatch) -
     node.assert_recorded(release_cause="NODE_RESTART")
 
 
+@pytest.mark.pure
 def test_an_invite_that_cannot_be_made_again_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     first = CoreNode()
     start(first)

@@ -11,16 +11,10 @@ import pytest
 
 from sipstack.aio.endpoint import Endpoint
 from sipstack.events import Flow, Output
+from sipstack.testing.doubles import Note
 
 WAIT_S = 10.0
 NOWHERE = Flow("UDP", "255.255.255.255", 9)  # the kernel refuses: the socket may not broadcast
-
-
-class Note(Output):
-    """An output that is for the shell."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
 
 
 class Fault(Exception):

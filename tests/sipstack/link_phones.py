@@ -19,8 +19,9 @@ from sipstack.events import (
 )
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
+from sipstack.testing.doubles import Later
 from sipstack.testing.playbook import wire
-from sipstack.timers import TimerOwner, Timing
+from sipstack.timers import Timing
 from sipstack.transactions import Transactions
 
 CALLER: Final = ("192.0.2.1", 5060)
@@ -112,22 +113,23 @@ class CallingPhone(Phone):
         return wire(IN_DIALOG, method=method, uri=dialog.request_uri(), number=number, lines=lines)
 
 
-class Success(TimerOwner):
+class Success:
     """A 2xx that is repeated until its ACK comes (RFC 3261 §13.3.1.4)."""
 
     def __init__(self, phone: AnsweringPhone, transaction: ServerTransaction, data: bytes) -> None:
         self.phone, self.transaction, self.data = phone, transaction, data
         self.gap_s = phone.core.timing.t1_s
         self.is_acknowledged = False
-        phone.core.wheel.set(phone.now, self.gap_s, self, 0)
+        self.timers = Later(self._timer_fired)
+        phone.core.wheel.set(phone.now, self.gap_s, self.timers, 0)
 
-    def timer_fired(self, code: int, now: float) -> None:
+    def _timer_fired(self, code: int, now: float) -> None:
         """Once more; the transaction lets nothing through after Timer L."""
         if self.is_acknowledged or not self.transaction.is_accepted:
             return
         self.phone.pending += self.phone.core.respond(self.transaction, 200, self.data, now)
         self.gap_s = min(2 * self.gap_s, self.phone.core.timing.t2_s)
-        self.phone.core.wheel.set(now, self.gap_s, self, 0)
+        self.phone.core.wheel.set(now, self.gap_s, self.timers, 0)
 
 
 class AnsweringPhone(Phone):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sipstack.events import Flow, Output, SendMessage
+from sipstack.testing.doubles import Note
 from sipstack.testing.link import LossyLink
 from tests.sipstack.link_phones import CALLEE, CALLER, AnsweringPhone, CallingPhone
 
 HERE, THERE = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 TO_THERE = Flow("UDP", *THERE)
-
-
-class Note(Output):
-    """An output that is for the shell."""
 
 
 class Mailbox:
@@ -28,7 +25,7 @@ class Mailbox:
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         assert now == self.link.now
         self.arrived.append((data, flow, now))
-        return [Note()] if data == b"note" else []
+        return [Note("")] if data == b"note" else []
 
     def handle_timer(self, now: float) -> list[Output]:
         self.fired.append(now)

@@ -6,6 +6,7 @@ import pytest
 
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.parser import parse
+from sipstack.testing.doubles import Note
 from sipstack.testing.playbook import Playbook, flow_of, wire
 
 PEER = "192.0.2.1:5070"
@@ -24,13 +25,6 @@ NOTE = wire(
     host="192.0.2.1",
     branch="z9hG4bKa",
 )
-
-
-class Note(Output):
-    """An output that is for the shell."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
 
 
 class Clock:

@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sipstack.testing.doubles import Later
 from sipstack.timers import T1_S, T2_S, T4_S, Timer, TimerOwner, TimerWheel, Timing
 
 TICK_S = 0.010
 
 
-class Owner(TimerOwner):
-    """Writes down what fires; `react` is called with each code."""
+class Owner:
+    """Writes down what fires of `timers`; `react` is called with each code."""
 
     def __init__(self) -> None:
         self.fired: list[tuple[int, float]] = []
+        self.timers = Later(self._timer_fired)
 
-    def timer_fired(self, code: int, now: float) -> None:
+    def _timer_fired(self, code: int, now: float) -> None:
         self.fired.append((code, now))
         self.react(code, now)
 
@@ -56,7 +58,7 @@ def test_durations_follow_t1(t1_s: float, t2_s: float, t4_s: float, transaction_
 )
 def test_slot_of_a_timer(now: float, delay_s: float, deadline: float) -> None:
     wheel = TimerWheel(TICK_S)
-    wheel.set(now, delay_s, Owner(), 0)
+    wheel.set(now, delay_s, Owner().timers, 0)
     assert wheel.next_deadline() == pytest.approx(deadline, abs=1e-7)
 
 
@@ -68,7 +70,7 @@ def test_slot_of_a_timer(now: float, delay_s: float, deadline: float) -> None:
 def test_never_early_and_late_by_less_than_a_tick(start: float, delays: list[float], tick_s: float) -> None:
     wheel, owner = TimerWheel(tick_s), Owner()
     for code, delay_s in enumerate(delays):
-        wheel.set(start, delay_s, owner, code)
+        wheel.set(start, delay_s, owner.timers, code)
     assert len(wheel) == len(delays)
     while (deadline := wheel.next_deadline()) is not None:
         wheel.fire(deadline - tick_s / 100)  # not yet
@@ -86,7 +88,7 @@ def test_never_early_and_late_by_less_than_a_tick(start: float, delays: list[flo
 def test_timers_fire_in_the_order_of_their_slots_and_in_a_slot_as_they_were_set() -> None:
     wheel, owner = TimerWheel(TICK_S), Owner()
     for code, delay_s in enumerate((3.0, 1.0, 2.0, 1.0, 1.001, 1.004)):
-        wheel.set(0.0, delay_s, owner, code)
+        wheel.set(0.0, delay_s, owner.timers, code)
     wheel.fire(10.0)
     assert owner.fired == [(code, 10.0) for code in (1, 3, 4, 5, 2, 0)]
     wheel.fire(20.0)
@@ -101,7 +103,7 @@ def test_nothing_waits_on_an_empty_wheel() -> None:
 
 def test_cancelled_timer_stays_silent() -> None:
     wheel, owner = TimerWheel(TICK_S), Owner()
-    timers = [wheel.set(0.0, 1.0, owner, code) for code in range(3)]
+    timers = [wheel.set(0.0, 1.0, owner.timers, code) for code in range(3)]
     timers[1].cancel()
     timers[1].cancel()
     assert len(wheel) == 2
@@ -114,7 +116,7 @@ def test_cancelled_timer_stays_silent() -> None:
 def test_timer_lets_go_of_its_owner() -> None:
     """Whoever still holds a timer does not hold the call behind it."""
     wheel = TimerWheel(TICK_S)
-    cancelled, fired = (wheel.set(0.0, 1.0, Owner(), 0) for _ in range(2))
+    cancelled, fired = (wheel.set(0.0, 1.0, Owner().timers, 0) for _ in range(2))
     cancelled.cancel()
     assert (cancelled.owner, fired.owner is None) == (None, False)
     wheel.fire(1.0)
@@ -127,9 +129,9 @@ def test_a_timer_may_cancel_the_next_one_of_its_slot() -> None:
             second.cancel()
 
     wheel, other = TimerWheel(TICK_S), Owner()
-    wheel.set(0.0, 1.0, First(), 0)
-    second: Timer = wheel.set(0.0, 1.0, other, 0)
-    wheel.set(0.0, 1.0, other, 1)
+    wheel.set(0.0, 1.0, First().timers, 0)
+    second: Timer = wheel.set(0.0, 1.0, other.timers, 0)
+    wheel.set(0.0, 1.0, other.timers, 1)
     wheel.fire(1.0)
     assert other.codes() == [1]
 
@@ -140,11 +142,11 @@ def test_a_timer_may_set_another(delay_s: float, fired_at: float) -> None:
 
     class Setting(Owner):
         def react(self, code: int, now: float) -> None:
-            wheel.set(now, delay_s, later, code + 1)
+            wheel.set(now, delay_s, later.timers, code + 1)
 
     wheel, later = TimerWheel(TICK_S), Owner()
-    wheel.set(0.0, 1.0, Setting(), 0)
-    wheel.set(0.0, 1.0, later, 9)
+    wheel.set(0.0, 1.0, Setting().timers, 0)
+    wheel.set(0.0, 1.0, later.timers, 9)
     wheel.fire(1.0)
     wheel.fire(1.01)
     assert later.fired == [(9, 1.0), (1, pytest.approx(fired_at))]
@@ -153,9 +155,9 @@ def test_a_timer_may_set_another(delay_s: float, fired_at: float) -> None:
 
 def test_a_slot_that_has_fired_can_be_used_again() -> None:
     wheel, owner = TimerWheel(TICK_S), Owner()
-    wheel.set(0.0, 1.0, owner, 0)
+    wheel.set(0.0, 1.0, owner.timers, 0)
     wheel.fire(1.0)
-    wheel.set(1.0, 0.0, owner, 1)
+    wheel.set(1.0, 0.0, owner.timers, 1)
     assert wheel.next_deadline() == 1.0
     wheel.fire(1.0)
     assert owner.codes() == [0, 1]
@@ -168,8 +170,8 @@ def test_a_timer_that_raises_costs_only_itself() -> None:
 
     wheel, owner, broken = TimerWheel(TICK_S), Owner(), Broken()
     for code, one in enumerate((owner, broken, owner, owner)):
-        wheel.set(0.0, 1.0, one, code)
-    wheel.set(0.0, 2.0, owner, 4)
+        wheel.set(0.0, 1.0, one.timers, code)
+    wheel.set(0.0, 2.0, owner.timers, 4)
     with pytest.raises(ValueError, match="a bug"):
         wheel.fire(1.0)
     assert (owner.codes(), len(wheel)) == ([0], 3)

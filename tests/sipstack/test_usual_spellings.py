@@ -17,6 +17,8 @@ from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from tests.sipstack.generated_messages import MESSAGES, SPELLINGS, Spelling, Written
 
+pytestmark = pytest.mark.pure
+
 NEVER: Final = re.compile(r"(?!)")
 
 

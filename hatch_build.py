@@ -1,0 +1,96 @@
+"""Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0039).
+
+A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
+Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SWITCH: Final = "VEIL700_COMPILE"
+TOOLS: Final = ("mypy>=2.4,<3", "setuptools>=77,<85")  # mypyc is a part of mypy
+
+# Whole packages without what lies below them: sockets, players and test tools gain nothing.
+PACKAGES: Final = ("sipstack", "engine/core")
+PURE: Final = ("__init__.py", "pcap.py")
+DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without
+
+GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name
+
+
+class CustomBuildHook(BuildHookInterface[Any]):
+    """What hatchling calls."""
+
+    def dependencies(self) -> list[str]:
+        """What the build needs besides hatchling."""
+        return list(TOOLS) if os.environ.get(SWITCH) == "1" else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Adds the compiled modules to a wheel before it is packed."""
+        if version != "standard" or os.environ.get(SWITCH) != "1":
+            return
+        self._folder = tempfile.TemporaryDirectory(prefix="veil700-compiled-")
+        try:
+            made = compile_into(Path(self.root), Path(self._folder.name))
+        except Exception as error:
+            print(f"veil700: not compiled, the wheel is pure Python: {_first_line(error)}", file=sys.stderr)
+            return
+        build_data["force_include"].update(made)
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Once they are packed, the compiled modules go."""
+        if hasattr(self, "_folder"):
+            self._folder.cleanup()
+
+
+def modules(root: Path) -> list[str]:
+    """The files that are compiled, relative to the root."""
+    files = [file for package in PACKAGES for file in sorted((root / package).glob("*.py")) if file.name not in PURE]
+    return [*[str(file.relative_to(root)) for file in files], DOUBLES]
+
+
+def compile_into(root: Path, folder: Path) -> dict[str, str]:
+    """Compiles into a folder -> each shared library, and its place in the wheel. Raises what the tools raise.
+
+    Works in the root, and changes nothing there.
+    """
+    from mypyc.build import mypycify
+    from setuptools import Distribution
+    from setuptools.command.build_ext import build_ext
+
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        extensions = mypycify(
+            [f"--cache-dir={folder / 'cache'}", *modules(root)],
+            opt_level="2",
+            debug_level="0",
+            multi_file=True,  # one C file a module: half the memory of one file, and the processors share the work
+            group_name=GROUP,
+            target_dir=str(folder / "c"),
+        )
+        command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
+        command.build_lib = str(folder / "lib")
+        command.build_temp = str(folder / "temp")
+        command.parallel = len(os.sched_getaffinity(0))
+        command.ensure_finalized()
+        command.run()
+    except SystemExit as error:  # so mypycify says what it cannot compile, on stderr
+        raise RuntimeError("mypyc has found faults") from error
+    finally:
+        os.chdir(before)
+    lib = folder / "lib"
+    return {str(file): str(file.relative_to(lib)) for file in sorted(lib.rglob("*.so"))}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
