@@ -7,7 +7,9 @@ Where they cannot be made, one line says why and the wheel is the pure one. An e
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +65,7 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
 
     Works in the root, and changes nothing there.
     """
+    _check_compiler()
     from mypyc.build import mypycify
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
@@ -90,6 +93,16 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
         os.chdir(before)
     lib = folder / "lib"
     return {str(file): str(file.relative_to(lib)) for file in sorted(lib.rglob("*.so"))}
+
+
+def _check_compiler() -> None:
+    """Raises RuntimeError where C cannot be compiled for this Python: known at once, and not after a minute."""
+    compiler = str(sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        raise RuntimeError(f"there is no C compiler ({compiler})")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.is_file():
+        raise RuntimeError(f"{header} is missing (Debian: apt-get install python3-dev)")
 
 
 def _first_line(error: Exception) -> str:

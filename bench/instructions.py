@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.counted import NOTHING
+from engine.core.compiled import is_compiled
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CALLS: Final = 50  # of each conversation; twice as many change the figures by less than 1 %
@@ -32,11 +33,13 @@ class CountError(Exception):
 def interpreter() -> str:
     """Names the build of this interpreter: another compiler or other flags execute something else.
 
-    The last word stands for the options of configure and compiler as sysconfig tells them.
+    The digest stands for the options of configure and compiler as sysconfig tells them; a compiled core is a build of
+    its own.
     """
     options = f"{sysconfig.get_config_var('CONFIG_ARGS')} {sysconfig.get_config_var('PY_CORE_CFLAGS')}"
     words = (platform.python_implementation(), platform.python_version(), platform.python_compiler())
-    return " ".join((*words, platform.machine(), sha256(options.encode()).hexdigest()[:8]))
+    build = (platform.machine(), sha256(options.encode()).hexdigest()[:8], *(("compiled",) if is_compiled() else ()))
+    return " ".join((*words, *build))
 
 
 def count(conversations: Sequence[str]) -> dict[str, int]:

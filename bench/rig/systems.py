@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -172,4 +172,14 @@ NULL_WRITER: Final = System(
     settle_s=2.0,
     says_ready="veil700 ready",
 )
-SYSTEMS: Final = {system.name: system for system in (FLOOR, KAMAILIO, VEIL700)}
+# The same node on what `make build` has compiled, once tests.compiled_tree has laid it out.
+_COMPILED: Final = Path(__file__).resolve().parents[2] / "build" / "compiled" / ".venv" / "bin" / "python"
+COMPILED: Final = replace(
+    VEIL700,
+    name="compiled",
+    title="this project, its core compiled",
+    command=lambda data, job: [str(_COMPILED), *_veil700(data, job)[1:]],
+)
+SYSTEMS: Final = {
+    system.name: system for system in (FLOOR, KAMAILIO, VEIL700, *((COMPILED,) if _COMPILED.exists() else ()))
+}

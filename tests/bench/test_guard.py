@@ -37,6 +37,7 @@ def test_no_conversation_executes_more_than_its_baseline() -> None:
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.pure
 @counted
 @compared
 def test_a_dearer_call_is_found(tmp_path: Path) -> None:
