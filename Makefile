@@ -28,7 +28,7 @@ SIDE_BY_SIDE := not long and not paced and not alone and not interop
 ON_COMPILED := tests/sipstack tests/core tests/conformance tests/attacks tests/regress tests/leaktest tests/deciding \
   tests/bench/test_guard.py tests/e2e/test_adoption.py tests/e2e/test_faults_*.py tests/e2e/test_sms_restart.py
 
-WHEEL = mkdir -p build && $(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-input --no-deps -w dist .
+WHEEL = $(BIN)/python -m pip wheel --disable-pip-version-check --no-input --no-deps -w dist .
 
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 
@@ -58,9 +58,9 @@ run: $(VENV)/.ok
 
 build: $(VENV)/.ok
 	@echo "build: a pure wheel, then a compiled one, which takes two processors a minute and a half"
-	@rm -f dist/veil700-*.whl
-	@$(WHEEL)
-	@VEIL700_COMPILE=1 $(WHEEL) --verbose 2>build/mypyc.log >&2 || { tail -20 build/mypyc.log >&2; exit 1; }
+	@mkdir -p build; rm -f dist/veil700-*.whl
+	@$(WHEEL) -qq
+	@VEIL700_COMPILE=1 $(WHEEL) --verbose >build/mypyc.log 2>&1 || { tail -20 build/mypyc.log >&2; exit 1; }
 	@grep -h '^ *veil700: not compiled' build/mypyc.log >&2 || true
 	@ls dist
 
