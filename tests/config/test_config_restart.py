@@ -71,6 +71,7 @@ def told(file: Path, old: str, new: str) -> tuple[list[str], list[str]]:
         ('["10.0.0.1"]\n', '["10.0.0.1"]\ntrusted = false\nmax_calls = 7\ncaller = "pai"\n',
          "peer core: trusted, caller, uniform_refusals, max_calls"),
         (OTHERS, OTHERS + '[[route]]\nname = "more"\ncalled = "x"\npeers = ["core"]\n', "route more: added"),
+        (OTHERS, OTHERS + '[[number_rules]]\nname = "in"\nrules = [{ prefix = "0" }]\n', "number_rules in: added"),
         (OTHERS, "", "route others: removed"),
         ('numbers = ["', 'numbers = ["13900139000", "', "account phones 138****8000: numbers"),
         ("[[route]]", "[policy]\nring_timeout_s = 5\n\n[[route]]", "policy: ring_timeout_s"),
@@ -79,6 +80,15 @@ def told(file: Path, old: str, new: str) -> tuple[list[str], list[str]]:
 )  # fmt: skip
 def test_a_change_is_told_by_name_and_key(file: Path, old: str, new: str, change: str) -> None:
     assert told(file, old, new) == ([change], [])
+
+
+def test_changed_rules_are_taken_and_told_by_the_name_of_their_set(file: Path) -> None:
+    rules = '[[number_rules]]\nname = "in"\nrules = [{ prefix = "0", strip = 1 }]\n'
+    file.with_name("secret").write_text("old")
+    file.write_text(TEXT + rules)
+    before = load(file)
+    file.write_text(TEXT + rules.replace("strip = 1", "strip = 2"))
+    assert (changes(before, load(file)), restart_faults(before, load(file))) == (["number_rules in: rules"], [])
 
 
 def test_the_order_of_peers_is_nothing_and_that_of_routes_is_something(file: Path) -> None:
