@@ -31,7 +31,7 @@ def test_a_caller_word_for_word() -> None:
         "Content-Length: [len]",
         "",
         "v=0",
-        "o=- 1 1 IN IP[local_ip_type] [local_ip]",
+        "o=- 1 1 IN IP[media_ip_type] [media_ip]",
         "s=-",
         "c=IN IP[media_ip_type] [media_ip]",
         "t=0 0",
@@ -45,6 +45,20 @@ def test_a_caller_word_for_word() -> None:
     assert '<pause milliseconds="2000"/>' in pair.uac
     assert pair.uac.count("<pause") == 1
     assert (pair.rows, pair.fields) == (f"SEQUENTIAL\n{X};{CALLER}\n", (X, CALLER))
+
+
+def test_addresses_of_ipv6() -> None:
+    """`[local_ip]` has brackets, `[media_ip]` has none."""
+    here, there = ("2001:db8::1", 5060), ("2001:db8::9", 5060)
+    more = ("Contact: <sip:a@[2001:db8::1]:5060>", "Note: 2001:db8::1 2001:db8::1:2 [2001:db8::9]:5060 [2001:db8::1]")
+    body = "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\nc=IN IP6 2001:db8::1\r\na=rtcp:9 IN IP6 2001:db8::1\r\n"
+    data = message("INVITE sip:7000@[2001:db8::9]:5060 SIP/2.0", "1 INVITE", "one", ("a", ""), *more, body=body)
+    (invite,) = sends(Talk()(here, there, data).pair.uac)
+    assert invite.startswith("INVITE sip:[field0]@[remote_ip]:[remote_port] SIP/2.0\n")
+    assert "Contact: <sip:a@[local_ip]:[local_port]>\n" in invite
+    assert "Note: [media_ip] 2001:db8::1:2 [remote_ip]:[remote_port] [local_ip]\n" in invite
+    assert "o=- 1 1 IN IP[media_ip_type] [media_ip]\n" in invite
+    assert "a=rtcp:9 IN IP6 [media_ip]" in invite
 
 
 def test_a_callee_word_for_word() -> None:
@@ -88,6 +102,8 @@ def test_a_cancel_and_the_ack_of_a_refusal_are_of_the_transaction_of_their_invit
     assert cancel.startswith("CANCEL sip:[field0]@veil.example SIP/2.0\n")
     assert "CSeq: [cseq] CANCEL" in cancel
     assert "[peer_tag_param]" not in cancel
+    assert ack.endswith("\nContent-Length: 0\n")
+    assert re.findall('assign_to="([a-z]+0)"', pair.uas) == ["via0", "from0", "to0", "cseq0"]  # no Record-Route came
     refused = sends(pair.uas)[-1].splitlines()
     assert refused[:6] == [
         "SIP/2.0 487 Terminated", "Via: [$via0]", "From: [$from0]", "To: [$to0];tag=[pid]v[call_number]",

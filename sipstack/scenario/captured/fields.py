@@ -63,8 +63,12 @@ class Fields:
             uri_host(own[0]): "[local_ip]",
         }  # fmt: skip
         places.setdefault(uri_host(other[0]), "[remote_ip]")
+        pattern = "|".join(rf"(?<![\w.]){re.escape(place)}(?![\w]|\.\w)" for place in places)
+        if ":" in own[0]:  # outside of URIs it has no brackets, and in SIPp `[local_ip]` has
+            places[own[0]] = "[media_ip]"
+            pattern += rf"|(?<![\w.:\[]){re.escape(own[0])}(?![\w.:\]])"
         self._places = places
-        self._place = re.compile("|".join(rf"(?<![\w.]){re.escape(place)}(?![\w]|\.\w)" for place in places))
+        self._place = re.compile(pattern)
 
     def line(self, text: str) -> str:
         """Any line of a head."""
@@ -106,10 +110,10 @@ class Fields:
         return self._place.sub(lambda found: self._marks.mark(self._places[found[0]]), text)
 
     def _described(self, line: str) -> str:
-        for pattern, kind in ((_CONNECTION, "media"), (_ORIGIN, "local")):
+        for pattern in (_CONNECTION, _ORIGIN):
             found = pattern.match(line)
             if found and _is_address(found[2]) and not ip_address(found[2]).is_unspecified:  # one means hold
-                return f"{found[1]}IP{self._marks.mark(f'[{kind}_ip_type]')} {self._marks.mark(f'[{kind}_ip]')}"
+                return f"{found[1]}IP{self._marks.mark('[media_ip_type]')} {self._marks.mark('[media_ip]')}"
         return line
 
 
