@@ -165,7 +165,7 @@ def test_a_wrong_configuration_stops_every_verb(verb: str, run: Run, file: Path)
              "api-key create": ["api-key", "create", "--role", "operator"],
              "api-key revoke": ["api-key", "revoke", "0123"],
              "explain": ["explain", "--caller", A, "--called", X], "diff": ["diff", str(file), str(file)],
-             "capture": ["capture", "--out", "-"],
+             "capture": ["capture", "--out", "-"], "replay": ["replay", str(file), "--against", str(file)],
              "cdr archive": ["cdr", "archive", "--until", "2026-11-01"],
              "state": ["state", "number", X, "locked", "--reason", "why"],
              "kill": ["kill", "everything", "--reason", "why"], "restore": ["restore", "everything", "--reason", "why"],
