@@ -29,18 +29,19 @@ START_S = 5.0
 WORKER_KIB = 80 * 1024
 
 
-def looked_up(node: Node, bindings: int, lookups: int) -> tuple[list[float], int]:
-    """Seconds that each of many lookups took, in order of size, and by how many KiB the process has grown by them."""
+def looked_up(node: Node, bindings: int, lookups: int) -> tuple[list[float], list[float], int]:
+    """Seconds that each of many lookups took, in order of size; the same of a loop that reads nothing; KiB that the
+    process has grown by."""
     words = (sys.executable, "-m", "tests.e2e.lookups", str(node.data_dir), str(bindings), str(lookups))
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    return told["sorted_s"], told["own_kib"][1] - told["own_kib"][0]
+    return told["sorted_s"], told["counted_s"], told["own_kib"][1] - told["own_kib"][0]
 
 
 def run_on(node: Node, bindings: int, lookups: int) -> tuple[float, float, int]:
     """p99 of a lookup and start of the node in seconds, its own memory in KiB once it has looked up so many."""
-    took, grown_kib = looked_up(node, bindings, lookups)
+    took, counting, grown_kib = looked_up(node, bindings, lookups)
     begin = time.monotonic()
     node.start()
     start_s = time.monotonic() - begin
@@ -48,9 +49,12 @@ def run_on(node: Node, bindings: int, lookups: int) -> tuple[float, float, int]:
     assert node.stop() == 0
     size = sum(file.stat().st_size for file in node.data_dir.glob("bindings.db*"))
     median_s, p99_s = took[len(took) // 2], took[int(len(took) * 0.99)]
+    idle_s = counting[int(len(counting) * 0.99)]
     print(
         f"{bindings} bindings, {size / 2**20:.0f} MiB; a lookup takes {median_s * 1e6:.1f} us, p99 {p99_s * 1e6:.1f},"
-        f" {took[-1] * 1e3:.2f} ms at most; start {start_s:.2f} s, {own_kib} KiB; load {os.getloadavg()[0]:.1f}"
+        f" {took[-1] * 1e3:.2f} ms at most"
+        f" (a loop of {counting[0] * 1e6:.1f} us that reads nothing: p99 {idle_s * 1e6:.1f});"
+        f" start {start_s:.2f} s, {own_kib} KiB; load {os.getloadavg()[0]:.1f}"
     )
     return p99_s, start_s, own_kib
 
