@@ -109,7 +109,6 @@ def lines(node: Node, place: Place, authority: Authority) -> Iterator[list[Line]
         line.end()
 
 
-@pytest.mark.alone
 def test_no_call_fails_when_certificates_are_replaced(node: Node, lines: list[Line], authority: Authority) -> None:
     certificates = [replace(authority, node, "first")]
     node.bind(*(line.bound for line in lines))

@@ -114,7 +114,7 @@ def well_again(node: Node, descriptors: int, transport: str) -> None:
 @pytest.mark.parametrize(
     ("connections", "rounds", "every_s"),
     [
-        pytest.param(200, 2, 0.5, marks=pytest.mark.alone),
+        (200, 2, 0.5),
         pytest.param(2000, 6, 5, marks=ALONE_AND_LONG),
     ],
 )
