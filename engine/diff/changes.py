@@ -122,4 +122,11 @@ def _targets(places: tuple[Place, ...]) -> str:
 
 
 def _form(verdict: Verdict) -> str:
-    return verdict.request_uri.replace(verdict.callee, _CALLEE) if verdict.callee else verdict.request_uri
+    """The Request-URI without the number in it: number rules may have left no more than its last digits."""
+    callee, uri = verdict.callee, verdict.request_uri
+    user = uri.partition("@")[0].partition(";")[0]
+    for cut in range(len(callee)):
+        if user.endswith(callee[cut:]):
+            told = f"{_CALLEE} without its first {cut}" if cut else _CALLEE
+            return user[: len(user) - len(callee) + cut] + told + uri[len(user) :]
+    return uri
