@@ -15,7 +15,7 @@ from engine.cli.common import DONE, JSON, USAGE, UsageFault, say, say_json, say_
 from engine.core.numbers import is_privacy_number, mask, masked_identifier
 from engine.diff import is_masked
 from sipstack.pcap import SipCapture
-from sipstack.scenario.captured import MOST_MESSAGES, CapturedCall, Pair, calls_of, pair_of
+from sipstack.scenario.captured import MOST_MESSAGES, MOST_NUMBERS, CapturedCall, Pair, calls_of, pair_of
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import MAX_FILE_BYTES, ScenarioError
 
@@ -87,7 +87,7 @@ def _why_none(calls: list[CapturedCall], chosen: list[CapturedCall], call_id: st
 def _pair(call: CapturedCall) -> Pair:
     pair = pair_of(call)
     if pair is None:
-        raise UsageFault(f"the call is too long: it has more than {MOST_MESSAGES} messages")
+        raise UsageFault(f"the call is too long: it has more than {MOST_MESSAGES} messages or {MOST_NUMBERS} numbers")
     return pair
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipstack.scenario.captured.calls import CapturedCall
-from sipstack.scenario.captured.numbers import Numbers
+from sipstack.scenario.captured.numbers import MOST, Numbers
 from sipstack.scenario.captured.side import Side
 
 
@@ -25,12 +25,14 @@ MOST_MESSAGES: Final = 3000  # of both legs; making a pair takes time with the s
 
 
 def pair_of(call: CapturedCall) -> Pair | None:
-    """Both sides of a call: the caller of its first leg, the callee of its last; None when it has too many messages."""
+    """Both sides of a call: the caller of its first leg, the callee of its last; None where it has too much in it."""
     if sum(len(leg.exchanges) for leg in call.legs) > MOST_MESSAGES:
         return None
     first = call.inward.first
     texts = [one.message.text for leg in (call.inward, call.outward) for one in leg.exchanges]
     numbers = Numbers(first.start_line, first.value("From"), texts)
+    if len(numbers.fields) > MOST:
+        return None
     caller, callee = Side(call.inward, numbers, is_caller=True), Side(call.outward, numbers, is_caller=False)
     rows = f"SEQUENTIAL\n{';'.join(numbers.fields) or ';'}\n"
     return Pair(

@@ -22,6 +22,7 @@ _MADE: Final = frozenset(
      "identity", "identity-info", "rack")
 )  # fmt: skip
 _CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
+_RACK: Final = re.compile(r"\s*([0-9]{1,10})\s+([0-9]{1,10})\s+(\S+)\s*")  # RFC 3262 §7.2
 _ASSIGNED: Final = re.compile(r'assign_to="([a-z]+\d+)"')
 _KEPT: Final = {"via": "Via", "from": "From", "to": "To", "cseq": "CSeq"}  # of a request that is answered later
 
@@ -170,16 +171,16 @@ class Side:
         return f"[cseq-{back}]" if back else "[cseq]"
 
     def _rack(self, place: int, message: Received) -> list[str]:
-        words = message.value("RAck").split()
-        if len(words) != 3 or not words[1].isdigit():
+        read = _RACK.fullmatch(message.value("RAck"))
+        if read is None:
             return []
         found = self._events.reliable(place)
-        rseq = f"[$rseq{found}]" if found in self._reliable else words[0]
-        wanted = int(words[1]), words[2]
+        rseq = f"[$rseq{found}]" if found in self._reliable else read[1]
+        wanted = int(read[2]), read[3]
         invite = next(
             (at for at, one in enumerate(self._events.all) if one.is_sent and one.message.cseq == wanted), None
         )
-        return [f"RAck: {rseq} {self._cseq(place, wanted[0], invite)} {self._fields.line(words[2])}"]
+        return [f"RAck: {rseq} {self._cseq(place, wanted[0], invite)} {self._fields.line(read[3])}"]
 
     def _response(self, place: int, message: Received) -> str:
         request = self._events.request_of(place)
