@@ -61,14 +61,18 @@ class Captures:
         """The answer to `veil700 capture`: lines of JSON. The tap ends with the iterator."""
         try:
             wanted = self._read(request)
-            if wanted.asker is not None:
-                await asyncio.to_thread(self._audit, wanted.asker, _detail(wanted))
-        except (WantedFault, StoreError) as fault:
+        except WantedFault as fault:
             yield _line({"error": str(fault)})
             return
         backlog = Backlog()
-        self._open(backlog)
+        self._open(backlog)  # it counts from now on, while the audit is written
         try:
+            if wanted.asker is not None:
+                try:
+                    await asyncio.to_thread(self._audit, wanted.asker, _detail(wanted))
+                except StoreError as fault:
+                    yield _line({"error": str(fault)})
+                    return
             yield _line({"capturing": True})
             async for line in self._lines(wanted, Capture(wanted, self._listeners), backlog):
                 yield line

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from typing import Final, final
+from urllib.parse import unquote
 
-from engine.core.numbers import REAL, read_number
+from engine.core.numbers import REAL, SEPARATORS, UNKNOWN, read_number
 from engine.core.settings import NumberFormat
-from engine.core.spelling import LONG_FROM
+from engine.core.spelling import LONG_FROM, PARTED_FROM
 
 MAX_NUMBERS: Final = 100_000
 _MAX_KEYS: Final = 20_000
 _MAX_A_KEY: Final = 8
 
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>\s\",?]{3,40})", re.IGNORECASE)
+_QUAD: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_COUNTRY: Final = re.compile(r"\A(?:\+86|0086|\+)")
 _X: Final = re.compile(r"(?<![0-9])(?:86|0086)?(700[0-9]{12})(?![0-9])")
+_WITHOUT_SEPARATORS: Final = str.maketrans("", "", SEPARATORS)
 _CALL_ID: Final = re.compile(r"(?:^|\n)(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,256})", re.IGNORECASE)
 
 
@@ -60,12 +64,24 @@ class Known:
         """The numbers of the parties that a message is about, as far as any message has named them."""
         keys = keys_of(head)
         for user in _USER.findall(head):
-            dialled = read_number(user, NumberFormat.PREFIX86)
-            if dialled.kind is REAL:
+            number = _number_of(user)
+            if number:
                 for key in keys:
-                    self.add_beside(key, dialled.number)
-                self.add(dialled.number)
+                    self.add_beside(key, number)
+                self.add(number)
         return {number for key in keys for number in self._beside.get(key, ())}
+
+
+def _number_of(user: str) -> str:
+    """The real number that a user part may be, "" for none: also in the way of a trunk with number rules, such as a
+    local one without its area code. Which trunk has which rules nobody needs to know here."""
+    if _QUAD.fullmatch(user):
+        return ""  # a host
+    dialled = read_number(user, NumberFormat.PREFIX86)
+    if dialled is not UNKNOWN:
+        return dialled.number if dialled.kind is REAL else ""
+    digits = _COUNTRY.sub("", unquote(user).partition(";")[0].translate(_WITHOUT_SEPARATORS))
+    return digits if len(digits) >= PARTED_FROM and digits.isascii() and digits.isdigit() else ""
 
 
 def keys_of(head: str) -> list[str]:

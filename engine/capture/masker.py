@@ -38,7 +38,11 @@ _BINARY: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")  # a part of several may be 
 _TEXTS: Final = ("text/", "message/", "multipart/", SDP_TYPE, "application/dtmf", "application/pidf", "application/xml")
 
 # What proves that somebody has a password: it would let others try passwords.
-_CREDENTIALS: Final = re.compile(rb"(?<![A-Za-z])(?:response|rspauth)[ \t]*=[ \t]*\"?([0-9A-Fa-f]{8,})", re.IGNORECASE)
+_PROOFS: Final = (
+    re.compile(rb"(?<![A-Za-z])(?:response|rspauth)\s*=\s*(?:[\"']\s*)?((?:\\?[0-9A-Fa-f]){8,})", re.IGNORECASE),
+    # Basic and Bearer: the password or what stands for it, whole
+    re.compile(rb"(?:^|\n)(?:proxy-)?authorization[ \t]*:\s*(?:basic|bearer)\s+([^\s,]+)", re.IGNORECASE),
+)
 
 # Lines of a description in which numbers stand in a row.
 _TABLES: Final = re.compile(r"(?m)^(?:[otmcbrz]=|a=)[^\r\n]*")
@@ -173,7 +177,7 @@ def _body_holds(body: bytes, content_type: str, number: str) -> bool:
 
 
 def without_credentials(data: bytes) -> bytes:
-    """The message with zeros for what proves a password (RFC 7616 §3.4), as many as it had letters."""
-    if b"=" not in data:
-        return data
-    return _CREDENTIALS.sub(lambda found: found[0][: -len(found[1])] + b"0" * len(found[1]), data)
+    """The message with zeros for what proves a password (RFC 7616 §3.4) or is one, as many as it had letters."""
+    for proof in _PROOFS:
+        data = proof.sub(lambda found: found[0][: -len(found[1])] + b"0" * len(found[1]), data)
+    return data
