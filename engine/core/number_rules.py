@@ -51,7 +51,7 @@ class NumberRules:
         """Which rule takes a number; -1 for none."""
         if len(number) <= MAX_WIRE:
             for position, rule in enumerate(self.rules):
-                if rule.takes(number):
+                if number.startswith(rule.prefix) and rule.takes(number):  # without a call for nearly all of them
                     return position
         return -1
 

@@ -65,6 +65,11 @@ HARMLESS: Final = set(_KNOWN_HARMLESS)
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
 
+# A local number, as trunks with number rules have them, together or in two groups. It is short: the gate searches a
+# description for it as the user of an address only, so it is left out wherever a text may stand, whosever it is.
+_LOCAL_ROW: Final = re.compile(rb"[0-9](?:-?[0-9]){6}|(?<![0-9])[0-9]{3,4} [0-9]{4}(?![0-9])")
+_WORDS: Final = frozenset((b"group", b"mid"))
+
 # Such words that are known: transports in a=tcap (RFC 5939 §3.4.1), an option of ICE, a report in a=rtcp-xr (RFC 3611).
 _KNOWN_WORD: Final = re.compile(
     rb"(?<![A-Za-z0-9+/=_])"
@@ -151,6 +156,7 @@ def crossing_attribute(line: bytes, exchange: Exchange) -> bytes:
     if name in FORMATS:
         run = LONG_RUN if name == b"rtcp" and b" IN " in line else LONG_PARTED_RUN  # an address stays behind, later on
         long = holds_long_number(line) if name == b"mid" else run.search(line) is not None
+        long = long or (name in _WORDS and _LOCAL_ROW.search(line) is not None)
         return b"" if long or _is_odd(line) else line
     if name in _RANDOM:
         return _random(line, exchange)
@@ -182,6 +188,7 @@ def _may_hide(line: bytes, name: bytes) -> bool:
         or _SOME_HOST.search(line) is not None
         or _URI_SCHEME.search(line) is not None
         or holds_long_number(line)
+        or _LOCAL_ROW.search(rest) is not None
     )
 
 

@@ -18,7 +18,8 @@ from engine.core.spelling import LONG_FROM, PARTED_FROM
 SHORTEST: Final = PARTED_FROM
 
 # What may stand before a canonical number, and is read away (`engine.core.numbers`).
-_BEFORE: Final = ("", "0", "86", "+86", "0086", "860", "+860", "00860")
+_BEFORE: Final = ("", "86", "+86", "0086")
+_BEFORE_LONG: Final = (*_BEFORE, "0", "860", "+860", "00860")  # no service number has a trunk 0
 
 
 def wire_user(number: str, peer: PeerSettings) -> str:
@@ -64,7 +65,7 @@ def spelled_by(number: str, peer: PeerSettings) -> list[str]:
     """What the rules of a peer know a real number by: as it stands on its trunk, or as the digits that they keep."""
     found: list[str] = []
     if peer.rules_in is not None:
-        found += _read_as(number, peer.rules_in)
+        found += _read_as(number, peer.rules_in, is_searched=True)
         found += [number[cut:] for cut in _cuts(number, peer.rules_in)]
     if peer.rules_out is not None:
         position = peer.rules_out.position_of(number)
@@ -81,15 +82,16 @@ def _is_another(form: str, number: str) -> bool:
     return form != number and (len(number) < LONG_FROM or number not in form)
 
 
-def _read_as(number: str, rules: NumberRules) -> list[str]:
-    """The wire forms of which rules make a spelling of the number, where what they take off is known."""
+def _read_as(number: str, rules: NumberRules, *, is_searched: bool = False) -> list[str]:
+    """The wire forms of which rules make a spelling of the number, where what they take off is known. `is_searched`:
+    without those that hold a long number as it is, since a search for it finds them; there is one for nearly each of
+    the rules of a set, and to ask all rules about each would take a second of a call."""
     found: list[str] = []
+    is_found = number if is_searched and len(number) >= LONG_FROM else None
     for rule, rest in _undone(number, rules):
-        if rule.strip <= len(rule.prefix):
+        if rule.strip <= len(rule.prefix) and (is_found is None or is_found not in rest):
             wire = rule.prefix[: rule.strip] + rest
-            position = rules.position_of(wire)
-            is_its = position >= 0 and rules.rules[position] is rule
-            if is_its and read_number(wire, NumberFormat.PREFIX86, rules).number == number:
+            if rule.takes(wire) and read_number(wire, NumberFormat.PREFIX86, rules).number == number:
                 found.append(wire)
     return found
 
@@ -102,8 +104,9 @@ def _cuts(number: str, rules: NumberRules) -> list[int]:
 
 def _undone(number: str, rules: NumberRules) -> Iterator[tuple[NumberRule, str]]:
     """Each rule that may have made a spelling of the number, with what it has left of the wire form."""
+    prefixes = _BEFORE if len(number) < LONG_FROM else _BEFORE_LONG
     for rule in rules.rules:
-        for before in _BEFORE:
+        for before in prefixes:
             spelled = before + number
             if spelled.startswith(rule.add):
                 yield rule, spelled[len(rule.add) :]
