@@ -149,6 +149,8 @@ def _report_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
+    if "unexpected extra argument" in message and ".toml" in message:
+        message += ": --config names a file"
     tell(f"{path}: {masked_runs(message)}; see {path} --help")
     return USAGE
 

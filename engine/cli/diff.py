@@ -19,6 +19,7 @@ from engine.core.numbers import is_privacy_number, mask
 from engine.deciding import Arrived, Question
 from engine.diff import Corpus, CorpusFault, Differences, compare, of_export, of_numbers, of_records
 from engine.store.crypto import open_key
+from engine.store.errors import StoreError
 from engine.store.recent_calls import recent_calls
 from engine.store.rows import utc_text
 from sipstack.uri import uri_host
@@ -78,6 +79,8 @@ def diff(
             corpus = on_record(before, now - DAY_S if since_s is None else since_s)
     except CorpusFault as fault:
         raise UsageFault(str(fault)) from None
+    except OSError as error:
+        raise UsageFault(f"{error.filename}: {error.strerror or error}") from None
     found = differences(before, after, corpus, now if at_s is None else at_s)
     if as_json:
         say_json(as_document(before, after, corpus, found))
@@ -87,16 +90,24 @@ def diff(
 
 
 def on_record(config: Config, since_s: float) -> Corpus:
-    """What the store of a configuration has on record. StoreError when it has no records yet."""
-    path = existing(config.data_dir / "records.db")
+    """What the store of a configuration has on record. UsageFault when it has no records yet."""
+    path = stored(config, "records.db")
     tell_what_waits(path)
     found = recent_calls(path, open_key(config.data_dir), since_s)
     return of_records(found, f"records since {utc_text(since_s)}")
 
 
+def stored(config: Config, name: str) -> Path:
+    """A file of the data folder. UsageFault where it is not there: status 1 says that something changes."""
+    try:
+        return existing(config.data_dir / name)
+    except StoreError as error:
+        raise UsageFault(str(error)) from None
+
+
 def differences(old: Config, new: Config, corpus: Corpus, wall_s: float) -> Differences:
-    """Decides all of it, with a bar on a terminal. StoreError."""
-    store = existing(old.data_dir / "bindings.db"), open_key(old.data_dir)
+    """Decides all of it, with a bar on a terminal. UsageFault where there is no store; StoreError."""
+    store = stored(old, "bindings.db"), open_key(old.data_dir)
     return compare(old.core_settings(), new.core_settings(), store, corpus, wall_s, partial(counted_bar, "decisions"))
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from engine.cli.captures import read_capture, tell_what_is_missing
-from engine.cli.common import DONE, FAILED, JSON, configuration, existing, instant, say_json
-from engine.cli.diff import as_document, differences, say_differences
+from engine.cli.common import DONE, FAILED, JSON, configuration, instant, say_json
+from engine.cli.diff import as_document, differences, say_differences, stored
 from engine.config import load
 from engine.diff import of_capture
 from engine.store.bound_callers import bound_callers
@@ -50,7 +50,7 @@ def replay(
     before, after = configuration(context), load(against)
     capture = read_capture(file)
     tell_what_is_missing(file, capture)
-    store = existing(before.data_dir / "bindings.db"), open_key(before.data_dir)
+    store = stored(before, "bindings.db"), open_key(before.data_dir)
     corpus = of_capture(
         capture, f"requests in {file.name}", before.core_settings().listeners,
         lambda x: bound_callers(*store, x, wall_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,8 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.xml...", help="Scenarios.", show_default=False)],
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Load scenarios and list, by line, what is not supported and what is accepted without effect.
+    """Load scenarios and list, by line, what is not supported, what is accepted without effect,
+    and words in brackets that want a -key.
 
     \b
     Example:
@@ -50,10 +52,18 @@ def check(
 
 
 def _looked_at(file: Path) -> tuple[list[Fault], list[Fault]]:
-    """What stops a file, and what is without effect in it."""
+    """What stops a file, and what is to be known of it: what is without effect, and words that want a `-key`."""
     try:
-        return [], list(load_scenario(file).without_effect)
+        scenario = load_scenario(file)
+        return [], [*scenario.without_effect, *_keys_wanted(file.read_bytes(), sorted(scenario.keywords))]
     except ScenarioError as error:
         return error.faults, []
     except OSError as error:
         raise UsageFault(f"{file}: {error.strerror or error}") from None
+
+
+def _keys_wanted(text: bytes, names: list[str]) -> Iterator[Fault]:
+    """Each word in brackets that is no keyword, where it first stands: it may be misspelled."""
+    for name in names:
+        before, _, _ = text.partition(f"[{name}]".encode("latin-1", "replace"))
+        yield Fault(before.count(b"\n") + 1, f"[{name}] is no keyword: it wants -key {name} VALUE")

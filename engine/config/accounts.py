@@ -81,7 +81,7 @@ def account_faults(data: RawTable) -> Iterator[Fault]:
         yield from _secret_faults(index, account)
         name = account.get("peer")
         if isinstance(name, str) and name not in names:
-            reason = f"there is no peer {values.shown(name)}{values.suggestion(name, names)}"
+            reason = f"there is no peer {values.shown(name)}{values.suggestion(name, names, values.ALIKE)}"
             yield Fault(("account", index, "peer"), reason)
         elif isinstance(name, str) and name not in by_digest:
             yield Fault(("account", index, "peer"), f'peer {values.shown(name)} does not have caller = "digest"')

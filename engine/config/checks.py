@@ -194,7 +194,7 @@ def _route_faults(index: int, route: RawTable, peers: list[RawTable]) -> Iterato
     for position, name in enumerate(names):
         key: Key = ("route", index, "peers", position)
         if name not in known:
-            yield Fault(key, f"there is no peer {values.shown(name)}{values.suggestion(name, known)}")
+            yield Fault(key, f"there is no peer {values.shown(name)}{values.suggestion(name, known, values.ALIKE)}")
         elif not known[name].get("targets"):
             yield Fault(key, f"peer {values.shown(name)} has no targets")
         elif name in names[:position]:

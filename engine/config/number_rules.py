@@ -93,7 +93,7 @@ def rule_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
         for key in USES:
             name = peer.get(key)
             if isinstance(name, str) and name not in seen:
-                near = values.suggestion(name, sorted(seen))
+                near = values.suggestion(name, sorted(seen), values.ALIKE)
                 yield Fault(("peer", index, key), f"there are no number_rules {values.shown(name)}{near}")
 
 

@@ -16,6 +16,7 @@ from engine.core.numbers import PRIVACY_PREFIX, canonical_real, is_privacy_numbe
 from sipstack.digest import may_be_quoted
 
 MAX_SHOWN: Final = 60  # characters of a wrong value in an error
+ALIKE: Final = 0.6  # names that users give: one that is not misspelled but missing is like none of them
 
 _T = TypeVar("_T")
 
@@ -58,9 +59,9 @@ class Match:
         return self.network, self.port
 
 
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` with the nearest of the known names."""
-    close = get_close_matches(wrong.lower(), list(known), n=1, cutoff=0.0)
+def suggestion(wrong: str, known: Iterable[str], least: float = 0.0) -> str:
+    """`, did you mean X?` with the nearest of the known names; nothing where none is `least` alike (0 to 1)."""
+    close = get_close_matches(wrong.lower(), list(known), n=1, cutoff=least)
     return f", did you mean {close[0]}?" if close else ""
 
 

@@ -170,9 +170,8 @@ def _peer_of(settings: CoreSettings, routing: Routing, question: Question) -> tu
             if peer.name == question.peer:
                 return peer, "as asked"
         known = [peer.name for peer in settings.peers]
-        raise QuestionFault(
-            f"peer: there is no peer {values.shown(question.peer)}{values.suggestion(question.peer, known)}"
-        )
+        near = values.suggestion(question.peer, known, values.ALIKE)
+        raise QuestionFault(f"peer: there is no peer {values.shown(question.peer)}{near}")
     if len(senders) == 1:
         return senders[0], "the only one that sends"
     likely = _likely_peers(routing, question.caller, senders)

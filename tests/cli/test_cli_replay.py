@@ -212,6 +212,12 @@ def test_files_that_are_none(bound: Run, file: Path, tmp_path: Path) -> None:
     assert bound("replay", capture(file)).status == 2
 
 
+def test_without_a_store_nothing_is_said_to_change(run: Run, file: Path) -> None:
+    done = run("replay", capture(file), "--against", new(file))
+    assert (done.status, done.out, len(done.told)) == (2, "", 1)
+    assert "bindings.db: no such file" in done.err
+
+
 def test_a_capture_without_requests(bound: Run, file: Path) -> None:
     done = bound("replay", capture(file), "--against", new(file))
     assert (done.status, done.out) == (0, "requests in trunk.pcap: 0 distinct, 0 in all\nnothing changes\n")

@@ -59,6 +59,14 @@ def test_check_says_ok_and_what_has_no_effect(run: Run, tmp_path: Path, xml: Pat
     ]
 
 
+def test_check_tells_of_words_in_brackets_that_want_a_key(run: Run, tmp_path: Path) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(document(send("MESSAGE sip:[service]@[remote_prt] SIP/2.0\nX: [remote_port] [remote_prt]")))
+    line = f"{xml}:3: [remote_prt] is no keyword: it wants -key remote_prt VALUE"
+    done = run("scenario", "check", xml)
+    assert done == Done(0, f"{line}\n{xml}: ok\n", "")
+
+
 def test_check_lists_what_is_not_supported(run: Run, tmp_path: Path, xml: Path) -> None:
     bad = tmp_path / "bad.xml"
     bad.write_text(document("<sendcmd/>", recv("INVITE", rrs="yes")))

@@ -32,6 +32,11 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(file: Path, line_end: str
     assert faults(file, text) == ["4: node.nome: unknown key, did you mean name?"]
 
 
+def test_a_name_that_is_like_none_is_not_likened(file: Path) -> None:
+    (fault,) = faults(file, PEER + "[[route]]\nname = 'a'\ncalled = '1'\npeers = ['platform']")
+    assert fault.endswith(': route.peers: there is no peer "platform"')
+
+
 BAD: Final = [
     # not TOML
     ('[node]\nname = "a"\nname = "b"\n', "3: not TOML: Cannot overwrite a value, column 11"),
