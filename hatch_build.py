@@ -1,4 +1,4 @@
-"""Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0039).
+"""Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
