@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -50,6 +51,24 @@ def assert_serves(node: Node) -> None:
 @pytest.fixture
 def node(make_node: Callable[..., Node]) -> Node:
     return make_node()
+
+
+@pytest.fixture(scope="module")
+def left_behind(module_place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a node that has started, served and stopped."""
+    node = Node(module_place, tmp_path_factory.mktemp("left-behind"))
+    try:
+        assert_starts(node)
+    finally:
+        node.close()
+    return node.data_dir
+
+
+@pytest.fixture
+def stopped(node: Node, left_behind: Path) -> Node:
+    """It has run on its folder before: it is one start for all that take it, for each the folder is a copy."""
+    shutil.copytree(left_behind, node.data_dir)
+    return node
 
 
 def rewrite(node: Node, old: str, new: str) -> None:
@@ -180,49 +199,45 @@ def test_broken_inventory(node: Node) -> None:
 
 @pytest.mark.parametrize("name", ["bindings.db", "records.db"])
 @pytest.mark.parametrize("content", [b"text" * 5000, b"SQLite format 3\0" + bytes(5000)], ids=["text", "zeros"])
-def test_damaged_database(node: Node, name: str, content: bytes) -> None:
-    assert_starts(node)
-    file = node.data_dir / name
+def test_damaged_database(stopped: Node, name: str, content: bytes) -> None:
+    file = stopped.data_dir / name
     sound = file.read_bytes()
     file.write_bytes(content)
-    assert_refused(node, 1, str(file), "damaged")
+    assert_refused(stopped, 1, str(file), "damaged")
     assert file.read_bytes() == content, "what is damaged is left for whoever repairs it"
     file.write_bytes(sound)
-    assert_starts(node)
+    assert_starts(stopped)
 
 
-def test_database_of_a_newer_version(node: Node) -> None:
-    assert_starts(node)
-    with sqlite3.connect(node.data_dir / "records.db") as connection:
+def test_database_of_a_newer_version(stopped: Node) -> None:
+    with sqlite3.connect(stopped.data_dir / "records.db") as connection:
         [known] = connection.execute("PRAGMA user_version").fetchone()
         connection.execute(f"PRAGMA user_version = {known + 1}")
     connection.close()
-    assert_refused(node, 1, "records", f"version {known + 1}")
+    assert_refused(stopped, 1, "records", f"version {known + 1}")
 
 
-def test_key_that_others_can_read(node: Node) -> None:
-    assert_starts(node)
-    key = node.data_dir / "key"
+def test_key_that_others_can_read(stopped: Node) -> None:
+    key = stopped.data_dir / "key"
     key.chmod(0o640)
-    assert_refused(node, 1, str(key), "0640", "0600")
+    assert_refused(stopped, 1, str(key), "0640", "0600")
     key.chmod(0o600)
-    assert_starts(node)
+    assert_starts(stopped)
 
 
-def test_key_is_lost(node: Node) -> None:
-    assert_starts(node)
-    key = node.data_dir / "key"
+def test_key_is_lost(stopped: Node) -> None:
+    key = stopped.data_dir / "key"
     kept = key.read_bytes()
     key.unlink()
-    assert_refused(node, 1, str(key), "missing")
+    assert_refused(stopped, 1, str(key), "missing")
     assert not key.exists(), "a new key could not read the data"
     key.touch(0o600)
     key.write_bytes(os.urandom(64))
-    assert_refused(node, 1, "key", node.cipher().key_id)
+    assert_refused(stopped, 1, "key", stopped.cipher().key_id)
     key.write_bytes(kept[:-1])
-    assert_refused(node, 1, str(key), "63 bytes")
+    assert_refused(stopped, 1, str(key), "63 bytes")
     key.write_bytes(kept)
-    assert_starts(node)
+    assert_starts(stopped)
 
 
 def test_path_too_long_for_a_control_socket(node: Node) -> None:
