@@ -203,7 +203,7 @@ def test_damaged_database(stopped: Node, name: str, content: bytes) -> None:
     file = stopped.data_dir / name
     sound = file.read_bytes()
     file.write_bytes(content)
-    assert_refused(stopped, 1, str(file), "damaged")
+    assert_refused(stopped, 1, f"{file}: damaged, or not a database")
     assert file.read_bytes() == content, "what is damaged is left for whoever repairs it"
     file.write_bytes(sound)
     assert_starts(stopped)
