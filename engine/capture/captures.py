@@ -14,6 +14,7 @@ from typing import Final, final
 from engine.capture.backlog import Backlog, Captured
 from engine.capture.capture import Batch, Capture, Parties
 from engine.capture.wanted import Wanted, WantedFault, read_wanted
+from engine.config.values import ALIKE, shown, suggestion
 from engine.core.numbers import is_privacy_number, mask
 from engine.core.settings import ListenerSettings
 from engine.store.audit import Asker
@@ -82,7 +83,8 @@ class Captures:
     def _read(self, request: dict[str, object]) -> Wanted:
         wanted = read_wanted(request)
         if wanted.peer and wanted.peer not in self._peers():
-            raise WantedFault(f"no peer is called {wanted.peer!r}")
+            known = suggestion(wanted.peer, self._peers(), ALIKE)
+            raise WantedFault(f"--peer: there is no peer {shown(wanted.peer)}{known}")
         if len(self._backlogs) >= MAX_CAPTURES:
             raise WantedFault(f"{MAX_CAPTURES} captures are at work already")
         return wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import platform
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.main import get_group
 from engine.cli.common import DONE, FAILED, INTERRUPTED, USAGE, UsageFault, printable, tell
 from engine.config import ConfigError
 from engine.control.client import ControlError
+from engine.core.compiled import is_compiled
 from engine.core.numbers import masked_runs
 from engine.domain.problems import Problem
 from engine.store.errors import StoreError
@@ -50,6 +52,15 @@ _PARTS: Final = {
 PART_OF: Final = {word: part for part, words in _PARTS.items() for word in words}
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata  # no verb needs it
+
+        how = "compiled" if is_compiled() else "not compiled"
+        typer.echo(f"{PROGRAM} {metadata.version(PROGRAM)} ({how}), Python {platform.python_version()}")
+        raise typer.Exit
+
+
 def _root(
     config: Annotated[
         Path | None,
@@ -59,6 +70,15 @@ def _root(
             help="Configuration, before or after the verb. Default: $VEIL700_CONFIG, else configs/embedded.toml.",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_version,
+            is_eager=True,
+            help="Say which veil700 this is, and whether it is compiled.",
+        ),
+    ] = False,
 ) -> None:
     """veil700 carries calls and messages to 15-digit 700 privacy numbers.
 

@@ -27,10 +27,10 @@ MAX_PAIRS: Final = 1_000  # of rules in a set that are held against each other: 
 
 
 class _Known(NamedTuple):
-    """A rule above; `line` is where it stands."""
+    """A rule above; `shown` says which of the set it is, and where it stands."""
 
     rule: NumberRule
-    line: int
+    shown: str
     numbers: Node
 
 
@@ -51,11 +51,11 @@ def _order_warnings(index: int, entry: NumberRules, lines: dict[tuple[str | int,
     for place, rule in enumerate(entry.rules):
         key = ("number_rules", index, "rules", place)
         try:
-            reason = order.reason(rule, lines.get(key, 0))
+            reason = order.reason(rule, f"rule {place + 1} (line {lines.get(key, 0)})")
         except UnknownExpression:
             continue
         if reason:
-            yield Fault(key, reason)
+            yield Fault(key, f"rule {place + 1}: {reason}")
 
 
 @final
@@ -67,11 +67,11 @@ class _Order:
         self._above: list[_Known] = []
         self._left = MAX_PAIRS
 
-    def reason(self, rule: NumberRule, line: int) -> str:
-        """What is odd about the next rule, which stands in `line`; "" for nothing. UnknownExpression."""
+    def reason(self, rule: NumberRule, place: str) -> str:
+        """What is odd about the next rule, called `place` from now on; "" for nothing. UnknownExpression."""
         numbers = language(_expression(rule))
         reason = self._reason(rule, numbers)
-        self._above.append(_Known(rule, line, numbers))
+        self._above.append(_Known(rule, place, numbers))
         return reason
 
     def _reason(self, rule: NumberRule, numbers: Node) -> str:
@@ -80,7 +80,7 @@ class _Order:
         shared = [(one, number) for one in self._above if (number := self._shared(rule, numbers, one)) is not None]
         for one, _ in shared:
             if wire_number_in(numbers, one.numbers) is None:
-                return f"nothing comes here: the rule of line {one.line} takes every number of this one"
+                return f"nothing comes here: {one.shown} takes every number of this one"
         together = either(*(one.numbers for one, _ in shared))
         if 1 < len(shared) <= MOST_TOGETHER and wire_number_in(numbers, together) is None:
             return "nothing comes here: the rules above take every number of this one together"
@@ -88,7 +88,7 @@ class _Order:
             if (one.rule.strip, one.rule.add) == (rule.strip, rule.add) or _is_narrower(one.rule, rule):
                 continue  # the same comes of both, or they stand as they should
             if wire_number_in(one.numbers, numbers) is not None:
-                return f"the rule of line {one.line} takes some of the numbers of this one, such as {shown(number)}"
+                return f"{one.shown} takes some of the numbers of this one, such as {shown(number)}"
         return ""
 
     def _shared(self, rule: NumberRule, numbers: Node, one: _Known) -> str | None:

@@ -94,6 +94,12 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert shown.err == ""
 
 
+def test_it_says_which_version_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["--version"]) == 0
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.fullmatch(rf"veil700 {re.escape(version)} \((not )?compiled\), Python 3\.\S+\n", capsys.readouterr().out)
+
+
 def test_the_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["--help"]) == 0
     shown = capsys.readouterr().out

@@ -102,10 +102,10 @@ def test_what_may_not_be_said(file: Path, text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("entries", "line", "reason"),
     [
-        (('prefix = "0", strip = 1', 'prefix = "010", strip = 3'), 5, "nothing comes here: the rule of line 4 takes"),
-        (('match = "^0"', 'prefix = "010", strip = 3'), 5, "nothing comes here: the rule of line 4 takes"),
+        (('prefix = "0", strip = 1', 'prefix = "010", strip = 3'), 5, "nothing comes here: rule 1 (line 4) takes"),
+        (('match = "^0"', 'prefix = "010", strip = 3'), 5, "nothing comes here: rule 1 (line 4) takes"),
         (('match = "^[0-4]"', 'match = "^[5-9+]"', "length = 3"), 6, "nothing comes here: the rules above take"),
-        (("length = 12, strip = 1", 'prefix = "010", strip = 3'), 5, 'the rule of line 4 takes some of the numbers of '
+        (("length = 12, strip = 1", 'prefix = "010", strip = 3'), 5, 'rule 1 (line 4) takes some of the numbers of '
          'this one, such as "010000000000"'),
         (('match = "^[a-z]"',), 4, "takes no number"),
         (('match = "^[0-9]+[+]"',), 4, "takes no number"),
@@ -113,7 +113,7 @@ def test_what_may_not_be_said(file: Path, text: str, reason: str) -> None:
 )  # fmt: skip
 def test_rules_in_a_doubtful_order(file: Path, entries: tuple[str, ...], line: int, reason: str) -> None:
     [warning] = warned(file, rules(*entries) + IN)
-    assert warning.startswith(f"{line}: number_rules.rules: warning: {reason}")
+    assert warning.startswith(f"{line}: number_rules.rules: warning: rule {len(entries)}: {reason}")
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_file_that_is_there_stays(node: Node, tmp_path: Path) -> None:
 def test_no_file_is_made_when_nothing_can_be_captured(node: Node, tmp_path: Path) -> None:
     file = tmp_path / "none"
     done = node.command("capture", "--out", file, "--peer", "nobody")
-    assert (done.returncode, "no peer is called 'nobody'" in done.stderr) == (1, True)
+    assert (done.returncode, '--peer: there is no peer "nobody"' in done.stderr) == (1, True)
     node.stop()
     done = node.command("capture", "--out", file)
     assert (done.returncode, "no node runs here" in done.stderr) == (1, True)
