@@ -18,6 +18,9 @@ MAX_NUMBERS: Final = 100_000
 _MAX_KEYS: Final = 20_000
 _MAX_A_KEY: Final = 8
 
+# 700 numbers, and the Call-ID, that one message may be told by: for what is known of each of them it is searched.
+MAX_OF_A_MESSAGE: Final = 8
+
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>\s\",?]{3,40})", re.IGNORECASE)
 _QUAD: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _COUNTRY: Final = re.compile(r"\A(?:\+86|0086|\+)")
@@ -60,16 +63,19 @@ class Known:
         if len(self._beside) > _MAX_KEYS:
             del self._beside[next(iter(self._beside))]
 
-    def read(self, head: str) -> set[str]:
-        """The numbers of the parties that a message is about, as far as any message has named them."""
+    def read(self, head: str) -> set[str] | None:
+        """The numbers of the parties that a message is about, as far as any message has named them; None when it is
+        about more calls than a message can be."""
         keys = keys_of(head)
+        is_read = len(keys) <= MAX_OF_A_MESSAGE
+        keys = keys if is_read else []
         for user in _USER.findall(head):
             number = _number_of(user)
             if number:
                 for key in keys:
                     self.add_beside(key, number)
                 self.add(number)
-        return {number for key in keys for number in self._beside.get(key, ())}
+        return {number for key in keys for number in self._beside.get(key, ())} if is_read else None
 
 
 def _number_of(user: str) -> str:

@@ -26,7 +26,7 @@ from engine.capture.shapes import (
 )
 from engine.core.copies import body_hides, text_hides
 from engine.core.session_bodies import description_holds_number
-from engine.core.spelling import LONG_FROM, fold, holds_number, word_pattern
+from engine.core.spelling import LONG_FROM, PARTED_FROM, fold, holds_number, word_pattern
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
 
 # A longer body that is no text is not looked through: no short message has so many octets.
@@ -77,6 +77,8 @@ class Masker:
         if is_packed and len(body) > MAX_PACKED_BYTES:
             return None
         beside = self.known.read(head.decode("latin-1"))
+        if beside is None:
+            return None
         draft = Draft(without_credentials(data))
         mask_base64(draft, self.known, self._pseudonyms.of)
         mask_hex(draft, self.known, self._pseudonyms.of)
@@ -123,18 +125,20 @@ class Masker:
             reading.put(place, digit, draft)
 
     def _mask_short(self, reading: Reading, number: str, draft: Draft, content_type: str) -> None:
-        """A short number stands in counts by chance: it is masked where it is a word, and in a description a user."""
+        """A short number stands in counts by chance: it is masked as a word, 110 in a description as a user."""
         head, _, body = reading.text.partition("\r\n\r\n")
         at = 0
         for row in head.split("\r\n"):
             if _COUNTS.match(row) is None:
                 for found in word_pattern(number).finditer(row):
-                    self._put(reading, list(range(at + found.start(1), at + found.end(1))), draft)
+                    self._put(reading, places_of(reading.text, (at + found.start(1), at + found.end(1))), draft)
             at += len(row) + 2
         at = len(head) + 4
-        pattern = re.compile(_USER.format(number), re.IGNORECASE) if content_type == SDP_TYPE else word_pattern(number)
+        is_user = content_type == SDP_TYPE and len(number) < PARTED_FROM
+        pattern = re.compile(_USER.format(number), re.IGNORECASE) if is_user else word_pattern(number)
         for found in pattern.finditer(body):
-            self._put(reading, list(range(at + found.end() - len(number), at + found.end())), draft)
+            places = places_of(reading.text, (at + found.start(), at + found.end()))
+            self._put(reading, places[-len(number) :], draft)
 
     # -- what may be left --------------------------------------------------------------------------------------------
 
