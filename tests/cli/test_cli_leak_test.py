@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,18 +129,24 @@ def test_no_place_leaks_on_the_default_configuration(capsys: pytest.CaptureFixtu
     assert len(done.json["rows"]) > 450
 
 
-def test_what_was_bound_is_unbound_when_it_is_interrupted(make_node: Any) -> None:
+def test_what_was_bound_is_unbound_when_it_is_interrupted(make_node: Any, capsys: pytest.CaptureFixture[str]) -> None:
     node: Node = make_node()
     node.bind()
     node.start()
+
+    def bindings() -> str:
+        assert run_cli(["bindings", "list", "--config", str(node.config)]) == 0
+        return capsys.readouterr().out
+
     for number in (signal.SIGINT, signal.SIGTERM):
         started = process("leak-test", "--config", node.config, "--running")
-        while " active " not in node.command("bindings", "list").stdout:
+        while " active " not in bindings():
             assert started.poll() is None
+            time.sleep(0.02)
         started.send_signal(number)
         done = ended(started)
         assert (done.status, done.out, done.err) == (130, "", "")
-        assert " active " not in node.command("bindings", "list").stdout
+        assert " active " not in bindings()
 
 
 def test_a_call_that_stands_when_it_is_interrupted_is_hung_up(make_node: Any) -> None:
@@ -149,11 +155,12 @@ def test_a_call_that_stands_when_it_is_interrupted_is_hung_up(make_node: Any) ->
     node.bind()
     node.start()
     started = process("leak-test", "--config", node.config, "--running")
-    while '"Talking"' not in node.command("calls", "--json").stdout:
+    while "Talking" not in {call["state"] for call in node.calls()}:
         assert started.poll() is None
+        time.sleep(0.02)
     started.send_signal(signal.SIGINT)
     assert ended(started).status == 130
-    assert json.loads(node.command("calls", "--json").stdout) == {"calls": []}
+    assert node.calls() == []
 
 
 def test_its_own_node_is_not_left_behind_by_several_interrupts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
