@@ -8,9 +8,14 @@ import json
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES, socket_path
+
+# A stream whose client reads nothing for so long is broken off: a reader that was put to sleep holds no place for ever.
+STUCK_S: Final = 600.0
+# So long the last words to a client may take, also when the node stops.
+CLOSING_S: Final = 1.0
 
 Answer = dict[str, object]
 Verb = Callable[[], Answer | Awaitable[Answer]]
@@ -70,9 +75,7 @@ class ControlServer:
         except (TimeoutError, ValueError, ConnectionError):
             pass  # a client that says nothing sensible, or leaves, is its own affair
         finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+            await _close(writer)
 
     def _stream(self, line: bytes) -> AsyncGenerator[bytes, None] | None:
         """What a stream verb has to say; None for any other line."""
@@ -121,10 +124,21 @@ async def _pump(stream: AsyncGenerator[bytes, None], writer: asyncio.StreamWrite
         async with contextlib.aclosing(stream) as lines:
             async for line in lines:
                 writer.write(line)
-                await writer.drain()
-    except ConnectionError:
-        pass  # the client has left
+                async with asyncio.timeout(STUCK_S):
+                    await writer.drain()
+    except (ConnectionError, TimeoutError):
+        pass  # the client has left, or sleeps
     except asyncio.CancelledError:
         with contextlib.suppress(ConnectionError):
             writer.write(b'{"end": "stop"}\n')
         raise
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """What has been said goes out, as far as the client reads it."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSING_S):
+            await writer.wait_closed()
+    except (TimeoutError, ConnectionError):
+        writer.transport.abort()
