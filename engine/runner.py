@@ -21,6 +21,7 @@ from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
 from engine.deciding.live import standing
+from engine.handover import Handover
 from engine.hook_client import HookClient
 from engine.load_watch import LoadWatch
 from engine.logging import where
@@ -62,6 +63,7 @@ class Runner:
         self._not_durable = 0  # steps in a row; each is counted, the log has one line at either end
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
+        self._answers: Handover[Done] = Handover(self._committed)
         self._books = Completeness()
         self._targets = targets
         self._hooks = hooks
@@ -91,7 +93,7 @@ class Runner:
 
     def records_done(self, done: Done) -> None:
         """Called by the writer, in its own thread, once per group."""
-        self._loop.call_soon_threadsafe(self._committed, done)
+        self._answers.put(done)
 
     @property
     def in_progress(self) -> int:
@@ -155,6 +157,7 @@ class Runner:
         self.endpoint.close()
         if self._writer is not None:
             self._writer.stop()
+        self._answers.close()
         self._reader.close()
 
     # -- what the core asks for ------------------------------------------------------------------------------------

@@ -20,23 +20,10 @@ TIERS: Final = (
     ("engine.main", "engine.node", "engine.cli"),
     ("engine.leaktest",),
     (
-        "engine.api",
-        "engine.api_child",
-        "engine.capture",
-        "engine.console",
-        "engine.control",
-        "engine.completeness",
-        "engine.daily",
-        "engine.deciding",
-        "engine.diff",
-        "engine.explain",
-        "engine.hook_client",
-        "engine.listening",
-        "engine.load_watch",
-        "engine.names",
-        "engine.reload",
-        "engine.runner",
-        "engine.target_log",
+        "engine.api", "engine.api_child", "engine.capture", "engine.console", "engine.control",
+        "engine.completeness", "engine.daily", "engine.deciding", "engine.diff", "engine.explain",
+        "engine.handover", "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names",
+        "engine.reload", "engine.runner", "engine.target_log",
     ),
     ("engine.reports",),
     ("engine.store",),
@@ -44,7 +31,7 @@ TIERS: Final = (
     ("engine.config", "engine.metrics", "engine.logging"),
     ("engine.core",),
     ("sipstack",),
-)
+)  # fmt: skip
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
