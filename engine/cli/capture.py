@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import select
+import signal
 import sys
 import time
 from base64 import b64decode
@@ -93,6 +94,8 @@ def capture(
     with closing(answers):
         next(answers, None)  # whether there is a node, and whether it will
         with _opened(out, force) as file:
+            for ending in (signal.SIGINT, signal.SIGTERM):  # also where they are ignored, as behind `&` in a script
+                signal.signal(ending, signal.default_int_handler)
             tell(f"veil700: capturing into {'stdout' if out == _STDOUT else out}; Ctrl-C ends it")
             written = _Written(file, is_revealed=who is not None)
             why = written.take(answers)

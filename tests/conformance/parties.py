@@ -95,8 +95,8 @@ class Party:
     def send(self, data: bytes | str, to: tuple[str, int] | None = None) -> Seen:
         """One datagram to the node."""
         octets = data if isinstance(data, bytes) else data.encode()
+        seen = Seen(time.monotonic(), True, octets)  # before: what it starts cannot be early then
         self.socket.sendto(octets, to or self.node)
-        seen = Seen(time.monotonic(), True, octets)
         self.capture.append(seen)
         return seen
 

@@ -74,8 +74,8 @@ class StreamParty(Party):
         """On the newest connection; opens one where there is none."""
         octets = data if isinstance(data, bytes) else data.encode()
         connection = list(self.connections)[-1] if self.connections else self.connect()
+        seen = Seen(time.monotonic(), True, octets)  # before: what it starts cannot be early then
         connection.sendall(octets)
-        seen = Seen(time.monotonic(), True, octets)
         self.capture.append(seen)
         return seen
 

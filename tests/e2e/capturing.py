@@ -21,16 +21,17 @@ class Capturing:
     def __init__(self, node: Node, file: Path, *words: str) -> None:
         self.file = file
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.main", "--config", node.config, "capture", "--out", file, *words],
+            ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh",  # as a script starts what runs beside it
+             sys.executable, "-m", "engine.main", "--config", node.config, "capture", "--out", file, *words],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stderr is not None
         self.told = self.process.stderr.readline()
         assert self.told.startswith("veil700: capturing into "), self.told
 
-    def interrupt(self) -> tuple[int, str, str]:
-        """Ctrl-C; exit status and outputs."""
-        self.process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
+        """Ctrl-C, or another signal; exit status and outputs."""
+        self.process.send_signal(number)
         return self.end()
 
     def end(self) -> tuple[int, str, str]:

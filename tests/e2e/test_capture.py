@@ -118,10 +118,13 @@ def test_reveal_shows_numbers_and_is_audited(captured: Started, parties: tuple[P
     assert capture.read().comment.startswith("real numbers in clear")
 
 
-def test_ctrl_c_leaves_a_whole_file_and_no_tap(captured: Started, parties: tuple[Party, Party], node: Node) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_whole_file_and_no_tap(
+    captured: Started, parties: tuple[Party, Party], node: Node, number: signal.Signals
+) -> None:
     capture = captured()
     call(*parties, X)
-    status, out, err = capture.interrupt()
+    status, out, err = capture.interrupt(number)
     assert (status, err) == (0, "")
     assert "ended     interrupted" in out
     assert capture.read().end_comment.startswith("interrupted; ")
