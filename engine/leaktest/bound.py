@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -37,16 +38,17 @@ async def bound(data_dir: Path, pairs: Sequence[Pair]) -> AsyncIterator[None]:
     cipher = open_key(data_dir)
     path = data_dir / BINDINGS
     owners = {prefix: (user, scenario) for prefix, user, scenario in numbers_to_bind(path, cipher)}
-    made: list[str] = []
+    made: list[asyncio.Future[str]] = []
     async with open_bindings(path, cipher) as store:
         try:
             for pair in pairs:
-                made.append(await _bind(store, pair, *owners[pair.x[:11]]))
+                made.append(asyncio.ensure_future(_bind(store, pair, *owners[pair.x[:11]])))
+                await asyncio.shield(made[-1])  # the store goes on with one that is interrupted
             yield
         finally:
-            for subs_id in made:
-                with suppress(Problem):  # somebody has ended it before us
-                    await store.unbind(subs_id)
+            for binding in made:
+                with suppress(Problem, RigError):  # somebody has ended it before us, or it was refused
+                    await store.unbind(await binding)
 
 
 async def _bind(store: BindingStore, pair: Pair, user: str, scenario: str) -> str:
