@@ -269,6 +269,7 @@ def crosses(node: CoreNode, secret: str, address: str) -> bool:
     return any(secret.encode() in data for data in node.sent_to(address))
 
 
+@pytest.mark.pure
 def test_without_the_spellings_they_would_cross(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the tests above are about them: each place that asks for the spellings is missed when it does not."""
     for module in (callee_try, message_attempt, message_try):
