@@ -181,6 +181,8 @@ def test_an_end_that_is_kept_replaces_the_one_in_the_journal(desk: Desk, intrude
     desk.submit(Step.KEEP, "a", release_cause="INTERNAL")
     journal, loading = desk.writer._journal, desk.writer._loading
     desk.until(lambda: desk.writer.spooled == 0 and loading._until == journal.end)
+    loading.fault = ""
+    desk.until(lambda: loading.fault != "")  # what was at work on the first end alone has failed
     intruder.execute("ROLLBACK")
     desk.writer.stop()
     assert desk.column("release_cause") == ["INTERNAL"]
