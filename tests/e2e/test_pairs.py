@@ -11,6 +11,7 @@ import re
 import time
 from collections import Counter
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,6 +124,7 @@ def assert_recorded(told: Explanation, record: dict[str, Any] | None, happened: 
 def run_pairs(pairs: int, place: Place, folder: Path, *, are_others: bool = False) -> Counter[str]:
     """So many pairs in all; what they came to. `are_others`: than the last time."""
     seen: Counter[str] = Counter()
+    number = count()  # one that Hypothesis gives up half-way has a folder, too
 
     @settings(
         max_examples=max(1, pairs // CALLS), deadline=None, phases=(Phase.generate,), database=None,
@@ -132,7 +134,7 @@ def run_pairs(pairs: int, place: Place, folder: Path, *, are_others: bool = Fals
     def one_configuration(data: st.DataObject) -> None:
         world = data.draw(worlds(place))
         note(world.toml)
-        with closing(Stage(Node(place, folder / f"n{sum(seen.values())}"), world, place)) as stage:
+        with closing(Stage(Node(place, folder / f"n{next(number)}"), world, place)) as stage:
             for _ in range(CALLS):
                 stage.play(data.draw(questions(world)))
             recorded = stage.records()
