@@ -15,23 +15,26 @@ from typing import Final
 from engine.capture.known import Known
 from engine.capture.readings import Draft
 from engine.capture.shapes import RUN, known_spans, spans_of_run
-from engine.core.encodings import holds_long_encoded
+from engine.core.encodings import (
+    BASE64_LETTERS,
+    BETWEEN_LINES,
+    BETWEEN_OCTETS,
+    HEX_OCTETS,
+    PACKED_FROM,
+    holds_long_encoded,
+    reordered,
+)
 from engine.core.numbers import COUNTRY_CODE
 
-_LINES: Final = b" \t\r\n\0"
 _LETTERS: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
-_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_URL_SAFE: Final = _ALPHABET[:62] + b"-_"
+_URL_SAFE: Final = BASE64_LETTERS[:62] + b"-_"
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_VALUE: Final = {letter: value for alphabet in (_ALPHABET, _URL_SAFE) for value, letter in enumerate(alphabet)}
+_VALUE: Final = {letter: value for alphabet in (BASE64_LETTERS, _URL_SAFE) for value, letter in enumerate(alphabet)}
 
 _HEX_TEXT: Final = re.compile(rb"(?:3[0-9][ \t\r\n\-:,\0]*(?:00[ \t\r\n\-:,\0]*)?){9,}")
 _HEX_DIGIT: Final = re.compile(rb"3([0-9])")
-_HEX_OCTETS: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[ \t\r\n:,-]*){5,}[0-9A-Fa-f]?")
-_BETWEEN_OCTETS: Final = b" \t\r\n:,-"
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]")
 _TEN_DIGITS: Final = re.compile(r"[0-9]{10,}")
-_PACKED_FROM: Final = 10
 _SEPTET: Final = 7
 _SEPTETS_RUN: Final = re.compile(rb"[0-9]{10,}")
 
@@ -53,8 +56,8 @@ def mask_base64(draft: Draft, known: Known, pseudonym: Pseudonym) -> None:
     data = draft.data
     if not holds_long_encoded(data):
         return
-    places = [place for place, octet in enumerate(data) if octet not in _LINES]
-    joined = data.translate(None, _LINES)
+    places = [place for place, octet in enumerate(data) if octet not in BETWEEN_LINES]
+    joined = data.translate(None, BETWEEN_LINES)
     for found in _LETTERS.finditer(joined):
         letters = bytearray(found[0])
         for offset in range(4):
@@ -68,7 +71,7 @@ def _mask_letters(letters: bytearray, offset: int, known: Known, pseudonym: Pseu
     whole = bytes(letters[offset:])
     whole = whole[: len(whole) - (len(whole) % 4 == 1)]
     decoded = b64decode(whole.translate(_TO_STANDARD) + b"=" * (-len(whole) % 4)).decode("latin-1")
-    alphabet = _URL_SAFE if b"-" in letters or b"_" in letters else _ALPHABET
+    alphabet = _URL_SAFE if b"-" in letters or b"_" in letters else BASE64_LETTERS
     for digits, at in numbers_in(decoded, known):
         for digit, octet in zip(pseudonym(digits), at, strict=True):
             for bit in range(4):  # a digit's first half is the same for all of them
@@ -103,8 +106,8 @@ def mask_hex(draft: Draft, known: Known, pseudonym: Pseudonym) -> None:
             draft.put_digits(pseudonym(digits[start:end]), at[start:end])
     if not known.lengths:
         return
-    for found in _HEX_OCTETS.finditer(data):
-        letters = found[0].translate(None, _BETWEEN_OCTETS).decode("ascii").lower()
+    for found in HEX_OCTETS.finditer(data):
+        letters = found[0].translate(None, BETWEEN_OCTETS).decode("ascii").lower()
         for start, end, first in _semi_octets_in(letters, known):
             places = [letter.start() for letter in _HEX.finditer(data, *found.span())]
             order = [places[index] for index in _order(first, len(letters))][start:end]
@@ -119,12 +122,12 @@ def _semi_octets_in(letters: str, known: Known) -> Iterator[tuple[int, int, int]
     if letters.isdigit():
         word = _read(letters, 0)
         for prefix in ("", "0", COUNTRY_CODE, f"00{COUNTRY_CODE}"):
-            if word.startswith(prefix) and len(word) - len(prefix) >= _PACKED_FROM and word[len(prefix) :] in known:
+            if word.startswith(prefix) and len(word) - len(prefix) >= PACKED_FROM and word[len(prefix) :] in known:
                 yield len(prefix), len(word), 0
         return
     for first in (_AS_WRITTEN, 0, 1):
         for run in _TEN_DIGITS.finditer(_read(letters, first)):
-            for start, end in known_spans(run[0], known, _PACKED_FROM):
+            for start, end in known_spans(run[0], known, PACKED_FROM):
                 yield run.start() + start, run.start() + end, first
 
 
@@ -133,11 +136,7 @@ _AS_WRITTEN: Final = -1
 
 def _read(letters: str, first: int) -> str:
     """The letters from `first` on with the second of each pair first; _AS_WRITTEN: as they stand."""
-    if first == _AS_WRITTEN:
-        return letters
-    rest = letters[first:]
-    pairs = "".join([second + one for one, second in zip(rest[::2], rest[1::2], strict=False)])
-    return pairs + rest[len(pairs) :]
+    return letters if first == _AS_WRITTEN else reordered(letters[first:])
 
 
 def _order(first: int, count: int) -> list[int]:
@@ -159,7 +158,7 @@ def mask_packed(octets: bytearray, begin: int, known: Known, pseudonym: Pseudony
     for order in orders:
         read = "".join([text[index] for index in order])
         for run in _TEN_DIGITS.finditer(read):
-            for start, end in known_spans(run[0], known, _PACKED_FROM):
+            for start, end in known_spans(run[0], known, PACKED_FROM):
                 _put_nibbles(octets, begin, pseudonym(run[0][start:end]), order[run.start() + start :])
     for digits, nibbles in _addresses(body, known):
         _put_nibbles(octets, begin, pseudonym(digits), nibbles)
@@ -182,7 +181,7 @@ def _addresses(body: bytes, known: Known) -> Found:
             continue
         length = body[place - 1]
         for count in {length, 2 * (length - 1), 2 * (length - 1) - 1}:
-            if not _PACKED_FROM <= count <= _MAX_ADDRESS:
+            if not PACKED_FROM <= count <= _MAX_ADDRESS:
                 continue
             nibbles = [2 * (place + 1) + (index ^ 1) for index in range(count)]
             if max(nibbles) >= 2 * len(body):

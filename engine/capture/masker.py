@@ -15,9 +15,9 @@ from engine.capture.known import Known
 from engine.capture.pseudonyms import Pseudonyms
 from engine.capture.readings import Draft, Reading, Unwritable, readings_of
 from engine.capture.shapes import (
-    BETWEEN_DIGITS,
     PARTED_RUN,
     RUN,
+    WITHOUT_PARTS,
     Span,
     grouped_places,
     known_spans,
@@ -97,7 +97,7 @@ class Masker:
     def _mask_reading(self, reading: Reading, draft: Draft, content_type: str, beside: set[str]) -> None:
         text, known = reading.text, self.known
         for run in PARTED_RUN.finditer(text):
-            if spans := [*known_spans(run[0].translate(BETWEEN_DIGITS), known)]:
+            if spans := [*known_spans(run[0].translate(WITHOUT_PARTS), known)]:
                 self._put_spans(reading, run, spans, draft)
         for run in RUN.finditer(text):
             if spans := [*spans_of_run(run[0].replace("\0", ""), known)]:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, final
 
-from engine.core.encodings import MAX_UNESCAPED
+from engine.core.encodings import ESCAPES, MAX_UNESCAPED
 from engine.core.spelling import fold
 
 _ASCII_ZERO: Final = 0x30
@@ -22,13 +22,7 @@ Cell = int | tuple[int, int] | tuple[int, int, str]
 Match = re.Match[str]
 
 _PERCENT: Final = re.compile(r"%([0-9A-Fa-f]{2})")
-_ESCAPE: Final = re.compile(
-    r"&#[xX]0*([0-9A-Fa-f]{1,6});?"  # 1: a code point in hex
-    r"|&#0*([0-9]{1,7});?"  # 2: in decimal
-    r"|\\u([0-9A-Fa-f]{4})"  # 3: a code unit
-    r"|(?:\\x|=)([0-9A-Fa-f]{2})"  # 4: an octet
-    r"|(&amp;)|=[ \t]*\r?\n"  # 5; a line end that is none
-)
+_ESCAPE: Final = re.compile(ESCAPES)
 _MARKS: Final = re.compile(r"[%\x80-\xff]|&(?:#|amp;)|\\[ux]|=(?:3|E|e|[ \t]*\r?\n)")
 _SOFT_END: Final = re.compile(r"=[ \t]*\r?\n")
 _UTF_8: Final = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")

@@ -10,7 +10,7 @@ from engine.capture.known import Known
 from engine.capture.pseudonyms import looks_like_imsi
 from engine.core.numbers import REAL, is_privacy_number, read_number
 from engine.core.settings import NumberFormat
-from engine.core.spelling import LONG_FROM
+from engine.core.spelling import BETWEEN_DIGITS, LONG_FROM
 
 Span = tuple[int, int]  # first digit and the one behind the last
 
@@ -20,9 +20,10 @@ _PRIVACY: Final = re.compile(r"(?:86|0086)?(700[0-9]{12})")
 # Digits that follow one another; in text of two octets a character each has a zero beside it.
 RUN: Final = re.compile(rf"[0-9](?:\0?[0-9]){{{LONG_FROM - 1},}}")
 
-# The same with all that the gate takes out (`engine.core.spelling.BETWEEN_DIGITS`).
-BETWEEN_DIGITS: Final = str.maketrans("", "", "-.() \t/\\\0")
-PARTED_RUN: Final = re.compile(rf"[0-9](?:[-.() \t/\\\0]*[0-9]){{{LONG_FROM - 1},}}")
+# The same with all that the gate takes out.
+_TAKEN_OUT: Final = BETWEEN_DIGITS.decode("ascii")
+WITHOUT_PARTS: Final = str.maketrans("", "", _TAKEN_OUT)
+PARTED_RUN: Final = re.compile(rf"[0-9](?:[{re.escape(_TAKEN_OUT)}]*[0-9]){{{LONG_FROM - 1},}}")
 
 # Numbers in groups, as people write them. Without a country code or trunk 0 nothing else tells a landline.
 _BETWEEN: Final = r"[-. ()/\t]{0,3}"

@@ -33,7 +33,7 @@ from engine.core.numbers import COUNTRY_CODE
 _MAX_PARTIES: Final = 1024
 
 # Fewer digits in semi-octets stand in random octets too often.
-_PACKED_FROM: Final = 10
+PACKED_FROM: Final = 10
 
 # The fewest digits whose encoding is no word by chance: base64 has seven letters, 2**-42.
 _WORD_FROM: Final = 5
@@ -42,19 +42,20 @@ _WORD_FROM: Final = 5
 MAX_UNESCAPED: Final = 3
 
 # What may stand among the letters of wrapped base64, and between octets in hex. A hyphen is a letter of base64url.
-_BETWEEN_LINES: Final = b" \t\r\n\0"
+BETWEEN_LINES: Final = b" \t\r\n\0"
 _BETWEEN_LETTERS: Final = b" \t\r\n:,-"
-_BETWEEN_OCTETS: Final = b" \t\r\n-:,\0"
+BETWEEN_OCTETS: Final = b" \t\r\n-:,\0"
 
 # -- escapes -----------------------------------------------------------------------------------------------------------
 
-_ESCAPE: Final = re.compile(
-    rb"&#[xX]0*([0-9A-Fa-f]{1,6});?"  # 1: a code point in hex
-    rb"|&#0*([0-9]{1,7});?"  # 2: in decimal
-    rb"|\\u([0-9A-Fa-f]{4})"  # 3: a code unit
-    rb"|(?:\\x|=)([0-9A-Fa-f]{2})"  # 4: an octet
-    rb"|(&amp;)|=[ \t]*\r?\n"  # 5; a line end that is none
+ESCAPES: Final = (
+    r"&#[xX]0*([0-9A-Fa-f]{1,6});?"  # 1: a code point in hex
+    r"|&#0*([0-9]{1,7});?"  # 2: in decimal
+    r"|\\u([0-9A-Fa-f]{4})"  # 3: a code unit
+    r"|(?:\\x|=)([0-9A-Fa-f]{2})"  # 4: an octet
+    r"|(&amp;)|=[ \t]*\r?\n"  # 5; a line end that is none
 )
+_ESCAPE: Final = re.compile(ESCAPES.encode("ascii"))
 
 _EQUALS: Final = 0x3D  # as numbers: bytes are first taken for one, which costs more than the search
 _AMPERSAND: Final = 0x26
@@ -135,11 +136,11 @@ def holds_encoded(data: bytes, number: str) -> bool:
     To be asked when `may_hold_encoded`, or `may_hold_run`, says that it can.
     """
     in_base64, in_hex = _text_needles(number)
-    letters = data.translate(None, _BETWEEN_LINES)
+    letters = data.translate(None, BETWEEN_LINES)
     for inner, whole in in_base64:
         if letters.find(inner) >= 0 and whole.search(letters):
             return True
-    octets = data.translate(None, _BETWEEN_OCTETS)
+    octets = data.translate(None, BETWEEN_OCTETS)
     return octets.find(in_hex[0]) >= 0 or octets.find(in_hex[1]) >= 0
 
 
@@ -163,36 +164,36 @@ def _in_base64(data: bytes, before: int) -> _Needle:
     return inner, re.compile(_letters(lowest, highest, first - 1) + inner + _letters(lowest, highest, last))
 
 
-_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+BASE64_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def _letters(lowest: bytes, highest: bytes, at: int) -> bytes:
     """The letters that can stand at a place whose bits are fixed only where all zeros and all ones agree."""
     if at < 0:
         return b""
-    low, high = _BASE64.index(lowest[at]), _BASE64.index(highest[at])
-    found = bytes(_BASE64[value] for value in range(64) if value & ~(low ^ high) == low & high)
+    low, high = BASE64_LETTERS.index(lowest[at]), BASE64_LETTERS.index(highest[at])
+    found = bytes(BASE64_LETTERS[value] for value in range(64) if value & ~(low ^ high) == low & high)
     return b"" if len(found) == 64 else b"[%b_-]" % found if b"/" in found else b"[%b]" % found
 
 
-_HEX_OCTETS: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[ \t\r\n:,-]*){5,}[0-9A-Fa-f]?")
+HEX_OCTETS: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[ \t\r\n:,-]*){5,}[0-9A-Fa-f]?")
 
 
 def holds_packed_in_hex(data: bytes, number: str) -> bool:
     """True when `number` stands in `data` in semi-octets that are written in hex. To be asked as `holds_encoded` is."""
-    if len(number) < _PACKED_FROM:
+    if len(number) < PACKED_FROM:
         return False
-    for found in _HEX_OCTETS.finditer(data):
-        octets = found.group().translate(None, _BETWEEN_OCTETS).decode("ascii").lower()
+    for found in HEX_OCTETS.finditer(data):
+        octets = found.group().translate(None, BETWEEN_OCTETS).decode("ascii").lower()
         if octets.isdigit():
-            if _reordered(octets) in _whole_words(number):
+            if reordered(octets) in _whole_words(number):
                 return True
-        elif number in octets or number in _reordered(octets) or number in _reordered(octets[1:]):
+        elif number in octets or number in reordered(octets) or number in reordered(octets[1:]):
             return True
     return False
 
 
-def _reordered(digits: str) -> str:
+def reordered(digits: str) -> str:
     """The second of each pair first: semi-octets as they are read."""
     second, first = digits[1::2], digits[::2]
     return "".join(map("".join, zip(second, first, strict=False))) + first[len(second) :]
@@ -208,7 +209,7 @@ _NIBBLES_SWAPPED: Final = bytes((octet & 15) << 4 | octet >> 4 for octet in rang
 
 def holds_packed(data: bytes, number: str) -> bool:
     """True when `number`, of ten digits or more, stands in octets as semi-octets or in packed septets."""
-    if len(number) < _PACKED_FROM:
+    if len(number) < PACKED_FROM:
         return False
     if number in data.hex() or number in data.translate(_NIBBLES_SWAPPED).hex():
         return True
