@@ -81,11 +81,16 @@ def diff(
         raise UsageFault(str(fault)) from None
     except OSError as error:
         raise UsageFault(f"{error.filename}: {error.strerror or error}") from None
-    found = differences(before, after, corpus, now if at_s is None else at_s)
+    return compared(before, after, corpus, now if at_s is None else at_s, as_json)
+
+
+def compared(old: Config, new: Config, corpus: Corpus, wall_s: float, as_json: bool) -> int:
+    """Tells what changes; the exit status. UsageFault and StoreError as `differences`."""
+    found = differences(old, new, corpus, wall_s)
     if as_json:
-        say_json(as_document(before, after, corpus, found))
+        say_json(as_document(old, new, corpus, found))
     else:
-        say_differences(before, after, corpus, found)
+        say_differences(old, new, corpus, found)
     return FAILED if found.groups else DONE
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.captures import read_capture, tell_what_is_missing
-from engine.cli.common import DONE, FAILED, JSON, configuration, instant, say_json
-from engine.cli.diff import as_document, differences, say_differences, stored
+from engine.cli.common import JSON, configuration, instant
+from engine.cli.diff import compared, stored
 from engine.config import load
 from engine.diff import of_capture
-from engine.store.bound_callers import bound_callers
+from engine.store.bound_callers import BoundCallers
 from engine.store.crypto import open_key
 
 
@@ -51,13 +52,9 @@ def replay(
     capture = read_capture(file)
     tell_what_is_missing(file, capture)
     store = stored(before, "bindings.db"), open_key(before.data_dir)
-    corpus = of_capture(
-        capture, f"requests in {file.name}", before.core_settings().listeners,
-        lambda x: bound_callers(*store, x, wall_s),
-    )  # fmt: skip
-    found = differences(before, after, corpus, wall_s)
-    if as_json:
-        say_json(as_document(before, after, corpus, found))
-    else:
-        say_differences(before, after, corpus, found)
-    return FAILED if found.groups else DONE
+    with closing(BoundCallers(*store)) as callers:
+        corpus = of_capture(
+            capture, f"requests in {file.name}", before.core_settings().listeners,
+            lambda x: callers.of(x, wall_s),
+        )  # fmt: skip
+    return compared(before, after, corpus, wall_s, as_json)

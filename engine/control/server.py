@@ -65,10 +65,10 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                line = await reader.readline()
-                stream = self._stream(line)
+                request = _read(await reader.readline())
+                stream = self._stream(request)
                 if stream is None:
-                    writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                    writer.write(json.dumps(await self._answer(request)).encode() + b"\n")
                     await writer.drain()
             if stream is not None:
                 await self._follow(stream, reader, writer)
@@ -77,15 +77,11 @@ class ControlServer:
         finally:
             await _close(writer)
 
-    def _stream(self, line: bytes) -> AsyncGenerator[bytes, None] | None:
-        """What a stream verb has to say; None for any other line."""
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        name = request.get("verb") if isinstance(request, dict) else None
+    def _stream(self, request: Request | None) -> AsyncGenerator[bytes, None] | None:
+        """What a stream verb has to say; None for any other request."""
+        name = None if request is None else request.get("verb")
         verb = self._streams.get(name) if isinstance(name, str) else None
-        return None if verb is None else verb(request)
+        return None if verb is None or request is None else verb(request)
 
     async def _follow(
         self, stream: AsyncGenerator[bytes, None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -102,12 +98,10 @@ class ControlServer:
         if isinstance(ended[0], Exception):
             raise ended[0]
 
-    async def _answer(self, line: bytes) -> Answer:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):  # the second one: brackets without end
+    async def _answer(self, request: Request | None) -> Answer:
+        if request is None:
             return {"error": "no JSON"}
-        name = request.get("verb") if isinstance(request, dict) else None
+        name = request.get("verb")
         known = {*self._verbs, *self._asking, *self._streams}
         if not isinstance(name, str) or name not in known:
             return {"error": f"unknown verb, known: {', '.join(sorted(known))}"}
@@ -116,6 +110,15 @@ class ControlServer:
         verb = self._verbs[name]
         answer = verb()
         return answer if isinstance(answer, dict) else await answer
+
+
+def _read(line: bytes) -> Request | None:
+    """The request of a client: {} for JSON that is none; None for what is no JSON."""
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):  # the second one: brackets without end
+        return None
+    return request if isinstance(request, dict) else {}
 
 
 async def _pump(stream: AsyncGenerator[bytes, None], writer: asyncio.StreamWriter) -> None:

@@ -75,6 +75,12 @@ class FrozenCall(NamedTuple):
     max_call_s: float = 0.0  # of its binding: 0 says nothing, as older rows do
 
 
+# Where each field stands in a row: what is read is made whole before it becomes the tuple that says so, since what is
+# compiled holds a value to its type.
+_SIDE_PLACES: Final = {name: place for place, name in enumerate(FrozenSide._fields)}
+_CALL_PLACES: Final = {name: place for place, name in enumerate(FrozenCall._fields)}
+
+
 def freeze(call: Call, known_at: float) -> tuple[object, ...]:
     """The call as it stands, as a FrozenCall for the store; its callee's 2xx has been chosen."""
     pair, run, flow = call.chosen, call.context.run, call.transaction.flow
@@ -128,7 +134,10 @@ def read_frozen(stored: object) -> FrozenCall:
         row = [*cast(list[Any], stored)]
         if row[0] != VERSION:
             raise ValueError("a frozen call of another version")
-        row[8:12] = _octets(row[8]), _read_flow(row[9]), _read_side(row[10]), _read_side(row[11])
+        at = _CALL_PLACES
+        row[at["answer"]] = _octets(row[at["answer"]])
+        row[at["answer_flow"]] = _read_flow(row[at["answer_flow"]])
+        row[at["caller"]], row[at["callee"]] = _read_side(row[at["caller"]]), _read_side(row[at["callee"]])
         return FrozenCall(*row)
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError("not a frozen call") from error
@@ -149,11 +158,14 @@ def invite_of(frozen: FrozenCall) -> Message:
 
 def _read_side(stored: object) -> FrozenSide:
     row = [*cast(list[Any], stored)]
-    session_id, version, told, heard, names = row[17]  # places as in FrozenSide
-    row[8], row[11], row[12], row[15] = tuple(row[8]), tuple(row[11]), _read_flow(row[12]), tuple(row[15])
-    row[13] = tuple([(theirs, ours) for theirs, ours in row[13]])
-    row[14] = tuple([(ours, theirs) for ours, theirs in row[14]])
-    row[17] = FrozenOrigin(
+    at = _SIDE_PLACES
+    for name in ("route_set", "also_hidden", "rseqs"):
+        row[at[name]] = tuple(row[at[name]])
+    for name in ("seqs", "references"):
+        row[at[name]] = tuple([(one, other) for one, other in row[at[name]]])
+    row[at["flow"]] = _read_flow(row[at["flow"]])
+    session_id, version, told, heard, names = row[at["origin"]]
+    row[at["origin"]] = FrozenOrigin(
         session_id,
         version,
         tuple([_octets(line) for line in told]),
