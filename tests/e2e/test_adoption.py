@@ -17,15 +17,9 @@ from sipstack.message import Message
 from sipstack.parser import parse
 from tests.e2e.datagrams import request, udp_socket
 from tests.e2e.stories import BINDING, A, B, X
+from tests.e2e.waiting import wait_for
 
 TALK_MS = 8_000  # far more than a busy machine needs from "Talking" to kill -9
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_bye_goes_through_the_node_that_was_started_anew(

@@ -9,7 +9,7 @@ from typing import Any
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import Place
 from tests.e2e.stories import BINDING, A, B, X
-from tests.e2e.test_adoption import wait_for
+from tests.e2e.waiting import wait_for
 
 
 def test_a_garbled_row_keeps_no_node_from_starting(

@@ -11,7 +11,6 @@ import ssl
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.e2e.capturing import WAIT_S, Capturing
 from tests.e2e.conftest import NodeFactory
 from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
 from tests.e2e.stories import BINDING, A, B, X
+from tests.e2e.waiting import wait_for
 from tests.sipstack.certificates import Authority
 
 Started = Callable[..., Capturing]
@@ -135,7 +135,7 @@ def test_ctrl_c_leaves_a_whole_file_and_no_tap(
 def test_a_command_that_is_killed_leaves_what_it_had(captured: Started, parties: tuple[Party, Party]) -> None:
     capture = captured()
     call(*parties, X)
-    size = wait_for(lambda: capture.file.stat().st_size > 5000 and capture.file.stat().st_size)
+    size = wait_for(lambda: capture.file.stat().st_size > 5000 and capture.file.stat().st_size, WAIT_S)
     capture.process.kill()
     capture.end()
     assert size <= capture.file.stat().st_size
@@ -329,12 +329,3 @@ def test_streams_are_shown_in_clear(make_node: NodeFactory, place: Place, tmp_pa
         assert {one.transport for one in messages} == {"TCP"}
         assert {port for one in messages for _, port in (one.source, one.destination)} >= {5060, 5061}
         assert messages[0].data.startswith(b"INVITE ") and A.encode() not in messages[0].data
-
-
-def wait_for(is_so: Callable[[], int]) -> int:
-    """Until something is so that happens in another process."""
-    deadline = time.monotonic() + WAIT_S
-    while not (found := is_so()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found

@@ -19,6 +19,7 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import PORT, Place
 from tests.e2e.datagrams import answer_to_options, request, udp_socket
 from tests.e2e.stories import BINDING, A, X
+from tests.e2e.waiting import wait_for
 from tests.sipstack.certificates import Authority
 
 READY = "veil700 ready sip=udp:{0}:5060\n"
@@ -265,7 +266,7 @@ def test_reload_signal_does_not_end_it(node: Node) -> None:
     node.start()
     assert node.process is not None
     node.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "configuration reloaded" in node.stderr)
+    wait_for(lambda: "configuration reloaded" in node.stderr, 10.0)
     assert_serves(node)
     assert node.stop() == 0
 
@@ -286,24 +287,17 @@ def talking(node: Node, sipp: Callable[..., Any], place: Place) -> Callable[[int
         node.start()
         callee = sipp("answered/uas", place.callee, timeout_s=60)
         caller = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=talk_ms, timeout_s=60)
-        wait_for(lambda: [call["state"] for call in node.calls()] == ["Talking"])
+        wait_for(lambda: [call["state"] for call in node.calls()] == ["Talking"], 10.0)
         return caller, callee
 
     return start
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_stop_waits_for_a_call(node: Node, talking: Callable[[int], tuple[Any, Any]]) -> None:
     caller, callee = talking(1500)
     assert node.process is not None
     node.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: node.status()["state"] == "draining")
+    wait_for(lambda: node.status()["state"] == "draining", 10.0)
     with udp_socket(node.place.caller, 5090) as late:
         invite = request("INVITE", f"sip:{X}@{node.place.node}", f"{node.place.caller}:5090", "too-late")
         late.sendto(invite, (node.place.node, PORT))
@@ -321,7 +315,7 @@ def test_second_signal_does_not_wait(node: Node, talking: Callable[[int], tuple[
     caller, callee = talking(4_000)
     assert node.process is not None
     node.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: node.status()["state"] == "draining")
+    wait_for(lambda: node.status()["state"] == "draining", 10.0)
     began = time.monotonic()
     assert node.stop() == 0
     assert time.monotonic() - began < 3.0
