@@ -42,7 +42,11 @@ def connections(place: Place, count: int, host: str) -> Iterator[list[socket.soc
 def sockets(node: Node) -> int:
     assert node.process is not None
     folder = f"/proc/{node.process.pid}/fd"
-    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
+    count = 0
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed while the others were looked at
+            count += os.readlink(f"{folder}/{fd}").startswith("socket:")
+    return count
 
 
 def until(node: Node, holds: Callable[[], bool]) -> None:
