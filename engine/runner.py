@@ -121,7 +121,8 @@ class Runner:
 
     def standing(self, request: dict[str, object]) -> dict[str, object]:
         """What decides beside configuration and store, for `veil700 explain`: a few copies, and nothing changes."""
-        return standing(self._service, request, time.time(), self._loop.time())
+        told = standing(self._service, request, time.time(), self._loop.time())
+        return {**told, "last_member": self._reader.remembered(str(request.get("subs_id", "")))}
 
     def tap(self, tap: Tap | None) -> None:
         """From now on `tap` is shown all messages; None: nobody is."""

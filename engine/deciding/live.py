@@ -28,6 +28,7 @@ class Caller(NamedTuple):
     peer: str
     caller: str
     called: str
+    subs_id: str = ""  # of the binding that was found
 
 
 class Live(NamedTuple):
@@ -42,6 +43,7 @@ class Live(NamedTuple):
     calls_of_day: int
     unwell: list[Unwell]
     resolved: Resolved
+    last_member: str = ""  # of a group, that has called last through the binding, encrypted: "" when the store knows
 
 
 def standing(service: CallService, request: Mapping[str, object], wall_s: float, now: float) -> dict[str, object]:
@@ -73,6 +75,7 @@ def live_of(answer: Mapping[str, object]) -> Live:
     return Live(
         told["config"], told["text"], told["state"], told["is_store_behind"], told["shed_share"],
         InUse(**told["in_use"]), told["calls_of_day"], [Unwell(**one) for one in told["unwell"]], resolved,
+        told.get("last_member", ""),
     )  # fmt: skip
 
 

@@ -35,6 +35,13 @@ class Finder(Protocol):
         """The target of (X, caller) or why there is none; StoreError when the store does not answer."""
 
 
+class GroupFinder(Finder, Protocol):
+    """One that can be told what a running node remembers of a group: `Glance`."""
+
+    def last_called(self, subs_id: str, remembered: str) -> None:
+        """Which member has called last through a binding (`Live.last_member`)."""
+
+
 @final
 class Rehearsal:
     """What the core does with a request until it has answered it, or has sent its own to the other side.

@@ -24,7 +24,7 @@ from engine.deciding import Caller, Live
 from engine.deciding.arrival import Arrival
 from engine.deciding.live import Resolved
 from engine.deciding.login import logged_in
-from engine.deciding.rehearsal import Finder, Rehearsal
+from engine.deciding.rehearsal import GroupFinder, Rehearsal
 from engine.explain import ways
 from engine.explain.beside import beside, counts
 from engine.explain.conditions import limits, questions, row_of
@@ -51,7 +51,7 @@ _MEANING: Final = {
 
 
 def explain(
-    config: Config, arrival: Arrival, finder: Finder, wall_s: float, resolved: Resolved, *, reveal: bool = False,
+    config: Config, arrival: Arrival, finder: GroupFinder, wall_s: float, resolved: Resolved, *, reveal: bool = False,
     ask_node: AskNode | None = None,
 ) -> Explanation:  # fmt: skip
     """What the node would do with `arrival` at `wall_s` (seconds since the epoch), when targets are `resolved` so.
@@ -66,6 +66,8 @@ def explain(
         asked = _caller(rehearsal, arrival)
         node = ask_node(asked)
         if node is not None and counts(config, node):
+            if node.last_member:
+                finder.last_called(asked.subs_id, node.last_member)
             resolved = {**resolved, **{place: at for place, at in node.resolved.items() if place in resolved}}
             live = Rehearsal(settings, finder, wall_s, resolved, (node, asked))
             rehearsal, arrival, user = _rehearsed(settings, arrival, live)
@@ -89,7 +91,7 @@ def _caller(rehearsal: Rehearsal, arrival: Arrival) -> Caller:
     attempt = rehearsal.attempt
     if attempt is None:
         return Caller(arrival.peer.name, "", "")
-    return Caller(arrival.peer.name, attempt.record.caller, attempt.record.tel_x)
+    return Caller(arrival.peer.name, attempt.record.caller, attempt.record.tel_x, attempt.record.subs_id)
 
 
 @final

@@ -134,6 +134,10 @@ class BindingReader:
         if self._callers is not None:
             self._callers.called(subs_id, member)
 
+    def remembered(self, subs_id: str) -> str:
+        """As `GroupCalls.remembered`."""
+        return "" if self._callers is None else self._callers.remembered(subs_id)
+
     def close(self) -> None:
         self._connection.close()
         if self._callers is not None:

@@ -29,9 +29,8 @@ class Glance:
         self._path = path
         self._cipher = cipher
         self._before = _state(path)
-        self._reader = BindingReader(
-            path, cipher, at_rest=not self._before[3], callers=self._callers(), days=self._days()
-        )
+        self._told: dict[str, str] = {}
+        self._reader = self._read(at_rest=not self._before[3])
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         """As `BindingReader.find`."""
@@ -61,7 +60,20 @@ class Glance:
         """As the node reads: somebody has changed the store, or has it open."""
         self.close()
         self._before = _OPEN
-        self._reader = BindingReader(self._path, self._cipher, callers=self._callers(), days=self._days())
+        self._reader = self._read(at_rest=False)
+
+    def last_called(self, subs_id: str, remembered: str) -> None:
+        """Which member of its group has called through a binding last, as a running node remembers it
+        (`GroupCalls.remembered`): records.db need not know it yet."""
+        self._told[subs_id] = remembered
+        self._look_again()
+
+    def _read(self, *, at_rest: bool) -> BindingReader:
+        callers = self._callers()
+        if callers is not None:
+            for subs_id, remembered in self._told.items():
+                callers.told(subs_id, remembered)
+        return BindingReader(self._path, self._cipher, at_rest=at_rest, callers=callers, days=self._days())
 
     def _callers(self) -> GroupCalls | None:
         """Who has called last in a group, where a node has run."""

@@ -15,6 +15,7 @@ from engine.store.errors import StoreError
 
 MAX_REMEMBERED: Final = 50_000  # calls of a minute and more; the oldest go
 
+_COLUMN: Final = "cdr.caller"  # whose associated data the table has
 _LAST: Final = "SELECT member FROM last_caller WHERE subs_id = ?"
 
 
@@ -48,7 +49,16 @@ class GroupCalls:
             row = self._connection.execute(_LAST, (subs_id,)).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {reason(error)}") from error
-        return "" if row is None else self._cipher.decrypt(row[0], "cdr.caller")
+        return "" if row is None else self._cipher.decrypt(row[0], _COLUMN)
+
+    def remembered(self, subs_id: str) -> str:
+        """The member that is remembered here, encrypted as the table has him, in hex; "" for none."""
+        member = self._fresh.get(subs_id)
+        return "" if member is None else self._cipher.encrypt(member, _COLUMN).hex()
+
+    def told(self, subs_id: str, remembered: str) -> None:
+        """What another process has `remembered`. StoreError for what this key has not encrypted."""
+        self.called(subs_id, self._cipher.decrypt(bytes.fromhex(remembered), _COLUMN))
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -21,14 +21,15 @@ from hypothesis import strategies as st
 
 from engine.config import Config, load
 from engine.control.client import ask
-from engine.deciding import Arrival, Caller, Decider, Live, Outcome, Verdict, arrival_of, live_of
+from engine.deciding import Arrival, Caller, Decider, Live, Outcome, Question, Verdict, arrival_of, live_of
 from engine.explain import Explanation, explain
 from engine.store.glance import Glance
+from scenarios.rig.binding import Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from sipstack.parser import parse
 from tests.e2e.pair_parties import Happened, Parties
-from tests.e2e.pairs import FIRST_HOST, PEERS, PORTS, Asked, World, questions, worlds
+from tests.e2e.pairs import FIRST_HOST, PEERS, PORTS, REALS, XS, Asked, World, questions, worlds
 
 CALLS: Final = 40  # of one configuration
 FEW: Final = 240
@@ -147,6 +148,45 @@ def run_pairs(pairs: int, place: Place, folder: Path, *, are_others: bool = Fals
 
     one_configuration()
     return seen
+
+
+GROUP: Final = """\
+[node]
+name = "veil-test"
+data_dir = "var"
+
+[[listen]]
+address = "{node}:5060"
+
+[inventory]
+file = "inventory.toml"
+
+[[peer]]
+name = "p0"
+match = ["{host}"]
+targets = ["sip:{host}:5060"]
+
+[[route]]
+name = "all"
+called = "^1"
+peers = ["p0"]
+"""
+
+
+@pytest.mark.parametrize("callback", ["last_caller", "sequential"])
+def test_whom_a_group_has_called_last_is_known_before_the_store_knows(
+    place: Place, tmp_path: Path, callback: str
+) -> None:
+    """B reaches whoever has called last: the node remembers him until the tables do, and explain asks the node."""
+    first, second, b = REALS[0], REALS[1], REALS[4]
+    toml = GROUP.format(node=place.node, host=place.host(FIRST_HOST))
+    world = World(toml, (Bound(XS[0], first, b, colleagues=(second,), callback=callback),), ())
+    with closing(Stage(Node(place, tmp_path), world, place)) as stage:
+        for caller in (first, b, second, b) * 5:
+            stage.play(Asked(Question(caller, XS[0], peer="p0"), rings_on=False))
+        for _, _, told, decided, happened in stage.expected:
+            assert_explained(stage.config, told, happened)
+            assert_decided(told, decided)
 
 
 @pytest.mark.timeout(300)

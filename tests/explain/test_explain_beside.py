@@ -157,7 +157,7 @@ def test_the_calls_of_a_day_are_those_that_the_node_has_counted(here: Office) ->
     assert explain(config, arrival, Store(), AT, {}).sent
     told = explain(config, arrival, Store(), AT, {}, ask_node=ask)
     assert (told.cause, told.decided_by) == ("RATE_LIMITED", "day_limit")
-    assert asked == [Caller("a-side", A, X)]
+    assert asked == [Caller("a-side", A, X, daily.subs_id)]
 
 
 def test_what_an_s_cscf_says_is_told_not_to_be_asked(here: Office) -> None:

@@ -64,7 +64,12 @@ def test_a_member_that_calls_is_the_last_caller(
     assert callers.last("s1") == C
     callers.called("s1", A)  # in this very moment: not in the tables yet
     assert callers.last("s1") == A
-    callers.close()
+    other = GroupCalls(records_db, cipher)  # in a process that is told what this one remembers
+    other.told("s1", callers.remembered("s1"))
+    assert (other.last("s1"), callers.remembered("s2")) == (A, "")
+    assert A.encode().hex() not in callers.remembered("s1")
+    for one in (callers, other):
+        one.close()
     for record_id in ("r1", "r2", "r3"):
         desk.close_many(record_id)
     desk.outcomes(3)
