@@ -44,9 +44,7 @@ def test_nothing_stays_bound_wherever_the_end_comes(stocked: Run, file: Path) ->
     assert " active " not in stocked("bindings", "list").out
 
 
-def test_what_the_store_is_just_binding_is_unbound(
-    stocked: Run, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_store_is_just_binding_is_unbound(stocked: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another writer holds the store until the end has come: what was asked for before is bound only then."""
     other = sqlite3.connect(file.parent / "data" / "bindings.db", isolation_level=None)
     bind, asked = BindingStore.bind, asyncio.Event()
