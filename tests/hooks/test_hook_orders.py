@@ -137,7 +137,7 @@ async def test_a_hook_that_is_silent_holds_up_no_other_bind(
     platform: Client, operator: Client, config: Config, start_platform: StartPlatform
 ) -> None:
     hook = await start_platform(silent)
-    set_hook(config, "order", hook.url, 800)
+    set_hook(config, "order", hook.url, 2000)
     rows(config, "INSERT INTO service_order VALUES ('bu-two', 'order-2', '', 'verified', 0, NULL, '')")
     begun = time.monotonic()
     hanging = [asyncio.create_task(bind(platform, order_id=f"order-{number}")) for number in range(5)]
@@ -148,7 +148,7 @@ async def test_a_hook_that_is_silent_holds_up_no_other_bind(
     assert other.status == 201 and not any(task.done() for task in hanging)
     refused = await asyncio.gather(*hanging)
     assert {answer.code for answer in refused} == {"VERIFY_TIMEOUT"}
-    assert 0.8 <= time.monotonic() - begun < 2.0
+    assert 2.0 <= time.monotonic() - begun < 6.0  # one behind the other they would take 10
 
 
 @pytest.mark.usefixtures("proving")

@@ -177,22 +177,21 @@ async def _drip(_asked: Asked, writer: asyncio.StreamWriter) -> None:
 async def test_whoever_takes_too_long_has_said_nothing(
     node: Node, config: Config, start_platform: StartPlatform, behaviour: Behaviour
 ) -> None:
+    """The shorter of the two times is over long before the other, and before whoever drips has come to an end."""
     platform = await start_platform(behaviour)
-    set_hook(config, "decision", platform.url, 300)
-    begun = time.monotonic()
-    assert await node.ask("decision") == SILENCE
-    assert 0.29 < time.monotonic() - begun < 0.6
-    begun = time.monotonic()
-    assert await node.ask("decision", timeout_ms=100) == SILENCE
-    assert 0.09 < time.monotonic() - begun < 0.3
+    for hook_ms, asked_ms in ((300, 3000), (3000, 100)):
+        set_hook(config, "decision", platform.url, hook_ms)
+        begun = time.monotonic()
+        assert await node.ask("decision", timeout_ms=asked_ms) == SILENCE
+        assert min(hook_ms, asked_ms) / 1000 - 0.01 < time.monotonic() - begun < 3.0
 
 
 async def test_noise_is_silence_at_once(node: Node, config: Config, start_platform: StartPlatform) -> None:
     platform = await start_platform(_noise)
     set_hook(config, "decision", platform.url, 3000)
     begun = time.monotonic()
-    assert await node.ask("decision") == SILENCE
-    assert time.monotonic() - begun < 1.0
+    assert await node.ask("decision", timeout_ms=3000) == SILENCE
+    assert time.monotonic() - begun < 3.0  # it was not waited for
 
 
 @pytest.mark.parametrize(
@@ -282,7 +281,8 @@ async def test_a_connection_that_ends_with_the_question_is_not_the_end(
 async def test_a_silent_platform_holds_up_nobody_else(
     node: Node, config: Config, start_platform: StartPlatform
 ) -> None:
-    mute, other = await start_platform(silent), await start_platform(says({"allow": True}))
+    # Sixty-four handshakes of TLS on a busy machine would eat up the three seconds.
+    mute, other = await start_platform(silent, plain=True), await start_platform(says({"allow": True}))
     set_hook(config, "decision", mute.url, 3000)
     set_hook(config, "decision", other.url, app_platform="ap-two")
     hanging = {node.put("decision", timeout_ms=3000) for _ in range(MAX_WAITING + 1)}
@@ -291,11 +291,9 @@ async def test_a_silent_platform_holds_up_nobody_else(
     async with asyncio.timeout(WAIT_S):
         while len(mute.asked) < MAX_CONNECTIONS:
             await asyncio.sleep(0)
-    begun = time.monotonic()
-    for _ in range(20):
+    for _ in range(20):  # all of them before the time of the first that hangs is over, or that would be heard
         key = node.put("decision", app_platform="ap-two")
         assert (await node.hear()) == {"id": key} | ALLOWED
-    assert time.monotonic() - begun < 1.0
     assert mute.connections == MAX_CONNECTIONS
     assert {(await node.hear())["id"] for _ in range(MAX_WAITING)} == hanging - {max(hanging)}
     mute.behaviour = says({"allow": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -110,8 +111,8 @@ async def opened_rig() -> AsyncIterator[Rig]:
 
 
 def own_address(request: pytest.FixtureRequest) -> str:
-    """A loopback address that no other test uses."""
-    digest = hashlib.sha256(request.node.nodeid.encode()).digest()
+    """A loopback address that no other test uses, nor the same test of a run beside this one."""
+    digest = hashlib.sha256(f"{os.getpid()} {request.node.nodeid}".encode()).digest()
     return f"127.{digest[0]}.{digest[1]}.{1 + digest[2] % 254}"
 
 

@@ -249,14 +249,12 @@ async def test_call_to_a_closed_port_fails_at_once(host: str, over: str) -> None
     address = host if over == "IPv4" else "::1"
     caller = Phone()
     await open_udp(caller.endpoint, address, 0)
-    begun = asyncio.get_running_loop().time()
     caller.core._context.timing.t1_s = 30.0  # nothing is said by a timer
     caller.call(address, Flow("UDP", address, closed_port(address)))
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(WAIT_S):
         while not caller.events:
             await asyncio.sleep(0.001)
     assert [in_words(event) for event in caller.events] == ["RequestFailed INVITE"]
-    assert asyncio.get_running_loop().time() - begun < 1.0
     assert len(caller.core) == 0
     caller.endpoint.close()
 
