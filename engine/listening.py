@@ -67,7 +67,7 @@ class BoundSockets:
         """`udp:127.0.0.1:5060,tcp:127.0.0.1:5060`."""
         return ",".join(self._shown)
 
-    async def serve(self, endpoint: Endpoint, pool_of: PoolOf, log: Callable[..., None]) -> None:
+    def serve(self, endpoint: Endpoint, pool_of: PoolOf, log: Callable[..., None]) -> None:
         """From now on what they receive arrives, and they are the endpoint's to close.
 
         `pool_of` tells which hosts share TLS handshakes (`Trunks.pool_of`). `log` is told when connections to a far end
@@ -84,7 +84,7 @@ class BoundSockets:
         for local, bound in enumerate(self._bound):
             transport = self._listeners[local].transport
             if transport == "UDP":
-                await datagrams.serve(bound, local)
+                datagrams.serve(bound, local)
             else:
                 self._stream(endpoint, transport, pool_of, tell).serve(bound, local, self._contexts.get(local))
 

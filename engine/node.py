@@ -141,7 +141,7 @@ class _Node:
         try:
             await _start_control(control)
             api_part = await api_url
-            await sockets.serve(runner.endpoint, service.trunks.pool_of, log.warning)
+            sockets.serve(runner.endpoint, service.trunks.pool_of, log.warning)
             runner.socket_counters = sockets.counters
             runner.endpoint.perform(self._adopted)
             runner.follow_targets()

@@ -8,9 +8,10 @@ import errno
 import socket
 import struct
 import time
+from collections import deque
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final, cast, final
+from typing import Final, final
 
 from sipstack.aio.endpoint import Endpoint
 from sipstack.aio.icmp import report_unreachable, unreachable
@@ -36,7 +37,8 @@ _TIMESPEC: Final = struct.Struct("@ll")
 _LONGEST_WAIT_S: Final = 60.0  # what has waited longer has seen the clock being set
 
 MAX_DATAGRAM_BYTES: Final = 65_536
-BURST: Final = 31  # datagrams read behind the first one before the loop looks at anything else
+BURST: Final = 32  # datagrams read before the loop looks at anything else
+MAX_UNSENT: Final = 4096  # datagrams for which the socket has no room: some 4 MiB, and what a second sends
 
 
 @lru_cache(maxsize=4096)
@@ -50,28 +52,27 @@ def is_address(host: str) -> bool:
 
 
 @final
-class UdpTransport(asyncio.DatagramProtocol):
-    """One UDP socket of an endpoint: asyncio says when there is something to read, the rest is done on the socket."""
+class UdpTransport:
+    """One UDP socket of an endpoint: the loop says when it can be read or written, and nothing lies in between."""
 
-    def __init__(self, endpoint: Endpoint, bound: socket.socket | None = None, index: int = 0) -> None:
-        """`bound` is what `serve_udp` serves; without it nothing can be sent. `index` is the `local` of its flows."""
+    __slots__ = ("_bound", "_endpoint", "_index", "_loop", "_unsent", "local")
+
+    def __init__(self, endpoint: Endpoint, bound: socket.socket, index: int = 0) -> None:
+        """From now on what `bound` receives arrives, and it is the transport's own. `index`: `local` of its flows."""
+        report_unreachable(bound)
         self._endpoint = endpoint
-        self._bound = bound
+        self._bound: socket.socket | None = bound
         self._index = index
-        self._transport: asyncio.DatagramTransport | None = None
-        self.local: tuple[str, int] = ("", 0)
+        self._unsent: deque[tuple[bytes, Flow]] = deque()
+        self.local: Final[tuple[str, int]] = bound.getsockname()[:2]
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(bound, self._read)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open."""
-        self._transport = cast("asyncio.DatagramTransport", transport)  # 3.11's own does not derive from the class
-        self.local = transport.get_extra_info("sockname")[:2]
-
-    def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
-        """Straight to the core, and after it what has come in meanwhile: no task, no queue, no turn of the loop."""
+    def _read(self) -> None:
+        """Straight to the core, all that waits: no task, no queue, no turn of the loop."""
         received = self._endpoint.received
-        received(data, Flow("UDP", source[0], source[1], self._index))
-        bound = self._bound
         for _ in range(BURST):
+            bound = self._bound
             if bound is None:
                 return  # closed by what was received
             try:
@@ -82,24 +83,44 @@ class UdpTransport(asyncio.DatagramProtocol):
                 self._tell_unreachable()
                 return
             received(data, Flow("UDP", source[0], source[1], self._index))
-            bound = self._bound
-
-    def error_received(self, error: Exception) -> None:
-        """Something that was sent has come back."""
-        self._tell_unreachable()
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
-        if self._bound is None or self._transport is None or not is_address(flow.host):
+        bound = self._bound
+        if bound is None or not is_address(flow.host):
             return False
-        address = (flow.host, flow.port)
+        if self._unsent:
+            self._keep(data, flow)
+            return True
         try:
-            self._bound.sendto(data, address)
+            bound.sendto(data, (flow.host, flow.port))
         except BlockingIOError:
-            self._transport.sendto(data, address)  # which waits for room
+            self._loop.add_writer(bound, self._write)
+            self._keep(data, flow)
         except OSError:
-            return self._send_again(self._bound, data, address)
+            return self._send_again(bound, data, (flow.host, flow.port))
         return True
+
+    def _keep(self, data: bytes, flow: Flow) -> None:
+        """Until the socket has room again. Where too many wait it is lost, as a network loses it."""
+        if len(self._unsent) < MAX_UNSENT:
+            self._unsent.append((data, flow))
+
+    def _write(self) -> None:
+        """There is room again. What has waited is sent in order, once."""
+        bound = self._bound
+        while bound is not None and self._unsent:
+            data, flow = self._unsent[0]
+            try:
+                bound.sendto(data, (flow.host, flow.port))
+            except BlockingIOError:
+                return
+            except OSError:
+                if not self._send_again(bound, data, (flow.host, flow.port)):
+                    self._loop.call_soon(self._endpoint.undelivered, flow, data)
+            self._unsent.popleft()
+        if bound is not None:
+            self._loop.remove_writer(bound)
 
     def _send_again(self, bound: socket.socket, data: bytes, address: tuple[str, int]) -> bool:
         """What the kernel refused once: it says so, too, when an earlier datagram has come back, whoever's it was."""
@@ -117,7 +138,7 @@ class UdpTransport(asyncio.DatagramProtocol):
             return
         for host, port, data in unreachable(self._bound):
             flow = Flow("UDP", host, port, self._index)
-            asyncio.get_running_loop().call_soon(self._endpoint.undelivered, flow, data)
+            self._loop.call_soon(self._endpoint.undelivered, flow, data)
 
     @property
     def dropped(self) -> int:
@@ -150,10 +171,13 @@ class UdpTransport(asyncio.DatagramProtocol):
         return 0.0
 
     def close(self) -> None:
-        """Closes the socket."""
-        self._bound = None
-        if self._transport is not None:
-            self._transport.close()
+        """Closes the socket. What waits for room is tried once more."""
+        self._write()
+        bound, self._bound = self._bound, None
+        if bound is not None:
+            self._loop.remove_reader(bound)
+            self._loop.remove_writer(bound)
+            bound.close()
 
 
 def bind_udp(host: str, port: int, dscp: int = 0) -> socket.socket:
@@ -186,13 +210,9 @@ class UdpSockets:
         self._endpoint = endpoint
         self._sockets: dict[int, UdpTransport] = {}
 
-    async def serve(self, bound: socket.socket, local: int) -> UdpTransport:
+    def serve(self, bound: socket.socket, local: int) -> UdpTransport:
         """From now on the datagrams of a bound socket arrive, `local` in their flows; what does not arrive is told."""
-        report_unreachable(bound)
-        _, transport = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: UdpTransport(self._endpoint, bound, local), sock=bound
-        )
-        self._sockets[local] = transport
+        transport = self._sockets[local] = UdpTransport(self._endpoint, bound, local)
         self._endpoint.add_transport("UDP", self)
         return transport
 
@@ -219,11 +239,11 @@ class UdpSockets:
             transport.close()
 
 
-async def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
+def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
     """The only UDP socket of an endpoint."""
-    return await UdpSockets(endpoint).serve(bound, 0)
+    return UdpSockets(endpoint).serve(bound, 0)
 
 
-async def open_udp(endpoint: Endpoint, host: str, port: int) -> UdpTransport:
+def open_udp(endpoint: Endpoint, host: str, port: int) -> UdpTransport:
     """Binds and serves in one go. Raises OSError when the address cannot be had."""
-    return await serve_udp(endpoint, bind_udp(host, port))
+    return serve_udp(endpoint, bind_udp(host, port))

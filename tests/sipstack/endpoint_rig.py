@@ -138,3 +138,20 @@ def raw_socket(host: str) -> socket.socket:
 async def read(sock: socket.socket) -> bytes:
     async with asyncio.timeout(WAIT_S):
         return await asyncio.get_running_loop().sock_recv(sock, 65536)
+
+
+async def loop_rests() -> None:
+    """Nothing keeps the loop turning: a socket with an error that nobody has read would."""
+    turns = 0
+    loop = asyncio.get_running_loop()
+    select = loop._selector.select  # type: ignore[attr-defined]
+
+    def counted(timeout: float | None = None) -> object:
+        nonlocal turns
+        turns += 1
+        return select(timeout)
+
+    loop._selector.select = counted  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    loop._selector.select = select  # type: ignore[attr-defined]
+    assert turns < 10

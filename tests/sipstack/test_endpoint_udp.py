@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sipstack.aio.endpoint import Endpoint
-from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpSockets, UdpTransport, bind_udp, open_udp, serve_udp
+from sipstack.aio.udp import RECEIVE_BUFFER_BYTES, UdpSockets, bind_udp, open_udp, serve_udp
 from sipstack.client_transaction import ClientTransaction
 from sipstack.events import Flow, Output, RequestReceived, SendMessage
 from sipstack.testing.playbook import wire
@@ -24,6 +24,7 @@ from tests.sipstack.endpoint_rig import (
     WAIT_S,
     Note,
     Rig,
+    loop_rests,
     opened_rig,
     raw_socket,
     read,
@@ -43,7 +44,7 @@ async def rig() -> AsyncIterator[Rig]:
 @pytest.mark.parametrize("over", ["IPv4", pytest.param("IPv6", marks=NEEDS_IPV6)])
 async def test_datagrams_are_handled_and_answered_in_order(rig: Rig, host: str, over: str) -> None:
     address = host if over == "IPv4" else "::1"
-    transport = await open_udp(rig.endpoint, address, 0)
+    transport = open_udp(rig.endpoint, address, 0)
     rig.core.answer = lambda data, flow: [
         Note(f"{data.decode()}"),
         SendMessage(data, flow),
@@ -73,10 +74,9 @@ def test_receive_buffer_is_what_the_kernel_gives(host: str) -> None:
 
 @NEEDS_IPV6
 async def test_ipv6_socket_takes_no_ipv4(rig: Rig) -> None:
-    transport = await open_udp(rig.endpoint, "::", 0)
-    assert transport._transport is not None
-    opened = transport._transport.get_extra_info("socket")
-    assert opened.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+    transport = open_udp(rig.endpoint, "::", 0)
+    bound = transport._bound
+    assert bound is not None and bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
 class Phone:
@@ -133,8 +133,8 @@ class Phone:
 async def test_refused_call_between_two_nodes(host: str, over: str) -> None:
     address = host if over == "IPv4" else "::1"
     caller, callee = Phone(), Phone()
-    await open_udp(caller.endpoint, address, 0)
-    port = (await open_udp(callee.endpoint, address, 0)).local[1]
+    open_udp(caller.endpoint, address, 0)
+    port = open_udp(callee.endpoint, address, 0).local[1]
     caller.call("192.0.2.1:9", Flow("UDP", address, port))  # answered to the source port all the same: rport
     assert await caller.over() == ["ResponseReceived 486"]
     assert await callee.over() == ["RequestReceived INVITE"]  # the ACK has come: nobody missed it
@@ -143,7 +143,7 @@ async def test_refused_call_between_two_nodes(host: str, over: str) -> None:
 
 async def test_call_to_a_silent_peer_is_repeated_on_time_and_given_up(host: str) -> None:
     caller = Phone()
-    await open_udp(caller.endpoint, host, 0)
+    open_udp(caller.endpoint, host, 0)
     with raw_socket(host) as peer:
         caller.call(host, Flow("UDP", *peer.getsockname()))
         assert await caller.over() == ["RequestTimedOut INVITE"]
@@ -158,7 +158,7 @@ async def test_call_to_a_silent_peer_is_repeated_on_time_and_given_up(host: str)
 
 async def test_call_that_cannot_be_sent_fails_at_once(host: str) -> None:
     caller = Phone()
-    await open_udp(caller.endpoint, host, 0)
+    open_udp(caller.endpoint, host, 0)
     caller.call(host, NOWHERE)
     assert caller.events == []  # not from within the step that sent it
     await asyncio.sleep(0)
@@ -170,11 +170,11 @@ async def test_call_that_cannot_be_sent_fails_at_once(host: str) -> None:
 async def test_what_found_no_room_is_counted(rig: Rig, host: str) -> None:
     bound = bind_udp(host, 0)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    transport = await serve_udp(rig.endpoint, bound)
+    transport = serve_udp(rig.endpoint, bound)
     with raw_socket(host) as peer:
         for number in range(100):  # the loop takes none of them meanwhile
             peer.sendto(b"%d" % number, transport.local)
-        await rig.core.until(1)  # asyncio reads one, and the transport all that wait behind it
+        await rig.core.until(1)
     assert 0 < len(rig.core.calls) < 32
     assert rig.endpoint.dropped == transport.dropped == 100 - len(rig.core.calls)
     transport.close()
@@ -187,7 +187,7 @@ async def test_what_found_no_room_is_counted(rig: Rig, host: str) -> None:
 async def test_busy_port_is_an_error_that_leaves_no_socket(
     rig: Rig, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = await open_udp(rig.endpoint, host, 0)
+    taken = open_udp(rig.endpoint, host, 0)
     made: list[socket.socket] = []
 
     class Seen(socket.socket):
@@ -198,7 +198,7 @@ async def test_busy_port_is_an_error_that_leaves_no_socket(
     monkeypatch.setattr(socket, "socket", Seen)
     other = Rig()
     with pytest.raises(OSError, match="in use"):
-        await open_udp(other.endpoint, *taken.local)
+        open_udp(other.endpoint, *taken.local)
     assert [one.fileno() for one in made] == [-1]
     gc.collect()  # a socket left open would warn here, and a warning is an error
     other.endpoint.perform([SendMessage(b"x", Flow("UDP", host, 9))])  # no half-open transport was left behind
@@ -207,11 +207,34 @@ async def test_busy_port_is_an_error_that_leaves_no_socket(
     other.endpoint.close()
 
 
-async def test_transport_that_was_never_opened(rig: Rig) -> None:
-    transport = UdpTransport(rig.endpoint)
-    assert transport.send(b"x", Flow("UDP", "127.0.0.1", 9)) is False
-    transport.close()
-    assert transport.local == ("", 0)
+async def test_transport_that_is_closed_sends_and_receives_nothing(rig: Rig, host: str) -> None:
+    transport = open_udp(rig.endpoint, host, 0)
+    there = Flow("UDP", *transport.local)
+    with raw_socket(host) as peer:
+        peer.sendto(b"too late", transport.local)
+        transport.close()
+        transport.close()
+        assert transport.send(b"x", there) is False
+        next_one = open_udp(rig.endpoint, host, 0)  # which gets the number of its descriptor
+        peer.sendto(b"in time", next_one.local)
+        await rig.core.until(1)
+    assert rig.core.calls == ["receive in time"]
+
+
+async def test_a_message_that_closes_the_endpoint_is_the_last_one(rig: Rig, host: str) -> None:
+    transport = open_udp(rig.endpoint, host, 0)
+
+    def close(data: bytes, flow: Flow) -> list[Output]:
+        rig.endpoint.close()
+        return []
+
+    rig.core.answer = close
+    with raw_socket(host) as peer:
+        for data in (b"one", b"two"):
+            peer.sendto(data, transport.local)
+        await rig.core.until(1)
+        await loop_rests()
+    assert rig.core.calls == ["receive one"]
 
 
 # ---------------------------------------------------------------------- several sockets
@@ -220,7 +243,7 @@ async def test_transport_that_was_never_opened(rig: Rig) -> None:
 async def test_each_message_leaves_by_the_socket_of_its_listener(rig: Rig, host: str) -> None:
     """RFC 3581 §4: an answer comes from where the request went to."""
     sockets = UdpSockets(rig.endpoint)
-    served = [await sockets.serve(bind_udp(host, 0), local) for local in (0, 3)]
+    served = [sockets.serve(bind_udp(host, 0), local) for local in (0, 3)]
     rig.core.answer = lambda data, flow: [SendMessage(data, flow)]
     with raw_socket(host) as peer:
         for transport, local in zip(served, (0, 3), strict=True):
@@ -248,7 +271,7 @@ async def test_call_to_a_closed_port_fails_at_once(host: str, over: str) -> None
     """RFC 3261 §18.4, §8.1.3.1."""
     address = host if over == "IPv4" else "::1"
     caller = Phone()
-    await open_udp(caller.endpoint, address, 0)
+    open_udp(caller.endpoint, address, 0)
     caller.core._context.timing.t1_s = 30.0  # nothing is said by a timer
     caller.call(address, Flow("UDP", address, closed_port(address)))
     async with asyncio.timeout(WAIT_S):
@@ -261,7 +284,7 @@ async def test_call_to_a_closed_port_fails_at_once(host: str, over: str) -> None
 
 async def test_what_came_back_costs_no_other_far_end_its_datagram(rig: Rig, host: str) -> None:
     """The kernel tells it to whoever sends next; that is sent all the same, and the loop comes to rest."""
-    transport = await open_udp(rig.endpoint, host, 0)
+    transport = open_udp(rig.endpoint, host, 0)
     nobody = [Flow("UDP", host, closed_port(host)) for _ in range(20)]
     with raw_socket(host) as peer:
         there = Flow("UDP", *peer.getsockname())
@@ -281,7 +304,7 @@ async def test_what_came_back_costs_no_other_far_end_its_datagram(rig: Rig, host
 
 
 async def test_what_comes_back_while_others_are_read_is_told(rig: Rig, host: str) -> None:
-    transport = await open_udp(rig.endpoint, host, 0)
+    transport = open_udp(rig.endpoint, host, 0)
     nobody = Flow("UDP", host, closed_port(host))
     rig.core.answer = lambda data, flow: [SendMessage(data, nobody)] if data.isdigit() else []
     with raw_socket(host) as peer:
@@ -294,26 +317,9 @@ async def test_what_comes_back_while_others_are_read_is_told(rig: Rig, host: str
     await loop_rests()
 
 
-async def loop_rests() -> None:
-    """Nothing keeps the loop turning: a socket with an error that nobody has read would."""
-    turns = 0
-    loop = asyncio.get_running_loop()
-    select = loop._selector.select  # type: ignore[attr-defined]
-
-    def counted(timeout: float | None = None) -> object:
-        nonlocal turns
-        turns += 1
-        return select(timeout)
-
-    loop._selector.select = counted  # type: ignore[attr-defined]
-    await asyncio.sleep(0.1)
-    loop._selector.select = select  # type: ignore[attr-defined]
-    assert turns < 10
-
-
 @pytest.mark.parametrize("octets", [70_000, 65_520])  # refused at once; refused with a word in the error queue
 async def test_datagram_that_is_too_long_is_lost_and_the_loop_rests(rig: Rig, host: str, octets: int) -> None:
-    await open_udp(rig.endpoint, host, 0)
+    open_udp(rig.endpoint, host, 0)
     with raw_socket(host) as peer:
         there = Flow("UDP", *peer.getsockname())
         rig.endpoint.perform([SendMessage(bytes(octets), there), SendMessage(b"next", there)])
@@ -326,7 +332,7 @@ async def test_datagram_that_is_too_long_is_lost_and_the_loop_rests(rig: Rig, ho
 
 
 async def test_what_nobody_has_read_yet_says_how_long_it_has_been_waiting(host: str, rig: Rig) -> None:
-    transport = await open_udp(rig.endpoint, host, 0)
+    transport = open_udp(rig.endpoint, host, 0)
     assert rig.endpoint.waiting_s() == 0.0
     with raw_socket(host) as peer:
         peer.sendto(b"one", transport.local)
@@ -344,7 +350,7 @@ async def test_what_nobody_has_read_yet_says_how_long_it_has_been_waiting(host: 
 
 
 async def test_a_clock_that_was_set_makes_nothing_old(host: str, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    transport = await open_udp(rig.endpoint, host, 0)
+    transport = open_udp(rig.endpoint, host, 0)
     with raw_socket(host) as peer:
         peer.sendto(b"one", transport.local)
         real = time.time
@@ -355,7 +361,7 @@ async def test_a_clock_that_was_set_makes_nothing_old(host: str, rig: Rig, monke
 
 
 async def test_looking_for_what_waits_hides_nothing_that_came_back(host: str, rig: Rig) -> None:
-    await open_udp(rig.endpoint, host, 0)
+    open_udp(rig.endpoint, host, 0)
     nobody = Flow("UDP", host, closed_port(host))
     rig.endpoint.perform([SendMessage(b"lost", nobody)])
     assert rig.endpoint.waiting_s() == 0.0  # the kernel tells it here, and once

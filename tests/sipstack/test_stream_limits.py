@@ -276,7 +276,7 @@ async def test_too_much_for_a_connection_that_is_being_opened(host: str) -> None
 async def test_no_descriptor_left_pauses_what_comes_and_nothing_else(host: str) -> None:
     rig = StreamRig(host)
     rig.core.answer = lambda data, flow: [SendMessage(data, flow)]
-    datagrams = await open_udp(rig.endpoint, host, 0)
+    datagrams = open_udp(rig.endpoint, host, 0)
     with await connected(rig, host) as early, raw_socket(host) as peer, contextlib.ExitStack() as late:
         waiting = [late.enter_context(socket.create_connection(rig.address)) for _ in range(3)]  # the loop has no turn
         with no_more_descriptors():
