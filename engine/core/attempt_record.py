@@ -10,6 +10,7 @@ from engine.core.numbers import REAL, Dialled, masked_identifier
 from engine.core.policy import Facts
 from engine.core.records import CallRecord
 from engine.core.settings import PeerSettings
+from engine.core.tokens import RECORD_LETTERS
 from sipstack import headers as h
 from sipstack.message import Message
 
@@ -30,7 +31,7 @@ def begun(
     wall_s = context.wall(now)
     if numbers is None:
         numbers = number_of(request.uri, peer), caller_of(request, peer)
-    record_id = f"{int(wall_s * 1000):012x}-{context.tokens.letters(12)}"
+    record_id = f"{int(wall_s * 1000):012x}-{context.tokens.owner}{context.tokens.letters(RECORD_LETTERS)}"
     record = CallRecord(record_id, context.settings.node, kind)
     record.call_time = wall_s
     record.ingress_peer = peer.name

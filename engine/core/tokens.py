@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Final, final
 
 # 32 letters, five bits each; a byte maps to one of them without bias.
-_ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyzABCDEF"
-LETTERS: Final = bytes(_ALPHABET[octet % 32] for octet in range(256))
+ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyzABCDEF"
+LETTERS: Final = bytes(ALPHABET[octet % 32] for octet in range(256))
 
 BRANCH_LETTERS: Final = 16  # 80 bits (RFC 3261 §8.1.1.7 asks for uniqueness, conformance for 64 random bits)
 TAG_LETTERS: Final = 13  # 65 bits (RFC 3261 §19.3 asks for 32)
 CALL_ID_LETTERS: Final = 20  # 100 bits
+RECORD_LETTERS: Final = 12  # 60 bits, within one millisecond
 ICID_LETTERS: Final = 20  # 100 bits (RFC 7315 §4.6: an icid-value is unique worldwide for a month)
 _POOL_BYTES: Final = 4096
 _NUMBER_POOL_BYTES: Final = 3 * 256
@@ -30,10 +31,13 @@ FIRST_NUMBER: Final = 200_000_000
 class TokenSource:
     """Draws from `random_bytes(count)` a pool at a time: one system call for some hundred tokens."""
 
-    __slots__ = ("_digits", "_digits_place", "_place", "_pool", "_random_bytes")
+    __slots__ = ("_cookie", "_digits", "_digits_place", "_place", "_pool", "_random_bytes", "owner")
 
-    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes], owner: str = "") -> None:
+        """`owner` is the letter of one of several workers: what its messages are known by begins with it."""
         self._random_bytes = random_bytes
+        self.owner: Final = owner
+        self._cookie: Final = f"z9hG4bK{owner}"
         self._pool = ""
         self._place = 0
         self._digits = b""
@@ -50,15 +54,15 @@ class TokenSource:
 
     def branch(self) -> str:
         """A branch with the magic cookie."""
-        return "z9hG4bK" + self.letters(BRANCH_LETTERS)
+        return self._cookie + self.letters(BRANCH_LETTERS)
 
     def tag(self) -> str:
         """A tag for From or To."""
-        return self.letters(TAG_LETTERS)
+        return self.owner + self.letters(TAG_LETTERS)
 
     def call_id(self) -> str:
         """A Call-ID without a host part: a host would tell where we are."""
-        return self.letters(CALL_ID_LETTERS)
+        return self.owner + self.letters(CALL_ID_LETTERS)
 
     def first_cseq(self) -> int:
         """A random start for the sequence numbers of one dialog."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final, final
 
+from engine.core.ownership import letter_of_call_id, letter_of_record
 from engine.core.tokens import BRANCH_LETTERS, CALL_ID_LETTERS, FIRST_NUMBER, LETTERS, TAG_LETTERS
 from sipstack.message import ENCODING, ERRORS
 
@@ -29,19 +30,21 @@ class TryIds:
     def __init__(self, key: bytes, call_id: str) -> None:
         digest = blake2b(call_id.encode(), key=key, digest_size=_DIGEST_BYTES).digest()
         letters = digest.translate(LETTERS).decode("ascii")
+        owner = letter_of_call_id(call_id)
         self.call_id = call_id
-        self.tag = letters[:TAG_LETTERS]
-        self.branch = _COOKIE + letters[TAG_LETTERS:_BRANCH_END]
+        self.tag = owner + letters[:TAG_LETTERS]
+        self.branch = _COOKIE + owner + letters[TAG_LETTERS:_BRANCH_END]
         self.cseq = FIRST_NUMBER + int.from_bytes(digest[_BRANCH_END:], "big")
 
 
 def ids_of_try(key: bytes, record_id: str, first: int, hop: str) -> TryIds:
     """Those of an attempt's try at the place `hop` (`Hop.name`), among those that begin with its try number `first`.
 
-    A place is tried once for each callee, and which places were passed over another run does not know.
+    A place is tried once for each callee, and which places were passed over another run does not know. They are of the
+    worker that began the record (`ownership`).
     """
     digest = blake2b(f"{record_id} {first} {hop}".encode(), key=key, digest_size=CALL_ID_LETTERS).digest()
-    return TryIds(key, digest.translate(LETTERS).decode("ascii"))
+    return TryIds(key, letter_of_record(record_id) + digest.translate(LETTERS).decode("ascii"))
 
 
 def ack_branch(key: bytes, call_id: str, remote_tag: str, cseq: int) -> str:
