@@ -28,7 +28,7 @@ from tests.sipstack.captures import pcap_of
 
 NAMES: Final = (
     "answered", "busy", "cancelled", "ended-by-callee", "glare-at-the-callee", "message", "old-number",
-    "refreshed-by-callee", "reinvite-refused", "reliable-ringing", "update-early",
+    "refreshed-by-callee", "reinvite-refused", "reliable-ringing", "update-early", "unknown-dialog",
 )  # fmt: skip
 STORIES: Final = [read_story(name) for name in NAMES]
 SAME: Final = ("kind", "tel_x", "caller", "callee", "release_cause", "release_direction", "decided_by", "sip_status",

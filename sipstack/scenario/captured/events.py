@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple, final
 
-from sipstack.scenario.captured.calls import Leg
+from sipstack.scenario.captured.calls import Leg, tag_of
 from sipstack.scenario.received import Received
 
 # These take the CSeq of another request.
@@ -47,6 +47,24 @@ class Events:
     def last_received(self, place: int) -> int | None:
         """Where the message stands that has come last before one."""
         return next((before for before in range(place - 1, -1, -1) if not self.all[before].is_sent), None)
+
+    def named(self, place: int) -> int | None:
+        """Where the last message stands in which the other side has shown the tag that a request names it by; None for
+        a tag that it has not shown."""
+        tag = self.all[place].message.to_tag
+        return next((at for at in self._shown(place) if _tag_of_sender(self.all[at].message) == tag), None)
+
+    def names_latest(self, place: int) -> bool:
+        """True when a request names it by what a scenario takes for the peer's tag there: that of the last response
+        with one, whatever it answers."""
+        shown = (self.all[at].message for at in self._shown(place))
+        return next((one.to_tag for one in shown if one.status), "") == self.all[place].message.to_tag
+
+    def _shown(self, place: int) -> Iterator[int]:
+        """Where the other side has shown a tag, the last one first."""
+        for at in range(place - 1, -1, -1):
+            if not self.all[at].is_sent and _tag_of_sender(self.all[at].message):
+                yield at
 
     def acknowledges_success(self, place: int) -> bool:
         """True for an ACK to a 2xx (RFC 3261 §13.2.2.4); any other one belongs to its INVITE's transaction."""
@@ -106,6 +124,10 @@ def _once(leg: Leg, is_caller: bool) -> Iterator[Event]:
         elif (not from_caller, message.cseq) not in asked:
             continue
         yield Event(at_s, from_caller is is_caller, message)
+
+
+def _tag_of_sender(message: Received) -> str:
+    return tag_of(message.value("From")) if message.method else message.to_tag
 
 
 def _key(from_caller: bool, message: Received) -> tuple[object, ...]:

@@ -61,7 +61,9 @@ class Side:
                     kept.add(request)
             elif not self._is_caller:
                 kept.add(0)
-            elif event.message.method == "PRACK" and (found := self._events.reliable(place)) is not None:
+            elif not self._events.names_latest(place) and (named := self._events.named(place)) is not None:
+                kept.add(named)
+            if event.message.method == "PRACK" and (found := self._events.reliable(place)) is not None:
                 reliable.add(found)
         return kept, reliable
 
@@ -146,7 +148,7 @@ class Side:
         ]
         if is_inside:
             lines.append("[routes]")
-        lines += [*self._parties(message), "Call-ID: [call_id]"]
+        lines += [*self._parties(place, message), "Call-ID: [call_id]"]
         lines.append(f"CSeq: {self._cseq(place, message.cseq[0], invite)} {message.method}")
         lines += self._rack(place, message)
         if any(message.rows(name) for name in _CREDENTIALS):
@@ -155,13 +157,19 @@ class Side:
         skipped = {"route"} if is_inside else set()
         return self._whole(lines, message, skipped)
 
-    def _parties(self, message: Received) -> list[str]:
+    def _parties(self, place: int, message: Received) -> list[str]:
         tag = f";tag={self._tags.get(tag_of(message.value('From')), '')}"
+        named = self._events.named(place)
+        foreign = self._fields.line(f";tag={message.to_tag}") if message.to_tag and named is None else ""
+        to = self._fields.target("To: " + without_tag(message.value("To")))
         if not self._is_caller:
-            return [f"From: [$to0]{tag}", "To: [$from0]"]
-        peer_tag = "[peer_tag_param]" if message.to_tag else ""
-        sender = self._fields.line("From: " + without_tag(message.value("From")))
-        return [sender + tag, self._fields.target("To: " + without_tag(message.value("To"))) + peer_tag]
+            return [f"From: [$to0]{tag}", to + foreign if foreign else "To: [$from0]"]
+        sender = self._fields.line("From: " + without_tag(message.value("From"))) + tag
+        if foreign or not message.to_tag:
+            return [sender, to + foreign]
+        if named is None or self._events.names_latest(place):
+            return [sender, to + "[peer_tag_param]"]
+        return [sender, f"To: [${'from' if self._events.all[named].message.method else 'to'}{named}]"]
 
     def _cseq(self, place: int, number: int, invite: int | None) -> str:
         """By SIPp's counter; as numbers from 1 where requests of the other side would move it in between."""
