@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, final
@@ -19,6 +19,7 @@ import typer
 
 from engine.capture.captures import HEARTBEAT_S
 from engine.cli.common import DONE, FAILED, JSON, REASON, UsageFault, asker, configuration, say_facts, say_json, tell
+from engine.cli.progress import running_line
 from engine.config.values import shown
 from engine.control.client import ControlError, follow
 from engine.core.numbers import PRIVACY, canonical_real, read_number
@@ -98,7 +99,8 @@ def capture(
                 signal.signal(ending, signal.default_int_handler)
             tell(f"veil700: capturing into {'stdout' if out == _STDOUT else out}; Ctrl-C ends it")
             written = _Written(file, is_revealed=who is not None)
-            why = written.take(answers)
+            with running_line() as show:
+                why = written.take(answers, show)
     _say(written, why, out, as_json)
     return FAILED if why in (_GONE, _ENDS["stop"]) else DONE
 
@@ -114,13 +116,17 @@ class _Written:
         how = "real numbers in clear" if is_revealed else "real numbers replaced by pseudonyms"
         self._put(self._writer.begin("veil700", "veil700", f"{how}; headers of IP, UDP and TCP are made up"))
 
-    def take(self, answers: Iterator[dict[str, object]]) -> str:
-        """Writes all that comes; why no more does. A pipe whose reader has gone raises BrokenPipeError."""
+    def take(self, answers: Iterator[dict[str, object]], show: Callable[[str], None]) -> str:
+        """Writes all that comes, and shows how much that is; why no more does.
+
+        A pipe whose reader has gone raises BrokenPipeError.
+        """
         why = _GONE
         try:
             for answer in answers:
                 why = _ENDS.get(str(answer.get("end")), why)
                 self._take_one(answer)
+                show(self._text())
         except KeyboardInterrupt:
             why = _ASKED
         except ControlError as error:

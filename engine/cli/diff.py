@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,6 +16,7 @@ from engine.cli.progress import counted_bar
 from engine.cli.unread import tell_what_waits
 from engine.config import Config, load
 from engine.config.values import shown
+from engine.control.client import ControlError
 from engine.core.numbers import is_privacy_number, mask
 from engine.deciding import Arrived, Question
 from engine.diff import Corpus, CorpusFault, Differences, compare, of_export, of_numbers, of_records
@@ -60,7 +62,7 @@ def diff(
     Nothing is sent or written. The bindings are those in the data folder of OLD. Numbers are shown masked.
 
     \b
-    Status 0: nothing changes. 1: something does.
+    Status 0: nothing changes. 1: something does. 2: that cannot be told.
     Example:
       veil700 diff configs/embedded.toml new.toml --since 2026-11-26T08:00:00+08:00
       veil700 diff old.toml new.toml --numbers numbers.csv
@@ -85,7 +87,7 @@ def diff(
 
 
 def compared(old: Config, new: Config, corpus: Corpus, wall_s: float, as_json: bool) -> int:
-    """Tells what changes; the exit status. UsageFault and StoreError as `differences`."""
+    """Tells what changes; the exit status. UsageFault as `differences`."""
     found = differences(old, new, corpus, wall_s)
     if as_json:
         say_json(as_document(old, new, corpus, found))
@@ -94,25 +96,28 @@ def compared(old: Config, new: Config, corpus: Corpus, wall_s: float, as_json: b
     return FAILED if found.groups else DONE
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Status 1 says that something changes: what keeps that from being told, a damaged store say, is status 2."""
+    try:
+        yield
+    except (StoreError, ControlError) as error:
+        raise UsageFault(str(error)) from None
+
+
+@answered()
 def on_record(config: Config, since_s: float) -> Corpus:
-    """What the store of a configuration has on record. UsageFault when it has no records yet."""
-    path = stored(config, "records.db")
+    """What the store of a configuration has on record. UsageFault when it has no records yet, or does not answer."""
+    path = existing(config.data_dir / "records.db")
     tell_what_waits(path)
     found = recent_calls(path, open_key(config.data_dir), since_s)
     return of_records(found, f"records since {utc_text(since_s)}")
 
 
-def stored(config: Config, name: str) -> Path:
-    """A file of the data folder. UsageFault where it is not there: status 1 says that something changes."""
-    try:
-        return existing(config.data_dir / name)
-    except StoreError as error:
-        raise UsageFault(str(error)) from None
-
-
+@answered()
 def differences(old: Config, new: Config, corpus: Corpus, wall_s: float) -> Differences:
-    """Decides all of it, with a bar on a terminal. UsageFault where there is no store; StoreError."""
-    store = stored(old, "bindings.db"), open_key(old.data_dir)
+    """Decides all of it, with a bar on a terminal. UsageFault where the store does not answer."""
+    store = existing(old.data_dir / "bindings.db"), open_key(old.data_dir)
     return compare(old.core_settings(), new.core_settings(), store, corpus, wall_s, partial(counted_bar, "decisions"))
 
 

@@ -12,6 +12,7 @@ import typer
 
 from engine.api_child import tls_context
 from engine.cli.common import DONE, FAILED, JSON, USAGE, configuration, say, say_facts, say_json, say_table, tell
+from engine.config import Config
 from engine.config.restart import restart_keys
 from engine.config.warnings import warnings
 from engine.config.written import masked, toml_text
@@ -60,9 +61,9 @@ def check(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> int
     """Check the configuration and the inventory that it names; every fault with file, line, key and reason.
 
     Where there is none it tells which keys a running node does not take (see reload). It warns, on stderr and with
-    status 0, of routes and number rules that nothing comes to, of certificates without a name or with less than 30
-    days to go, and of an API that others may listen in on. Every [[expect]] of the file is decided: status 1 when one
-    comes out otherwise.
+    status 0, of routes and number rules that nothing comes to, of a data folder that whoever asks could not have, of
+    certificates without a name or with less than 30 days to go, and of an API that others may listen in on. Every
+    [[expect]] of the file is decided: status 1 when one comes out otherwise.
 
     \b
     Example:
@@ -209,6 +210,12 @@ def drain(
         say(f"{answer['state']}, {answer['in_progress']} in progress")
 
 
+def other_file(config: Config) -> str:
+    """Why the node that runs here would not read this file at a reload, "" when it would. ControlError."""
+    running = ask(config.data_dir, "status").get("config")
+    return "" if running == str(config.path) else f"{config.path}: the node runs with {running}, which is what it reads"
+
+
 def reload(
     context: typer.Context,
     dry_run: Annotated[
@@ -221,7 +228,7 @@ def reload(
     New calls and messages find the new configuration, those in progress keep the one they began with. With anything
     wrong in it, or a key changed that wants a restart, nothing changes: status 1, and every reason on stderr. With
     --dry-run nothing changes at all: status 1 when a call of the last hour would be decided otherwise, or nothing
-    would be taken.
+    would be taken, 2 when that cannot be told.
 
     \b
     Example:
@@ -229,14 +236,13 @@ def reload(
       veil700 reload --dry-run
     """
     config = configuration(context)
-    running = ask(config.data_dir, "status").get("config")
-    if running != str(config.path):
-        tell(f"{config.path}: the node runs with {running}, which is what a reload reads")
-        return FAILED
     if dry_run:
         from engine.cli.rehearse import rehearse  # as long to load as all that the other verbs need
 
         return rehearse(config, as_json)
+    if fault := other_file(config):
+        tell(fault)
+        return FAILED
     answer = ask(config.data_dir, "reload")
     faults, changed = answer.get("faults"), answer.get("changed")
     for fault in faults if isinstance(faults, list) else []:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, Final, cast
 
-from engine.cli.common import DONE, FAILED, say, say_json, tell
-from engine.cli.diff import as_document, differences, on_record, say_differences
+from engine.cli.common import DONE, FAILED, UsageFault, say, say_json, tell
+from engine.cli.diff import answered, as_document, differences, on_record, say_differences
+from engine.cli.node import other_file
 from engine.config import Config, load_text
 from engine.control.client import ask
 
@@ -14,8 +15,11 @@ HOUR_S: Final = 3600.0
 
 
 def rehearse(config: Config, as_json: bool) -> int:
-    """`config` is what the file says now. ControlError when no node runs; the exit status."""
-    answer = cast(dict[str, Any], ask(config.data_dir, "rehearse_reload"))
+    """`config` is what the file says now. UsageFault when no node runs with it; the exit status."""
+    with answered():
+        if fault := other_file(config):
+            raise UsageFault(fault)
+        answer = cast(dict[str, Any], ask(config.data_dir, "rehearse_reload"))
     in_force = load_text(config.path, answer["text"], config.data_dir)
     now = time.time()
     corpus = on_record(config, now - HOUR_S)

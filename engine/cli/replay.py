@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from engine.cli.captures import read_capture, tell_what_is_missing
-from engine.cli.common import JSON, configuration, instant
-from engine.cli.diff import compared, stored
-from engine.config import load
+from engine.cli.common import JSON, configuration, existing, instant
+from engine.cli.diff import answered, compared
+from engine.config import Config, load
 from engine.diff import of_capture
 from engine.store.bound_callers import BoundCallers
 from engine.store.crypto import open_key
@@ -41,7 +41,7 @@ def replay(
     The bindings are those in the data folder of the configuration. Numbers are shown masked.
 
     \b
-    Status 0: nothing changes. 1: something does.
+    Status 0: nothing changes. 1: something does. 2: that cannot be told.
     Example:
       veil700 replay trunk.pcap --against new.toml
       veil700 replay trunk.pcap --against new.toml --config veil700.toml --json
@@ -51,10 +51,13 @@ def replay(
     before, after = configuration(context), load(against)
     capture = read_capture(file)
     tell_what_is_missing(file, capture)
-    store = stored(before, "bindings.db"), open_key(before.data_dir)
-    with closing(BoundCallers(*store)) as callers:
+    with answered(), closing(_callers(before)) as callers:
         corpus = of_capture(
             capture, f"requests in {file.name}", before.core_settings().listeners,
             lambda x: callers.of(x, wall_s),
         )  # fmt: skip
     return compared(before, after, corpus, wall_s, as_json)
+
+
+def _callers(config: Config) -> BoundCallers:
+    return BoundCallers(existing(config.data_dir / "bindings.db"), open_key(config.data_dir))

@@ -55,15 +55,19 @@ def _looked_at(file: Path) -> tuple[list[Fault], list[Fault]]:
     """What stops a file, and what is to be known of it: what is without effect, and words that want a `-key`."""
     try:
         scenario = load_scenario(file)
-        return [], [*scenario.without_effect, *_keys_wanted(file.read_bytes(), sorted(scenario.keywords))]
+        return [], _notes(file, scenario.without_effect, scenario.keywords)
     except ScenarioError as error:
-        return error.faults, []
+        return error.faults, _notes(file, error.notes, error.keywords)
     except OSError as error:
         raise UsageFault(f"{file}: {error.strerror or error}") from None
 
 
-def _keys_wanted(text: bytes, names: list[str]) -> Iterator[Fault]:
+def _notes(file: Path, without_effect: tuple[Fault, ...], keywords: frozenset[str]) -> list[Fault]:
+    return [*without_effect, *_keys_wanted(file.read_bytes(), keywords)] if keywords else [*without_effect]
+
+
+def _keys_wanted(text: bytes, names: frozenset[str]) -> Iterator[Fault]:
     """Each word in brackets that is no keyword, where it first stands: it may be misspelled."""
-    for name in names:
+    for name in sorted(names):
         before, _, _ = text.partition(f"[{name}]".encode("latin-1", "replace"))
         yield Fault(before.count(b"\n") + 1, f"[{name}] is no keyword: it wants -key {name} VALUE")

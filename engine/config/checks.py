@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from engine.config import targets, values
+from engine.config.files import nearest
 from engine.config.lines import Key
 from sipstack.location import DEFAULT_PORTS
 
@@ -49,8 +50,9 @@ def cross_faults(data: RawTable, folder: Path) -> Iterator[Fault]:
     if isinstance(file, str) and file and "\0" not in file and not (folder / file).is_file():
         yield Fault(("inventory", "file"), f"{values.shown(file)}: no such file")
     data_dir = _table(data, "node").get("data_dir")
-    if isinstance(data_dir, str) and "\0" not in data_dir and (folder / data_dir).is_file():
-        yield Fault(("node", "data_dir"), f"{values.shown(data_dir)} is a file, not a folder")
+    if isinstance(data_dir, str) and "\0" not in data_dir and not (there := nearest(folder / data_dir)).is_dir():
+        way = "" if there == folder / data_dir else f" cannot be made: {there}"
+        yield Fault(("node", "data_dir"), f"{values.shown(data_dir)}{way} is a file, not a folder")
 
 
 def _listen_faults(listens: list[RawTable]) -> Iterator[Fault]:

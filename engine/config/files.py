@@ -1,7 +1,8 @@
-"""Reading the files that a configuration is made of, up to a size."""
+"""The files that a configuration is made of, and the folder that it names."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -14,3 +15,8 @@ def contents(file: Path, most: int) -> bytes:
         raise ValueError(error.strerror) from None
     except ValueError:  # a NUL in the name
         raise ValueError("no such file") from None
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or what is there of the way to it."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Final
 from cryptography import x509
 
 from engine.config.checks import Fault
+from engine.config.files import nearest
 from engine.config.languages import Node, UnknownExpression, language, number_in
 from engine.config.lines import key_lines
 from engine.config.listeners import Listen
@@ -29,10 +31,19 @@ def warnings(config: Config, now: datetime) -> list[str]:
     The certificates of the listeners have been read before (`engine.listening.tls_contexts`).
     """
     found = [*_route_warnings(config.route), *_certificate_warnings(config.listen, config.path.parent, now)]
+    found.extend(_data_warnings(config.data_dir))
     found.extend(_api_warnings(config))
     found.extend(rule_warnings(config, key_lines(config.text)))
     told = [Fault(fault.key, f"warning: {fault.reason}") for fault in found]
     return fault_lines(config.path, config.text, told)
+
+
+def _data_warnings(folder: Path) -> Iterator[Fault]:
+    """A folder that a node cannot have which runs as whoever asks: it may be meant to run as somebody else."""
+    there = nearest(folder)
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        what = "written into" if there == folder else f"made in {there}"
+        yield Fault(("node", "data_dir"), f"{folder} cannot be {what} by this user")
 
 
 def _api_warnings(config: Config) -> Iterator[Fault]:

@@ -72,10 +72,11 @@ class _Loader:
         self._check_waits(elements)
         self._check_transactions(context)
         self._check_variables()
-        if self._faults:
-            raise ScenarioError(self._path, sorted(set(self._faults), key=lambda fault: fault.line))
         names = self._names
         self._notes += [Fault(line, "offers SRTP: media are sent without encryption") for line in names.crypto_lines]
+        if self._faults:
+            faults = sorted(set(self._faults), key=lambda fault: fault.line)
+            raise ScenarioError(self._path, faults, tuple(self._notes), frozenset(names.keys))
         return Scenario(
             self._path,
             _bytes_shown(root.attributes.get("name", "")),

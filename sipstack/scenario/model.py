@@ -29,11 +29,18 @@ class Fault:
 
 
 class ScenarioError(Exception):
-    """A file that cannot be played. `str()` is one line for each fault: `file:line: text`."""
+    """A file that cannot be played. `str()` is one line for each fault: `file:line: text`.
 
-    def __init__(self, path: Path, faults: list[Fault]) -> None:
+    `notes` and `keywords` are what has been read of it as far as that goes, as in `Scenario`.
+    """
+
+    def __init__(
+        self, path: Path, faults: list[Fault], notes: tuple[Fault, ...] = (), keywords: frozenset[str] = frozenset()
+    ) -> None:
         self.path = path
         self.faults = faults
+        self.notes = notes
+        self.keywords = keywords
         super().__init__("\n".join(f"{path}:{fault.line}: {fault.text}" for fault in faults))
 
 

@@ -280,6 +280,15 @@ def test_wrong_usage(bound: Run, file: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["bindings.db", "records.db", "key"])
+def test_a_damaged_store_is_not_said_to_change_anything(bound: Run, file: Path, name: str) -> None:
+    (file.parent / "data" / name).write_bytes(b"no database" * 1000)
+    words = () if name == "records.db" else ("--numbers", numbers(file, f"{A},{X},mobile"))
+    done = bound("diff", file, file, *words)
+    assert (done.status, done.out, len(done.told)) == (2, "", 1)
+    assert f"data/{name}: " in done.err
+
+
 def test_what_is_not_compared_is_said(bound: Run, file: Path, tmp_path: Path) -> None:
     shutil.copy(INVENTORY, tmp_path / "inventory.toml")
     new = changed(file, ('data_dir = "data"', 'data_dir = "other"'))

@@ -218,6 +218,13 @@ def test_without_a_store_nothing_is_said_to_change(run: Run, file: Path) -> None
     assert "bindings.db: no such file" in done.err
 
 
+def test_a_damaged_store_is_not_said_to_change_anything(bound: Run, file: Path) -> None:
+    (file.parent / "data" / "bindings.db").write_bytes(b"no database" * 1000)
+    done = bound("replay", capture(file, request()), "--against", new(file))
+    assert (done.status, done.out, len(done.told)) == (2, "", 1)
+    assert "data/bindings.db: " in done.err
+
+
 def test_a_capture_without_requests(bound: Run, file: Path) -> None:
     done = bound("replay", capture(file), "--against", new(file))
     assert (done.status, done.out) == (0, "requests in trunk.pcap: 0 distinct, 0 in all\nnothing changes\n")

@@ -67,6 +67,21 @@ def test_check_tells_of_words_in_brackets_that_want_a_key(run: Run, tmp_path: Pa
     assert done == Done(0, f"{line}\n{xml}: ok\n", "")
 
 
+def test_check_tells_what_is_to_be_known_of_a_file_with_faults_too(run: Run, tmp_path: Path) -> None:
+    xml = tmp_path / "a.xml"
+    xml.write_text(
+        document(send("MESSAGE sip:[service]@[remote_prt] SIP/2.0"), "<sendcmd/>", recv("INVITE", retrans="1"))
+    )
+    lines = [
+        "3: [remote_prt] is no keyword: it wants -key remote_prt VALUE", "6: <sendcmd> is not supported",
+        "7: retrans= of <recv> is accepted without effect",
+    ]  # fmt: skip
+    done = run("scenario", "check", xml)
+    assert (done.status, done.out.splitlines()) == (1, [f"{xml}:{line}" for line in lines])
+    (told,) = run("scenario", "check", xml, "--json").json
+    assert [[one["line"] for one in told[name]] for name in ("faults", "notes")] == [[6], [7, 3]]
+
+
 def test_check_lists_what_is_not_supported(run: Run, tmp_path: Path, xml: Path) -> None:
     bad = tmp_path / "bad.xml"
     bad.write_text(document("<sendcmd/>", recv("INVITE", rrs="yes")))

@@ -81,6 +81,7 @@ BAD: Final = [
     ("[node]\ndomain = 'a:5060'", "is no host name"),
     ("[node]\ndata_dir = ''", "2: node.data_dir: String must have at least 1 character"),
     ("[node]\ndata_dir = 'inv.toml'", '2: node.data_dir: "inv.toml" is a file, not a folder'),
+    ("[node]\ndata_dir = 'inv.toml/var/data'", "/inv.toml is a file, not a folder"),
     # [[listen]]
     ("[[listen]]\ntransport = 'upd'", """2: listen.transport: must be 'udp', 'tcp' or 'tls', not "upd\""""),
     ("[[listen]]\naddress = '127.0.0.1'", "2: listen.address: \"127.0.0.1\" is not address:port"),

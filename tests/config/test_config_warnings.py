@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -61,6 +65,36 @@ def test_an_expression_that_is_in_no_number(file: Path) -> None:
 def test_a_thousand_routes_are_no_matter(file: Path) -> None:
     found = warned(file, routes(*(f"^1[3-9][0-9]{{5}}{number:04}$" for number in range(1000)), "^1350"))
     assert found == []
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Whoever runs the tests, without what root may do."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize(("data_dir", "what"), [("shut", "written into"), ("shut/a/b", "made in {folder}/shut")])
+def test_a_data_folder_that_cannot_be_had(data_dir: str, what: str) -> None:
+    with TemporaryDirectory() as name:  # that of a test is open to its owner alone
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "shut").mkdir(0o555)
+        file = folder / "veil.toml"
+        file.write_text(f'[node]\ndata_dir = "{data_dir}"\n')
+        config = load(file)
+        with nobody():
+            found = warnings(config, NOW)
+        why = f"{folder}/{data_dir} cannot be {what.format(folder=folder)} by this user"
+        assert found == [f"{file}:2: node.data_dir: warning: {why}"]
+        (folder / "shut").chmod(0o777)
+        with nobody():
+            assert warnings(config, NOW) == []
 
 
 def tls(folder: Path, *subjects: str, days: int = 365) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import ssl
@@ -12,7 +14,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,26 @@ def test_the_death_of_the_node_is_told(captured: Started, node: Node) -> None:
     status, out, _ = capture.end()
     assert (status, "the node went away" in out) == (1, True)
     assert capture.read().end_comment.startswith("the node went away")
+
+
+def test_a_terminal_shows_how_far_it_is(node: Node, parties: tuple[Party, Party], tmp_path: Path) -> None:
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "engine.main", "--config", node.config, "capture", "--out", tmp_path / "c.pcapng"]
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen([*command, "--calls", "1"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=its)
+        os.close(its)
+        try:
+            seen = screen.read(4096)
+            assert b"capturing into" in seen
+            call(*parties, X)
+            assert process.wait(WAIT_S) == 0
+            with suppress(OSError):  # what a terminal says whose other side is closed
+                while more := screen.read(4096):
+                    seen += more
+        finally:
+            process.kill()
+            process.wait()
+    assert re.search(rb"[1-9]\d* messages seen, [1-9]\d* written", seen)
 
 
 def test_a_file_that_is_there_stays(node: Node, tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
 from engine.config import load
 from engine.deciding import Question, arrival_of
-from scenarios.rig.node import Node
+from scenarios.rig.node import ROOT, Node
 from tests.e2e.conftest import NodeFactory
 from tests.e2e.stories import BINDING, A, X
 
@@ -65,6 +67,20 @@ def test_effects_and_lines_are_told_and_nothing_is_taken(node: Node) -> None:
     assert node.status()["config_read"] == before
     assert node.command("reload").returncode == 0
     assert node.command("reload", "--dry-run").returncode == 0  # it is the one in force now
+
+
+def test_what_cannot_be_told_is_not_said_to_change_anything(node: Node) -> None:
+    other = node.config.with_name("other.toml")
+    other.write_text(node.config.read_text())
+    command = [sys.executable, "-m", "engine.main", "--config", other, "reload", "--dry-run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"veil700: {other}: the node runs with {node.config}, which is what it reads\n"
+    node.stop()
+    done = node.command("reload", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no node runs here" in done.stderr
+    assert node.command("reload").returncode == 1
 
 
 def test_what_wants_a_restart_would_not_be_taken(node: Node) -> None:
