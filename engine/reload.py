@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import final
 
 from engine.config import Config, ConfigError, load
 from engine.config.restart import changes, placed_changes, restart_faults
 from engine.core.settings import CoreSettings
-from engine.daily import DailyJob
 from engine.deciding.expects import failing_expects
-from engine.listening import BoundSockets, tls_contexts
-from engine.names import Names
-from engine.runner import Runner
-from engine.store.crypto import NumberCipher
+from engine.listening import tls_contexts
 from engine.store.errors import StoreError
-from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.rows import utc_text
 from sipstack.location import LookupFailed
 
 Log = Callable[..., None]
+Take = Callable[[Config, CoreSettings], Awaitable[None]]
 
 
 class ReloadRefused(Exception):
@@ -33,16 +29,15 @@ class ReloadRefused(Exception):
 class Reload:
     """For one node. `reload` may be asked for while one is at work: they come one after the other."""
 
-    def __init__(
-        self, file: Path | None, config: Config, cipher: NumberCipher,
-        parts: tuple[Runner, BoundSockets, Names, DailyJob], info: Log, warning: Log,
-    ) -> None:  # fmt: skip
-        """`file` is what the command line has named, `config` what was read from there."""
+    def __init__(self, file: Path | None, config: Config, take: Take, info: Log, warning: Log) -> None:
+        """`file` is what the command line has named, `config` what was read from there.
+
+        `take` puts another one in force that was found good, or raises and has changed nothing: ConfigError,
+        LookupFailed, StoreError or ReloadRefused.
+        """
         self._file = file
         self._config = config
-        self._settings = config.core_settings()
-        self._cipher = cipher
-        self._runner, self._sockets, self._names, self._daily = parts
+        self._take_up = take
         self._info = info
         self._warning = warning
         self._read_at_s = time.time()
@@ -111,21 +106,14 @@ class Reload:
             self.signalled()
 
     async def _take(self) -> list[str]:
-        """Everything that can fail comes first; then all is swapped in one turn of the loop. Raises ReloadRefused."""
+        """Raises ReloadRefused."""
         try:
             config, settings, changed = await asyncio.to_thread(self._read)
-            await self._names.look_ahead(settings)
-            routing = await self._runner.routing_for(settings)
-            await asyncio.to_thread(_apply_inventory, config, self._cipher)
-            self._sockets.take_certificates(config)
+            await self._take_up(config, settings)
         except (ConfigError, LookupFailed, StoreError) as error:
-            self._names.follow(self._settings)
             raise ReloadRefused(str(error)) from None
-        self._config, self._settings = config, settings
+        self._config = config
         self._read_at_s = time.time()
-        self._names.follow(settings)
-        self._daily.follow(config.cdr.retention_days, config.archive_dir)
-        self._runner.reload(settings, routing)
         return changed
 
     def _read(self) -> tuple[Config, CoreSettings, list[str]]:
@@ -140,8 +128,3 @@ class Reload:
         if failing := failing_expects(config, time.time()):
             raise ReloadRefused("\n".join(failing))
         return config, config.core_settings(), changes(self._config, config)
-
-
-def _apply_inventory(config: Config, cipher: NumberCipher) -> None:
-    if config.inventory_file is not None:
-        apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file), only_new=True)

@@ -20,10 +20,10 @@ TIERS: Final = (
     ("engine.main", "engine.node", "engine.cli"),
     ("engine.leaktest",),
     (
-        "engine.api", "engine.api_child", "engine.capture", "engine.console", "engine.control",
+        "engine.api", "engine.api_child", "engine.beside", "engine.capture", "engine.console", "engine.control",
         "engine.completeness", "engine.daily", "engine.deciding", "engine.diff", "engine.explain",
         "engine.handover", "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names",
-        "engine.reload", "engine.runner", "engine.target_log",
+        "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.stopping", "engine.target_log",
     ),
     ("engine.reports",),
     ("engine.store",),

@@ -14,7 +14,7 @@ from typing import final
 from unittest.mock import patch
 
 import engine.main
-import engine.node
+import engine.sip_part
 from engine.core.records import CLOSE, Step
 from engine.runner import Runner
 from engine.store.crypto import NumberCipher
@@ -65,7 +65,7 @@ class NullWriter:
 def main() -> int:
     """`veil700`, but for its writer. The answers come in the loop, where nothing has to be handed over."""
     with (
-        patch.object(engine.node, "RecordWriter", NullWriter),
+        patch.object(engine.sip_part, "RecordWriter", NullWriter),
         patch.object(Runner, "records_done", Runner._committed),
     ):
         return engine.main.main()

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, final
 
-from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES, socket_path
+from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_REQUEST_BYTES
 
 # A stream whose client reads nothing for so long is broken off: a reader that was put to sleep holds no place for ever.
 STUCK_S: Final = 600.0
@@ -20,7 +20,7 @@ CLOSING_S: Final = 1.0
 Answer = dict[str, object]
 Verb = Callable[[], Answer | Awaitable[Answer]]
 Request = dict[str, object]
-AskingVerb = Callable[[Request], Answer]  # one that must be told more than its name
+AskingVerb = Callable[[Request], Answer | Awaitable[Answer]]  # one that must be told more than its name
 StreamVerb = Callable[[Request], AsyncGenerator[bytes, None]]  # whole lines, until it ends or the client leaves
 
 
@@ -29,10 +29,10 @@ class ControlServer:
     """The control socket of one process; only its owner can reach it (mode 0600)."""
 
     def __init__(
-        self, data_dir: Path, verbs: Mapping[str, Verb], asking: Mapping[str, AskingVerb] | None = None,
+        self, path: Path, verbs: Mapping[str, Verb], asking: Mapping[str, AskingVerb] | None = None,
         streams: Mapping[str, StreamVerb] | None = None,
     ) -> None:  # fmt: skip
-        self._path = socket_path(data_dir)
+        self._path = path
         self._verbs = verbs
         self._asking = asking or {}
         self._streams = streams or {}
@@ -105,10 +105,7 @@ class ControlServer:
         known = {*self._verbs, *self._asking, *self._streams}
         if not isinstance(name, str) or name not in known:
             return {"error": f"unknown verb, known: {', '.join(sorted(known))}"}
-        if name in self._asking:
-            return self._asking[name](request)
-        verb = self._verbs[name]
-        answer = verb()
+        answer = self._asking[name](request) if name in self._asking else self._verbs[name]()
         return answer if isinstance(answer, dict) else await answer
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.control.protocol import socket_path
 from engine.control.server import ControlServer
 from tests.cli.commands import Done, Run, X
 
@@ -16,7 +17,7 @@ def ask(stocked: Run, file: Path) -> Run:
     """`status` of a node that says nothing but its name."""
 
     async def served(*words: str) -> Done:
-        server = ControlServer(file.parent / "data", {"status": lambda: {"node": "veil-1"}})
+        server = ControlServer(socket_path(file.parent / "data"), {"status": lambda: {"node": "veil-1"}})
         await server.start()
         try:
             return await asyncio.to_thread(stocked, "status", *words)

@@ -46,7 +46,7 @@ async def test_it_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(engine.control.server, "STUCK_S", 0.05)
     monkeypatch.setattr(engine.control.server, "CLOSING_S", 0.05)
     source = Source()
-    server = ControlServer(tmp_path, {}, streams={"flow": source.lines})
+    server = ControlServer(socket_path(tmp_path), {}, streams={"flow": source.lines})
     async with asleep(tmp_path, server):
         async with asyncio.timeout(10):
             await source.ended.wait()
@@ -56,7 +56,7 @@ async def test_it_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 async def test_the_node_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.control.server, "CLOSING_S", 0.05)
     source = Source()
-    server = ControlServer(tmp_path, {}, streams={"flow": source.lines})
+    server = ControlServer(socket_path(tmp_path), {}, streams={"flow": source.lines})
     async with asleep(tmp_path, server) as reader:
         await reader.readexactly(1)
         (serving,) = [task for task in asyncio.all_tasks() if "_serve" in repr(task.get_coro())]

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 from engine.core.binding import Binding
-from engine.node import GC_THRESHOLDS
+from engine.sip_part import GC_THRESHOLDS
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import open_key
 from tests.e2e.many import binding_of

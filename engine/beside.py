@@ -1,0 +1,81 @@
+"""What a node has once, however many processes serve its calls: its stores, the process of the API, the daily job."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, final
+
+from engine.api_child import ApiChild
+from engine.config import Config
+from engine.config.api import EVENTS_DAYS
+from engine.daily import DailyJob
+from engine.store.bindings import open_bindings
+from engine.store.crypto import NumberCipher, open_key
+from engine.store.inventory import apply_inventory, read_inventory
+
+
+@final
+class Beside:
+    """For one `veil700 run`; made inside its loop."""
+
+    def __init__(self, config_file: Path | None, config: Config, log: Any) -> None:
+        """`config_file` is what the command line has named."""
+        self._config = config
+        self._log = log
+        self._api = ApiChild(config_file, log.warning) if config.api is not None else None
+        self._daily = DailyJob(
+            config.node.name, config.data_dir, config.cdr.retention_days,
+            EVENTS_DAYS if config.api is None else config.api.events_days, config.archive_dir, log.info, log.error,
+        )  # fmt: skip
+
+    async def open_stores(self) -> NumberCipher:
+        """Key, schemas, inventory; makes what is missing. Raises StoreError."""
+        config = self._config
+        cipher = open_key(config.data_dir)
+        async with open_bindings(config.data_dir / "bindings.db", cipher):
+            pass
+        apply_new_inventory(config, cipher)
+        return cipher
+
+    async def start_api(self) -> str:
+        """Its part of the line that says that the node is ready. Raises ApiStartError."""
+        if self._api is None:
+            return ""
+        url = await self._api.start()
+        if alibaba_url := self._api.status()["alibaba_url"]:
+            self._log.info("Alibaba's operations are offered", url=alibaba_url)
+        return f" api={url}"
+
+    def start_daily(self) -> None:
+        """The daily job runs from now on."""
+        self._daily.start()
+
+    async def take(self, config: Config, cipher: NumberCipher) -> None:
+        """What another configuration says of the inventory is in the store. Raises ConfigError and StoreError."""
+        await asyncio.to_thread(apply_new_inventory, config, cipher)
+
+    def follow(self, config: Config) -> None:
+        """Another configuration is in force."""
+        self._daily.follow(config.cdr.retention_days, config.archive_dir)
+
+    def status(self) -> dict[str, object]:
+        """Its part of `veil700 status`."""
+        return {} if self._api is None else {"api": self._api.status()}
+
+    def let_go(self) -> None:
+        """The node ends: the process of the API is not started again."""
+        if self._api is not None:
+            self._api.let_go()
+
+    async def stop(self) -> None:
+        """Ends both processes."""
+        await self._daily.stop()
+        if self._api is not None:
+            await self._api.stop()
+
+
+def apply_new_inventory(config: Config, cipher: NumberCipher) -> None:
+    """What the file of the inventory says and the store does not know yet. Raises ConfigError and StoreError."""
+    if config.inventory_file is not None:
+        apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(config.inventory_file), only_new=True)

@@ -1,0 +1,241 @@
+"""The part of a node that serves calls: the one process of it, or each of its workers, has one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import secrets
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, final
+
+from engine.capture.captures import Captures
+from engine.config import Config
+from engine.control.server import AskingVerb, StreamVerb, Verb
+from engine.core.context import Run
+from engine.core.routing import Routing
+from engine.core.service import CallService
+from engine.core.settings import CoreSettings
+from engine.core.tokens import TokenSource
+from engine.core.try_ids import KEY_BYTES
+from engine.hook_client import SOCKET, HookClient
+from engine.listening import BoundSockets
+from engine.names import Names
+from engine.runner import Runner
+from engine.starting import StartError
+from engine.store.audit import Asker, audit_row, write_audit
+from engine.store.binding_reader import BindingReader
+from engine.store.crypto import NumberCipher
+from engine.store.day_calls import DayCalls
+from engine.store.group_calls import GroupCalls
+from engine.store.loading import recover
+from engine.store.records import RecordWriter
+from engine.store.restart import take_over
+from engine.target_log import TargetLog
+from sipstack.events import Output
+from sipstack.location import LookupFailed
+from sipstack.timers import Timing
+from sipstack.transactions import Transactions
+
+# New objects (less those freed) before a young collection, young ones before a middle one, middle ones before an old
+# one: collections come while calls pile up, not while as many end as begin.
+GC_THRESHOLDS: Final = (20_000, 50, 50)
+
+# So long the loop and the threads of the store wait for the interpreter while another one computes. With Python's 5 ms
+# a call that meets the loader waits for several of them; shorter than this was no better (measured).
+SWITCH_S: Final = 0.001
+
+# Repeats of requests from before the start come for 64*T1 at the longest (RFC 3261 §17.2).
+REPEATS_KEPT_S: Final = 64.0
+
+
+class Prepared(NamedTuple):
+    """Another configuration, with all that can fail about it done; nothing of it is in force."""
+
+    config: Config
+    settings: CoreSettings
+    routing: Routing
+
+
+@final
+class SipPart:
+    """Built with `open`, at work with `serve`; made inside the loop."""
+
+    def __init__(self, config: Config, sockets: BoundSockets, log: Any) -> None:
+        """Takes over `sockets`."""
+        gc.disable()  # a long journal and many calls are read: collections would take twenty times as long as that
+        self._config = config
+        self._settings = config.core_settings()
+        self._sockets = sockets
+        self._log = log
+        self._names = Names(self._settings, config.dns.settings(), log.warning)
+        self._hooks = HookClient(config.data_dir / SOCKET)
+        self._adopted: list[Output] = []  # what the calls of the last run have to say first
+        self._runner: Runner | None = None
+        self._service: CallService | None = None
+        self._is_serving = False  # the sockets are the endpoint's to close
+
+    @property
+    def runner(self) -> Runner:
+        """There is one once it is open."""
+        assert self._runner is not None
+        return self._runner
+
+    @property
+    def shown(self) -> str:
+        """Its part of the line that says that the node is ready."""
+        return self._sockets.shown
+
+    async def open(self, cipher: NumberCipher) -> None:
+        """Takes over what the last run has left; no message comes yet. Raises StartError and StoreError."""
+        try:
+            await self._names.start()
+        except LookupFailed as error:
+            raise StartError(f"cannot resolve targets: {error}, and [dns] servers is empty") from None
+        self._runner, self._service = self._build(cipher)
+        self._captures = Captures(
+            self._config.listeners, self._runner.tap, self._service.trunks.peer_name,
+            lambda: self._trunk_names, self._runner.parties,
+            partial(_audit_capture, self._config.data_dir / "bindings.db", cipher),
+        )  # fmt: skip
+
+    def serve(self) -> None:
+        """From now on messages are answered."""
+        runner, service = self.runner, self._service
+        assert service is not None
+        self._is_serving = True
+        self._sockets.serve(runner.endpoint, service.trunks.pool_of, self._log.warning)
+        runner.socket_counters = self._sockets.counters
+        runner.endpoint.perform(self._adopted)
+        runner.follow_targets()
+        self._names.on_change(runner.follow_targets)
+        _tame_collector()
+        sys.setswitchinterval(SWITCH_S)
+        asyncio.get_running_loop().call_later(REPEATS_KEPT_S, service.last_run.forget)
+
+    # -- what tools may ask ------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, object]:
+        """Its part of `veil700 status`."""
+        return {**self.runner.status(), "targets": self._names.status()}
+
+    @property
+    def verbs(self) -> dict[str, Verb]:
+        """Of the control socket: those that need no more than their name."""
+        runner = self.runner
+        return {"calls": runner.calls, "drain": runner.take_no_more, "resume": runner.take_again}
+
+    @property
+    def asking(self) -> dict[str, AskingVerb]:
+        """Those that must be told more."""
+        return {"release": self.runner.release}
+
+    @property
+    def streams(self) -> dict[str, StreamVerb]:
+        """Those that go on answering."""
+        return {"capture": self._captures.run}
+
+    @property
+    def _trunk_names(self) -> list[str]:
+        assert self._service is not None
+        return self._service.trunks.names
+
+    # -- another configuration ---------------------------------------------------------------------------------------
+
+    async def prepare(self, config: Config, settings: CoreSettings) -> Prepared:
+        """What can fail of it comes first. Raises LookupFailed; `abandon` is to be called when it is not taken."""
+        await self._names.look_ahead(settings)
+        return Prepared(config, settings, await self.runner.routing_for(settings))
+
+    def take(self, prepared: Prepared) -> None:
+        """It is in force, in one turn of the loop. Raises ConfigError, with nothing changed, for certificates that were
+        good when the file was read."""
+        self._sockets.take_certificates(prepared.config)
+        self._settings = prepared.settings
+        self._names.follow(prepared.settings)
+        self.runner.reload(prepared.settings, prepared.routing)
+
+    def abandon(self) -> None:
+        """The old one stays."""
+        self._names.follow(self._settings)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Waits for what is in progress, as long as it may."""
+        await self.runner.drain()
+
+    def tell_left(self) -> None:
+        """Says in the log what is left for the next start."""
+        if in_progress := self.runner.in_progress:
+            self._log.warning("calls still open, served on by the next start", count=in_progress)
+
+    async def stop(self) -> None:
+        """Closes all that it has; also what was never opened."""
+        await self._names.stop()
+        await self._hooks.close()
+        if self._runner is not None:
+            self._runner.stop()
+        if not self._is_serving:
+            self._sockets.close()
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _build(self, cipher: NumberCipher) -> tuple[Runner, CallService]:
+        config, settings = self._config, self._settings
+        records = config.data_dir / "records.db"
+        transactions = Transactions(Timing(settings.t1_ms / 1000))
+        announces = config.api is not None
+        for note in recover(records, cipher, self._tell_loading, announces):
+            self._log.warning(note)
+        left = take_over(records, cipher, settings.node, time.time(), announces)
+        run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
+        service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
+        self._names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they went
+        loop_time = asyncio.get_running_loop().time()
+        service.set_wall_clock(time.time() - loop_time)
+        service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
+        service.last_run.adopt_reports(left.pending, left.reported, loop_time)
+        callers, days = GroupCalls(records, cipher), DayCalls(records, cipher)
+        reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=callers, days=days)
+        targets = TargetLog(self._log.info, self._log.warning)
+        runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets, self._hooks)
+        window_ms = config.cdr.commit_window_ms
+        runner.start(
+            RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done, announces)
+        )
+        self._adopted = service.last_run.adopt_calls(left.answered, loop_time, left.unreadable)
+        self._adopted += service.last_run.take_back(left.unfinished, loop_time)
+        if lost := left.unreadable + service.counters.get("adoptions_failed", 0):
+            self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
+        return runner, service
+
+    def _tell_loading(self, segment: int, last: int) -> None:
+        self._log.info("loading the journal of the last run", segment=segment, last_segment=last)
+
+
+def _audit_capture(path: Path, cipher: NumberCipher, asker: Asker, detail: str) -> None:
+    write_audit(path, cipher, audit_row(time.time(), asker, "capture", detail))
+
+
+def _tame_collector() -> None:
+    """What is loaded now lives as long as the node, and what ends is free without a collection (`call_end.forget`).
+
+    A collection of the oldest generation looks at every call in memory and stops the loop for 60 ms per 100,000 objects
+    (measured): it is left to happen once in a long while, for rings that nobody has thought of.
+    """
+    gc.collect()
+    gc.freeze()
+    young, middle, old = GC_THRESHOLDS
+    gc.set_threshold(young, middle, old)
+    gc.enable()
+
+
+def _boot_id() -> str:
+    """Names the start of the machine, since which the monotonic clock counts; where nothing does, this run alone."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)
