@@ -42,7 +42,7 @@ help:
 	@echo "make check      lint, types, architecture"
 	@echo "make interop    calls between phones, proxies and scanners that others wrote"
 	@echo "make docs       writes what of docs/ comes from the code"
-	@echo "make bench      CPU per call of veil700, Kamailio and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
+	@echo "make bench      what a call costs, beside Kamailio, sippy and the floor; BENCH=\"--rounds 1 --rate 100\" for a short look"
 	@echo "make bench-durable  CPU and delay of the durable steps of a call; takes BENCH, too"
 	@echo "make baseline   counts what a call executes, and makes that what the tests hold it against"
 	@echo "make long       the tests that are too long for every run"
@@ -101,7 +101,18 @@ baseline: system $(VENV)/.ok-dev
 
 bench: $(VENV)/.ok
 	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)
+	@$(MAKE) --no-print-directory -s build/compiled/.ok build/sippy/.ok
 	@$(BIN)/python -m bench.live compare $(BENCH)
+
+# What is measured is what the sources say now.
+build/compiled/.ok: $(foreach depth,*.* */*.* */*/*.*,$(wildcard engine/$(depth) sipstack/$(depth))) hatch_build.py pyproject.toml
+	@$(MAKE) --no-print-directory build
+	@$(BIN)/python -m tests.compiled_tree && touch $@ || rm -rf build/compiled
+
+build/sippy/.ok:
+	@echo "installing sippy into build/sippy"
+	@$(BIN)/python -m venv build/sippy && build/sippy/bin/pip install -qq --disable-pip-version-check --no-input \
+	  sippy==2.5.0 && touch $@ || { rm -rf build/sippy; echo "no sippy: the table will do without" >&2; }
 
 bench-durable: $(VENV)/.ok
 	@$(call INSTALL,$(BIN)/python -m bench.rig.tools,the benchmark)

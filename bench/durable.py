@@ -25,7 +25,7 @@ from typing import Final
 from bench.durable_counted import WORKS
 from bench.instructions import CountError, interpreter, per_call
 from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
-from bench.rig.data import MAX_BINDINGS, ready_data
+from bench.rig.data import BINDINGS, ready_data
 from bench.rig.rounds import Plan, Spread, Turn, measure, spread
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from bench.rig.table import faults, where
@@ -141,7 +141,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     compare.add_argument("--rounds", type=positive, default=5, help="default: %(default)s")
     compare.add_argument("--rate", type=positive, default=1000, help="calls a second (default: %(default)s)")
     compare.add_argument("--calls", type=positive, help=f"in one round (default: {SECONDS} seconds of them)")
-    compare.add_argument("--bindings", type=positive, default=MAX_BINDINGS, help="default: %(default)s")
+    compare.add_argument("--bindings", type=positive, default=BINDINGS, help="default: %(default)s")
     count = verbs.add_parser("count", help="instructions of append and load per call")
     count.set_defaults(work=_count)
     for verb in (compare, count):

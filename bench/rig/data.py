@@ -18,23 +18,34 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig.inventory import inventory
-from bench.rig.systems import RigError, Tell
+from bench.rig.systems import TWO_WORKERS, RigError, Tell
 from bench.rig.tools import kamailio_modules
 
 RIG: Final = Path(__file__).parent
-DATA: Final = RIG.parent / "data"
+DATA: Final = RIG.parent / "data"  # a folder for each number of bindings
 SCHEMA: Final = RIG.parents[1] / "engine" / "store" / "schema"
-BLOCKS: Final = 100
-MAX_BINDINGS: Final = BLOCKS * 10_000  # a block of 11 digits holds 10,000 numbers
+BLOCK: Final = 10_000  # numbers of a block of 11 digits
+LEAST_BLOCKS: Final = 100
+BINDINGS: Final = 1_000_000
+MAX_BINDINGS: Final = 10_000_000
 SIPP_ROWS: Final = 50_000  # bindings that are called, in random order
 
 Row = tuple[str, str, str]  # X, A, B
 
+# The bindings as Kamailio's module for hash tables reads them: keys and values that are text, and do not expire.
+_HASH_TABLE: Final = """
+    CREATE TABLE version (table_name VARCHAR(32) PRIMARY KEY, table_version INTEGER);
+    INSERT INTO version VALUES ('htable', 2);
+    CREATE VIEW htable AS
+        SELECT x AS key_name, 0 AS key_type, 0 AS value_type, a || ',' || b AS key_value, 0 AS expires FROM bindings;
+"""
 
-def ready_data(bindings: int, tell: Tell, folder: Path = DATA) -> Path:
+
+def ready_data(bindings: int, tell: Tell, root: Path = DATA) -> Path:
     """The data folder with that many bindings; makes it when it is not there. Raises RigError."""
-    if not BLOCKS <= bindings <= MAX_BINDINGS:
-        raise RigError(f"--bindings {bindings}: from {BLOCKS} to {MAX_BINDINGS}")
+    if not LEAST_BLOCKS <= bindings <= MAX_BINDINGS:
+        raise RigError(f"--bindings {bindings}: from {LEAST_BLOCKS} to {MAX_BINDINGS}")
+    folder = root / str(bindings)
     made_from, note = _made_from(bindings), folder / "made_from.json"
     if not note.exists() or json.loads(note.read_text()) != made_from:
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,7 +70,7 @@ def _make(folder: Path, bindings: int, tell: Tell) -> None:
     tell(f"making data for {bindings:,} bindings in {folder}")
     _compile(folder)
     draw = random.Random(20261123)
-    blocks = [f"700{number:08d}" for number in draw.sample(range(10**8), BLOCKS)]
+    blocks = [f"700{number:08d}" for number in draw.sample(range(10**8), max(LEAST_BLOCKS, bindings // BLOCK))]
     rows = [_binding(blocks, number) for number in range(bindings)]
     _write_sipp_rows(folder / "rows.csv", rows)
     tell("a table for Kamailio")
@@ -70,7 +81,7 @@ def _make(folder: Path, bindings: int, tell: Tell) -> None:
 
 def _binding(blocks: list[str], number: int) -> Row:
     """The distinct X of one binding, and its parties."""
-    x = f"{blocks[number % BLOCKS]}{number // BLOCKS:04d}"
+    x = f"{blocks[number % len(blocks)]}{number // len(blocks):04d}"
     return x, f"138{number * 37 % 10**8:08d}", f"139{number * 53 % 10**8:08d}"
 
 
@@ -90,15 +101,18 @@ def _write_kamailio(folder: Path, rows: list[Row]) -> None:
     with closing(sqlite3.connect(folder / "bind.db")) as database:
         database.execute("CREATE TABLE bindings (x TEXT PRIMARY KEY, a TEXT NOT NULL, b TEXT NOT NULL) WITHOUT ROWID")
         database.executemany("INSERT INTO bindings VALUES (?, ?, ?)", sorted(rows))
+        database.executescript(_HASH_TABLE)
         database.commit()
         database.execute("PRAGMA journal_mode = WAL")
-    config = (RIG / "kamailio" / "kamailio.cfg").read_text()
-    filled = config.replace("@DATA@", str(folder)).replace("@MODULES@", str(kamailio_modules()))
-    (folder / "kamailio.cfg").write_text(filled)
+    for config in (RIG / "kamailio").glob("*.cfg"):
+        filled = config.read_text().replace("@DATA@", str(folder)).replace("@MODULES@", str(kamailio_modules()))
+        (folder / config.name).write_text(filled)
 
 
 def _write_veil700(folder: Path, blocks: list[str], rows: list[Row]) -> None:
-    shutil.copy(RIG / "veil700" / "veil700.toml", folder)
+    config = (RIG / "veil700" / "veil700.toml").read_text()
+    (folder / "veil700.toml").write_text(config)
+    (folder / TWO_WORKERS).write_text(config.replace("[node]\n", "[node]\nworkers = 2\n", 1))
     (folder / "inventory.toml").write_text(inventory("ap-bench", "bu-bench", blocks))
     with (folder / "bindings.csv").open("w") as file:
         file.write("mode,tel_x,tel_y,tel_a,tel_b,group_id,business_user,order_id,scenario,expiration\n")

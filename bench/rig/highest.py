@@ -10,6 +10,7 @@ from bench.rig.systems import System, Tell, running
 
 LATE_S: Final = 6.0
 NARROW: Final = 0.08  # where the search ends, as a part of the rate
+MOST: Final = 6000  # calls a second; SIPp itself carries no more here
 
 
 def highest_rate(system: System, data: Path, job: str, lowest: int, highest: int, seconds: int, tell: Tell) -> int:
@@ -17,7 +18,7 @@ def highest_rate(system: System, data: Path, job: str, lowest: int, highest: int
     best = 0
     with running(system, data, job) as process:
         while highest - lowest > max(10, lowest * NARROW):
-            rate = (lowest + highest) // 2
+            rate = round((lowest * highest) ** 0.5)
             load = place(process, data, job, rate, rate * seconds, LATE_S)
             good = _is_carried(load, rate)
             tell(f"{rate}/s: {'carried' if good else 'not carried'}, {load.failed} of {load.calls} failed")
@@ -26,6 +27,15 @@ def highest_rate(system: System, data: Path, job: str, lowest: int, highest: int
             else:
                 highest = rate
     return best
+
+
+def between(rate: int, cpu_us: float, is_carried: bool) -> tuple[int, int]:
+    """Where to search, when a call costs so much and a rate was carried or was not.
+
+    The upper end is more than two processors could do, were there nobody to call and to answer.
+    """
+    lowest = rate if is_carried else max(10, rate // 8)
+    return lowest, max(lowest * 3 // 2, min(MOST, round(1.6e6 / cpu_us)))
 
 
 def _is_carried(load: Load, rate: int) -> bool:

@@ -10,22 +10,24 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.rig.processes import cpu_s, memory_mb, started
+from bench.rig.processes import cpu_s, memory_mb, private_mb, started
 from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM
 
 SCENARIOS: Final = Path(__file__).parent / "sipp"
-JOBS: Final = ("call", "message")
 ANSWERING_S: Final = 0.4  # until SIPp, as callee, has its socket
 DRAIN_S: Final = 0.5
 LATE_S: Final = 20.0  # beyond the time that the calls take by their rate
+HOLD_S: Final = 0.02  # with several workers a BYE sent at once overtakes its ACK
+FOREVER_S: Final = 86_400.0
+HOLDING_PORT: Final = 5062  # of the caller whose calls last while others are measured
 RTT_CALLS: Final = 50  # SIPp writes response times so many at a time, and never the rest
-COMMON: Final = ("-p", str(PORT), "-nostdin", "-timer_resol", "1", "-buff_size", "4000000", "-max_retrans", "4",
+COMMON: Final = ("-nostdin", "-timer_resol", "1", "-buff_size", "4000000", "-max_retrans", "4",
                  "-default_behaviors", "none", "-skip_rlimit")  # fmt: skip
 
 
@@ -41,6 +43,7 @@ class Load:
     p50_ms: float | None  # None: nothing was answered
     p99_ms: float | None
     memory_mb: float
+    private_mb: dict[str, float]  # of each process, by its module
     error: str  # what SIPp said of the first call that failed
 
     @property
@@ -48,23 +51,53 @@ class Load:
         return self.calls - self.succeeded
 
 
+@contextmanager
+def answering(data: Path, job: str, more: Sequence[str] = ()) -> Iterator[None]:
+    """Somebody at the callee's side meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
+        arguments = ["-sf", _scenario("uas", job), "-i", CALLEE, "-p", str(PORT), *more]
+        with _sipp(data, Path(name), arguments):
+            time.sleep(ANSWERING_S)
+            yield
+
+
 def place(process: int, data: Path, job: str, rate: int, calls: int, late_s: float = LATE_S) -> Load:
     """Places that many calls at that rate a second through the system of this process id."""
+    with answering(data, job):
+        return place_answered(process, data, job, rate, calls, late_s)
+
+
+def place_answered(process: int, data: Path, job: str, rate: int, calls: int, late_s: float = LATE_S) -> Load:
+    """The same where somebody is `answering` already."""
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         folder = Path(name)
-        with _sipp(data, folder, ["-sf", _scenario("uas", job), "-i", CALLEE]):
-            time.sleep(ANSWERING_S)
-            before_s, began = cpu_s(process), time.monotonic()
-            _call(data, folder, job, rate, calls, calls / rate + late_s)
-            wall_s = time.monotonic() - began
-            time.sleep(DRAIN_S)
-            used_s, memory = cpu_s(process) - before_s, memory_mb(process)
+        before_s, began = cpu_s(process), time.monotonic()
+        _call(data, folder, job, rate, calls, calls / rate + late_s)
+        wall_s = time.monotonic() - began
+        time.sleep(DRAIN_S)
+        used_s = cpu_s(process) - before_s
         succeeded, retransmissions = _counted(folder)
         latencies = _latencies_ms(folder)
         return Load(
-            calls, succeeded, retransmissions, wall_s, used_s * 1e6 / max(succeeded, 1),
-            _percentile(latencies, 0.5), _percentile(latencies, 0.99), memory, _first_error(folder),
+            calls, succeeded, retransmissions, wall_s, used_s * 1e6 / max(succeeded, 1), _percentile(latencies, 0.5),
+            _percentile(latencies, 0.99), memory_mb(process), private_mb(process), _first_error(folder),
         )  # fmt: skip
+
+
+@contextmanager
+def holding(data: Path, rate: int, calls: int, hold_s: float = FOREVER_S) -> Iterator[subprocess.Popen[bytes]]:
+    """A caller whose calls last so long, from an address of its own; somebody must be `answering`.
+
+    It calls at that rate until it has placed that many, and ends when all of them have.
+    """
+    with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
+        folder = Path(name)
+        arguments = [
+            *_calling(data, "call", rate, calls, hold_s), "-p", str(HOLDING_PORT), "-l", str(calls),
+            "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1", "-mp", "20000",
+        ]  # fmt: skip
+        with _sipp(data, folder, arguments) as process:
+            yield process
 
 
 def capture(data: Path, job: str) -> str:
@@ -72,8 +105,7 @@ def capture(data: Path, job: str) -> str:
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         folder = Path(name)
         logged = {side: ["-trace_msg", "-message_file", str(folder / f"{side}.log")] for side in ("caller", "callee")}
-        with _sipp(data, folder, ["-sf", _scenario("uas", job), "-i", CALLEE, *logged["callee"]]):
-            time.sleep(ANSWERING_S)
+        with answering(data, job, logged["callee"]):
             _call(data, folder, job, 1, 1, LATE_S, logged["caller"])
         files = [folder / f"{side}.log" for side in logged]
         return "\n".join(f"===== {file.stem}\n{file.read_text()}" for file in files if file.exists())
@@ -86,14 +118,22 @@ def _scenario(side: str, job: str) -> str:
 def _call(data: Path, folder: Path, job: str, rate: int, calls: int, limit_s: float, more: Sequence[str] = ()) -> None:
     """Runs the calling SIPp to its end, or until its time is up: what is not counted then has failed."""
     arguments = [
-        f"{SYSTEM}:{PORT}", "-sf", _scenario("uac", job), "-i", CALLER, "-inf", str(data / "rows.csv"),
-        "-r", str(rate), "-m", str(calls), "-l", str(max(100, rate * 4)), "-recv_timeout", "8000",
-        "-timeout", f"{int(limit_s)}s", "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
-        "-trace_rtt", "-rtt_freq", str(min(calls, RTT_CALLS)), "-trace_err",
-        "-error_file", str(folder / "errors.txt"), *more,
+        *_calling(data, job, rate, calls, HOLD_S), "-p", str(PORT), "-l", str(max(100, rate * 4)),
+        "-recv_timeout", "8000", "-timeout", f"{int(limit_s)}s",
+        "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
+        "-trace_rtt", "-rtt_freq", str(min(calls, RTT_CALLS)),
+        "-trace_err", "-error_file", str(folder / "errors.txt"), *more,
     ]  # fmt: skip
     with _sipp(data, folder, arguments) as process, suppress(subprocess.TimeoutExpired):
         process.wait(limit_s + 15)
+
+
+def _calling(data: Path, job: str, rate: int, calls: int, hold_s: float) -> list[str]:
+    """SIPp's words for a caller."""
+    return [
+        f"{SYSTEM}:{PORT}", "-sf", _scenario("uac", job), "-i", CALLER, "-inf", str(data / "rows.csv"),
+        "-r", str(rate), "-m", str(calls), "-d", str(round(hold_s * 1000)),
+    ]  # fmt: skip
 
 
 def _sipp(data: Path, folder: Path, arguments: Sequence[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:

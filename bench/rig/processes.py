@@ -98,9 +98,35 @@ def _stat(process: int) -> _Stat | None:
 
 def memory_mb(root: int) -> float:
     """MiB of a tree of processes; what several of them share counts once (PSS)."""
-    total_kb = 0
+    return sum(_resident_kb(process, ("Pss:",)) for process in tree(root)) / 1024
+
+
+def private_mb(root: int) -> dict[str, float]:
+    """MiB that each process of a tree of Python programs has for itself (USS), by the module that it runs.
+
+    Of several that run the same module it is the largest one's.
+    """
+    found: dict[str, float] = {}
     for process in tree(root):
-        with contextlib.suppress(OSError):
-            lines = (PROC / str(process) / "smaps_rollup").read_text().splitlines()
-            total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total_kb / 1024
+        module, own_kb = _module(process), _resident_kb(process, ("Private_Clean:", "Private_Dirty:"))
+        if module:
+            found[module] = max(found.get(module, 0.0), own_kb / 1024)
+    return found
+
+
+def _resident_kb(process: int, kinds: Sequence[str]) -> int:
+    """Sum of those lines of /proc/PID/smaps_rollup; 0 when the process has ended."""
+    try:
+        lines = (PROC / str(process) / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(tuple(kinds)))
+
+
+def _module(process: int) -> str:
+    """What stands behind `-m` in its command line; "" for a process without."""
+    try:
+        words = (PROC / str(process) / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return ""
+    return words[words.index("-m") + 1] if "-m" in words[:-1] else ""

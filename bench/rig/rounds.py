@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from bench.rig.load import Load, place
+from bench.rig.load import Load, answering, place_answered
 from bench.rig.systems import System, Tell, running
 
 
@@ -24,6 +24,11 @@ class Plan:
     def warm_up(self) -> int:
         """Calls before those that are measured: a second of them."""
         return max(self.rate, 50)
+
+    def on(self, system: System) -> Plan:
+        """The same seconds at a rate that the system carries."""
+        rate = min(self.rate, system.most_per_s or self.rate)
+        return replace(self, rate=rate, calls=max(1, self.calls * rate // self.rate))
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,19 @@ def measure(systems: Sequence[System], data: Path, plan: Plan, tell: Tell) -> di
     turns: dict[str, list[Turn]] = {system.name: [] for system in systems}
     for number in range(1, plan.rounds + 1):
         for system in systems:
-            turn = _turn(system, data, plan)
+            turn = take_turn(system, data, plan.on(system))
             turns[system.name].append(turn)
-            tell(f"round {number} of {plan.rounds}: {system.name:8} {turn.load.cpu_us:7.1f} µs per call")
+            tell(f"round {number} of {plan.rounds}: {system.name:13} {turn.load.cpu_us:7.1f} µs per {plan.job}")
             for fault in turn.faults:
                 tell(f"round {number} of {plan.rounds}: {system.name}: {fault}")
     return turns
 
 
-def _turn(system: System, data: Path, plan: Plan) -> Turn:
+def take_turn(system: System, data: Path, plan: Plan) -> Turn:
+    """Starts one system and has it do what the plan says. Raises RigError."""
     with running(system, data, plan.job) as process:
-        warm_up = place(process, data, plan.job, plan.rate, plan.warm_up)
-        load = place(process, data, plan.job, plan.rate, plan.calls)
+        with answering(data, plan.job):
+            warm_up = place_answered(process, data, plan.job, plan.rate, plan.warm_up)
+            load = place_answered(process, data, plan.job, plan.rate, plan.calls)
         records = system.count_records(data, plan.job, plan.warm_up + plan.calls)
         return Turn(load, warm_up, records)

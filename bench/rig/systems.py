@@ -6,6 +6,7 @@ All of them do one job at one address: caller-side messages come from 127.0.0.12
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig.processes import started
+from bench.rig.tools import SIPPY
 
 SYSTEM: Final = "127.0.0.11"
 CALLER: Final = "127.0.0.12"
@@ -27,8 +29,12 @@ PORT: Final = 5060
 READY_S: Final = 60.0
 STOP_S: Final = 10.0
 RECORDS_S: Final = 3.0  # how long records may come after the last call
+JOBS: Final = ("call", "message")
+
+TWO_WORKERS: Final = "veil700-2.toml"  # in the data folder: the same configuration, with two workers
 
 _LAUNCHER: Final = Path(__file__).with_name("null_writer.py")
+_SIPPY_JOB: Final = Path(__file__).with_name("sippy") / "job.py"
 
 Tell = Callable[[str], None]  # takes one line about the progress
 
@@ -39,6 +45,12 @@ _KAMAILIO_TABLES: Final = """
     CREATE TABLE cdrs (id INTEGER PRIMARY KEY, start_time, end_time, duration, x700, a, b, answer, code, callid);
     CREATE TABLE msgs (id INTEGER PRIMARY KEY, start_time, end_time, x700, a, b, code);
 """
+
+_OPTIONS: Final = (
+    "OPTIONS sip:system@127.0.0.11 SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK-ready-{number}\r\n"
+    "From: <sip:rig@{own}>;tag=ready\r\nTo: <sip:system@127.0.0.11>\r\nCall-ID: ready-{number}@{own}\r\n"
+    "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+)
 
 
 class RigError(Exception):
@@ -56,6 +68,10 @@ class System:
     records: Callable[[str], tuple[str, str]] | None  # job -> file in the data folder, table; None: it keeps none
     settle_s: float  # from being ready to the first call
     says_ready: str = ""  # what it prints when it takes calls; "": when it has its socket
+    answers_options: bool = False  # it takes calls once it answers OPTIONS with whatever code
+    jobs: tuple[str, ...] = JOBS
+    most_per_s: int = 0  # the calls a second that it is known to carry; 0: as many as are asked for
+    is_ours: bool = False  # its processes are told apart
 
     def count_records(self, data: Path, job: str, expected: int) -> int | None:
         """Committed records; waits a moment for the last ones. None where the system keeps none. Raises RigError."""
@@ -77,6 +93,8 @@ def running(system: System, data: Path, job: str) -> Iterator[int]:
     log = data / f"{system.name}.log"
     with started(system.command(data, job), data, log, stop_s=STOP_S) as process:
         _await_ready(system, process, log)
+        if system.answers_options:
+            _await_answer(system, process, log)
         time.sleep(system.settle_s)
         yield process.pid
         if process.poll() is not None:
@@ -89,6 +107,22 @@ def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) ->
         if process.poll() is not None or time.monotonic() > deadline:
             raise RigError(f"{system.name} has not started, see {log}: {_last_line(log)}")
         time.sleep(0.05)
+
+
+def _await_answer(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
+    """It has its socket, and may still be reading its bindings."""
+    deadline = time.monotonic() + READY_S
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.bind((CALLER, 0))
+        asking.settimeout(0.2)
+        own = f"{CALLER}:{asking.getsockname()[1]}"
+        for number in itertools.count():
+            asking.sendto(_OPTIONS.format(own=own, number=number).encode(), (SYSTEM, PORT))
+            with contextlib.suppress(TimeoutError):
+                asking.recv(65536)
+                return
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RigError(f"{system.name} does not answer, see {log}: {_last_line(log)}")
 
 
 def _last_line(log: Path) -> str:
@@ -130,21 +164,43 @@ def _empty_kamailio(data: Path) -> None:
 
 def _kamailio(data: Path, job: str) -> list[str]:
     """Allocator fm: the default one, qm, more than doubles the cost of a call."""
-    memory = ["-x", "fm", "-X", "fm", "-m", "256", "-M", "16"]
+    memory = ["-x", "fm", "-X", "fm", "-m", "1024", "-M", "16"]
     defined = ["-A", "MESSAGES"] if job == "message" else []
     return ["kamailio", *memory, "-DD", "-E", *defined, "-f", str(data / "kamailio.cfg")]
+
+
+def _kamailio_lean(data: Path, _job: str) -> list[str]:
+    """It reads all bindings at once into the memory of a process, and from there into that of all."""
+    size_mb = 256 + (data / "bind.db").stat().st_size // 2**20 * 16
+    memory = ["-x", "fm", "-X", "fm", "-m", str(size_mb), "-M", str(size_mb)]
+    return ["kamailio", *memory, "-DD", "-E", "-f", str(data / "lean.cfg")]
+
+
+def _sippy(_data: Path, _job: str) -> list[str]:
+    """Without its log, as the others have none; it sends every call to the callee's side."""
+    listening = ["-l", SYSTEM, "-p", str(PORT), "-n", f"{CALLEE}:{PORT}"]
+    return ["env", "SIPLOG_BEND=none", str(SIPPY), str(_SIPPY_JOB), "-f", *listening]
 
 
 def _empty_veil700(data: Path) -> None:
     _remove(data, "var/records.db")
 
 
-def _veil700(data: Path, _job: str) -> list[str]:
-    return [sys.executable, "-m", "engine.main", "--config", str(data / "veil700.toml"), "run"]
+def _veil700(interpreter: Path, config: str) -> Callable[[Path, str], list[str]]:
+    return lambda data, _job: [str(interpreter), "-m", "engine.main", "--config", str(data / config), "run"]
 
 
 FLOOR: Final = System(
     "floor", "C forwarder, parses nothing", lambda data, _job: [str(data / "floor")], _nothing, None, settle_s=0.2
+)
+LEAN: Final = System(
+    "kamailio-lean",
+    "Kamailio, bindings in shared memory, no record, two workers",
+    _kamailio_lean,
+    _nothing,
+    None,
+    settle_s=1.0,
+    answers_options=True,
 )
 KAMAILIO: Final = System(
     "kamailio",
@@ -152,34 +208,71 @@ KAMAILIO: Final = System(
     _kamailio,
     _empty_kamailio,
     lambda job: ("cdr.db", "msgs" if job == "message" else "cdrs"),
-    settle_s=2.0,
+    settle_s=1.0,
+    answers_options=True,
 )
+SIPPY_B2BUA: Final = System(
+    "sippy",
+    "sippy, the B2BUA in Python: SQLite lookup, a committed record",
+    _sippy,
+    _empty_kamailio,
+    lambda _job: ("cdr.db", "cdrs"),
+    settle_s=1.0,
+    answers_options=True,
+    jobs=("call",),
+    most_per_s=100,
+)
+_OWN: Final = Path(sys.executable)
 VEIL700: Final = System(
     "veil700",
     "this project",
-    _veil700,
+    _veil700(_OWN, "veil700.toml"),
     _empty_veil700,
     lambda _job: ("var/records.db", "cdr"),
-    settle_s=2.0,
+    settle_s=1.0,
     says_ready="veil700 ready",
+    is_ours=True,
 )
-NULL_WRITER: Final = System(
-    "null-writer",
-    "this project, records confirmed and not written",
-    lambda data, _job: [sys.executable, str(_LAUNCHER), "--config", str(data / "veil700.toml"), "run"],
-    _empty_veil700,
-    None,
-    settle_s=2.0,
-    says_ready="veil700 ready",
+NULL_WRITER: Final = replace(
+    VEIL700,
+    name="null-writer",
+    title="this project, records confirmed and not written",
+    command=lambda data, _job: [sys.executable, str(_LAUNCHER), "--config", str(data / "veil700.toml"), "run"],
+    records=None,
+)
+VEIL700_TWO: Final = replace(
+    VEIL700, name="veil700-2", title="this project, two workers", command=_veil700(_OWN, TWO_WORKERS)
 )
 # The same node on what `make build` has compiled, once tests.compiled_tree has laid it out.
-_COMPILED: Final = Path(__file__).resolve().parents[2] / "build" / "compiled" / ".venv" / "bin" / "python"
+_COMPILED_PYTHON: Final = Path(__file__).resolve().parents[2] / "build" / "compiled" / ".venv" / "bin" / "python"
 COMPILED: Final = replace(
     VEIL700,
     name="compiled",
-    title="this project, its core compiled",
-    command=lambda data, job: [str(_COMPILED), *_veil700(data, job)[1:]],
+    title="this project, compiled",
+    command=_veil700(_COMPILED_PYTHON, "veil700.toml"),
+)
+COMPILED_TWO: Final = replace(
+    COMPILED,
+    name="compiled-2",
+    title="this project, compiled, two workers",
+    command=_veil700(_COMPILED_PYTHON, TWO_WORKERS),
 )
 SYSTEMS: Final = {
-    system.name: system for system in (FLOOR, KAMAILIO, VEIL700, *((COMPILED,) if _COMPILED.exists() else ()))
+    system.name: system for system in (FLOOR, LEAN, KAMAILIO, SIPPY_B2BUA, VEIL700, VEIL700_TWO, COMPILED, COMPILED_TWO)
 }
+
+
+def missing(system: System, data: Path) -> str:
+    """Why a system cannot be measured here; "" when it can."""
+    if system is SIPPY_B2BUA and not SIPPY.exists():
+        return "it is not installed in build/sippy"
+    if system in (COMPILED, COMPILED_TWO) and not _COMPILED_PYTHON.exists():
+        return "there is no build/compiled, which `make bench` makes"
+    if system in (VEIL700_TWO, COMPILED_TWO):
+        checked = subprocess.run(
+            [*system.command(data, "call")[:-1], "check"], cwd=data, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        said = (checked.stdout + checked.stderr).strip().splitlines()
+        return "" if checked.returncode == 0 else said[0] if said else f"check ends with {checked.returncode}"
+    return ""

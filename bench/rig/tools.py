@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Final
 
 # Program -> its package in Debian.
 PROGRAMS: Final = {"sipp": "sip-tester", "kamailio": "kamailio", "cc": "gcc", "setpriv": "util-linux"}
-HEADERS: Final = (Path("/usr/include/stdio.h"), "libc6-dev")
+HEADERS: Final = {
+    Path("/usr/include/stdio.h"): "libc6-dev",
+    Path(sysconfig.get_path("include"), "Python.h"): "python3-dev",  # for what is compiled of this project
+}
 KAMAILIO_SQLITE: Final = "kamailio-sqlite-modules"
+# The interpreter of an environment that has sippy, where `make bench` could make one.
+SIPPY: Final = Path(__file__).resolve().parents[2] / "build" / "sippy" / "bin" / "python"
 
 
 def kamailio_modules() -> Path | None:
@@ -22,8 +28,7 @@ def kamailio_modules() -> Path | None:
 def missing_packages() -> list[str]:
     """The packages to install before anything can be measured."""
     packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    if not HEADERS[0].exists():
-        packages.append(HEADERS[1])
+    packages += [package for header, package in HEADERS.items() if not header.exists()]
     if kamailio_modules() is None:
         packages.append(KAMAILIO_SQLITE)
     return packages

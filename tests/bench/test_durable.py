@@ -28,7 +28,7 @@ from engine.store.journal import FOLDER, waiting_bytes
 from engine.store.records import RecordWriter
 from engine.store.segment import START
 
-LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, "")
+LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, {}, "")
 
 
 def turn(cpu_us: float, p50_ms: float | None = 0.5, p99_ms: float | None = 1.0, records: int | None = None) -> Turn:
@@ -79,7 +79,7 @@ def test_the_node_with_and_without_its_writer(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(rig_data, "_compile", lambda _folder: None)
     told: list[str] = []
     with alone():
-        data = rig_data.ready_data(200, told.append, tmp_path / "data")
+        data = rig_data.ready_data(200, told.append, tmp_path)
         turns = measure([VEIL700, NULL_WRITER], data, Plan("call", 20, 20, 1), told.append)
         assert NULL_WRITER.count_records(data, "call", 0) is None
         assert VEIL700.count_records(data, "call", 0) == 0
