@@ -14,6 +14,8 @@ T1_S: Final = 500 * MILLISECONDS  # round-trip estimate
 T2_S: Final = 4 * SECONDS  # longest gap between repeats of a non-INVITE request or an INVITE response
 T4_S: Final = 5 * SECONDS  # longest time that a message stays in the network
 
+FAR_TICKS: Final = 6400  # 64 s at ticks of 10 ms: twice what a transaction takes at the longest
+
 
 @final
 class Timing:
@@ -60,32 +62,49 @@ class Timer:
 class TimerWheel:
     """Timers in slots of one tick: setting is an append, cancelling a store, and only live slots are looked at.
 
+    One that has further than `FAR_TICKS` to go goes in stages of that length, so that a cancelled one leaves the
+    memory within a stage: an ended call would leave its longest timers behind for hours.
+
     `order` is the heap of the slots that hold timers, cancelled ones too: a slot ends at its number times `tick_s`.
 
     A timer fires at the end of its slot: never early, late by less than a tick.
     """
 
-    __slots__ = ("_slots", "order", "tick_s")
+    __slots__ = ("_slots", "far_s", "order", "tick_s")
 
     def __init__(self, tick_s: float = 10 * MILLISECONDS) -> None:
         self.tick_s = tick_s
+        self.far_s: Final = FAR_TICKS * tick_s
         self._slots: dict[int, deque[Timer]] = {}
         self.order: list[int] = []
 
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer `delay_s` seconds from `now` (monotonic seconds); a time already past counts as now."""
-        due = now + delay_s if delay_s > 0.0 else now
-        slot = floor(due / self.tick_s - 1e-6) + 1
         timer = Timer()
         timer.owner = owner
         timer.code = code
+        if delay_s > self.far_s:
+            _Stages(self, timer, now, now + delay_s).go_on()
+            return timer
+        due = now + delay_s if delay_s > 0.0 else now
+        slot = floor(due / self.tick_s - 1e-6) + 1
         waiting = self._slots.get(slot)
         if waiting is None:  # about once a call, and an exception costs 2,000 instructions more
-            self._slots[slot] = deque((timer,))
-            heappush(self.order, slot)
-        else:
-            waiting.append(timer)
+            waiting = self._open(slot)
+        waiting.append(timer)
         return timer
+
+    def enter(self, timer: Timer, due: float) -> None:
+        """Has a timer wait that was made before, until `due` (monotonic seconds)."""
+        slot = floor(due / self.tick_s - 1e-6) + 1
+        waiting = self._slots.get(slot)
+        (self._open(slot) if waiting is None else waiting).append(timer)
+
+    def _open(self, slot: int) -> deque[Timer]:
+        waiting: deque[Timer] = deque()
+        self._slots[slot] = waiting
+        heappush(self.order, slot)
+        return waiting
 
     def replace(self, old: Timer | None, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer for who has one at a time: the old one, if any, never fires."""
@@ -115,3 +134,33 @@ class TimerWheel:
 
     def __len__(self) -> int:
         return sum(1 for slot in self._slots.values() for timer in slot if timer.owner is not None)
+
+    @property
+    def entries(self) -> int:
+        """How many it holds, cancelled ones too."""
+        return sum(map(len, self._slots.values()))
+
+
+@final
+class _Stages(TimerOwner):
+    """In the place of a timer's owner while it has a long way to go."""
+
+    __slots__ = ("_due", "_owner", "_reached", "_timer", "_wheel")
+
+    def __init__(self, wheel: TimerWheel, timer: Timer, now: float, due: float) -> None:
+        self._wheel = wheel
+        self._timer = timer
+        self._owner = timer.owner
+        self._reached = now  # where the next stage begins, also when the clock has jumped over several
+        self._due = due
+
+    def go_on(self) -> None:
+        """One stage more. The timer has its true owner back in the last one."""
+        begin, self._reached = self._reached, self._reached + self._wheel.far_s
+        is_last = self._due - begin <= self._wheel.far_s
+        self._timer.owner = self._owner if is_last else self
+        self._wheel.enter(self._timer, self._due if is_last else self._reached)
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The end of a stage."""
+        self.go_on()

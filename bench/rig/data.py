@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig.inventory import inventory
-from bench.rig.systems import TWO_WORKERS, RigError, Tell
+from bench.rig.systems import API, TWO_WORKERS, WITH_API, RigError, Tell
 from bench.rig.tools import kamailio_modules
 
 RIG: Final = Path(__file__).parent
@@ -112,6 +112,7 @@ def _write_kamailio(folder: Path, rows: list[Row]) -> None:
 def _write_veil700(folder: Path, blocks: list[str], rows: list[Row]) -> None:
     config = (RIG / "veil700" / "veil700.toml").read_text()
     (folder / "veil700.toml").write_text(config)
+    (folder / WITH_API).write_text(f'{config}\n[api]\naddress = "{API}"\n')
     (folder / TWO_WORKERS).write_text(config.replace("[node]\n", "[node]\nworkers = 2\n", 1))
     (folder / "inventory.toml").write_text(inventory("ap-bench", "bu-bench", blocks))
     with (folder / "bindings.csv").open("w") as file:

@@ -32,6 +32,8 @@ RECORDS_S: Final = 3.0  # how long records may come after the last call
 JOBS: Final = ("call", "message")
 
 TWO_WORKERS: Final = "veil700-2.toml"  # in the data folder: the same configuration, with two workers
+WITH_API: Final = "veil700-api.toml"  # and with the HTTP API beside it
+API: Final = f"{SYSTEM}:8700"
 
 _LAUNCHER: Final = Path(__file__).with_name("null_writer.py")
 _SIPPY_JOB: Final = Path(__file__).with_name("sippy") / "job.py"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipstack.testing.doubles import Later
-from sipstack.timers import T1_S, T2_S, T4_S, Timer, TimerOwner, TimerWheel, Timing
+from sipstack.timers import FAR_TICKS, T1_S, T2_S, T4_S, Timer, TimerOwner, TimerWheel, Timing
 
 TICK_S = 0.010
 
@@ -72,12 +72,14 @@ def test_never_early_and_late_by_less_than_a_tick(start: float, delays: list[flo
     for code, delay_s in enumerate(delays):
         wheel.set(start, delay_s, owner.timers, code)
     assert len(wheel) == len(delays)
+    stages = sum(int(delay_s / wheel.far_s) for delay_s in delays)
     while (deadline := wheel.next_deadline()) is not None:
         wheel.fire(deadline - tick_s / 100)  # not yet
         before = len(owner.fired)
         wheel.fire(deadline)
         assert all(now == deadline for _, now in owner.fired[before:])
-        assert len(owner.fired) > before
+        stages -= len(owner.fired) == before
+    assert stages >= 0  # at each deadline one fires, or one has come to the end of a stage
     assert sorted(owner.codes()) == list(range(len(delays)))
     noise = 1e-5 * tick_s + 1e-7
     for code, fired in owner.fired:
@@ -93,6 +95,41 @@ def test_timers_fire_in_the_order_of_their_slots_and_in_a_slot_as_they_were_set(
     assert owner.fired == [(code, 10.0) for code in (1, 3, 4, 5, 2, 0)]
     wheel.fire(20.0)
     assert len(owner.fired) == 6
+
+
+@pytest.mark.parametrize("far_s", [64.001, 90.0, 128.0, 14_400.0])
+def test_a_timer_with_a_long_way_fires_at_its_time(far_s: float) -> None:
+    wheel, owner = TimerWheel(TICK_S), Owner()
+    wheel.set(5.0, far_s, owner.timers, 7)
+    while (deadline := wheel.next_deadline()) is not None:
+        assert len(wheel) == 1
+        wheel.fire(deadline)
+    assert owner.fired == [(7, pytest.approx(5.0 + far_s, abs=TICK_S))]
+    assert (len(wheel), wheel.entries) == (0, 0)
+
+
+def test_a_timer_with_a_long_way_is_gone_soon_after_it_is_cancelled() -> None:
+    wheel, owner = TimerWheel(TICK_S), Owner()
+    first = wheel.set(0.0, 14_400.0, owner.timers, 0)
+    second = wheel.set(0.0, 14_400.0, owner.timers, 1)
+    first.cancel()
+    wheel.fire(FAR_TICKS * TICK_S)
+    assert wheel.entries == len(wheel) == 1
+    second.cancel()  # in its second stage
+    assert (len(wheel), wheel.entries) == (0, 1)
+    wheel.fire(2 * FAR_TICKS * TICK_S)
+    assert (wheel.entries, wheel.next_deadline(), owner.fired) == (0, None, [])
+
+
+def test_a_clock_that_jumps_keeps_the_order_of_timers_near_and_far() -> None:
+    wheel, owner = TimerWheel(TICK_S), Owner()
+    for code, delay_s in enumerate((500.0, 30.0, 200.0, 60.0, 499.0)):
+        wheel.set(0.0, delay_s, owner.timers, code)
+    wheel.fire(40.0)
+    wheel.set(40.0, 63.0, owner.timers, 5)  # at 103 s, behind the first stage of the others
+    wheel.fire(1_000.0)
+    assert owner.codes() == [1, 3, 5, 2, 4, 0]
+    assert wheel.entries == 0
 
 
 def test_nothing_waits_on_an_empty_wheel() -> None:
