@@ -316,6 +316,7 @@ class Runner:
             "peers": self._service.trunks.names,
             "health": [_known(target) for target in self._service.trunks.states(self._loop.time())],
             "uss_kb": _private_kb(),
+            "kept": {**self._service.kept, "tasks": len(asyncio.all_tasks(self._loop))},
             "counters": counters,
         }
 

@@ -18,6 +18,7 @@ from engine.core.call import Call
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, SUPPORTED
 from engine.core.context import ONLY_RUN, CoreContext, Run
 from engine.core.intake import LATER_S
+from engine.core.kept import kept
 from engine.core.killing import release_calls
 from engine.core.last_run import LastRun
 from engine.core.login import CHALLENGES, answers_challenge
@@ -159,6 +160,11 @@ class CallService:
         """How many of them must end before the node stops; a report that is awaited is awaited after a start, too."""
         attempts = self._context.attempts.values()
         return sum(1 for one in attempts if not (isinstance(one, PendingReport) and one.state == AWAITING))
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """How much is in memory, by name."""
+        return kept(self._context)
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch at the monotonic time `now`."""

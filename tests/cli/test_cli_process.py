@@ -67,6 +67,7 @@ def test_the_verbs_work_beside_a_running_node(node: tuple[subprocess.Popen[str],
         "spooled",
         "peers",
         "uss_kb",
+        "kept",
         "counters",
     } <= set(status)
     assert (status["node"], status["calls"], status["records"]) == ("veil-1", 0, 0)
