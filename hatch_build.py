@@ -1,6 +1,7 @@
 """Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
+The scan of the head, which is written in C, is one module more: there are both, or neither.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
 """
 
@@ -23,6 +24,8 @@ TOOLS: Final = ("mypy>=2.4,<3", "setuptools>=77,<85")  # mypyc is a part of mypy
 PACKAGES: Final = ("sipstack", "engine/core")
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without
+
+SCAN: Final = ("sipstack.head_scan", "sipstack/head_scan.c", "sipstack/head_look.h")  # written in C (decision 0042)
 
 GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name
 
@@ -67,7 +70,7 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
     """
     _check_compiler()
     from mypyc.build import mypycify
-    from setuptools import Distribution
+    from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
     before = Path.cwd()
@@ -81,6 +84,8 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
             group_name=GROUP,
             target_dir=str(folder / "c"),
         )
+        scan, source, header = SCAN
+        extensions.append(Extension(scan, [source], depends=[header]))
         command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
         command.build_lib = str(folder / "lib")
         command.build_temp = str(folder / "temp")

@@ -107,7 +107,8 @@ ID_COUNT: Final = len(_NAMES) + 1  # OTHER has no name
 CANONICAL: Final[dict[int, str]] = {number: name for number, name, _ in _NAMES}
 
 
-_FOLDED: Final[dict[str, int]] = {
+# Every spelling that has an id, in lower case.
+FOLDED: Final[dict[str, int]] = {
     spelling.lower(): number for number, name, compact in _NAMES for spelling in (name, compact) if spelling
 }
 
@@ -127,7 +128,7 @@ def header_id(spelling: str, seen: dict[str, int] = HEADER_IDS) -> int:
     name = spelling.rstrip(" \t")  # HCOLON allows space before the colon (§25.1)
     if TOKEN.fullmatch(name) is None:
         raise RemoteSipError("a line is no header field")
-    number = _FOLDED.get(name.lower(), OTHER)
+    number = FOLDED.get(name.lower(), OTHER)
     if len(seen) < MAX_NAME_SPELLINGS:
         seen[spelling] = number
     return number

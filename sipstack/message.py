@@ -44,7 +44,8 @@ class Message:
     """A request (`status` 0) or a response that has passed the parser.
 
     `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers), and `first[id]`
-    the first value of a field with the white space around it, None when it is absent (as `_index` finds it). The typed
+    the first value of a field with the white space around it, None when it is absent (as `_index` finds it). Instead of
+    the lines the bytes of a message that folds nothing may be given: they are cut when they are asked for. The typed
     attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
     CSeq, which for a request is the request's own; `forwards` is what `max_forwards` has read, -1 before. `tags` are ""
     when absent (RFC 2543 peers send none). The keys and `uri_text` are visible ASCII; `reason`, `lines` and their
@@ -52,6 +53,7 @@ class Message:
     """
 
     __slots__ = (
+        "_lines",
         "body",
         "call_id",
         "cseq",
@@ -59,7 +61,6 @@ class Message:
         "forwards",
         "from_tag",
         "ids",
-        "lines",
         "method",
         "reason",
         "status",
@@ -72,15 +73,15 @@ class Message:
     def __init__(
         self,
         start_line: tuple[str, int, str],
-        lines: list[str],
+        lines: list[str] | bytes,
         ids: list[int],
         body: bytes,
         first: list[str | None] | None = None,
     ) -> None:
         self.uri_text, self.status, self.reason = start_line
-        self.lines = lines
+        self._lines = lines
         self.ids = ids
-        self.first = first_values(lines, ids) if first is None else first
+        self.first = first_values(self.lines, ids) if first is None else first
         self.body = body
         self.uri: Uri | None = None
         self.method = ""
@@ -90,6 +91,14 @@ class Message:
         self.from_tag = ""
         self.to_tag = ""
         self.top_via: Via | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The header lines without folding."""
+        lines = self._lines
+        if isinstance(lines, bytes):
+            lines = self._lines = lines.partition(b"\r\n\r\n")[0].decode(ENCODING, ERRORS).split("\r\n")[1:]
+        return lines
 
     @property
     def is_request(self) -> bool:

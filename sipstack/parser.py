@@ -17,15 +17,19 @@ is the way around the privacy gate.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
-from sipstack.fields import parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
+from sipstack.fields import Via, parse_cseq, parse_max_forwards, parse_number, parse_top_via, split_list
 from sipstack.grammar import CONTROL, TOKEN, USUAL_ADDRESS, USUAL_ADDRESS_ROW, USUAL_METHODS
 from sipstack.limits import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, MAX_STREAM_BODY_BYTES, MAX_URI_CHARS
 from sipstack.message import ENCODING, ERRORS, Message
+from sipstack.scan import ODD_KEYS, ODD_LENGTH, ODD_REQUEST, SCAN
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
+
+if TYPE_CHECKING:
+    from sipstack.head_scan import Scanned
 
 # Changes what is below space, and DEL: of that nothing may stand in a head but TAB, and CR LF at the end of a line.
 # To see whether a table changes anything costs little more than half of what it costs to take octets out.
@@ -45,6 +49,48 @@ def parse(data: bytes, is_framed: bool = False) -> Message:
 
     Raises RemoteSipError; its `message` is set when an answer can be addressed (a request with a Via).
     """
+    found = None if SCAN is None else SCAN(data)
+    return read(data, is_framed) if found is None else scanned(found, data, is_framed)
+
+
+def scanned(found: Scanned, data: bytes, is_framed: bool) -> Message:
+    """The message whose usual spelling a scan has found in `data`. Raises RemoteSipError for a part that is odd."""
+    (
+        odd, ids, first, body, method, uri_text, status, reason, via, transport, via_host, via_port, via_params, branch,
+        asks_rport, from_tag, to_tag, call_id, cseq, user, host, port, params, forwards,
+    ) = found  # fmt: skip
+    message = Message((uri_text, status, reason), data, ids, body, first)
+    message.method = method
+    if not odd & ODD_KEYS:
+        message.top_via = Via(via, transport, via_host, via_port, via_params, "", branch, asks_rport)
+        message.from_tag = from_tag
+        message.to_tag = to_tag
+        message.call_id = call_id
+        message.cseq = cseq
+    if status == 0 and not odd & ODD_REQUEST:
+        message.uri = SipUri("sip", user, host, port, params)
+        message.forwards = forwards
+    if odd:
+        _read_odd(message, odd, data, is_framed)
+    return message
+
+
+def _read_odd(message: Message, odd: int, data: bytes, is_framed: bool) -> None:
+    """Reads what a scan has left."""
+    try:
+        if odd & ODD_KEYS:
+            _read_keys(message, message.first)
+        if odd & ODD_REQUEST:
+            _read_request(message, message.first, True)
+        if odd & ODD_LENGTH:
+            _read_length(message, message.first, is_framed)
+    except RemoteSipError as error:
+        error.message = _answerable(data.partition(b"\r\n\r\n")[0])
+        raise
+
+
+def read(data: bytes, is_framed: bool) -> Message:
+    """What `parse` does, in every spelling: by the productions of the grammar, without a scan."""
     head, separator, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     try:
         if len(head) > MAX_HEAD_BYTES:
@@ -84,13 +130,8 @@ def _parse(head: bytes, body: bytes, is_framed: bool) -> Message:
         raise RemoteSipError("a field that may stand once is repeated")
     _read_keys(message, first)
     if is_request:
-        _read_request(message, first, repeated)
-    length = first[h.CONTENT_LENGTH]
-    if length is None:
-        if is_framed:
-            raise RemoteSipError("Content-Length is missing")  # §20.14: on a stream nothing else ends a message
-    elif length.strip(" \t") != str(len(body)):
-        _cut_body(message, length.strip(" \t"), is_framed)
+        _read_request(message, first, len(repeated) > 0)
+    _read_length(message, first, is_framed)
     return message
 
 
@@ -231,7 +272,8 @@ def _tag(value: str) -> str:
     return token_param(params, "tag")
 
 
-def _read_request(message: Message, first: list[str | None], repeated: list[int]) -> None:
+def _read_request(message: Message, first: list[str | None], may_repeat: bool) -> None:
+    """Checks what only a request has. `may_repeat` False says that no field stands twice."""
     uri = parse_uri(message.uri_text)
     if isinstance(uri, SipUri) and uri.headers:
         raise RemoteSipError("Request-URI carries header fields")  # RFC 3261 §19.1.5: never in a Request-URI
@@ -241,11 +283,11 @@ def _read_request(message: Message, first: list[str | None], repeated: list[int]
         usual = _HOPS.get(forwards)
         message.forwards = parse_max_forwards(forwards.strip(" \t")) if usual is None else usual
     identity = first[h.P_ASSERTED_IDENTITY]
-    if identity is not None and (repeated or "," in identity):
+    if identity is not None and (may_repeat or "," in identity):
         for row in message.values(h.P_ASSERTED_IDENTITY):
             split_list(row)  # for its limit: whoever reads the values takes no error
     contact = first[h.CONTACT]
-    if contact is not None and (repeated or USUAL_ADDRESS.fullmatch(contact.strip(" \t")) is None):
+    if contact is not None and (may_repeat or USUAL_ADDRESS.fullmatch(contact.strip(" \t")) is None):
         for row in message.values(h.CONTACT):
             for value in split_list(row):
                 if value != "*":
@@ -254,6 +296,15 @@ def _read_request(message: Message, first: list[str | None], repeated: list[int]
 
 # Max-Forwards as nearly everybody writes it, behind one space.
 _HOPS: Final = {f" {hops}": hops for hops in range(256)}
+
+
+def _read_length(message: Message, first: list[str | None], is_framed: bool) -> None:
+    length = first[h.CONTENT_LENGTH]
+    if length is None:
+        if is_framed:
+            raise RemoteSipError("Content-Length is missing")  # §20.14: on a stream nothing else ends a message
+    elif length.strip(" \t") != str(len(message.body)):
+        _cut_body(message, length.strip(" \t"), is_framed)
 
 
 def _cut_body(message: Message, value: str, is_framed: bool) -> None:

@@ -1,0 +1,283 @@
+"""The scan in C against the parser: what the one finds is what the other reads, and the rest it leaves alone."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sipstack import headers as h
+from sipstack import limits
+from sipstack.errors import RemoteSipError
+from sipstack.message import Message
+from sipstack.parser import __file__ as parser_file
+from sipstack.parser import parse, read, scanned
+from sipstack.scan import ODD_KEYS, ODD_LENGTH, ODD_REQUEST, SCAN, scanner_of
+from tests.sipstack.generated_messages import MESSAGES, SPELLINGS, Spelling, Written
+from tests.sipstack.scans import compile_scan, make_scan
+from tests.sipstack.test_usual_spellings import ADDRESSES, URIS, VIAS, mostly
+from tests.sipstack.test_vectors import FATE, octets
+
+REQUEST: Final = """INVITE sip:700123456780001@192.0.2.1:5060;user=phone SIP/2.0
+Via: SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK-1-2;rport
+From: "Alice" <sip:13800138000@192.0.2.2:5060>;tag=1SIPpTag001
+To: <sip:700123456780001@192.0.2.1:5060>
+Call-ID: 1-2@192.0.2.2
+CSeq: 1 INVITE
+Contact: <sip:13800138000@192.0.2.2:5060>
+P-Asserted-Identity: <sip:13800138000@192.0.2.2:5060>
+Max-Forwards: 70
+User-Agent: x
+X-Other: y
+Content-Length: 3
+
+abc""".replace("\n", "\r\n").encode()
+RESPONSE: Final = """SIP/2.0 200 OK then
+v: SIP/2.0/TLS node.example;rport;branch=z9hG4bK-1-2
+FROM: alice <tel:13800138000>;tag=1SIPpTag001
+t: <sip:700123456780001@192.0.2.1:5060>;tag=x
+i:1-2@192.0.2.2
+CSeq:\t002 INVITE
+Content-Length: 0
+
+""".replace("\n", "\r\n").encode()
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return make_scan(tmp_path_factory.mktemp("scan"))
+
+
+def with_scan(scan: Any, data: bytes, is_framed: bool) -> Message:
+    """What `parse` does where the build has compiled the scan."""
+    if SCAN is not None:
+        return parse(data, is_framed)
+    found = scan(data)
+    return read(data, is_framed) if found is None else scanned(found, data, is_framed)
+
+
+def outcome(read_it: Callable[[], Message]) -> object:
+    """What a reading says in plain values, errors included."""
+    try:
+        return plain(read_it())
+    except RemoteSipError as error:
+        return error.reason, error.status_hint, plain(error.message)
+
+
+NAMES: Final = (
+    "lines", "ids", "first", "body", "method", "uri_text", "status", "reason", "cseq", "forwards", "call_id",
+    "from_tag", "to_tag",
+)  # fmt: skip
+URI_NAMES: Final = ("scheme", "user", "password", "host", "port", "params", "headers", "number", "text")
+VIA_NAMES: Final = ("text", "transport", "host", "port", "params", "rest", "branch", "asks_rport")
+
+
+def plain(message: Message | None) -> object:
+    if message is None:
+        return None
+    values = [getattr(message, name) for name in NAMES]
+    via = None if message.top_via is None else [getattr(message.top_via, name) for name in VIA_NAMES]
+    uri = [getattr(message.uri, name, None) for name in URI_NAMES]
+    return values, [type(value) for value in values], via, type(message.uri), uri
+
+
+def both_ways(scan: Any, data: bytes) -> None:
+    for is_framed in (False, True):
+        assert outcome(lambda: with_scan(scan, data, is_framed)) == outcome(lambda: read(data, is_framed))  # noqa: B023
+
+
+# ---------------------------------------------------------------------- what is usual is taken
+
+
+@pytest.mark.parametrize("data", [REQUEST, RESPONSE, REQUEST.replace(b'"Alice" ', b"")])
+def test_what_is_usual_is_found(scan: Any, data: bytes) -> None:
+    assert scan(data)[0] == 0
+    both_ways(scan, data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "odd"),
+    [
+        (b"SIP/2.0/UDP", b"SIP/2.0/SCTP", ODD_KEYS),
+        (b";rport", b";received=192.0.2.9", ODD_KEYS),
+        (b"From: ", b"From:", ODD_KEYS),
+        (b"CSeq: 1 INVITE", b"CSeq: 1 BYE", ODD_KEYS),
+        (b"CSeq: 1 INVITE", b"CSeq: 1234567890 INVITE", ODD_KEYS),
+        (b"1-2@192.0.2.2\r", b"1 2\r", ODD_KEYS),
+        (b"Max-Forwards: 70", b"Max-Forwards: 256", ODD_REQUEST),
+        (b"Contact: ", b"Contact: *, ", ODD_REQUEST),
+        (b"INVITE sip:", b"INVITE sips:", ODD_REQUEST),
+        (b":5060;user", b":65536;user", ODD_REQUEST),
+        (b"Content-Length: 3", b"Content-Length: 2", ODD_LENGTH),
+        (b"Content-Length: 3", b"Content-Length: 03", ODD_LENGTH),
+        (b"Content-Length: 3", b"Z: 3", ODD_LENGTH),
+    ],
+)
+def test_a_part_that_is_odd_is_left(scan: Any, old: bytes, new: bytes, odd: int) -> None:
+    data = REQUEST.replace(old, new, 1)
+    assert scan(data)[0] == odd
+    both_ways(scan, data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"INVITE", b"\r\nINVITE"),
+        (b"User-Agent: x", b"User-Agent: x\r\n y"),
+        (b"User-Agent: x", "User-Agent: \u5f20".encode()),
+        (b"User-Agent: x", b"User-Agent: \x7f"),
+        (b"User-Agent: x", b"User-Agent: \r"),
+        (b"User-Agent: x", b"User-Agent : x"),
+        (b"User-Agent: x", b"User-Agent"),
+        (b"User-Agent: x", b"Z: y\r\n" * limits.MAX_HEADER_LINES),
+        (b"User-Agent: x", b"Z: " + b"y" * limits.MAX_LINE_CHARS),
+        (b"User-Agent: x", (b"Z: " + b"y" * 8000 + b"\r\n") * 2 + b"Z: y"),
+        (b"User-Agent: x", b"CSeq: 1 INVITE"),
+        (b"Call-ID: 1-2@192.0.2.2\r\n", b""),
+        (b"INVITE sip", b"invite sip"),
+        (b" SIP/2.0\r\n", b" SIP/3.0\r\n"),
+        (b"\r\n\r\nabc", b""),
+    ],
+)
+def test_a_message_that_is_odd_is_left(scan: Any, old: bytes, new: bytes) -> None:
+    data = REQUEST.replace(old, new, 1)
+    assert scan(data) is None
+    both_ways(scan, data)
+
+
+def test_all_of_the_limits_are_taken(scan: Any) -> None:
+    lines = REQUEST.partition(b"\r\n\r\n")[0].count(b"\r\n")
+    for more in (limits.MAX_HEADER_LINES - lines, limits.MAX_HEADER_LINES - lines + 1):
+        data = REQUEST.replace(b"User-Agent", b"Z: y\r\n" * more + b"User-Agent")
+        assert (scan(data) is None) == (lines + more > limits.MAX_HEADER_LINES)
+        both_ways(scan, data)
+    head = len(REQUEST) - len(b"\r\n\r\nabc")
+    for size in (limits.MAX_HEAD_BYTES, limits.MAX_HEAD_BYTES + 1):
+        row = b"Z: " + b"y" * 7000 + b"\r\n"
+        rest = b"Z: " + b"z" * (size - head - len(row) - len(b"Z: \r\n")) + b"\r\n"
+        data = REQUEST.replace(b"User-Agent", row + rest + b"User-Agent")
+        assert (scan(data) is None) == (len(rest) - 2 > limits.MAX_LINE_CHARS or size > limits.MAX_HEAD_BYTES)
+        both_ways(scan, data)
+
+
+# ---------------------------------------------------------------------- whatever comes
+
+
+@settings(max_examples=400)
+@given(MESSAGES, SPELLINGS)
+def test_generated_messages(scan: Any, message: Written, spelling: Spelling) -> None:
+    both_ways(scan, message.write(spelling))
+
+
+@settings(max_examples=800)
+@given(
+    start=st.one_of(
+        mostly(["SIP/2.0 200 OK", "SIP/2.0 180 "], ["SIP/2.0 200", "SIP/2.0 700 x", "sip/2.0 200 OK", "SIP/2.0 20 OK"]),
+        st.builds("{} {} {}".format, mostly(["INVITE"], ["BYE", "invite", ""]), URIS, mostly(["SIP/2.0"], ["SIP/2.1"])),
+    ),
+    via=VIAS,
+    sender=ADDRESSES,
+    contact=ADDRESSES,
+    more=st.lists(
+        st.sampled_from(
+            ["Max-Forwards: 70", "Max-Forwards: 0255", "max-forwards:70", "Contact: *", "X-a: b", "Z: \t",
+             "v: SIP/2.0/UDP h", "P-Asserted-Identity: <sip:a@b>", "p-asserted-identity: a, b", "l: 4",
+             "Content-Length: 3", "Subject :x"]
+        ),
+        max_size=4,
+    ),
+)  # fmt: skip
+def test_messages_of_odd_parts(scan: Any, start: str, via: str, sender: str, contact: str, more: list[str]) -> None:
+    rows = [start, f"Via: {via}", f"From: {sender}", "To: <sip:a@b>", "Call-ID: 1@2", "CSeq: 1 INVITE",
+            f"Contact: {contact}", *more]  # fmt: skip
+    both_ways(scan, ("\r\n".join(rows) + "\r\n\r\nabc").encode("utf-8", "surrogateescape"))
+
+
+PIECES: Final = st.one_of(
+    st.binary(max_size=9),
+    st.sampled_from([b"\r\n", b"\r", b"\n", b" ", b"\t", b"\r\n ", b"\r\n\r\n", b":", b";", b'"', b"<", b">", b",",
+                     b"\x00", b"\x7f", b"\x80", b"0", b"9" * 10, b"\\", b";rport", b"\r\nTo: <sip:a@b>"]),
+)  # fmt: skip
+
+
+@settings(max_examples=1500)
+@given(st.sampled_from([REQUEST, RESPONSE]), st.data())
+def test_damaged_messages(scan: Any, data: bytes, draw: st.DataObject) -> None:
+    for _ in range(draw.draw(st.integers(1, 3))):
+        start = draw.draw(st.integers(0, len(data)))
+        data = data[:start] + draw.draw(PIECES) + data[start + draw.draw(st.integers(0, 6)) :]
+    both_ways(scan, data)
+
+
+@given(st.binary(max_size=200))
+@example(b"")
+@example(b"\r\n\r\n")
+def test_any_bytes(scan: Any, data: bytes) -> None:
+    both_ways(scan, data)
+
+
+@pytest.mark.parametrize("data", [REQUEST, RESPONSE])
+def test_every_beginning_of_a_message(scan: Any, data: bytes) -> None:
+    for size in range(len(data)):
+        both_ways(scan, data[:size])
+
+
+@pytest.mark.parametrize("name", FATE)
+def test_vectors(scan: Any, name: str) -> None:
+    both_ways(scan, octets(name))
+
+
+# ---------------------------------------------------------------------- the module
+
+
+def test_what_is_compiled_has_a_scan() -> None:
+    assert (SCAN is None) == str(parser_file).endswith(".py")
+
+
+def test_nothing_is_kept_of_what_is_read(scan: Any) -> None:
+    odd = [REQUEST.replace(b"From: ", b"From:"), REQUEST[:-4], REQUEST.replace(b"70", b"700"), RESPONSE]
+    held = []
+    tracemalloc.start()
+    try:
+        for _ in range(4):
+            for data in (REQUEST, *odd) * 500:
+                scan(data)
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(held[1:]) - min(held[1:]) < 2000  # a reference too many to the smallest object of a message: 16,000
+
+
+@pytest.mark.parametrize("arguments", [(), (b"", b""), ("text",), (None,)])
+def test_what_is_no_message_is_a_type_error(scan: Any, arguments: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError):
+        scan(*arguments)
+
+
+def test_a_scanner_takes_only_what_fits_its_tables(tmp_path: Path) -> None:
+    make = compile_scan(tmp_path).Scanner
+    fields = tuple(range(1, 10))
+    good: list[Any] = [{"via": 1}, 10, ("BYE",), fields, (1,), 100, 100, 100, 100]
+    assert make(*good)(b"x") is None
+    for place, bad in [
+        (0, {"": 1}), (0, {"x" * 33: 1}), (0, {"\u5f20": 1}), (0, {1: 1}), (0, {"via": 10}), (0, {"via": -1}),
+        (0, {"via": 2**80}), (0, {f"n{number}": 1 for number in range(129)}), (1, 65), (1, 0), (2, ("",)),
+        (2, ("x" * 17,)), (2, (b"BYE",)), (2, ("BYE",) * 33), (3, fields[1:]), (3, (*fields[1:], 10)), (4, (10,)),
+        (4, (-1,)), (6, 257),
+    ]:  # fmt: skip
+        with pytest.raises((ValueError, OverflowError)):
+            make(*good[:place], bad, *good[place + 1 :])
+    with pytest.raises(TypeError):
+        make(*good[:-1])
+    with pytest.raises(TypeError):
+        make(*good, names=1)
+
+
+def test_the_parsers_own_tables_fit(tmp_path: Path) -> None:
+    scanner = scanner_of(compile_scan(tmp_path).Scanner)
+    assert scanner(REQUEST)[1].count(h.OTHER) == 2
