@@ -14,12 +14,15 @@ from engine.config.loader import ConfigError, fault_lines
 from engine.config.models import Config
 from engine.config.transport import Transport
 from engine.core.settings import ListenerSettings
-from sipstack.aio.endpoint import Endpoint
+from engine.steering.group import bind_group
+from engine.steering.handing import Handing
+from engine.steering.passed import Passed
+from sipstack.aio.endpoint import Endpoint, Receiver
 from sipstack.aio.handshakes import PoolOf
 from sipstack.aio.sockets import allow_connections, bind_stream
 from sipstack.aio.stream import StreamLimits, StreamTransport
 from sipstack.aio.tls import TlsContexts, TlsError, TlsFiles
-from sipstack.aio.udp import UdpSockets, bind_udp
+from sipstack.aio.udp import UdpSockets
 from sipstack.events import Flow
 
 # Who does not answer a TCP connection is sent a long request by UDP (`engine.core.large_requests`): time must be left
@@ -35,8 +38,11 @@ class ListenError(Exception):
 class BoundSockets:
     """One bound socket for each `[[listen]]`, in their order."""
 
-    def __init__(self, config: Config) -> None:
-        """Reads certificates and binds. Raises ConfigError and ListenError, and then no socket is left."""
+    def __init__(self, config: Config, passed: Passed | None = None) -> None:
+        """Reads certificates and binds. Raises ConfigError and ListenError, and then no socket is left.
+
+        `passed` is for one of several workers: what has been bound for it is taken over.
+        """
         self._listeners: Final = config.listeners
         self._shown: Final = [listen.shown for listen in config.listen]
         self._contexts: Final = tls_contexts(config)
@@ -44,9 +50,14 @@ class BoundSockets:
         self._limits: Final = stream_limits(config.transport)
         self._bound: Final[list[socket.socket]] = []
         self._streams: Final[dict[str, StreamTransport]] = {}
+        self._passed: Final = passed
+        self._handing: Handing | None = None
         try:
+            if passed is not None:
+                self._bound.extend(socket.socket(fileno=one) for one in passed.listeners)
+                return
             for listener, name in zip(self._listeners, self._shown, strict=True):
-                self._bound.append(_bind(listener, name, self._dscp))
+                self._bound.extend(bind_listener(listener, name, self._dscp))
         except BaseException:
             self.close()
             raise
@@ -80,16 +91,19 @@ class BoundSockets:
             else:
                 log("connection is up again", to=repr(flow))
 
-        datagrams = UdpSockets(endpoint)
+        receiver: Receiver = endpoint
+        if self._passed is not None:
+            receiver = self._handing = Handing(self._passed, endpoint)
+        datagrams = UdpSockets(receiver)
         for local, bound in enumerate(self._bound):
             transport = self._listeners[local].transport
             if transport == "UDP":
                 datagrams.serve(bound, local)
             else:
-                self._stream(endpoint, transport, pool_of, tell).serve(bound, local, self._contexts.get(local))
+                self._stream(receiver, transport, pool_of, tell).serve(bound, local, self._contexts.get(local))
 
     def _stream(
-        self, endpoint: Endpoint, transport: str, pool_of: PoolOf, on_trouble: Callable[[Flow, str], None]
+        self, endpoint: Receiver, transport: str, pool_of: PoolOf, on_trouble: Callable[[Flow, str], None]
     ) -> StreamTransport:
         """All TCP, or all TLS connections; both may have as many as the process may have descriptors."""
         if transport not in self._streams:
@@ -103,8 +117,11 @@ class BoundSockets:
         return self._streams[transport]
 
     def counters(self) -> dict[str, int]:
-        """Connections that there are, and what became of others: `tcp_connections`, `tls_timed_out`."""
-        found: dict[str, int] = {}
+        """Connections that there are, and what became of others: `tcp_connections`, `tls_timed_out`.
+
+        Of one of several workers also `handed_on`, `handed_dropped`.
+        """
+        found: dict[str, int] = {} if self._handing is None else dict(self._handing.counters)
         for transport, stream in self._streams.items():
             name = transport.lower()
             found[f"{name}_connections"] = stream.connections
@@ -160,10 +177,11 @@ def _files(folder: Path, listen: Listen) -> TlsFiles:
     return TlsFiles(folder / listen.certificate, folder / listen.private_key, client_ca, server_ca)
 
 
-def _bind(listener: ListenerSettings, name: str, dscp: int) -> socket.socket:
+def bind_listener(listener: ListenerSettings, name: str, dscp: int, workers: int = 1) -> list[socket.socket]:
+    """One socket, of UDP one for each worker. Raises ListenError, and then none is left; `name` is for its text."""
     try:
         if listener.transport != "UDP":
-            return bind_stream(listener.host, listener.port, dscp)
-        return bind_udp(listener.host, listener.port, dscp)
+            return [bind_stream(listener.host, listener.port, dscp)]
+        return bind_group(listener.host, listener.port, dscp, workers)
     except OSError as error:
         raise ListenError(f"cannot listen on {name}: {error.strerror or error}") from None

@@ -23,7 +23,8 @@ TIERS: Final = (
         "engine.api", "engine.api_child", "engine.beside", "engine.capture", "engine.console", "engine.control",
         "engine.completeness", "engine.daily", "engine.deciding", "engine.diff", "engine.explain",
         "engine.handover", "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names",
-        "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.stopping", "engine.target_log",
+        "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.steering",
+        "engine.stopping", "engine.target_log",
     ),
     ("engine.reports",),
     ("engine.store",),
@@ -49,8 +50,8 @@ ENGINE_CORE: Final = ("engine.core", "engine.domain")
 # Package -> who alone may import it, besides itself.
 RESERVED: Final = {
     "sipstack.aio": (
-        "engine.listening", "engine.names", "engine.runner", "engine.node", "engine.cli", "sipstack.scenario",
-        "sipstack.testing",
+        "engine.listening", "engine.names", "engine.runner", "engine.node", "engine.cli", "engine.steering",
+        "sipstack.scenario", "sipstack.testing",
     ),
     "sipstack.scenario": ("engine.cli", "sipstack.testing"),
     "sipstack.testing": (),

@@ -48,6 +48,22 @@ class Transport(Protocol):
         """Closes the socket."""
 
 
+class Receiver(Protocol):
+    """Who hears of transports: an endpoint, or who stands between them and it."""
+
+    def add_transport(self, name: str, transport: Transport) -> None:
+        """As `Endpoint.add_transport`."""
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        """As `Endpoint.received`."""
+
+    def undelivered(self, flow: Flow, data: bytes) -> None:
+        """As `Endpoint.undelivered`."""
+
+    def connection_lost(self, flow: Flow) -> None:
+        """As `Endpoint.connection_lost`."""
+
+
 Tap = Callable[[bool, bytes, Flow], None]
 """Is shown each message: True for one that is sent, its bytes, its flow. It must be quick, and must not raise."""
 

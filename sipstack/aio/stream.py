@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
-from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.endpoint import Receiver
 from sipstack.aio.handshakes import Handshakes, PoolOf
 from sipstack.aio.sockets import outgoing_socket, set_dscp, tune_stream
 from sipstack.aio.stream_connection import StreamConnection
@@ -91,7 +91,7 @@ class StreamTransport:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Receiver,
         name: str,
         limits: StreamLimits = DEFAULT_LIMITS,
         dscp: int = 0,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, final
 
-from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.endpoint import Receiver
 from sipstack.aio.icmp import report_unreachable, unreachable
 from sipstack.aio.sockets import set_dscp
 from sipstack.events import Flow
@@ -57,7 +57,7 @@ class UdpTransport:
 
     __slots__ = ("_bound", "_endpoint", "_index", "_loop", "_unsent", "local")
 
-    def __init__(self, endpoint: Endpoint, bound: socket.socket, index: int = 0) -> None:
+    def __init__(self, endpoint: Receiver, bound: socket.socket, index: int = 0) -> None:
         """From now on what `bound` receives arrives, and it is the transport's own. `index`: `local` of its flows."""
         report_unreachable(bound)
         self._endpoint = endpoint
@@ -180,8 +180,11 @@ class UdpTransport:
             bound.close()
 
 
-def bind_udp(host: str, port: int, dscp: int = 0) -> socket.socket:
-    """A bound, non-blocking socket; `dscp` marks what it sends. Raises OSError when the address cannot be had."""
+def bind_udp(host: str, port: int, dscp: int = 0, shares: bool = False) -> socket.socket:
+    """A bound, non-blocking socket; `dscp` marks what it sends. Raises OSError when the address cannot be had.
+
+    `shares`: beside others on the same address that share it as well (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -195,6 +198,8 @@ def bind_udp(host: str, port: int, dscp: int = 0) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if dscp:
             set_dscp(opened, dscp)
+        if shares:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.bind((host, port))
     except BaseException:
         opened.close()
@@ -206,7 +211,7 @@ def bind_udp(host: str, port: int, dscp: int = 0) -> socket.socket:
 class UdpSockets:
     """The UDP sockets of an endpoint: each message leaves by that of its flow's listener."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Receiver) -> None:
         self._endpoint = endpoint
         self._sockets: dict[int, UdpTransport] = {}
 
@@ -239,11 +244,11 @@ class UdpSockets:
             transport.close()
 
 
-def serve_udp(endpoint: Endpoint, bound: socket.socket) -> UdpTransport:
+def serve_udp(endpoint: Receiver, bound: socket.socket) -> UdpTransport:
     """The only UDP socket of an endpoint."""
     return UdpSockets(endpoint).serve(bound, 0)
 
 
-def open_udp(endpoint: Endpoint, host: str, port: int) -> UdpTransport:
+def open_udp(endpoint: Receiver, host: str, port: int) -> UdpTransport:
     """Binds and serves in one go. Raises OSError when the address cannot be had."""
     return serve_udp(endpoint, bind_udp(host, port))
