@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run build check test test-compiled interop long bench bench-durable baseline docs system
+.PHONY: help demo scenarios run build check test ready test-beside test-paced test-alone test-compiled interop long bench bench-durable baseline docs system
 
 # Each test that starts a node or a command would compile all that it imports, and each worker all tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -76,10 +76,25 @@ check: $(VENV)/.ok-dev
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pytest -q tests/test_architecture.py
 
-test: system check
-	@echo "test: all but the long ones, then those at a steady pace, then those that want the machine for themselves"
+# The three go on after a failure, so that one run tells all that fails.
+test: ready
+	@$(MAKE) --no-print-directory --keep-going test-beside test-paced test-alone
+
+# Beside the checks pytest compiles the tests: else, in a fresh checkout, each worker does so for itself.
+ready: system $(VENV)/.ok-dev
+	@$(BIN)/pytest -qq --collect-only >/dev/null 2>&1 & \
+	$(MAKE) --no-print-directory check; status=$$?; wait; exit $$status
+
+test-beside: $(VENV)/.ok-dev
+	@echo "test: all but the long ones"
 	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)"
+
+test-paced: $(VENV)/.ok-dev
+	@echo "test: those at a steady pace, two at a time"
 	@$(BIN)/pytest -q -n 2 --maxschedchunk 1 -m "paced and not long" tests/e2e
+
+test-alone: $(VENV)/.ok-dev
+	@echo "test: those that want the machine for themselves"
 	@$(BIN)/pytest -q -m "alone and not long" tests/e2e
 
 interop: system $(VENV)/.ok-dev

@@ -70,29 +70,34 @@ class Places:
         self._second = second
         self._third = os.getpid() % _PLACES  # two runs on one machine begin at different places
         self._lock = threading.Lock()
+        self._guards: dict[str, int] = {}  # open files, by prefix
 
     def take(self) -> Place:
-        """The next place that is free; nobody else is given it as long as this process lives. Raises RigError."""
+        """The next place that is free; nobody else is given it until it is given back. Raises RigError."""
         with self._lock:
             for _ in range(_PLACES):
                 self._third = (self._third + 1) % _PLACES
                 place = Place(f"127.{self._second}.{self._third}")
-                if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)) and _reserved(place.host(2)):
+                if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)) and self._reserves(place):
                     return place
         raise RigError(
             f"no loopback address 127.{self._second}.*:{PORT} is free: does a SIP server listen on 0.0.0.0:{PORT}?"
         )
 
+    def give_back(self, place: Place) -> None:
+        """Nothing uses it any more. What is never given back is held until the process ends."""
+        with self._lock:
+            os.close(self._guards.pop(place.prefix))
 
-def _reserved(host: str) -> bool:
-    """Holds an address until the process ends; False when another one holds it."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as guard:
-        try:
-            guard.bind((host, PORT))
-        except OSError:
-            return False
-        guard.detach()
-    return True
+    def _reserves(self, place: Place) -> bool:
+        """Holds one of its addresses; False when another one holds it."""
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as guard:
+            try:
+                guard.bind((place.host(2), PORT))
+            except OSError:
+                return False
+            self._guards[place.prefix] = guard.detach()
+        return True
 
 
 def is_free(host: str, port: int = PORT) -> bool:

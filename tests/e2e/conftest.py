@@ -28,9 +28,11 @@ def places() -> Places:
 
 
 @pytest.fixture
-def place() -> Place:
-    """Addresses for this test alone."""
-    return _PLACES.take()
+def place() -> Iterator[Place]:
+    """Addresses for this test alone; there are 250, and more tests in one process."""
+    taken = _PLACES.take()
+    yield taken
+    _PLACES.give_back(taken)
 
 
 @pytest.fixture(scope="module")

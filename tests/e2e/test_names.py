@@ -18,6 +18,7 @@ from sipstack.parser import parse
 from tests.e2e.conftest import NodeFactory
 from tests.e2e.datagrams import CALLER, answer, request, udp_socket
 from tests.e2e.prober import answers_all_the_while
+from tests.e2e.stopwatch import stopwatch
 from tests.e2e.stories import many
 from tests.sipstack.dns_stub import DnsStub
 
@@ -167,9 +168,9 @@ def test_a_dns_that_does_not_answer_is_nobody_elses_affair(make_named: MakeNamed
         while time.monotonic() < end_s:
             number += 1
             assert ask(node, FIXED, f"fixed-{number}", inbox) == "200"
-            began = time.monotonic()
+            took = stopwatch(node)
             assert ask(node, NAMED, f"named-{number}") == "480"
-            assert time.monotonic() - began < 1.0
+            assert took() < 1.0
     assert until(node, lambda found: found["fault"] != "")["addresses"] == []
     refused = [record for record in node.records() if record["sip_status"] == 480]
     assert {(one["release_cause"], one["decided_by"]) for one in refused} == {("ALL_TARGETS_FAILED", "targets")}
