@@ -16,7 +16,7 @@ from engine.store.binder import Binder, Bound
 from engine.store.bulk_binder import BulkBinder
 from engine.store.database import RECORDS, open_database
 from engine.store.number_memory import RecentCallers
-from tests.store.bound import A
+from tests.store.bound import A, B
 from tests.store.conftest import INVENTORY, NOW
 from tests.store.shop import DAY_S, Shop, open_shop
 
@@ -181,3 +181,12 @@ def test_a_number_is_picked_again_in_the_moment_in_which_it_is_cold(shop: Shop) 
     assert shop.refused(tel_x="", pool_key="any").startswith("NO_AVAILABLE_NUMBER")
     shop.now = round(shop.now + 0.001, 3)
     assert shop.bind(tel_x="", pool_key="any").tel_x == first.tel_x
+
+
+@pytest.mark.parametrize("pair", [(A, B), (B, A)])
+def test_the_same_pair_is_picked_its_number_again_before_it_is_cold(shop: Shop, pair: tuple[str, str]) -> None:
+    lock_all_but(shop, BLOCK, LEFT[1])
+    first = shop.bind(tel_x="", pool_key="any")
+    shop.do(lambda: shop.binder.unbind(first.subs_id, shop.now))
+    assert shop.refused(tel_x="", pool_key="any", tel_b=PEOPLE[1]).startswith("NO_AVAILABLE_NUMBER")
+    assert shop.bind(tel_x="", pool_key="any", tel_a=pair[0], tel_b=pair[1]).tel_x == first.tel_x
