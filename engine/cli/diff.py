@@ -187,9 +187,12 @@ def say_differences(old: Config, new: Config, corpus: Corpus, found: Differences
         say(f"  for example       {example['method']} {example['caller']} to {example['called']}{peer}")
     for reason, count in sorted(found.left_out.items()):
         say(f"\n{count:,} left out: {reason}")
-    say("" if found.groups or found.left_out else "nothing changes")
+    if found.groups or found.left_out:
+        say("")
     if found.groups:
         say(f"{found.changed:,} of {found.distinct:,} change")
+    else:
+        say("nothing changes" if found.distinct or not found.left_out else "nothing could be decided")
 
 
 def _value(text: str) -> str:

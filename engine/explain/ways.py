@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Final
 
@@ -12,9 +12,11 @@ from engine.core.attempt import AttemptBase
 from engine.core.binding import Binding
 from engine.core.health import STATES
 from engine.core.routing import Hop, shown_address
+from engine.core.settings import TargetSettings
 from engine.deciding import Rehearsal, Resolved
 from engine.explain.told import Line
 from engine.names import told_address
+from sipstack.location import Address
 
 _ENTRIES: Final = 64  # routes behind the one that was taken, of which it is told that they would match as well
 
@@ -66,7 +68,7 @@ def targets(config: Config, rehearsal: Rehearsal, attempt: AttemptBase) -> Itera
     for number, hop in enumerate(attempt.choice.hops, 1):
         where = shown_address(hop.flow)
         if hop is taken:
-            when, is_past = "first" if number == 1 else "taken: those before it are passed over", True
+            when, is_past = _first(hop, attempt) if number == 1 else "taken: those before it are passed over", True
         elif is_past:
             when = f"when those before it fail, number {number}"
         else:
@@ -103,9 +105,29 @@ def _why(hop: Hop, attempt: AttemptBase) -> str:
     return next((why for name, why in reasons.items() if f"passed_over_{name}" in counted), "not tried")
 
 
+def _first(hop: Hop, attempt: AttemptBase) -> str:
+    """What is drawn, among targets or among the addresses of one, may come out otherwise when it is asked again."""
+    flow, target = hop.flow, hop.target
+    have_weights = any(one.weight is not None and one.priority == target.priority for one in hop.peer.targets)
+    targets = [one.target for one in attempt.choice.hops if one.peer is hop.peer and one.target is not target]
+    is_drawn = have_weights and _shares(target, targets)
+    if not is_drawn and target.place is not None:
+        addresses = attempt.context.targets.addresses(target.place)
+        here = [
+            one for one in addresses if (one.transport, one.host, one.port) == (flow.transport, flow.host, flow.port)
+        ]
+        is_drawn = _shares(here[0], [one for one in addresses if one not in here])
+    return "first by lot" if is_drawn else "first"
+
+
+def _shares(first: TargetSettings | Address, others: Sequence[TargetSettings | Address]) -> bool:
+    """True when another one could have been first in its place: those of weight 0 come behind the others."""
+    return any(one.priority == first.priority and bool(one.weight) is bool(first.weight) for one in others)
+
+
 def _share(hop: Hop) -> str:
     target = hop.target
-    weight = "" if target.weight is None else f" weight {target.weight}"
+    weight = "" if target.weight is None else f", weight {target.weight}"
     return f" (priority {target.priority}{weight})" if weight or target.priority else ""
 
 

@@ -84,6 +84,14 @@ def test_nothing_changes(bound: Run, file: Path) -> None:
     assert done.out == "lines of numbers.csv: 2 distinct, 2 in all\nnothing changes\n"
 
 
+def test_what_is_left_out_is_not_said_to_stay_as_it_is(bound: Run, file: Path) -> None:
+    gone = '\n1 left out: peer: there is no peer "east"\n\n'
+    some = bound("diff", file, file, "--numbers", numbers(file, f"{A},{X},mobile", f"{A},{X},east"))
+    assert (some.status, some.out) == (0, f"lines of numbers.csv: 1 distinct, 1 in all\n{gone}nothing changes\n")
+    none = bound("diff", file, file, "--numbers", numbers(file, f"{A},{X},east"))
+    assert none.out == f"lines of numbers.csv: 0 distinct, 0 in all\n{gone}nothing could be decided\n"
+
+
 @pytest.mark.parametrize(
     ("pairs", "what"),
     [

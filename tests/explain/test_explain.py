@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
 
 import pytest
 
+from engine.config import load
 from engine.core.binding import Binding, Miss
 from engine.explain import Explanation, Question, QuestionFault, arrival_of, explain
 from engine.store.errors import StoreError
+from engine.store.glance import Glance
+from sipstack.location import Address
 from tests.core.corenode import axb
-from tests.explain.explained import AT, A, B, Office, X, office
+from tests.explain.explained import AT, TOML, A, B, Office, X, office
 
 IPV6 = """
 [[listen]]
@@ -240,3 +245,36 @@ def test_a_700_caller_in_transit_is_told(here: Office) -> None:
 class Unbound:
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         return Miss.UNBOUND
+
+
+WEIGHTS: Final = [  # of b-side's two targets, and whether a lot decides which is first
+    ("", "", False), (";weight=1", ";weight=0", False), (";weight=1", ";priority=1", False),
+    (";weight=1", ";weight=3", True), (";weight=0", ";weight=0", True), (";weight=0", "", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other", "is_drawn"), WEIGHTS)
+def test_what_a_lot_has_decided_is_told(here: Office, one: str, other: str, is_drawn: bool) -> None:
+    here.configure(text=with_targets(f'"sip:127.0.0.13:5060{one}", "sip:127.0.0.14:5060{other}"'))
+    lines = [line.result for line in here.ask(Question(A, X, peer="a-side")).lines if line.stage == "target"]
+    assert ("first by lot;" in lines[0], "first;" in lines[0]) == (is_drawn, not is_drawn)
+    assert not any("first" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(("hosts", "is_drawn"), [(("127.0.0.13",), False), (("127.0.0.13", "127.0.0.14"), True)])
+def test_a_lot_among_the_addresses_of_a_name_is_told(here: Office, hosts: tuple[str, ...], is_drawn: bool) -> None:
+    here.configure(text=with_targets('"sip:b.example:5060"'))
+    config = load(here.file)
+    (name,) = [one.place for peer in config.core_settings().peers for one in peer.targets if one.place is not None]
+    found = tuple(Address("UDP", host, 5060, 0, 0.0) for host in hosts)
+    arrival = arrival_of(config.core_settings(), Question(A, X, peer="a-side"))
+    with closing(Glance(here.database, here.cipher)) as glance:
+        told = explain(config, arrival, glance, AT, {name: (found, "")})
+    line = next(line.result for line in told.lines if line.stage == "target")
+    assert ("first by lot;" in line) is is_drawn
+
+
+def with_targets(targets: str) -> str:
+    """The file with these of b-side."""
+    text = TOML.replace('"sip:127.0.0.13:5060", "sip:127.0.0.14:5060"', targets)
+    return text.format(a="", b="", rest="")
