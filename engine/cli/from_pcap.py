@@ -55,14 +55,15 @@ def from_pcap(
     pair = _pair(chosen[0]) if len(chosen) == 1 else None
     if pair is not None:
         _write(out, pair)
+    notes = [*pair.notes, *_reports(chosen[0], calls), *_pseudonyms(capture)] if pair is not None else []
     if as_json:
-        say_json(_document(file, calls, chosen, pair, out, _pseudonyms(capture)))
+        say_json(_document(file, calls, chosen, pair, out, notes))
     elif pair is not None:
         for name in _FILES:
             say(str(out / name))
     elif len(calls) > 1 and call_id is None:
         say_table(_COLUMNS, (_row(call) for call in calls))
-    for note in (*pair.notes, *_pseudonyms(capture)) if pair is not None else ():
+    for note in notes:
         tell(f"veil700: {note}")
     if pair is None:
         tell(f"veil700: {file}: {_why_none(calls, chosen, call_id)}")
@@ -93,6 +94,16 @@ def _pair(call: CapturedCall) -> Pair:
 
 def _pseudonyms(capture: SipCapture) -> list[str]:
     return ["its numbers are pseudonyms: put those to be played into rows.csv"] if is_masked(capture) else []
+
+
+def _reports(call: CapturedCall, calls: list[CapturedCall]) -> list[str]:
+    """What answers a message in a message of its own, as the delivery reports of 3GPP do (TS 24.341)."""
+    asked = {leg.call_id for leg in call.legs}
+    found = [
+        one for one in calls if one is not call and any(leg.first.value("In-Reply-To") in asked for leg in one.legs)
+    ]
+    shown = ", ".join(masked_identifier(one.inward.call_id) for one in found)
+    return [f"what answers it (In-Reply-To) is a call of its own, and not in the pair: {shown}"] if found else []
 
 
 def _write(folder: Path, pair: Pair) -> None:
@@ -128,7 +139,7 @@ def _write(folder: Path, pair: Pair) -> None:
 
 
 def _document(
-    file: Path, calls: list[CapturedCall], chosen: list[CapturedCall], pair: Pair | None, out: Path, more: list[str]
+    file: Path, calls: list[CapturedCall], chosen: list[CapturedCall], pair: Pair | None, out: Path, notes: list[str]
 ) -> dict[str, object]:
     """The answer as JSON (docs/replay.md)."""
     return {
@@ -137,7 +148,7 @@ def _document(
         "chosen": masked_identifier(chosen[0].inward.call_id) if pair is not None else None,
         "written": [str(out / name) for name in _FILES] if pair is not None else [],
         "fields": [_shown(number) for number in pair.fields] if pair is not None else [],
-        "notes": [*pair.notes, *more] if pair is not None else [],
+        "notes": notes,
     }
 
 

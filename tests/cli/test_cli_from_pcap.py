@@ -10,7 +10,7 @@ import pytest
 from sipstack.pcap import CapturedMessage
 from sipstack.pcapng import PcapngWriter
 from tests.cli.commands import A, Run, X
-from tests.scenario.talks import NODE, Talk, answered
+from tests.scenario.talks import NODE, Talk, answered, message
 from tests.sipstack.captures import pcap_of
 
 
@@ -65,6 +65,21 @@ def test_pseudonyms_are_told(run: Run, tmp_path: Path) -> None:
     done = run("scenario", "from-pcap", file, "--out", tmp_path / "s", "--json")
     told = "its numbers are pseudonyms: put those to be played into rows.csv"
     assert (done.json["notes"][-1], done.told[-1]) == (told, f"veil700: {told}")
+
+
+def test_a_report_in_a_message_of_its_own_is_told(run: Run, tmp_path: Path) -> None:
+    talk, here = Talk(), ("192.0.2.1", 5060)
+    sent = message("MESSAGE sip:13800100500@veil.example SIP/2.0", "1 MESSAGE", "sent", ("a", ""))
+    report = message("MESSAGE sip:x@192.0.2.1 SIP/2.0", "1 MESSAGE", f"{A}r", ("a", ""), "In-Reply-To: sent")
+    talk(here, NODE, sent)(NODE, here, message("SIP/2.0 202 Accepted", "1 MESSAGE", "sent", ("a", "b")))
+    talk(NODE, here, report)(here, NODE, message("SIP/2.0 200 OK", "1 MESSAGE", f"{A}r", ("a", "b")))
+    file = tmp_path / "sms.pcap"
+    file.write_bytes(pcap_of(talk.said))
+    done = run("scenario", "from-pcap", file, "--call-id", "sent", "--out", tmp_path / "s", "--json")
+    note = "what answers it (In-Reply-To) is a call of its own, and not in the pair: 138****8000r"
+    assert (done.status, done.told[-1], done.json["notes"][-1]) == (0, f"veil700: {note}", note)
+    alone = run("scenario", "from-pcap", file, "--call-id", f"{A}r", "--out", tmp_path / "r")
+    assert "In-Reply-To" not in alone.err
 
 
 def test_of_several_calls_one_must_be_chosen(run: Run, two: Path, tmp_path: Path) -> None:
