@@ -185,6 +185,25 @@ def test_a_record_without_owner_goes_where_its_requests_go() -> None:
     assert owner_of_record(record_id, "", WORKERS) == 0
 
 
+TO_PARTS = st.sampled_from(
+    ["<sip:x@h>", "sip:x@h", '"a"', ">", "<", ";", "tag", "=", '"', ";tag=", TOKENS.tag(), " ", "\r\n ", "y"]
+)
+
+
+@given(
+    st.sampled_from(["To: ", "t:", "TO : "]), st.lists(TO_PARTS, max_size=8).map("".join), st.integers(2, MAX_WORKERS)
+)
+@example("To: ", f'<sip:x@h>;x=">;tag={TOKENS.tag()}"', 8)
+@example("To: ", f'<sip:x@h>;x=";tag={TOKENS.tag()};"', 8)
+def test_an_invite_its_cancel_and_the_ack_of_its_failure_have_one_owner(name: str, to: str, workers: int) -> None:
+    """Whatever stands in To: the answer adds a tag of the worker that gave it, or one without owner, or none."""
+    owner = owner_of(request(to=name + to), workers)
+    assert owner_of(request(to=name + to, method="CANCEL"), workers) == owner
+    tokens = TokenSource(random.Random(1).randbytes, owner_letter(owner))
+    for tag in ("", f";tag={tokens.tag()}", f";tag={OTHERS.tag()}", ";tag=abcdefghijkl"):
+        assert owner_of(request(to=name + to + tag, method="ACK"), workers) == owner
+
+
 @given(st.binary(max_size=300), st.integers(2, MAX_WORKERS))
 @example(b"", 2)
 @example(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK", 2)

@@ -32,6 +32,12 @@ peers = ["core"]
 UDP, TCP = 0, 1  # listeners
 
 
+def config_text(folder: Path, host: str) -> str:
+    """A node on UDP and TCP."""
+    listen = f'[[listen]]\naddress = "{host}:5060"\n[[listen]]\ntransport = "tcp"\naddress = "{host}:5060"\n'
+    return f'[node]\nname = "veil"\ndata_dir = "{folder / "var"}"\n{listen}{PEER}'
+
+
 class Worker(Rig):
     """One of them: a recorder behind an endpoint that several share out messages with."""
 
@@ -55,11 +61,10 @@ class Worker(Rig):
 class Workers:
     """So many, and what has opened their sockets."""
 
-    def __init__(self, folder: Path, host: str, count: int, tls: str = "") -> None:
+    def __init__(self, folder: Path, host: str, count: int) -> None:
         self.warnings: list[str] = []
         file = folder / "veil700.toml"
-        listen = f'[[listen]]\naddress = "{host}:5060"\n[[listen]]\ntransport = "tcp"\naddress = "{host}:5060"\n{tls}'
-        file.write_text(f'[node]\nname = "veil"\ndata_dir = "{folder / "var"}"\n{listen}{PEER}')
+        file.write_text(config_text(folder, host))
         self.config = load(file)
         self.address = (host, 5060)
         self.via_start = f"Via: SIP/2.0/UDP {host}:5060;branch="
