@@ -15,6 +15,7 @@ from engine.cli.common import DONE, FAILED, JSON, UsageFault, existing, instant,
 from engine.cli.progress import counted_bar
 from engine.cli.unread import tell_what_waits
 from engine.config import Config, load
+from engine.config.restart import changes
 from engine.config.values import shown
 from engine.control.client import ControlError
 from engine.core.numbers import is_privacy_number, mask
@@ -121,13 +122,15 @@ def differences(old: Config, new: Config, corpus: Corpus, wall_s: float) -> Diff
     return compare(old.core_settings(), new.core_settings(), store, corpus, wall_s, partial(counted_bar, "decisions"))
 
 
-def _notes(old: Config, new: Config) -> Iterator[str]:
-    """What is not compared."""
+def _notes(old: Config, new: Config, found: Differences) -> Iterator[str]:
+    """What is not compared, and what of the files has changed nothing: limits and times decide no single call."""
     if old.data_dir != new.data_dir:
         yield f"the bindings are those of {old.data_dir}, not of {new.data_dir}"
     inventories = [file and file.read_bytes() for file in (old.inventory_file, new.inventory_file)]
     if inventories[0] != inventories[1]:
         yield "the inventories differ, and neither is applied: the store stays as it is"
+    if found.distinct and not found.groups and old.path != new.path and (differing := changes(old, new)):
+        yield f"the files differ, and none of these is decided otherwise for it: {'; '.join(differing)}"
 
 
 def as_document(old: Config, new: Config, corpus: Corpus, found: Differences) -> dict[str, object]:
@@ -142,15 +145,15 @@ def as_document(old: Config, new: Config, corpus: Corpus, found: Differences) ->
         "changed_calls": sum(group.calls for group in found.groups.values()),
         "groups": [
             {
-                "changes": {change.what: {"old": change.old, "new": change.new} for change in changes},
+                "changes": {change.what: {"old": change.old, "new": change.new} for change in parts},
                 "distinct": group.distinct,
                 "calls": group.calls,
                 "example": _example(group.example),
             }
-            for changes, group in found.ordered()
+            for parts, group in found.ordered()
         ],
         "left_out": dict(sorted(found.left_out.items())),
-        "notes": [*corpus.notes, *_notes(old, new)],
+        "notes": [*corpus.notes, *_notes(old, new, found)],
     }
 
 
@@ -174,12 +177,12 @@ def _masked(number: str) -> str:
 
 def say_differences(old: Config, new: Config, corpus: Corpus, found: Differences) -> None:
     """For people; what is not compared, on stderr."""
-    for note in (*corpus.notes, *_notes(old, new)):
+    for note in (*corpus.notes, *_notes(old, new, found)):
         tell(f"veil700: {note}")
     say(f"{corpus.origin}: {found.distinct:,} distinct, {found.calls:,} in all")
-    for changes, group in found.ordered():
+    for parts, group in found.ordered():
         say(f"\n{group.distinct:,} change ({group.calls:,} in all)")
-        for change in changes:
+        for change in parts:
             say(f"  {change.what:<17} {_value(change.old)}")
             say(f"  {'':<14}-> {_value(change.new)}")
         example = _example(group.example)

@@ -84,6 +84,17 @@ def test_nothing_changes(bound: Run, file: Path) -> None:
     assert done.out == "lines of numbers.csv: 2 distinct, 2 in all\nnothing changes\n"
 
 
+def test_what_decides_no_single_call_is_told(bound: Run, file: Path) -> None:
+    """Limits and times: nobody shall take them for ineffective."""
+    new = changed(file, ('name = "mobile"', 'name = "mobile"\nmax_calls = 2'))
+    done = bound("diff", file, new, "--numbers", numbers(file, f"{A},{X},mobile"))
+    why = "the files differ, and none of these is decided otherwise for it: peer mobile: max_calls"
+    assert (done.status, done.told) == (0, [f"veil700: {why}"])
+    assert done.out.endswith("nothing changes\n")
+    assert bound("diff", file, new, "--numbers", numbers(file, f"{A},{X},mobile"), "--json").json["notes"] == [why]
+    assert bound("diff", file, file, "--numbers", numbers(file, f"{A},{X},mobile")).told == []
+
+
 def test_what_is_left_out_is_not_said_to_stay_as_it_is(bound: Run, file: Path) -> None:
     gone = '\n1 left out: peer: there is no peer "east"\n\n'
     some = bound("diff", file, file, "--numbers", numbers(file, f"{A},{X},mobile", f"{A},{X},east"))
@@ -306,6 +317,7 @@ def test_what_is_not_compared_is_said(bound: Run, file: Path, tmp_path: Path) ->
     assert done.told == [
         f"veil700: the bindings are those of {tmp_path}/data, not of {tmp_path}/other",
         "veil700: the inventories differ, and neither is applied: the store stays as it is",
+        "veil700: the files differ, and none of these is decided otherwise for it: node: data_dir; inventory: file",
     ]
     assert not (tmp_path / "other").exists()
 
