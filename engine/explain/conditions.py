@@ -11,6 +11,8 @@ from engine.core.binding import (
     ASK_ORDER,
     CALLEE_VERIFIED,
     CALLER_VERIFIED,
+    LAST_CALLER,
+    TO_GROUP,
     UNCONDITIONAL,
     Binding,
 )
@@ -58,6 +60,9 @@ def limits(attempt: AttemptBase, row: str) -> Iterator[Line]:
         f"{said.calls_per_day} calls of this caller a day, which the node counts" if said.calls_per_day else "",
         f"then {len(said.members)} more of the group, one after the other" if said.members else "",
     ]
+    if said.flags & TO_GROUP and said.flags & LAST_CALLER:
+        who = "whoever of the group has called last, as long as he is a member, else the first of it"
+        yield Line("binding", "group", who, f"row last_caller ({found.subs_id})")
     if any(told):
         yield Line("binding", "limits", ", ".join(filter(None, told)), row)
 

@@ -100,6 +100,9 @@ def test_whom_b_reaches_in_a_group(here: Office, called: bool) -> None:
     before = sorted(path.name for path in here.data_dir.iterdir())
     found = here.ask(Question(A, X, peer="a-side"), reveal=True)
     assert found.callee == (C if called else B)
+    (group,) = [line for line in found.lines if line.name == "group"]
+    assert group.result.startswith("whoever of the group has called last")
+    assert group.made_by == f"row last_caller ({found.subs_id})"
     (line,) = [line for line in found.lines if line.name == "limits"]
     assert line.result == "then 1 more of the group, one after the other"
     assert sorted(path.name for path in here.data_dir.iterdir()) == before
