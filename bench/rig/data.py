@@ -41,11 +41,11 @@ _HASH_TABLE: Final = """
 """
 
 
-def ready_data(bindings: int, tell: Tell, root: Path = DATA) -> Path:
+def ready_data(bindings: int, tell: Tell, root: Path | None = None) -> Path:
     """The data folder with that many bindings; makes it when it is not there. Raises RigError."""
     if not LEAST_BLOCKS <= bindings <= MAX_BINDINGS:
         raise RigError(f"--bindings {bindings}: from {LEAST_BLOCKS} to {MAX_BINDINGS}")
-    folder = root / str(bindings)
+    folder = (root or DATA) / str(bindings)
     made_from, note = _made_from(bindings), folder / "made_from.json"
     if not note.exists() or json.loads(note.read_text()) != made_from:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig.processes import cpu_s, memory_mb, private_mb, started
-from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM
+from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM, RigError
 
 SCENARIOS: Final = Path(__file__).parent / "sipp"
 ANSWERING_S: Final = 0.4  # until SIPp, as callee, has its socket
@@ -25,7 +25,8 @@ DRAIN_S: Final = 0.5
 LATE_S: Final = 20.0  # beyond the time that the calls take by their rate
 HOLD_S: Final = 0.02  # with several workers a BYE sent at once overtakes its ACK
 FOREVER_S: Final = 86_400.0
-HOLDING_PORT: Final = 5062  # of the caller whose calls last while others are measured
+ENDLESS: Final = 1_000_000_000  # calls
+HOLDING_PORT: Final = 5062  # and those above it: of callers whose calls last while others are measured
 RTT_CALLS: Final = 50  # SIPp writes response times so many at a time, and never the rest
 COMMON: Final = ("-nostdin", "-timer_resol", "1", "-buff_size", "4000000", "-max_retrans", "4",
                  "-default_behaviors", "none", "-skip_rlimit")  # fmt: skip
@@ -85,19 +86,47 @@ def place_answered(process: int, data: Path, job: str, rate: int, calls: int, la
 
 
 @contextmanager
-def holding(data: Path, rate: int, calls: int, hold_s: float = FOREVER_S) -> Iterator[subprocess.Popen[bytes]]:
-    """A caller whose calls last so long, from an address of its own; somebody must be `answering`.
+def holding(data: Path, rate: int, at_once: int, port: int, hold_s: float = FOREVER_S) -> Iterator[Holder]:
+    """A caller at a port of its own whose calls last so long; somebody must be `answering`.
 
-    It calls at that rate until it has placed that many, and ends when all of them have.
+    It calls at that rate while fewer calls than that are in progress, so one that fails is followed by another.
     """
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         folder = Path(name)
         arguments = [
-            *_calling(data, "call", rate, calls, hold_s), "-p", str(HOLDING_PORT), "-l", str(calls),
-            "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1", "-mp", "20000",
+            *_calling(data, "call", rate, ENDLESS, hold_s), "-p", str(port), "-l", str(at_once), "-mp", "20000",
+            "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
         ]  # fmt: skip
         with _sipp(data, folder, arguments) as process:
-            yield process
+            yield Holder(process, folder, at_once)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """SIPp, whose calls last. What it says of them is a second old at the most."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    at_once: int
+
+    def await_all(self, limit_s: float) -> None:
+        """Until so many are in progress, and have had three seconds to be answered. Raises RigError."""
+        deadline = time.monotonic() + limit_s
+        while (found := _stat(self.folder, "CurrentCall")) < self.at_once:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RigError(f"{found} of {self.at_once} calls are in progress after {limit_s:.0f} s")
+            time.sleep(0.2)
+        time.sleep(3.0)
+
+    @property
+    def placed(self) -> int:
+        """Calls so far."""
+        return _stat(self.folder, "TotalCallCreated")
+
+    @property
+    def failed(self) -> int:
+        """Calls that were refused, or not answered."""
+        return _stat(self.folder, "FailedCall(C)")
 
 
 def capture(data: Path, job: str) -> str:
@@ -143,13 +172,18 @@ def _sipp(data: Path, folder: Path, arguments: Sequence[str]) -> AbstractContext
 
 
 def _counted(folder: Path) -> tuple[int, int]:
-    """Calls that succeeded and retransmissions, from the last row of SIPp's statistics."""
+    """Calls that succeeded and retransmissions."""
+    return _stat(folder, "SuccessfulCall(C)"), _stat(folder, "Retransmissions(C)")
+
+
+def _stat(folder: Path, column: str) -> int:
+    """A count of the last row of SIPp's statistics; 0 where it has written none, or has not ended writing it."""
     file = folder / "stat.csv"
     if not file.exists():
-        return 0, 0
+        return 0
     with file.open(newline="") as rows:
         last = list(csv.DictReader(rows, delimiter=";"))[-1:]
-    return (int(last[0]["SuccessfulCall(C)"]), int(last[0]["Retransmissions(C)"])) if last else (0, 0)
+    return int(last[0].get(column) or 0) if last else 0
 
 
 def _latencies_ms(folder: Path) -> list[float]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +104,35 @@ def memory_mb(root: int) -> float:
 def private_mb(root: int) -> dict[str, float]:
     """MiB that each process of a tree of Python programs has for itself (USS), by the module that it runs.
 
-    Of several that run the same module it is the largest one's.
+    Of several that run the same module it is the largest one's, here and in what else is told by module.
     """
+    return _by_module(root, lambda process: _resident_kb(process, ("Private_Clean:", "Private_Dirty:")) / 1024)
+
+
+def descriptors(root: int) -> dict[str, float]:
+    """Open file descriptors by module."""
+    return _by_module(root, lambda process: _entries(process, "fd"))
+
+
+def threads(root: int) -> dict[str, float]:
+    """Threads by module."""
+    return _by_module(root, lambda process: _entries(process, "task"))
+
+
+def _by_module(root: int, figure: Callable[[int], float]) -> dict[str, float]:
     found: dict[str, float] = {}
     for process in tree(root):
-        module, own_kb = _module(process), _resident_kb(process, ("Private_Clean:", "Private_Dirty:"))
-        if module:
-            found[module] = max(found.get(module, 0.0), own_kb / 1024)
+        if module := _module(process):
+            found[module] = max(found.get(module, 0.0), figure(process))
     return found
+
+
+def _entries(process: int, folder: str) -> int:
+    """Of a folder of /proc/PID; 0 when the process has ended."""
+    try:
+        return len(os.listdir(PROC / str(process) / folder))
+    except OSError:
+        return 0
 
 
 def _resident_kb(process: int, kinds: Sequence[str]) -> int:

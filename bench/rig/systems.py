@@ -188,7 +188,7 @@ def _empty_veil700(data: Path) -> None:
     _remove(data, "var/records.db")
 
 
-def _veil700(interpreter: Path, config: str) -> Callable[[Path, str], list[str]]:
+def _veil700(interpreter: Path, config: str = "veil700.toml") -> Callable[[Path, str], list[str]]:
     return lambda data, _job: [str(interpreter), "-m", "engine.main", "--config", str(data / config), "run"]
 
 
@@ -228,7 +228,7 @@ _OWN: Final = Path(sys.executable)
 VEIL700: Final = System(
     "veil700",
     "this project",
-    _veil700(_OWN, "veil700.toml"),
+    _veil700(_OWN),
     _empty_veil700,
     lambda _job: ("var/records.db", "cdr"),
     settle_s=1.0,
@@ -251,7 +251,7 @@ COMPILED: Final = replace(
     VEIL700,
     name="compiled",
     title="this project, compiled",
-    command=_veil700(_COMPILED_PYTHON, "veil700.toml"),
+    command=_veil700(_COMPILED_PYTHON),
 )
 COMPILED_TWO: Final = replace(
     COMPILED,
@@ -262,6 +262,12 @@ COMPILED_TWO: Final = replace(
 SYSTEMS: Final = {
     system.name: system for system in (FLOOR, LEAN, KAMAILIO, SIPPY_B2BUA, VEIL700, VEIL700_TWO, COMPILED, COMPILED_TWO)
 }
+
+
+def with_api(system: System) -> System:
+    """The same node of ours with its API process beside it."""
+    interpreter = _COMPILED_PYTHON if system in (COMPILED, COMPILED_TWO) else _OWN
+    return replace(system, command=_veil700(interpreter, WITH_API))
 
 
 def missing(system: System, data: Path) -> str:
