@@ -194,8 +194,9 @@ class Runner:
             self._look_at_store()
 
     def _committed(self, done: Done) -> None:
-        """The writer's answers, in the order in which it was asked; the timer is set once for all of them."""
-        self.endpoint.perform(output for token, durable in done for output in self._told(token, durable))
+        """The writer's answers, in the order in which it was asked: what one leads to is done before the next one."""
+        for token, durable in done:
+            self.endpoint.perform(self._told(token, durable))
         self._look_at_store()
 
     def _look_at_store(self) -> None:

@@ -26,10 +26,11 @@ def built(version: str = "standard") -> dict[str, Any]:
 PURE = {"force_include": {}, "pure_python": True, "infer_tag": False}
 
 
-def test_it_takes_the_core_and_the_stack_without_sockets() -> None:
+def test_it_takes_core_and_stack_and_of_the_shell_what_is_named() -> None:
     taken = hatch_build.modules(ROOT)
     assert {"sipstack/parser.py", "engine/core/service.py", "engine/core/crossing.py"} <= set(taken)
-    folders = {str(Path(file).parent) for file in taken}
+    assert set(hatch_build.SHELL) <= set(taken)
+    folders = {str(Path(file).parent) for file in set(taken) - set(hatch_build.SHELL)}
     assert folders == {"sipstack", "engine/core", "sipstack/testing"}
     assert not [file for file in taken if file.endswith("__init__.py")]
 

@@ -14,6 +14,7 @@ from engine.target_log import TargetLog
 from tests.core.corenode import B, CoreNode
 
 
+@pytest.mark.pure
 async def test_routing_tables_are_made_beside_the_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     made_in: list[int] = []
     node = CoreNode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol, final
 
 from sipstack.events import Disconnect, Flow, Output, SendMessage
@@ -112,7 +112,7 @@ class Endpoint:
             outputs = []
         self.perform(outputs)
 
-    def perform(self, outputs: Iterable[Output]) -> None:
+    def perform(self, outputs: list[Output]) -> None:
         """Does what verbs of the core returned, each output as it comes, then sets the timer anew.
 
         Once it is closed, nothing is sent any more.

@@ -255,6 +255,7 @@ def test_after_a_start_the_last_caller_is_read(
     assert isinstance(found, Binding) and found.callee == C
 
 
+@pytest.mark.pure
 def test_what_changes_while_it_is_read_is_read_again(
     reader: BindingReader, bound: str, now: float, execute: Execute, stocked: Path, cipher: NumberCipher
 ) -> None:
