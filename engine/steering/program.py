@@ -5,7 +5,8 @@ the place of a socket in the group. It knows the spellings that nearly everybody
 
 - requests `METHOD sip:digits@`, with "+" in front or without: the last four digits. Requests within a dialog have the
   700 number too, from our Contact;
-- responses whose first row is our Via as we have written it: the first letter behind the cookie of the branch.
+- responses whose first row is our Via as we have written it, or with parameters in front of the branch (some write
+  "rport" and "received" there): the first letter behind the cookie.
 
 Everything else is the first socket's, and is handed on from there. A load behind the end of a datagram ends the program
 with 0, which is the first socket as well.
@@ -28,6 +29,7 @@ _LOAD_WORD: Final = 0x20  # ld [k]
 _LOAD_WORD_AT_X: Final = 0x40  # ld [x + k]
 _LOAD_BYTE: Final = 0x30  # ldb [k]
 _LOAD_BYTE_AT_X: Final = 0x50  # ldb [x + k]
+_LOAD_NUMBER: Final = 0x00  # ld #k
 _LOAD_X: Final = 0x01  # ldx #k
 _LOAD_KEPT: Final = 0x60  # ld M[k]
 _LOAD_X_KEPT: Final = 0x61  # ldx M[k]
@@ -53,6 +55,7 @@ _LONGEST_METHOD: Final = 10
 _LONGEST_NUMBER: Final = 24
 _SHORTEST_STATUS_LINE: Final = len("SIP/2.0 200 \r")
 _LONGEST_REASON: Final = 64
+_LONGEST_PARAMETERS: Final = 64
 _COOKIE_BYTES: Final = 7
 
 
@@ -73,6 +76,28 @@ def steering_program(workers: int, via_start: str) -> bytes:
 
 def _requests(found: _Assembler, workers: int) -> None:
     """`METHOD sip:+digits@`."""
+    _behind_method(found)
+    found.put(_LOAD_BYTE_AT_X, _SCHEME_BYTES)
+    found.jump(_IF_EQUAL, ord("+"), _NEXT, "number")
+    found.put(_FROM_X, 0)
+    found.put(_ADD, 1)
+    found.put(_TO_X, 0)
+    found.label("number")
+    _last_digits(found)
+    for place in range(DIGITS):
+        found.put(_LOAD_BYTE_AT_X, place)
+        found.put(_SUBTRACT, ord("0"))
+        found.put(_MULTIPLY, 10 ** (DIGITS - 1 - place))
+        found.put(_KEEP, place)
+    for place in range(DIGITS - 1):
+        found.put(_LOAD_X_KEPT, place)
+        found.put(_ADD_X, 0)
+    found.put(_MODULO, workers)
+    found.put(_RETURN_A, 0)
+
+
+def _behind_method(found: _Assembler) -> None:
+    """X becomes where the Request-URI begins."""
     for place in range(3, _LONGEST_METHOD + 1):
         found.put(_LOAD_BYTE, place)
         found.jump(_IF_EQUAL, ord(" "), f"method {place}", _NEXT)
@@ -82,12 +107,10 @@ def _requests(found: _Assembler, workers: int) -> None:
         found.put(_LOAD_X, place + 1)
         found.put(_JUMP, 0, "uri")
     found.label("uri")
-    found.put(_LOAD_BYTE_AT_X, _SCHEME_BYTES)
-    found.jump(_IF_EQUAL, ord("+"), _NEXT, "number")
-    found.put(_FROM_X, 0)
-    found.put(_ADD, 1)
-    found.put(_TO_X, 0)
-    found.label("number")
+
+
+def _last_digits(found: _Assembler) -> None:
+    """X was where the Request-URI begins, and becomes where the last digits do: "@" is behind them."""
     for place in range(_LONGEST_NUMBER + 1):
         found.put(_LOAD_BYTE_AT_X, _SCHEME_BYTES + place)
         found.jump(_IF_EQUAL, ord("@"), f"end {place}", _NEXT)
@@ -110,36 +133,14 @@ def _requests(found: _Assembler, workers: int) -> None:
             found.put(_JUMP, 0, "value")
     found.label("value")
     found.put(_TO_X, 0)
-    for place in range(DIGITS):
-        found.put(_LOAD_BYTE_AT_X, place)
-        found.put(_SUBTRACT, ord("0"))
-        found.put(_MULTIPLY, 10 ** (DIGITS - 1 - place))
-        found.put(_KEEP, place)
-    for place in range(DIGITS - 1):
-        found.put(_LOAD_X_KEPT, place)
-        found.put(_ADD_X, 0)
-    found.put(_MODULO, workers)
-    found.put(_RETURN_A, 0)
 
 
 def _responses(found: _Assembler, workers: int, via_bytes: int) -> None:
     """`SIP/2.0 200 OK`, and behind it our Via."""
-    found.put(_LOAD_WORD, 4)
-    found.jump(_IF_EQUAL, _word("2.0 "), _NEXT, "no status")
-    lines = range(_SHORTEST_STATUS_LINE, _SHORTEST_STATUS_LINE + _LONGEST_REASON)
-    for place in lines:
-        found.put(_LOAD_BYTE, place)
-        found.jump(_IF_EQUAL, ord("\n"), f"line {place}", _NEXT)
-    found.label("no status")
-    found.put(_RETURN, 0)
-    for place in lines:
-        found.label(f"line {place}")
-        found.put(_LOAD_X, place + 1)
-        found.put(_JUMP, 0, "via")
-    found.label("via")
+    _behind_status_line(found)
+    _at_cookie(found, via_bytes)
     branch = via_bytes + _COOKIE_BYTES
-    for place, word in ((0, "Via:"), (via_bytes - 8, ";bra"), (via_bytes - 4, "nch="), (via_bytes, "z9hG"),
-                        (via_bytes + 3, "G4bK")):  # fmt: skip
+    for place, word in ((via_bytes - 8, ";bra"), (via_bytes - 4, "nch="), (via_bytes + 3, "G4bK")):
         found.put(_LOAD_WORD_AT_X, place)
         found.jump(_IF_EQUAL, _word(word), _NEXT, "no branch")
     found.put(_LOAD_BYTE_AT_X, branch + BRANCH_LETTERS)
@@ -157,6 +158,41 @@ def _responses(found: _Assembler, workers: int, via_bytes: int) -> None:
     found.put(_MODULO, workers)
     found.put(_RETURN_A, 0)
     found.label("no branch")
+
+
+def _behind_status_line(found: _Assembler) -> None:
+    """X becomes where the first row begins."""
+    found.put(_LOAD_WORD, 4)
+    found.jump(_IF_EQUAL, _word("2.0 "), _NEXT, "no status")
+    lines = range(_SHORTEST_STATUS_LINE, _SHORTEST_STATUS_LINE + _LONGEST_REASON)
+    for place in lines:
+        found.put(_LOAD_BYTE, place)
+        found.jump(_IF_EQUAL, ord("\n"), f"line {place}", _NEXT)
+    found.label("no status")
+    found.put(_RETURN, 0)
+    for place in lines:
+        found.label(f"line {place}")
+        found.put(_LOAD_X, place + 1)
+        found.put(_JUMP, 0, "via")
+    found.label("via")
+
+
+def _at_cookie(found: _Assembler, via_bytes: int) -> None:
+    """X was where our Via begins, and becomes as much more as there are parameters in front of the branch."""
+    found.put(_LOAD_WORD_AT_X, 0)
+    found.jump(_IF_EQUAL, _word("Via:"), _NEXT, "no via")
+    for place in range(_LONGEST_PARAMETERS):
+        found.put(_LOAD_WORD_AT_X, via_bytes + place)
+        found.jump(_IF_EQUAL, _word("z9hG"), f"cookie {place}", _NEXT)
+    found.label("no via")
+    found.put(_RETURN, 0)
+    for place in range(_LONGEST_PARAMETERS):
+        found.label(f"cookie {place}")
+        found.put(_LOAD_NUMBER, place)
+        found.put(_JUMP, 0, "branch")
+    found.label("branch")
+    found.put(_ADD_X, 0)
+    found.put(_TO_X, 0)
 
 
 def _word(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.steering import group
 from engine.steering.parcel import CAME, SEND, packed
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.endpoint_rig import WAIT_S, raw_socket, read
@@ -225,6 +226,21 @@ async def test_a_far_end_that_comes_again_by_the_same_port_is_answered_on_its_ne
         await made.until(1)
     owner.sockets._handing.received(data, flow)  # type: ignore[union-attr]
     assert owner.sockets._handing.holder_of(flow) is None  # type: ignore[union-attr]
+
+
+async def test_where_the_kernel_cannot_steer_messages_are_handed_over(
+    tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older kernel, or another system: it goes by the addresses, which is one worker for all of a peer."""
+    monkeypatch.setattr(group, "_SO_ATTACH_REUSEPORT_CBPF", 9999)  # "Protocol not available"
+    async with workers(tmp_path, host, COUNT) as made:
+        assert made.warnings == ["the kernel does not steer: workers hand messages on"]
+        with raw_socket(host) as peer:
+            for worker in range(COUNT):
+                peer.sendto(request(f"sip:{number(worker, COUNT)}@h"), made.address)
+            await made.until(COUNT)
+        for worker in range(COUNT):
+            assert made.receivers(f"INVITE sip:{number(worker, COUNT)}@h") == [worker]
 
 
 async def test_nothing_is_warned_of_where_the_kernel_steers(made: Workers) -> None:

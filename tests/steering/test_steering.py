@@ -74,6 +74,7 @@ USUAL: tuple[Callable[[str], bytes], ...] = (
     lambda _: request("sip:veil.example"),
     lambda via_start: response(f"{via_start}{tokens().branch()}"),
     lambda via_start: response(f"{via_start}{tokens().branch()};rport=5060;received=192.0.2.1"),
+    lambda via_start: response(f"{via_start[:-7]}rport=5060;received=192.0.2.1;branch={tokens().branch()}"),
     lambda via_start: response(f"{via_start}{tokens().branch()}a"),  # asked again with a password
     lambda via_start: response(f"{via_start}{TokenSource(DRAW.randbytes).branch()};rport"),  # of a run with one worker
 )
@@ -93,6 +94,9 @@ ODD: tuple[Callable[[str], bytes], ...] = (
     lambda via_start: response(f"{via_start.replace('Via: ', 'v: ')}{tokens().branch()}"),
     lambda via_start: response(f"{via_start.replace('Via: ', 'VIA: ')}{tokens().branch()}"),
     lambda via_start: response(f"{via_start.replace('UDP ', 'UDP  ')}{tokens().branch()}"),
+    lambda via_start: response(f"{via_start[:-7]}maddr={'h' * 60};branch={tokens().branch()}"),
+    lambda via_start: response(f"{via_start[:-7]}x=y, SIP/2.0/UDP h;branch={tokens().branch()}"),
+    lambda via_start: response(f"{via_start[:-7]}BRANCH={tokens().branch()}"),
     lambda _: DRAW.randbytes(DRAW.randrange(1, 1400)),
     lambda _: b"",
     lambda _: b"\r\n\r\n",
