@@ -66,6 +66,8 @@ class Step:
 def stories(page: Path) -> dict[str, list[Step]]:
     """The steps of a page by name of their story."""
     found: dict[str, list[Step]] = {}
+    if _MARK.search(page.read_text("utf-8")) is None:
+        return found
     mark: re.Match[str] | None = None
     steps: list[Step] | None = None
     is_shown = False

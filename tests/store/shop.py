@@ -96,8 +96,16 @@ def open_shop(data_dir: Path, inventory: str, now: float) -> Iterator[Shop]:
     file = data_dir / "inventory.toml"
     file.write_text(inventory)
     apply_inventory(path, cipher, read_inventory(file))
+    with working_shop(data_dir, now) as shop:
+        shop.connection.executescript(STOCK)
+        yield shop
+
+
+@contextmanager
+def working_shop(data_dir: Path, now: float) -> Iterator[Shop]:
+    """A shop on a folder that has been one before."""
+    cipher = open_key(data_dir)
     recent = RecentCallers(data_dir / "records.db", cipher)
-    with closing(open_database(path, BINDINGS, cipher)) as connection, closing(recent):
-        connection.executescript(STOCK)
+    with closing(open_database(data_dir / "bindings.db", BINDINGS, cipher)) as connection, closing(recent):
         random = Random(1)
         yield Shop(connection, cipher, now, Binder(connection, cipher, recent, random.randrange), random)
