@@ -17,10 +17,10 @@ from engine.config import Config, load
 from engine.store.api_keys import NewKey, Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
-from engine.store.inventory import apply_inventory, read_inventory
 from scenarios.rig.place import Place
 from tests.alibaba.sdk import Sdk
 from tests.e2e.conftest import module_place, place, places
+from tests.store.stocks import stock
 
 __all__ = ["module_place", "place", "places"]
 
@@ -35,7 +35,7 @@ def make_data(folder: Path, host: str, scenarios: str = 'alibaba_scenario = "exp
         f'[node]\ndata_dir = "var"\n[api]\naddress = "{host}:8700"\nalibaba_address = "{host}:{PORT}"\n{scenarios}\n'
     )
     config = load(file)
-    apply_inventory(config.data_dir / "bindings.db", open_key(config.data_dir), read_inventory(INVENTORY))
+    stock(config.data_dir, INVENTORY.read_text())
     return config
 
 

@@ -15,9 +15,9 @@ from engine.logging import set_up_logging
 from engine.store.api_keys import NewKey, Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
-from engine.store.inventory import apply_inventory, read_inventory
 from tests.api.asking import Client
 from tests.e2e.conftest import place, places
+from tests.store.stocks import stock
 
 __all__ = ["place", "places"]
 
@@ -31,8 +31,7 @@ def config(tmp_path: Path) -> Config:
     file = tmp_path / "veil.toml"
     file.write_text('[node]\ndata_dir = "var"\n[api]\naddress = "127.0.0.1:8700"\n')
     config = load(file)
-    cipher = open_key(config.data_dir)
-    apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(INVENTORY))
+    stock(config.data_dir, INVENTORY.read_text())
     return config
 
 

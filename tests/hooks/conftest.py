@@ -16,11 +16,11 @@ from engine.store.api_keys import Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
 from engine.store.hooks import Hook, put_hook
-from engine.store.inventory import apply_inventory, read_inventory
 from tests.api.asking import Client
 from tests.api.conftest import INVENTORY
 from tests.hooks.platforms import HOST, Behaviour, Platform, context_for, trust
 from tests.sipstack.certificates import Authority
+from tests.store.stocks import stock
 
 StartPlatform = Callable[..., Awaitable[Platform]]
 
@@ -35,8 +35,7 @@ def config(tmp_path: Path) -> Config:
     file = tmp_path / "veil.toml"
     file.write_text('[node]\ndata_dir = "var"\n[api]\nwebhook_hosts = ["127.0.0.0/8"]\n')
     config = load(file)
-    cipher = open_key(config.data_dir)
-    apply_inventory(config.data_dir / "bindings.db", cipher, read_inventory(INVENTORY))
+    stock(config.data_dir, INVENTORY.read_text())
     return config
 
 

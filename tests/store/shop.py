@@ -17,10 +17,10 @@ from engine.store.binding_rules import BindRequest
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import BINDINGS, open_database, transaction
 from engine.store.groups import Groups
-from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.number_memory import RecentCallers
 from engine.store.rows import utc_text
 from tests.store.bound import REQUEST
+from tests.store.stocks import stock
 
 DAY_S = 86_400.0
 STOCK = """
@@ -91,11 +91,7 @@ class Shop:
 @contextmanager
 def open_shop(data_dir: Path, inventory: str, now: float) -> Iterator[Shop]:
     """A shop on a folder of its own."""
-    cipher = open_key(data_dir)
-    path = data_dir / "bindings.db"
-    file = data_dir / "inventory.toml"
-    file.write_text(inventory)
-    apply_inventory(path, cipher, read_inventory(file))
+    stock(data_dir, inventory)
     with working_shop(data_dir, now) as shop:
         shop.connection.executescript(STOCK)
         yield shop
