@@ -26,6 +26,7 @@ LATE_S: Final = 20.0  # beyond the time that the calls take by their rate
 HOLD_S: Final = 0.02  # with several workers a BYE sent at once overtakes its ACK
 FOREVER_S: Final = 86_400.0
 ENDLESS: Final = 1_000_000_000  # calls
+MEDIA_PORT: Final = 20_000  # from here on SIPp has ports for media, which it never sends
 HOLDING_PORT: Final = 5062  # and those above it: of callers whose calls last while others are measured
 RTT_CALLS: Final = 50  # SIPp writes response times so many at a time, and never the rest
 COMMON: Final = ("-nostdin", "-timer_resol", "1", "-buff_size", "4000000", "-max_retrans", "4",
@@ -93,8 +94,9 @@ def holding(data: Path, rate: int, at_once: int, port: int, hold_s: float = FORE
     """
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         folder = Path(name)
+        media = MEDIA_PORT + 10 * (port - PORT)
         arguments = [
-            *_calling(data, "call", rate, ENDLESS, hold_s), "-p", str(port), "-l", str(at_once), "-mp", "20000",
+            *_calling(data, "call", rate, ENDLESS, hold_s), "-p", str(port), "-l", str(at_once), "-mp", str(media),
             "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
         ]  # fmt: skip
         with _sipp(data, folder, arguments) as process:
@@ -113,7 +115,9 @@ class Holder:
         """Until so many are in progress, and have had three seconds to be answered. Raises RigError."""
         deadline = time.monotonic() + limit_s
         while (found := _stat(self.folder, "CurrentCall")) < self.at_once:
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None:
+                raise RigError(f"SIPp, which was to hold {self.at_once} calls, has ended: {self.process.returncode}")
+            if time.monotonic() > deadline:
                 raise RigError(f"{found} of {self.at_once} calls are in progress after {limit_s:.0f} s")
             time.sleep(0.2)
         time.sleep(3.0)
