@@ -196,4 +196,5 @@ def test_an_inventory_is_applied_whole_or_not_at_all(run: Run, tmp_path: Path) -
 def test_a_folder_that_cannot_be_made_is_one_line(run: Run, file: Path) -> None:
     file.write_text('[node]\ndata_dir = "veil.toml/data"\n')
     done = run(*bind_words())
-    assert done == Done(1, "", f"veil700: {file}/data: Not a directory\n")
+    fault = f'node.data_dir: "veil.toml/data" cannot be made: {file} is a file, not a folder'
+    assert done == Done(2, "", f"{file}:2: {fault}\n")
