@@ -88,7 +88,8 @@ class Transactions:
         end = data.find(b"\r\n")
         if data[end + 2 : end + 7] != b"Via: ":
             return False
-        usual = USUAL_VIA.fullmatch(data[end + 7 : data.find(b"\r\n", end + 7)].decode("ascii", "replace"))
+        line_end = data.find(b"\r\n", end + 7)
+        usual = USUAL_VIA.fullmatch(data[end + 7 : line_end].decode("ascii", "replace")) if line_end > 0 else None
         if usual is None:
             return False
         _, host, port, _, branch, _ = usual.groups()

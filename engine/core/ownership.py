@@ -59,12 +59,12 @@ def owner_of(data: bytes, workers: int) -> int:
     at = data.find(b"\r\nTo: ")
     end = data.find(b"\r\n", at + 6)
     mark = data.rfind(b">", at, end)
-    if at < 0 or mark < 0 or data[end + 2 : end + 3] in b" \t" or data.find(b"\r\n\r\n", 0, at) >= 0:
+    if at < 0 or mark < 0 or end < 0 or data[end + 2 : end + 3] in b" \t" or data.find(b"\r\n\r\n", 0, at) >= 0:
         return _owner_of_unusual(data, workers)
     if mark + 1 == end:
         return _owner_by_digits(data, workers)
-    tag = data[mark + 6 : end]
-    if data[mark + 1 : mark + 6] != b";tag=" or not tag.isalpha():
+    tag = data[mark + 6 : end] if data[mark + 1 : mark + 6] == b";tag=" else b""
+    if not tag.isalpha():
         return _owner_of_unusual(data, workers)
     if len(tag) == _OWNED_TAG and _PLACES[tag[0]] != _NOBODY:
         return _PLACES[tag[0]] % workers
@@ -133,7 +133,7 @@ def _owner_by_digits(data: bytes, workers: int) -> int:
         number = data[start + 4 : end].lstrip(b"+")
         if number.isdigit() and len(number) >= DIGITS:
             return int(number[-DIGITS:]) % workers
-    uri = data[start : data.find(b"\r\n", start)].partition(b" ")[0]
+    uri = data[start : max(start, data.find(b"\r\n", start))].partition(b" ")[0]
     scheme, _, rest = uri.partition(b":")
     if b"@" in rest:
         rest = rest.partition(b"@")[0].partition(b":")[0]  # a password is no digit of the number

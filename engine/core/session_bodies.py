@@ -183,7 +183,7 @@ def _names(line: bytes, host: bytes) -> bool:
     """True when `host` stands in `line` by itself, and not as a part of another name."""
     start = line.find(host)
     while start >= 0:
-        before, after = line[start - 1 : start], line[start + len(host) : start + len(host) + 1]
+        before, after = line[max(start - 1, 0) : start], line[start + len(host) : start + len(host) + 1]
         if (not before or before not in _HOST_CHARS) and (not after or after not in _HOST_CHARS):
             return True
         start = line.find(host, start + 1)
