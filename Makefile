@@ -88,8 +88,8 @@ ready: system $(VENV)/.ok-dev
 	$(MAKE) --no-print-directory check; status=$$?; wait; exit $$status
 
 test-beside: $(VENV)/.ok-dev
-	@echo "test: all but the long ones"
-	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)"
+	@echo "test: all but the long ones, and but the architecture, which is of the checks"
+	@$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --ignore tests/test_architecture.py -m "$(SIDE_BY_SIDE)"
 
 test-paced: $(VENV)/.ok-dev
 	@echo "test: those at a steady pace, two at a time"
