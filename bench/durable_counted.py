@@ -13,13 +13,15 @@ valgrind it would have everything loaded in small pieces. Prints, as
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
+import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 from unittest.mock import patch
 
@@ -27,13 +29,16 @@ from bench.bare_core import BareCore
 from bench.conversations import CONVERSATIONS, Ends
 from bench.counted import NOTHING, in_child
 from engine.core.outputs import CommitRecord
+from engine.recording.client import Done, RecordWriter
+from engine.recording.frames import Hello, say_hello
+from engine.recording.serving import Server
 from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.journal import Journal
 from engine.store.loader import Loader
-from engine.store.loading import LONGEST_PAUSE_S, LoadingThread, make_folder
-from engine.store.records import Done, RecordWriter
-from engine.store.segment import Group
+from engine.store.loading import LONGEST_PAUSE_S, make_folder
+from engine.store.records import GroupWriter
+from engine.store.segment import Group, encoded_step
 from engine.store.signing import open_signing_key
 
 APPEND: Final = "append"
@@ -108,16 +113,29 @@ def interleaved(calls: Sequence[Sequence[CommitRecord]]) -> list[CommitRecord]:
 
 
 def append(folder: Path, steps: Sequence[CommitRecord]) -> None:
-    """Has a writer append them, group by group. RuntimeError when one has not become durable, Empty when it is late."""
-    told: SimpleQueue[Done] = SimpleQueue()
-    with patch.object(LoadingThread, "start"):
-        writer = RecordWriter(folder / "records.db", open_key(folder), "bench", "boot", WINDOW_MS, told.put)
+    """Has a writer append them, group by group. RuntimeError when one has not become durable."""
+    with patch.object(Loader, "load", return_value=False):
+        asyncio.run(_append(folder, steps))
+
+
+async def _append(folder: Path, steps: Sequence[CommitRecord]) -> None:
+    """Both ends of the writer, that of a SIP process here and the other one in a thread."""
+    told: asyncio.Queue[Done] = asyncio.Queue()
+    hello = Hello(0, 1, begins=False)
+    lobby, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    group_writer = GroupWriter(folder / "records.db", open_key(folder), "bench", "boot")
+    serving = threading.Thread(target=Server(others, group_writer, WINDOW_MS / 1000.0).run)
+    serving.start()
+    with others, lobby:
+        writer = RecordWriter(lobby, say_hello(lobby, hello), hello, told.put_nowait, print)
         writer.start()
         try:
             for group in _groups(steps):
-                _write_group(writer, group, told)
+                await _write_group(writer, group, told)
         finally:
             writer.stop()
+            lobby.close()
+            serving.join()
 
 
 def appended(folder: Path, steps: Sequence[CommitRecord]) -> list[list[Group]]:
@@ -127,7 +145,10 @@ def appended(folder: Path, steps: Sequence[CommitRecord]) -> list[list[Group]]:
     open_signing_key(folder)
     journal = Journal(make_folder(folder / "records.db"), cipher, "bench", ("boot", 1), 0)
     journal.begin()
-    groups = [journal.append([(int(step.step), step.values, step.extra) for step in group]) for group in _groups(steps)]
+    groups = [
+        journal.append([encoded_step(int(step.step), step.values, step.extra) for step in group], len(group))
+        for group in _groups(steps)
+    ]
     journal.close()
     return [groups[first : first + GROUPS_A_LOAD] for first in range(0, len(groups), GROUPS_A_LOAD)]
 
@@ -154,13 +175,13 @@ def _groups(steps: Sequence[CommitRecord]) -> Iterator[Sequence[CommitRecord]]:
         yield steps[first : first + GROUP]
 
 
-def _write_group(writer: RecordWriter, group: Sequence[CommitRecord], told: SimpleQueue[Done]) -> None:
+async def _write_group(writer: RecordWriter, group: Sequence[CommitRecord], told: asyncio.Queue[Done]) -> None:
     for step in group:
         if not writer.submit(step.step, step.values, step.extra, step):
             raise RuntimeError("a step was not taken")
     left = len(group)
     while left:
-        done = told.get(timeout=LIMIT_S)
+        done = await asyncio.wait_for(told.get(), LIMIT_S)
         if not all(durable for _, durable in done):
             raise RuntimeError("a step has not become durable")
         left -= len(done)

@@ -1,8 +1,9 @@
-"""What a node has once, however many processes serve its calls: its stores, the process of the API, the daily job."""
+"""What a node has once, however many processes serve its calls: stores, the daily job, the processes beside it."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any, final
 
@@ -10,6 +11,8 @@ from engine.api_child import ApiChild
 from engine.config import Config
 from engine.config.api import EVENTS_DAYS
 from engine.daily import DailyJob
+from engine.recording.child import RecordsChild
+from engine.starting import StartError, boot_id
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.inventory import apply_inventory, read_inventory
@@ -24,6 +27,10 @@ class Beside:
         self._config = config
         self._log = log
         self._api = ApiChild(config_file, log.warning) if config.api is not None else None
+        self._records = RecordsChild(
+            config.data_dir, config.node.name, boot_id(), config.cdr.commit_window_ms, config.api is not None,
+            log.warning,
+        )  # fmt: skip
         self._daily = DailyJob(
             config.node.name, config.data_dir, config.cdr.retention_days,
             EVENTS_DAYS if config.api is None else config.api.events_days, config.archive_dir, log.info, log.error,
@@ -37,6 +44,26 @@ class Beside:
             pass
         apply_new_inventory(config, cipher)
         return cipher
+
+    async def start_records(self) -> None:
+        """The process that writes records is there, or will be. Raises StartError."""
+        try:
+            await self._records.start()
+        except OSError as error:
+            raise StartError(f"cannot start the process that writes records: {error.strerror}") from None
+
+    @property
+    def lobby(self) -> socket.socket:
+        """Where who serves calls asks for a stream to it."""
+        return self._records.lobby
+
+    async def let_records_go(self) -> None:
+        """That process is not started again; what is kept in memory has its last chance, whatever became of it."""
+        await self._records.let_go()
+
+    async def stop_records(self) -> None:
+        """Nobody has a stream to it any more: it ends."""
+        await self._records.stop()
 
     async def start_api(self) -> str:
         """Its part of the line that says that the node is ready. Raises ApiStartError."""
@@ -61,7 +88,8 @@ class Beside:
 
     def status(self) -> dict[str, object]:
         """Its part of `veil700 status`."""
-        return {} if self._api is None else {"api": self._api.status()}
+        records: dict[str, object] = {"records_process": self._records.status()}
+        return records if self._api is None else records | {"api": self._api.status()}
 
     def let_go(self) -> None:
         """The node ends: the process of the API is not started again."""
@@ -69,7 +97,7 @@ class Beside:
             self._api.let_go()
 
     async def stop(self) -> None:
-        """Ends both processes."""
+        """Ends the daily job and the process of the API."""
         await self._daily.stop()
         if self._api is not None:
             await self._api.stop()

@@ -16,6 +16,7 @@ from engine.control.server import ControlServer
 from engine.core.settings import CoreSettings
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
+from engine.recording.frames import Hello
 from engine.reload import Reload
 from engine.sip_part import SipPart
 from engine.starting import StartError, start_control, tell, tell_failing_expects
@@ -67,10 +68,12 @@ class _Node:
             tell_failing_expects(config, log)
             api_url = asyncio.ensure_future(beside.start_api())  # it begins while the journal is read
             await asyncio.sleep(0)
-            await part.open(cipher)
+            await beside.start_records()
+            await part.open(cipher, beside.lobby, Hello(worker=0, workers=1, begins=True))
         except BaseException:
             await beside.stop()
             await part.stop()
+            await beside.stop_records()
             raise
         await self._serve(part, beside, cipher, api_url)
 
@@ -110,4 +113,6 @@ class _Node:
             await reload.stop()
             await beside.stop()
             await control.close()
+            await beside.let_records_go()
             await part.stop()
+            await beside.stop_records()

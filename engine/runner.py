@@ -21,13 +21,13 @@ from engine.core.service import CallService
 from engine.core.settings import CoreSettings
 from engine.core.target_states import TargetState
 from engine.deciding.live import standing
-from engine.handover import Handover
 from engine.hook_client import HookClient
 from engine.load_watch import LoadWatch
 from engine.logging import where
+from engine.recording.child import private_kb
+from engine.recording.client import Done, RecordWriter
 from engine.store.binding_reader import BindingReader
 from engine.store.errors import StoreError
-from engine.store.records import Done, RecordWriter
 from engine.store.rows import utc_text
 from engine.target_log import TargetLog
 from sipstack.aio.endpoint import Endpoint, Tap
@@ -45,7 +45,7 @@ Log = Callable[..., None]
 
 @final
 class Runner:
-    """One SIP process at work. Everything but the writer's threads happens in the loop's thread."""
+    """One SIP process at work. Everything happens in the loop's thread."""
 
     def __init__(
         self, service: CallService, reader: BindingReader, node: str, log: Log, alarm: Log, targets: TargetLog,
@@ -63,7 +63,6 @@ class Runner:
         self._not_durable = 0  # steps in a row; each is counted, the log has one line at either end
         self._clock: asyncio.TimerHandle | None = None
         self._writer: RecordWriter | None = None
-        self._answers: Handover[Done] = Handover(self._committed)
         self._books = Completeness()
         self._targets = targets
         self._hooks = hooks
@@ -90,10 +89,6 @@ class Runner:
     def follow_targets(self) -> None:
         """The sockets are open, or names lead elsewhere: the targets are probed that want it."""
         self.endpoint.perform(self._service.trunks.follow(self._loop.time()))
-
-    def records_done(self, done: Done) -> None:
-        """Called by the writer, in its own thread, once per group."""
-        self._answers.put(done)
 
     @property
     def in_progress(self) -> int:
@@ -158,7 +153,6 @@ class Runner:
         self.endpoint.close()
         if self._writer is not None:
             self._writer.stop()
-        self._answers.close()
         self._reader.close()
 
     # -- what the core asks for ------------------------------------------------------------------------------------
@@ -193,7 +187,7 @@ class Runner:
             self._loop.call_soon(self._tell, attempt, step, False)
             self._look_at_store()
 
-    def _committed(self, done: Done) -> None:
+    def records_done(self, done: Done) -> None:
         """The writer's answers, in the order in which it was asked: what one leads to is done before the next one."""
         for token, durable in done:
             self.endpoint.perform(self._told(token, durable))
@@ -316,7 +310,7 @@ class Runner:
             "shed_share": round(self._service.intake.load.share, 3),
             "peers": self._service.trunks.names,
             "health": [_known(target) for target in self._service.trunks.states(self._loop.time())],
-            "uss_kb": _private_kb(),
+            "uss_kb": private_kb(os.getpid()),
             "kept": {**self._service.kept, "tasks": len(asyncio.all_tasks(self._loop))},
             "counters": counters,
         }
@@ -354,12 +348,3 @@ def _shown(attempt: InProgress, wall_s: float) -> dict[str, object]:
         "age_s": 0.0 if started is None else round(max(0.0, wall_s - started), 3),
         "answered": record.answer_time is not None,
     }
-
-
-def _private_kb() -> int:
-    """Memory that only this process holds, in KiB; 0 where the kernel does not tell."""
-    try:
-        with open(f"/proc/{os.getpid()}/smaps_rollup", encoding="ascii") as rollup:
-            return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
-    except (OSError, ValueError, IndexError):
-        return 0

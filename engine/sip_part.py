@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
+import socket
 import sys
 import time
 from functools import partial
@@ -23,16 +24,16 @@ from engine.core.try_ids import KEY_BYTES
 from engine.hook_client import SOCKET, HookClient
 from engine.listening import BoundSockets
 from engine.names import Names
+from engine.recording.beginning import begin_run
+from engine.recording.client import RecordWriter
+from engine.recording.frames import Hello
 from engine.runner import Runner
-from engine.starting import StartError
+from engine.starting import StartError, boot_id
 from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import NumberCipher
 from engine.store.day_calls import DayCalls
 from engine.store.group_calls import GroupCalls
-from engine.store.loading import recover
-from engine.store.records import RecordWriter
-from engine.store.restart import take_over
 from engine.target_log import TargetLog
 from sipstack.events import Output
 from sipstack.location import LookupFailed
@@ -43,8 +44,7 @@ from sipstack.transactions import Transactions
 # one: collections come while calls pile up, not while as many end as begin.
 GC_THRESHOLDS: Final = (20_000, 50, 50)
 
-# So long the loop and the threads of the store wait for the interpreter while another one computes. With Python's 5 ms
-# a call that meets the loader waits for several of them; shorter than this was no better (measured).
+# So long the loop waits for the interpreter while a thread computes, as one that masks a capture.
 SWITCH_S: Final = 0.001
 
 # Repeats of requests from before the start come for 64*T1 at the longest (RFC 3261 §17.2).
@@ -88,13 +88,16 @@ class SipPart:
         """Its part of the line that says that the node is ready."""
         return self._sockets.shown
 
-    async def open(self, cipher: NumberCipher) -> None:
-        """Takes over what the last run has left; no message comes yet. Raises StartError and StoreError."""
+    async def open(self, cipher: NumberCipher, lobby: socket.socket, hello: Hello) -> None:
+        """Takes over what the last run has left; no message comes yet. Raises StartError and StoreError.
+
+        At `lobby` it says `hello` to the process that writes records.
+        """
         try:
             await self._names.start()
         except LookupFailed as error:
             raise StartError(f"cannot resolve targets: {error}, and [dns] servers is empty") from None
-        self._runner, self._service = self._build(cipher)
+        self._runner, self._service = await self._build(cipher, lobby, hello)
         self._captures = Captures(
             self._config.listeners, self._runner.tap, self._service.trunks.peer_name,
             lambda: self._trunk_names, self._runner.parties,
@@ -183,15 +186,12 @@ class SipPart:
 
     # -- building ----------------------------------------------------------------------------------------------------
 
-    def _build(self, cipher: NumberCipher) -> tuple[Runner, CallService]:
+    async def _build(self, cipher: NumberCipher, lobby: socket.socket, hello: Hello) -> tuple[Runner, CallService]:
         config, settings = self._config, self._settings
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
-        announces = config.api is not None
-        for note in recover(records, cipher, self._tell_loading, announces):
-            self._log.warning(note)
-        left = take_over(records, cipher, settings.node, time.time(), announces)
-        run = Run(_boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
+        stream, left = await begin_run(lobby, hello, cipher, self._log.warning, self._tell_loading)
+        run = Run(boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
         self._names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they went
         loop_time = asyncio.get_running_loop().time()
@@ -202,13 +202,10 @@ class SipPart:
         reader = BindingReader(config.data_dir / "bindings.db", cipher, callers=callers, days=days)
         targets = TargetLog(self._log.info, self._log.warning)
         runner = Runner(service, reader, settings.node, self._log.warning, self._log.error, targets, self._hooks)
-        window_ms = config.cdr.commit_window_ms
-        runner.start(
-            RecordWriter(records, cipher, settings.node, run.boot_id, window_ms, runner.records_done, announces)
-        )
-        self._adopted = service.last_run.adopt_calls(left.answered, loop_time, left.unreadable)
+        runner.start(RecordWriter(lobby, stream, hello, runner.records_done, self._log.warning))
+        self._adopted = service.last_run.adopt_calls(left.answered, loop_time, len(left.unreadable))
         self._adopted += service.last_run.take_back(left.unfinished, loop_time)
-        if lost := left.unreadable + service.counters.get("adoptions_failed", 0):
+        if lost := len(left.unreadable) + service.counters.get("adoptions_failed", 0):
             self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service
 
@@ -231,11 +228,3 @@ def _tame_collector() -> None:
     young, middle, old = GC_THRESHOLDS
     gc.set_threshold(young, middle, old)
     gc.enable()
-
-
-def _boot_id() -> str:
-    """Names the start of the machine, since which the monotonic clock counts; where nothing does, this run alone."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return secrets.token_hex(16)

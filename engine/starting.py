@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from engine.config import Config
@@ -41,3 +44,12 @@ def tell_failing_expects(config: Config, log: Any) -> None:
     """A start goes on with them: what the file expects may hold again when a binding is made."""
     for fault in failing_expects(config, time.time()):
         log.warning("an expect of the configuration does not hold", reason=fault)
+
+
+@cache
+def boot_id() -> str:
+    """Names the start of the machine, since which the monotonic clock counts; where nothing does, this run alone."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)

@@ -1,23 +1,24 @@
 """Starts a node that confirms every record at once and writes none: what is left of a call without its durable steps.
 
 Takes the arguments of `veil700`. Only the benchmark has this: the product cannot be told to do so. What passes between
-the loop and the writer's thread is a part of what the steps cost, so this writer has no thread and answers in the loop.
+the loop and the writer's process is a part of what the steps cost, so this writer has none and answers in the loop. The
+process is there, and has nothing to do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import final
 from unittest.mock import patch
 
 import engine.main
 import engine.sip_part
 from engine.core.records import CLOSE, Step
-from engine.store.crypto import NumberCipher
-from engine.store.records import Done
+from engine.recording.client import Done
+from engine.recording.frames import Hello
 
 
 @final
@@ -34,9 +35,10 @@ class NullWriter:
     is_overloaded = False
 
     def __init__(
-        self, _path: Path, _cipher: NumberCipher, _node: str, _boot_id: str, _commit_window_ms: float,
-        on_done: Callable[[Done], None], _announces: bool = False,
+        self, _lobby: socket.socket, stream: socket.socket, _hello: Hello, on_done: Callable[[Done], None],
+        _tell: Callable[[str], None],
     ) -> None:  # fmt: skip
+        self._stream = stream
         self._on_done = on_done
         self._loop = asyncio.get_running_loop()
         self._done: Done = []
@@ -59,6 +61,7 @@ class NullWriter:
 
     def stop(self) -> None:
         """There is nothing to write."""
+        self._stream.close()
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ meant.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -131,25 +130,6 @@ def open_read_only(
             connection.close()
             raise
         return connection
-
-
-def lock_records(path: Path) -> int:
-    """Become the only writer of records.db until the descriptor is closed or the process ends.
-
-    StoreError while another process, or another part of this one, is its writer. The lock is a file of its
-    own: closing a second descriptor of the database would drop the locks that SQLite holds on it.
-    """
-    lock = path.with_suffix(".lock")
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{lock}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StoreError(f"{path}: another node is running on this folder") from None
-    return descriptor
 
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:

@@ -7,6 +7,7 @@ import os
 import secrets
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
@@ -23,8 +24,8 @@ from engine.store.segment import (
     Position,
     Seal,
     SegmentHead,
-    StoredStep,
     UnreadableHead,
+    plain_group,
     read_head,
     stretches,
 )
@@ -54,7 +55,7 @@ class Journal:
         self._folder = folder
         self._cipher = cipher
         self._node = node
-        self._run = run
+        self.run = run  # what the next segment says of it
         self._number = last_number
         self._file = -1
         self._head: SegmentHead | None = None
@@ -70,15 +71,16 @@ class Journal:
         """Where the next group will stand, if it finds room in this segment."""
         return self._number, self._offset
 
-    def append(self, steps: list[StoredStep]) -> Group:
-        """Make the steps durable as one group, which says where it stands.
+    def append(self, pieces: Sequence[bytes], count: int) -> Group:
+        """Make `count` encoded steps durable as one group, which says where it stands; a piece may be several of them.
 
-        OSError: nothing of it counts, and the segment is left. ValueError: one of the steps cannot be stored.
+        OSError: nothing of it counts, and the segment is left.
         """
         if self._file < 0 or self._offset >= SEGMENT_BYTES or time.monotonic() > self._leave_at_s:
             self.begin()
         assert self._seal is not None
-        group = self._seal.group(self._offset, steps)
+        plain = plain_group(pieces, count)
+        group = self._seal.group(self._offset, plain)
         try:
             _write_through(self._file, group + END, self._offset)
         except OSError:
@@ -87,14 +89,14 @@ class Journal:
         self._offset += len(group)
         self.appended += len(group)
         after, self._last = self._last, self.end
-        return Group(self._head, steps, after, self._last, len(group))
+        return Group(self._head, plain, after, self._last, len(group))
 
     def begin(self) -> None:
         """Make the next segment. OSError: there is none, and the one before has been left."""
         self.close()
         number = self._number + 1
         head = SegmentHead(
-            number, self._node, *self._run, self._cipher.key_id, secrets.token_hex(SALT_BYTES), self._known_end
+            number, self._node, *self.run, self._cipher.key_id, secrets.token_hex(SALT_BYTES), self._known_end
         )
         encoded = head.encoded()
         draft = self._folder / NEXT

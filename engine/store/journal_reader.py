@@ -10,6 +10,7 @@ from engine.store.crypto import NumberCipher
 from engine.store.fresh import Fresh
 from engine.store.journal import segment_numbers, segment_path
 from engine.store.segment import (
+    NO_STEPS,
     NOWHERE,
     START,
     UNKNOWN_END,
@@ -84,7 +85,7 @@ class JournalReader:
             end = until[1] if until is not None and number == last else None if is_tail else self._end_of(number)
             yield from self._segment(number, offset if number == first else 0, end, is_tail)
             if until is None or number < last:
-                yield Group(None, [], NOWHERE, (number + 1, 0), 0)
+                yield Group(None, NO_STEPS, NOWHERE, (number + 1, 0), 0)
 
     def _end_of(self, number: int) -> int | None:
         """Where a segment ends by what its successor says; None when that does not know."""
@@ -113,15 +114,15 @@ class JournalReader:
             return
         reached = offset
         for stretch in stretches(data, offset, number):
-            steps = None if stretch.sealed is None else source.seal.opened(stretch.offset, stretch.sealed)
+            plain = None if stretch.sealed is None else source.seal.opened(stretch.offset, stretch.sealed)
             reached = stretch.end
-            if steps is None:
+            if plain is None:
                 self._note_stretch(number, stretch, is_tail and stretch.is_last)
-                steps = []
-            yield Group(source.head, steps, NOWHERE, (number, reached), reached - stretch.offset)
+                plain = NO_STEPS
+            yield Group(source.head, plain, NOWHERE, (number, reached), reached - stretch.offset)
         if end is not None and reached < end:
             self._note_stretch(number, Stretch(reached, end, None), False)
-            yield Group(source.head, [], NOWHERE, (number, end), end - reached)
+            yield Group(source.head, NO_STEPS, NOWHERE, (number, end), end - reached)
 
     def _open(self, number: int, beginning: bytes) -> _Source:
         """What the head of a segment says. Raises UnreadableHead."""

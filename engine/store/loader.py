@@ -6,7 +6,7 @@ The connection flushes each commit (`synchronous=FULL`), so a segment that is lo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -27,6 +27,7 @@ from engine.store.journal import (
 )
 from engine.store.journal_reader import JournalReader
 from engine.store.ledger import Ledger
+from engine.store.left_rows import LeftRows
 from engine.store.rows import Closing, Row, RowMaker, extra_to_json
 from engine.store.segment import Group, Position, SegmentHead
 from engine.store.signing import Signer
@@ -57,9 +58,7 @@ class Loader:
         self.position = read_position(connection)  # how far the journal is in the tables
         self._days = DayCallMemory(folder.with_name("bindings.db"), cipher)
         self._books: _Books | None = None
-        self._singly: set[object] = set()  # ends of a batch that is written row by row, and may be done again
         self.loaded = 0  # bytes
-        self.superseded = 0  # ends of which there were two: one record was made of them
         self.lost = 0  # ends that the table refused
         self.fresh: Final = self._reader.fresh  # what the writer leaves in memory
 
@@ -96,6 +95,11 @@ class Loader:
         self.position = batch.position
         self.loaded += batch.size
         return True
+
+    def hand_over(self, rows: LeftRows, unreadable: Collection[str], wall_s: float) -> tuple[int, list[Row]]:
+        """What `rows.begin` returns. The tables are read again before the next load. sqlite3.Error as `load`."""
+        self._books = None
+        return rows.begin(self._signer, self._feed, unreadable, wall_s)
 
     def sign_day(self, node: str) -> None:
         """Nothing is written: the day that is over has its anchor all the same. sqlite3.Error as `load`."""
@@ -142,21 +146,17 @@ class Loader:
             if _is_down(error):
                 raise
             self._write_singly(books, batch, opens, answers, ends)
-        self.superseded += batch.superseded
 
     def _write_singly(
         self, books: _Books, batch: _Batch, opens: list[Row], answers: list[_Answer], ends: list[Row]
     ) -> None:
         """One bad row must not sink its batch. Cut off in between, it is done again, and finds what it had written."""
         missing = books.ledger.missing(values[0] for values in ends)
-        lost = superseded = 0
+        lost = 0
         for values in ends:
             if values[0] not in missing:
                 books.ledger.write([], [], [], gone=(values[0],))
-                superseded += values[0] not in self._singly
-            elif books.write_one([], [], [values]):
-                self._singly.add(values[0])
-            else:
+            elif not books.write_one([], [], [values]):
                 lost += 1
                 self._spoil(batch)
         for values in opens:
@@ -167,8 +167,6 @@ class Loader:
                 self._spoil(batch)
         books.ledger.write([], [], [], position=batch.position)
         self.lost += lost
-        self.superseded += superseded
-        self._singly.clear()
 
     def _spoil(self, batch: _Batch) -> None:
         """Which of its segments holds the row is not known any more."""
@@ -188,7 +186,6 @@ class _Batch:
         self.segments: set[int] = set()
         self.position = position
         self.size = 0
-        self.superseded = 0
         self._count = 0
         self._opens: dict[object, Row] = {}
         self._answers: dict[object, _Answer] = {}
@@ -196,17 +193,15 @@ class _Batch:
 
     def takes(self, group: Group) -> bool:
         """Add a group; False when it must wait for the next batch."""
-        head = group.head
-        if self._count and (
-            self._count + len(group.steps) > BATCH_STEPS or (head is not None and not _same_run(head, self.head))
-        ):
+        head, count = group.head, group.count
+        if self._count and (self._count + count > BATCH_STEPS or (head is not None and not _same_run(head, self.head))):
             return False
-        if head is not None and group.steps:
+        if head is not None and count:
             self.head = head
             self.segments.add(head.number)
         for step, values, extra in group.steps:
             self._add(step, values, extra)
-        self._count += len(group.steps)
+        self._count += count
         self.position = group.position
         self.size += group.size
         return True
@@ -219,8 +214,7 @@ class _Batch:
             self._answers[record_id] = (values, extra)
         else:
             assert step in (CLOSE, KEEP)
-            if self._ends.pop(record_id, None) is not None:  # kept as it was told: the later one is true
-                self.superseded += 1
+            self._ends.pop(record_id, None)  # kept as it was told: the later one is true
             self._ends[record_id] = values
 
     def net(self) -> tuple[list[Row], list[_Answer], list[Row]]:

@@ -1,24 +1,22 @@
-"""Who loads the journal, and when: a thread beside the writer, and a node that starts."""
+"""Who loads the journal, and when: a thread beside the writer, which begins with what the last run has left."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
 
-from engine.store.crypto import NumberCipher
-from engine.store.database import RECORDS, lock_records, open_database, reason, store_errors
+from engine.store.database import reason
 from engine.store.errors import StoreError
-from engine.store.feed import Feed, OutboxReader
+from engine.store.feed import OutboxReader
 from engine.store.journal import FOLDER
 from engine.store.loader import Loader
 from engine.store.segment import START, Position
-from engine.store.signing import open_signing_key
 
 SHORTEST_PAUSE_S: Final = 0.1  # between two loads; a load has a price of its own, whatever it brings, so ...
 LONGEST_PAUSE_S: Final = 0.75  # ... the more one has brought the longer steps gather, up to this
@@ -51,6 +49,7 @@ class LoadingThread(threading.Thread):
         self._outbox = outbox
         self._idle_at_s = time.monotonic() + IDLE_S
         self._until: Position | None = START  # nothing yet: a group that is being written must not be read
+        self._asked: deque[tuple[Position, Callable[[], None]]] = deque()
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self.fault = ""  # why the database is down, on one line
@@ -62,10 +61,15 @@ class LoadingThread(threading.Thread):
         if not self._wanted.is_set():
             self._wanted.set()
 
-    def stop(self, is_whole: bool) -> None:
-        """Load what is left and end; STOP_WAIT_S at the longest. `is_whole`: nobody writes the journal any more."""
-        if is_whole:
-            self._until = None
+    def ask(self, work: Callable[[], None]) -> None:
+        """Has this thread do `work`, which must not raise, once all is loaded that has been published."""
+        assert self._until is not None
+        self._asked.append((self._until, work))
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Nobody writes the journal any more: load what is left and end; STOP_WAIT_S at the longest."""
+        self._until = None
         self._ending.set()
         self._wanted.set()
         if self.ident is None:
@@ -86,8 +90,10 @@ class LoadingThread(threading.Thread):
                 loaded = self._loader.loaded
                 if self._load():
                     retry_s = FIRST_RETRY_S
+                    has_asked = self._do_asked()
                     self._take_outbox()
-                    self._ending.wait(pause_s(self._loader.loaded - loaded))
+                    if not has_asked:
+                        self._ending.wait(pause_s(self._loader.loaded - loaded))
                 else:
                     self._wanted.set()
                     self._ending.wait(retry_s)
@@ -105,6 +111,14 @@ class LoadingThread(threading.Thread):
             self._idle_at_s = time.monotonic() + IDLE_S
             with suppress(sqlite3.Error):  # the next load will say so
                 self._loader.sign_day(self._node)
+
+    def _do_asked(self) -> bool:
+        """True when there was something: whoever asks may have more to ask."""
+        has_asked = False
+        while self._asked and self._loader.position >= self._asked[0][0]:
+            self._asked.popleft()[1]()
+            has_asked = True
+        return has_asked
 
     def _take_outbox(self) -> None:
         if self._outbox is None:
@@ -145,35 +159,16 @@ def make_folder(records: Path) -> Path:
     return folder
 
 
-def recover(
-    records: Path, cipher: NumberCipher, progress: Callable[[int, int], None] = lambda _at, _last: None,
-    announces: bool = False,
-) -> list[str]:  # fmt: skip
-    """Load what the last run has left in the journal; before a writer starts, and before the tables are read.
+def load_all(loader: Loader, progress: Callable[[int, int], None]) -> None:
+    """Load what the last run has left; while nobody writes the journal.
 
-    `progress` is called every PROGRESS_S with the segment that is being loaded and the last one; `announces`: platforms
-    are told of what is loaded.
-    Returns what was found damaged or missing, one line each. StoreError when the store cannot be used.
+    `progress` is called every PROGRESS_S with the segment that is being loaded and the last one. What was found damaged
+    or missing stands in `loader.notes`. sqlite3.Error and OSError as they come.
     """
-    lock = lock_records(records)
-    try:
-        connection = open_database(records, RECORDS, cipher)
-        try:
-            with store_errors(records):
-                feed = Feed(connection, cipher) if announces else None
-                loader = Loader(connection, make_folder(records), cipher, open_signing_key(records.parent), feed)
-                with closing(loader):
-                    tell_at_s = time.monotonic() + PROGRESS_S
-                    while loader.load(None):
-                        if time.monotonic() >= tell_at_s:
-                            last = loader.last_number
-                            progress(min(loader.position[0], last), last)
-                            tell_at_s = time.monotonic() + PROGRESS_S
-                    loader.remove_loaded(keep_spare=False)
-        except OSError as error:
-            raise StoreError(f"{error.filename or records}: {error.strerror or error}") from None
-        finally:
-            connection.close()
-    finally:
-        os.close(lock)
-    return loader.notes
+    tell_at_s = time.monotonic() + PROGRESS_S
+    while loader.load(None):
+        if time.monotonic() >= tell_at_s:
+            last = loader.last_number
+            progress(min(loader.position[0], last), last)
+            tell_at_s = time.monotonic() + PROGRESS_S
+    loader.remove_loaded(keep_spare=False)

@@ -1,301 +1,197 @@
-"""The writer of records: one thread that appends whatever has queued to the journal, and tells the outcome."""
+"""The writer of records: it appends groups of steps to the journal, and has a thread bring that into records.db."""
 
 from __future__ import annotations
 
-import json
 import os
-import threading
+import sqlite3
 import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from itertools import compress, islice
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Final, final
 
-from engine.core.records import CLOSE, KEEP, OPEN, RECORD_COLUMNS, ReleaseCause, Step
 from engine.store.crypto import NumberCipher
-from engine.store.database import RECORDS, lock_records, open_database, store_errors
+from engine.store.database import RECORDS, TOOL_BUSY_MS, open_database, reason, store_errors
 from engine.store.feed import Feed, OutboxReader
 from engine.store.journal import Journal
+from engine.store.left_rows import LeftRows
 from engine.store.loader import Loader
-from engine.store.loading import LoadingThread, make_folder
+from engine.store.loading import LoadingThread, load_all, make_folder
+from engine.store.lock import lock_records
 from engine.store.owner import owner_epoch
-from engine.store.rows import Row, extra_to_json
+from engine.store.rows import Row
 from engine.store.signing import open_signing_key
 
-QUEUE_LIMIT: Final = 10_000  # steps that wait: three seconds of 1,000 calls/s; slower is as good as down
-CLOSE_RESERVE: Final = 10_000  # beyond it only steps of calls in progress are taken: they must get their records
-GROUP_LIMIT: Final = 1_000  # steps in one append: bounds what one of them waits for
-SPOOL_LIMIT: Final = 50_000  # ends kept in memory while the store is down, about 2 KB each: 100 MB at worst
-SLOW_S: Final = 1.0  # a group that takes longer: new calls are refused
-JOURNAL_LIMIT: Final = 256 * 1024 * 1024  # bytes that wait to be loaded; beyond it new calls are refused
+SLOW_GROUP_S: Final = 1.0  # who has waited longer for a group may have given up a step of it ...
+HOLD_S: Final = 3.0  # ... and has so long to say how that attempt ended, before the table takes what the group says
+LEFTOVER_WAIT_S: Final = 10.0  # the writer of a node that is gone may have so much to write and to load
 BUSY_MS: Final = 1_000  # another process may hold the write lock this long before the database counts as down
 FIRST_RETRY_S: Final = 0.05  # then doubled ...
 LAST_RETRY_S: Final = 1.0  # ... up to this, so that a store that is back is noticed within a second
-STOP_WAIT_S: Final = 10.0  # a disk that is stuck must not hold up the end for ever
-
-Done = list[tuple[object, bool]]
-_Job = tuple[Step, Row, object, object]  # step, snapshot, extra, token
-
-_CALL_OUT_TIME: Final = RECORD_COLUMNS.index("call_out_time")
-_RELEASE_CAUSE: Final = RECORD_COLUMNS.index("release_cause")
 
 
 @final
-class RecordWriter(threading.Thread):
-    """Takes steps from the loop's thread, makes them durable in groups, tells the outcome once per group.
+class GroupWriter:
+    """The only writer of one data folder. All of it is for one thread, which never waits for the tables.
 
-    `on_done` gets [(token, ok), ...] in this writer's thread; it must hand over and return. ok=True: the step is
-    durable. ok=False: it is not, and nothing of it is kept: whoever has asked sends KEEP for an end. While the journal
-    cannot be written every step is refused at once. Another thread brings the journal into records.db.
+    While the journal cannot be written every group is refused at once, and what a refused group holds is forgotten.
     """
 
-    def __init__(
-        self, path: Path, cipher: NumberCipher, node: str, boot_id: str, commit_window_ms: float,
-        on_done: Callable[[Done], None], announces: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, path: Path, cipher: NumberCipher, node: str, boot_id: str, announces: bool = False) -> None:
         """Opens records.db; StoreError when it cannot be used or has a writer. `start` begins, `stop` ends.
 
         `announces`: platforms are told of it, and of what the outbox of bindings.db beside it has to tell.
         """
-        super().__init__(name="records", daemon=True)
-        self._lock = lock_records(path)
+        self._path = path
+        self._cipher = cipher
+        self._node = node
+        self._boot_id = boot_id
+        self._lock = lock_records(path, LEFTOVER_WAIT_S)
         try:
-            folder, signer = make_folder(path), open_signing_key(path.parent)
-            connection = open_database(path, RECORDS, cipher, busy_ms=BUSY_MS, any_thread=True)
+            self._folder, signer = make_folder(path), open_signing_key(path.parent)
+            self._connection = open_database(path, RECORDS, cipher, busy_ms=BUSY_MS, any_thread=True)
             with store_errors(path):
-                feed = Feed(connection, cipher) if announces else None
-                self._loader = Loader(connection, folder, cipher, signer, feed)
-                epoch = owner_epoch(connection)
+                feed = Feed(self._connection, cipher) if announces else None
+                self._loader = Loader(self._connection, self._folder, cipher, signer, feed)
+                run = boot_id, owner_epoch(self._connection)
         except BaseException:
             os.close(self._lock)
             raise
         outbox = OutboxReader(path.with_name("bindings.db")) if announces else None
-        self._loading = LoadingThread(connection, self._loader, node, outbox)
-        self._journal = Journal(folder, cipher, node, (boot_id, epoch), self._loader.last_number)
-        self._window_s = commit_window_ms / 1000.0
-        self._on_done = on_done
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()  # None: look at the spool, or whether to stop
-        self._is_stopping = False
-        self._spool: deque[_Job] = deque()  # of KEEP
-        self._kept: set[object] = set()  # attempts that were kept while other steps of theirs may be in the queue
-        self._began_s = 0.0  # when the group at work began to be written; 0 while none is
-        self._next_group_s = 0.0
-        self._is_busy = False  # the last group was of several steps
+        self._loading = LoadingThread(self._connection, self._loader, node, outbox)
+        self._journal = Journal(self._folder, cipher, node, run, self._loader.last_number)
+        self._loaded_before = 0  # bytes that an earlier writer had left
+        self._hold_until_s = 0.0
         self._fault = ""
         self._retry_at_s = 0.0
         self._retry_in_s = FIRST_RETRY_S
-        self._ends = 0
-        self._refused = 0  # ends that nobody has kept: counted by the thread that submits ...
-        self._unfit = 0  # ... and ends that cannot be stored, by the writer's
 
-    def submit(self, step: Step, values: Row, extra: object, token: object) -> bool:
-        """Queue one step; never blocks. False: not taken, `on_done` will not speak of it.
+    def start(self, progress: Callable[[int, int], None], done: Callable[[str], None]) -> None:
+        """Loads what an earlier writer has left, in the other thread, which calls both; nothing is written before.
 
-        `values` is `CallRecord.snapshot()`; `extra` (ANSWER and CHANGE only) what `extra_to_json` takes. KEEP is
-        always taken, `on_done` never speaks of it, and nothing of its attempt may follow it.
+        `progress` as for `load_all`; `done` is told what is wrong, "" when all is there.
         """
-        if step is KEEP:
-            self._keep((step, values, extra, token))
-            return True
-        if self._fault or self._is_stopping or self._queue.qsize() >= QUEUE_LIMIT + CLOSE_RESERVE:
+
+        def load() -> None:
+            fault = self._without_error(lambda: load_all(self._loader, progress))
+            self._loaded_before = self._loader.loaded
+            done(fault)
+
+        self._loading.ask(load)
+        self._loading.start()
+
+    def left_rows(self, done: Callable[[LeftRows | None, str], None]) -> None:
+        """What was left open, read in the other thread, which calls `done`: with it, or with what is wrong."""
+        found: list[LeftRows] = []
+
+        def read() -> None:
+            fault = self._without_error(lambda: found.append(LeftRows(self._connection, self._cipher, self._node)))
+            done(found[0] if found else None, fault)
+
+        self._loading.ask(read)
+
+    def begin_run(
+        self, rows: LeftRows, unreadable: Collection[str], wall_s: float, done: Callable[[int, list[Row], str], None]
+    ) -> None:
+        """As `LeftRows.begin`, in the other thread, which calls `done`: with its result, and what is wrong."""
+        begun: list[tuple[int, list[Row]]] = []
+
+        def begin() -> None:
+            fault = self._without_error(lambda: begun.append(self._loader.hand_over(rows, unreadable, wall_s)))
+            epoch, recent = begun[0] if begun else (0, [])
+            self._journal.run = self._boot_id, max(epoch, self._journal.run[1])
+            done(epoch, recent, fault)
+
+        self._loading.ask(begin)
+
+    def write(self, pieces: Sequence[bytes], count: int, at_once: bool = False) -> bool:
+        """Make `count` encoded steps durable as one group; a piece may be several of them. False: none of them is.
+
+        `at_once`: it is tried also when it is not time yet to try again.
+        """
+        began_s = time.monotonic()
+        if self._fault and began_s < self._retry_at_s and not at_once:
             return False
-        if (step is OPEN or (step is CLOSE and _is_refused(values))) and self.is_overloaded:
-            return False  # it can be refused at once
-        self._queue.put((step, values, extra, token))
+        try:
+            group = self._journal.append(pieces, count)
+        except OSError as error:
+            self._go_down(error)
+            return False
+        self._loader.fresh.put(group)
+        self._come_back()
+        now_s = time.monotonic()
+        if now_s - began_s > SLOW_GROUP_S:
+            self._hold_until_s = now_s + HOLD_S
+        return True
+
+    def retry(self) -> None:
+        """Nothing is to be written: try whether it could be, when it is time."""
+        if not self._fault or time.monotonic() < self._retry_at_s:
+            return
+        try:
+            self._journal.begin()
+        except OSError as error:
+            self._go_down(error)
+        else:
+            self._come_back()
+
+    def publish(self) -> bool:
+        """What is written may be loaded. False: not yet, somebody may have given up a step and kept its end."""
+        if self._fault or time.monotonic() < self._hold_until_s:
+            return False
+        self._loading.publish(self._journal.end)
         return True
 
     def stop(self) -> None:
-        """Write what has queued, give the spool a last chance, load it, close, and wait for the end of the threads."""
-        self._is_stopping = True
-        self._queue.put(None)
-        if self.ident is not None:  # not `is_alive`: a thread that ends this very moment has closed by itself
-            self.join(STOP_WAIT_S)
-        else:
-            self._journal.close()
-        self._loading.stop(is_whole=not self.is_alive())
-        if not (self.is_alive() or self._loading.is_alive()):  # else the end of the process lets go of it
+        """Load what is written, close, and wait for the end of the other thread."""
+        self._journal.close()
+        self._loading.stop()
+        if not self._loading.is_alive():  # else the end of the process lets go of it
             os.close(self._lock)
 
     @property
-    def is_overloaded(self) -> bool:
-        """True when new calls must be refused: the journal is slow, or the tables are too far behind it."""
-        began_s = self._began_s
-        return (
-            (began_s > 0.0 and time.monotonic() - began_s > SLOW_S)
-            or self._queue.qsize() >= QUEUE_LIMIT
-            or self.unloaded_bytes > JOURNAL_LIMIT
-        )
-
-    @property
-    def written(self) -> int:
-        """Records that are durable, since the start."""
-        return self._ends - self._loader.superseded - self._loader.lost
-
-    @property
-    def spooled(self) -> int:
-        """Records that wait in memory for the journal to come back."""
-        return len(self._spool)
+    def retry_in_s(self) -> float | None:
+        """When to call `retry`; None while nothing is wrong."""
+        return max(0.0, self._retry_at_s - time.monotonic()) if self._fault else None
 
     @property
     def lost(self) -> int:
-        """Records that could not be kept: the spool was full, or the row itself was refused."""
-        return self._refused + self._unfit + self._loader.lost
+        """Ends that their table refused."""
+        return self._loader.lost
 
     @property
-    def fault(self) -> str:
-        """Why the journal cannot be written, on one line; empty while it can."""
-        return self._fault
-
-    @property
-    def load_fault(self) -> str:
-        """Why records.db cannot be written, on one line; empty while it can. Calls go on meanwhile."""
-        return self._loading.fault
-
-    @property
-    def feed_fault(self) -> str:
-        """Why the outbox of bindings.db cannot be taken, on one line; empty while it can."""
-        return self._loading.feed_fault
+    def faults(self) -> tuple[str, str, str]:
+        """Why the journal cannot be written, why records.db cannot, why the outbox cannot be taken; one line each."""
+        return self._fault, self._loading.fault, self._loading.feed_fault
 
     @property
     def unloaded_bytes(self) -> int:
         """Bytes of the journal that are not in records.db yet."""
-        return self._journal.appended - self._loader.loaded
+        return max(0, self._journal.appended + self._loaded_before - self._loader.loaded)
 
     @property
-    def damaged(self) -> int:
-        """Places of the journal that could not be read back."""
-        return len(self._loader.notes)
+    def notes(self) -> Sequence[str]:
+        """What of the journal could not be read back, one line each."""
+        return self._loader.notes
 
-    # -- the thread ------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Both threads begin."""
-        self._loading.start()
-        super().start()
-
-    def run(self) -> None:
-        """The thread's body: gather, append, tell."""
+    def _without_error(self, work: Callable[[], None]) -> str:
+        """What is wrong, on one line; "" when it is done. Another process may hold the database longer than else."""
         try:
-            is_last = False
-            while not is_last or (self._spool and not self._fault):
-                jobs, is_last = self._gather()
-                self._tell(self._process(jobs))
-            if self._fault:
-                self._retry_at_s = 0.0
-                self._process([])
-        finally:
-            self._journal.close()
-
-    def _tell(self, done: Done) -> None:
-        if done:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-                self._on_done(done)
-
-    def _keep(self, job: _Job) -> None:
-        if len(self._spool) >= SPOOL_LIMIT or self._is_stopping:
-            self._refused += 1
-            return
-        self._spool.append(job)
-        if not self._fault:  # else it is written when it is time to try again
-            self._queue.put(None)
-
-    def _gather(self) -> tuple[list[_Job], bool]:
-        """The next group, and whether it is the last; an empty one when it is time to try again."""
-        wait_s: float | None = None
-        if self._fault:
-            wait_s = max(0.0, self._retry_at_s - time.monotonic())
-        elif self._spool:
-            wait_s = 0.0
-        elif self._is_busy:  # a step will come within the window: to be woken by it, and to sleep then, costs more
-            self._wait_for_window()
-        try:
-            job = self._queue.get(timeout=wait_s)
-        except Empty:
-            return [], self._is_stopping
-        self._wait_for_window()
-        self._next_group_s = time.monotonic() + self._window_s
-        queued = [job]
-        waiting = self._queue.qsize()
-        queued += [self._queue.get_nowait() for _ in range(min(waiting, GROUP_LIMIT - 1))]
-        jobs = [job for job in queued if job is not None]
-        self._is_busy = len(jobs) > 1
-        return jobs, self._is_stopping and self._queue.empty()
-
-    def _wait_for_window(self) -> None:
-        """Groups begin a window apart at least: one flush costs as much as many steps."""
-        left_s = self._next_group_s - time.monotonic()
-        if left_s > 0.0 and not self._is_stopping and not self._fault:
-            time.sleep(left_s)
-
-    def _process(self, jobs: list[_Job]) -> Done:
-        """Write a group, what was kept first; or say at once that it cannot be written."""
-        self._began_s = time.monotonic()
-        if self._fault and self._began_s < self._retry_at_s:
-            results = [False] * len(jobs)
-        elif self._spool or self._kept:
-            results = self._write_with_kept(jobs)
-        else:
-            results = self._write(jobs)
-        if not self._spool and not self._fault:
-            # Not before what was kept is there, too: of two ends of one attempt the table takes the later.
-            self._loading.publish(self._journal.end)
-        self._began_s = 0.0
-        return [(job[3], ok) for job, ok in zip(jobs, results, strict=True)]
-
-    def _write_with_kept(self, jobs: list[_Job]) -> list[bool]:
-        """What was kept goes first, and steps of its attempts that are still in the queue go nowhere."""
-        kept = list(islice(self._spool, GROUP_LIMIT))
-        self._kept.update(job[1][0] for job in kept)
-        is_drained = self._queue.empty()  # then all steps that were queued before those ends are in `jobs`
-        is_wanted = [job[1][0] not in self._kept for job in jobs]
-        results = self._write([*kept, *compress(jobs, is_wanted)])
-        if not self._fault:
-            for _ in kept:
-                self._spool.popleft()
-            if is_drained:
-                self._kept.clear()
-        outcomes = iter(results[len(kept) :])
-        return [wanted and next(outcomes) for wanted in is_wanted]
-
-    def _write(self, jobs: list[_Job]) -> list[bool]:
-        """Append one group; the outcome of each step. With nothing to write it only tries whether it could."""
-        try:
-            if jobs:
-                group = self._journal.append([(int(step), values, extra) for step, values, extra, _ in jobs])
-                self._loader.fresh.put(group)
-            elif self._fault:
-                self._journal.begin()
+            self._connection.execute(f"PRAGMA busy_timeout = {TOOL_BUSY_MS}")
+            work()
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        except sqlite3.Error as error:
+            return f"{self._path}: {reason(error)}"
         except OSError as error:
-            self._go_down(error)
-            return [False] * len(jobs)
-        except ValueError:  # something of a step cannot be stored
-            return self._write_singly(jobs)
-        self._ends += sum(job[0] in (CLOSE, KEEP) for job in jobs)
-        if self._fault:
-            self._fault, self._retry_in_s = "", FIRST_RETRY_S
-        return [True] * len(jobs)
-
-    def _write_singly(self, jobs: list[_Job]) -> list[bool]:
-        """One bad step must not sink its group."""
-        if len(jobs) > 1:
-            return [result for job in jobs for result in self._write([job])]
-        step, values, extra, token = jobs[0]
-        with suppress(TypeError, AttributeError):
-            plain = json.loads(extra_to_json(extra))  # no named tuples, no members of enumerations
-            if plain != extra:
-                return self._write([(step, values, plain, token)])
-        self._unfit += step in (CLOSE, KEEP)
-        return [False]
+            return f"{error.filename or self._path}: {error.strerror or error}"
+        except Exception as error:  # a bug of ours must be seen, and whoever has asked must hear of it
+            return f"{self._path}: {type(error).__name__} when what the last run has left was read"
+        return ""
 
     def _go_down(self, error: OSError) -> None:
         self._fault = f"journal: {error.strerror or error}"
         self._retry_at_s = time.monotonic() + self._retry_in_s
         self._retry_in_s = min(2.0 * self._retry_in_s, LAST_RETRY_S)
 
-
-def _is_refused(values: Row) -> bool:
-    """True for an end that nobody needs to wait for: nothing of it has left, or the store itself was the reason."""
-    return values[_CALL_OUT_TIME] is None or values[_RELEASE_CAUSE] == ReleaseCause.INTERNAL
+    def _come_back(self) -> None:
+        if self._fault:
+            self._fault, self._retry_in_s = "", FIRST_RETRY_S

@@ -6,8 +6,9 @@
 Behind the zeros may stand what an older segment has left: its number tells it. Integers are little endian. A group is
 sealed with AES-256-GCM under a key that the salt in the head makes this segment's own; its nonce is its offset, and the
 head is its associated data: it opens nowhere else. Nothing is ever written twice at one offset of one segment, so no
-nonce comes twice. What is sealed is a list of steps in the format of `marshal`, version 4, which every later Python
-reads.
+nonce comes twice. What is sealed is a list of steps in the format of `marshal`, which every later Python reads. In its
+version 2 nothing refers to what stands before it, so that steps that were encoded one by one are a list when they are
+put behind each other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import marshal
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, cast, final
 from zlib import crc32
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from engine.store.crypto import NumberCipher
 
 FORMAT: Final = 1
-MARSHAL_VERSION: Final = 4
+MARSHAL_VERSION: Final = 2
 SALT_BYTES: Final = 16
 UNKNOWN_END: Final = -1
 
@@ -34,6 +35,7 @@ _MAGIC: Final = b"VEIL700J"
 _HEAD: Final = struct.Struct("<8sII")
 _MARK: Final = b"GRP1"
 _GROUP: Final = struct.Struct("<4sIII")
+_LIST: Final = struct.Struct("<cI")  # how `marshal` begins a list: mark, length
 END: Final = bytes(_GROUP.size)  # written behind the last group, where the next one will stand
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -42,6 +44,11 @@ StoredStep = tuple[int, tuple[Any, ...], Any]  # Step, snapshot, extra
 Position = tuple[int, int]  # segment, offset in it
 START: Final[Position] = (0, 0)
 NOWHERE: Final[Position] = (-1, 0)  # before every position
+
+
+def encoded_step(step: int, values: tuple[Any, ...], extra: Any) -> bytes:
+    """One step, as groups hold it. ValueError for what `marshal` cannot hold."""
+    return marshal.dumps((step, values, extra), MARSHAL_VERSION)
 
 
 class UnreadableHead(ValueError):
@@ -114,35 +121,49 @@ class Seal:
         self._head = encoded_head
         self._number = head.number
 
-    def group(self, offset: int, steps: list[StoredStep]) -> bytes:
-        """The bytes of a group that is to stand at `offset`. ValueError for what `marshal` cannot hold."""
-        plain = marshal.dumps(steps, MARSHAL_VERSION)
+    def group(self, offset: int, plain: bytes) -> bytes:
+        """The bytes of a group that is to stand at `offset`."""
         sealed = self._aead.encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head)
         return _GROUP.pack(_MARK, self._number, len(sealed), crc32(sealed)) + sealed
 
-    def opened(self, offset: int, sealed: bytes) -> list[StoredStep] | None:
-        """The steps of a group that stands at `offset`; None when it has not been written there."""
+    def opened(self, offset: int, sealed: bytes) -> bytes | None:
+        """The content of a group that stands at `offset`; None when it has not been written there."""
         try:
-            plain = self._aead.decrypt(offset.to_bytes(_NONCE_BYTES, "big"), sealed, self._head)
+            return self._aead.decrypt(offset.to_bytes(_NONCE_BYTES, "big"), sealed, self._head)
         except InvalidTag:
             return None
-        return cast(list[StoredStep], marshal.loads(plain))  # noqa: S302 - only what this key has sealed
+
+
+def plain_group(pieces: Iterable[bytes], count: int) -> bytes:
+    """What is sealed as one group: `count` encoded steps, some of them put behind each other already."""
+    return _LIST.pack(b"[", count) + b"".join(pieces)
+
+
+NO_STEPS: Final = plain_group((), 0)
 
 
 @final
 class Group:
     """One group of the journal, or the end of a segment (no head)."""
 
-    __slots__ = ("after", "head", "position", "size", "steps")
+    __slots__ = ("_plain", "after", "head", "position", "size")
 
-    def __init__(
-        self, head: SegmentHead | None, steps: list[StoredStep], after: Position, position: Position, size: int
-    ) -> None:
+    def __init__(self, head: SegmentHead | None, plain: bytes, after: Position, position: Position, size: int) -> None:
         self.head = head
-        self.steps = steps
+        self._plain = plain
         self.after = after  # the position behind the group before it; NOWHERE when that is not known
         self.position = position  # behind this one
         self.size = size  # bytes
+
+    @property
+    def count(self) -> int:
+        """How many steps it has."""
+        return int(_LIST.unpack_from(self._plain)[1])
+
+    @property
+    def steps(self) -> list[StoredStep]:
+        """They are decoded each time."""
+        return cast(list[StoredStep], marshal.loads(self._plain))  # noqa: S302 - only what a node has made
 
 
 @final

@@ -25,8 +25,8 @@ from bench.rig.rounds import Plan, Spread, Turn, measure
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from engine.core.records import ANSWER, CLOSE, OPEN
 from engine.store.journal import FOLDER, waiting_bytes
-from engine.store.records import RecordWriter
 from engine.store.segment import START
+from tests.store.writing import RecordWriter
 
 LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, {}, "")
 

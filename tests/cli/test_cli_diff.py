@@ -16,8 +16,8 @@ from engine.core.records import CallRecord, Step
 from engine.diff import compare
 from engine.diff.compare import PART
 from engine.store.crypto import open_key
-from engine.store.records import RecordWriter
 from tests.cli.commands import INVENTORY, A, B, Run, X, bind_words
+from tests.store.writing import RecordWriter
 
 C: Final = "13700137000"
 CONFIG: Final = """\

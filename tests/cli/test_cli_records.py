@@ -15,7 +15,6 @@ import pytest
 from engine.core.records import FIELDS, CallRecord, Step
 from engine.store.crypto import open_key
 from engine.store.journal import Journal
-from engine.store.records import RecordWriter
 from engine.store.signing import open_signing_key
 from tests.cli.commands import (
     A,
@@ -25,6 +24,7 @@ from tests.cli.commands import (
     X,
     rows,
 )
+from tests.store.writing import RecordWriter
 
 NOW_S: Final = 1_795_482_123.456  # 2026-11-24T01:02:03.456Z
 

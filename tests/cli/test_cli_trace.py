@@ -12,9 +12,9 @@ import pytest
 from engine.core.records import CallRecord, Step
 from engine.store.crypto import open_key
 from engine.store.journal import Journal
-from engine.store.records import RecordWriter
 from engine.store.rows import utc_text
 from tests.cli.commands import UNTIL, A, B, Done, Run, X, bind_words
+from tests.store.writing import RecordWriter
 
 WHY = ("--reason", f"police, complaint of {B}")
 

@@ -12,10 +12,10 @@ from engine.cli.unread import tell_what_waits
 from engine.store.crypto import open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
-from engine.store.loading import recover
-from engine.store.records import RecordWriter
+from engine.store.records import GroupWriter
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
+from tests.store.writing import recover
 
 
 def test_it_is_told_in_a_line(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_it_is_told_in_a_line(tmp_path: Path) -> None:
     connection.close()
     looks: tuple[Callable[[], object], ...] = (
         lambda: recover(path, cipher),
-        lambda: RecordWriter(path, cipher, "veil-1", "boot", 0.0, lambda _done: None),
+        lambda: GroupWriter(path, cipher, "veil-1", "boot"),
         lambda: verify(path),
         lambda: tell_what_waits(path),
     )

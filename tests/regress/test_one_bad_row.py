@@ -12,13 +12,13 @@ import pytest
 from engine.core import adoption, lost_tries
 from engine.core.records import CallRecord, Step
 from engine.store.crypto import NumberCipher
-from engine.store.restart import take_over
 from engine.store.rows import DIALOGS
 from engine.store.verify import verify
 from tests.core.corenode import CoreNode
 from tests.core.parties import answered, start, talking
 from tests.core.restart import frozen_of, left_open, record_of, restarted, thawed
 from tests.store.test_store_restart import leave
+from tests.store.writing import take_over
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]
@@ -54,7 +54,7 @@ def test_a_garbled_answer_closes_one_call(
         spoil(records_db, "UPDATE call_answer SET dialogs = ? WHERE record_id = 'a'", blob)
     begun = take_over(records_db, cipher, "veil-1", now + 10)
     assert [record.record_id for record, _ in begun.answered] == ["b"]
-    assert begun.unreadable == 1
+    assert len(begun.unreadable) == 1
     (row,) = rows(records_db, "SELECT * FROM cdr")
     assert (row["record_id"], row["release_cause"], row["sip_status"]) == ("a", "NODE_RESTART", 200)
     assert verify(records_db).is_clean
@@ -67,7 +67,7 @@ def test_a_garbled_message_and_a_garbled_number(
     leave(records_db, cipher, [message, make_record("b")], (message,))
     spoil(records_db, "UPDATE call_open SET caller = ? WHERE record_id = 'b'", b"\0garbled")
     begun = take_over(records_db, cipher, "veil-1", now + 10)
-    assert (begun.unreadable, begun.unfinished, begun.pending) == (2, [], [])
+    assert (len(begun.unreadable), begun.unfinished, begun.pending) == (2, [], [])
     found = {row["record_id"]: row for row in rows(records_db, "SELECT * FROM cdr")}
     assert {name: row["release_cause"] for name, row in found.items()} == {"a": "NODE_RESTART", "b": "NODE_RESTART"}
     assert found["b"]["caller"] is None

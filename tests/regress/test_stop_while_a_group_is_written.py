@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from engine.core.records import CallRecord
-from engine.store import journal, records
+from engine.recording import client
+from engine.store import journal
 from engine.store.crypto import open_key
 from engine.store.journal import segment_numbers
-from engine.store.loading import recover
 from tests.store.desk import NOW_S, PATIENCE_S, Desk
+from tests.store.writing import recover
 
 
 def _record(record_id: str) -> CallRecord:
@@ -32,7 +32,7 @@ def test_the_next_start_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         write(file, data, offset)
 
     monkeypatch.setattr(journal, "_write_through", stuck)
-    monkeypatch.setattr(records, "STOP_WAIT_S", 0.01)
+    monkeypatch.setattr(client, "STOP_WAIT_S", 0.01)
     cipher = open_key(tmp_path)
     desk = Desk(tmp_path / "records.db", cipher, _record)
     desk.writer.start()
@@ -41,8 +41,6 @@ def test_the_next_start_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     desk.writer.stop()
     assert segment_numbers(desk.folder) == [1]
     goes_on.set()
-    assert all(desk.outcomes(1).values())
-    desk.writer.join(PATIENCE_S)
-    os.close(desk.writer._lock)  # as the end of the process
+    desk.writer.join()
     assert recover(desk.path, cipher) == []
     assert desk.stored() == ["a"]

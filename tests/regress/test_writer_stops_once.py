@@ -1,20 +1,18 @@
-"""A writer thread that ended while it was being stopped was closed twice: Bad file descriptor, exit 1 on SIGTERM."""
+"""A writer that ended while it was being stopped was closed twice: Bad file descriptor, exit 1 on SIGTERM."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from engine.store.crypto import open_key
-from engine.store.records import RecordWriter
+from tests.store.writing import RecordWriter
 
 
-def test_stopping_a_writer_whose_thread_has_just_ended(tmp_path: Path) -> None:
+def test_stopping_a_writer_that_has_just_been_stopped(tmp_path: Path) -> None:
     cipher = open_key(tmp_path)
     writer = RecordWriter(tmp_path / "records.db", cipher, "veil-1", "boot", 0.0, lambda done: None)
     writer.start()
-    writer._is_stopping = True
-    writer._queue.put(None)
-    writer.join()
+    writer.in_loop(writer.client.stop)
     writer.stop()
     assert writer.fault == ""
     again = RecordWriter(tmp_path / "records.db", cipher, "veil-1", "boot", 0.0, lambda done: None)

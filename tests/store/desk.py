@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.core.records import CallRecord, Step
+from engine.recording.client import Done
 from engine.store.crypto import NumberCipher
 from engine.store.journal import FOLDER
-from engine.store.records import Done, RecordWriter
+from tests.store.writing import RecordWriter
 
 MakeRecord = Callable[..., CallRecord]
 NOW_S = 1_795_482_123.0

@@ -20,11 +20,12 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from engine.core.records import ANSWER, CLOSE, OPEN, CallRecord, Step
+from engine.recording.client import Done
 from engine.store import fresh, journal, loading
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
 from engine.store.history import publish
-from engine.store.records import Done, RecordWriter
+from tests.store.writing import RecordWriter, recover
 
 CALLS: Final = 3_000
 PLATFORMS: Final = ("ap-1", "ap-2", "")
@@ -144,7 +145,7 @@ def main() -> None:
         patch.object(loading, "pause_s", lambda loaded: 0.005),
         patch.object(owner, name, trap),
     ):
-        loading.recover(folder / "records.db", open_key(folder), announces=True)
+        recover(folder / "records.db", open_key(folder), announces=True)
         if first >= 0:
             Load(folder, seed, first).run()
 

@@ -14,10 +14,10 @@ from engine.store.anchors import read_anchors
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.days import ChainDay, chain_days, chain_nodes, purged_up_to
-from engine.store.restart import take_over
 from engine.store.signing import is_signed, open_signing_key, read_public_keys
 from tests.store.chain_book import DAY_S, NODE, NOON_S, Book, MakeRecord
 from tests.store.desk import Desk
+from tests.store.writing import take_over
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from engine.store.history import publish
 from engine.store.journal import Journal
 from engine.store.loader import Loader
 from engine.store.loading import make_folder
-from engine.store.restart import take_over
+from engine.store.segment import encoded_step
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
+from tests.store.writing import take_over
 
 MakeRecord = Callable[..., CallRecord]
 START, RING, ANSWERED, END, CDR, SMS = "call.start", "call.ring", "call.answer", "call.end", "cdr", "sms"
@@ -40,7 +41,9 @@ class Node:
         self.journal = Journal(folder, cipher, "veil-1", ("boot", 1), 0)
 
     def load(self, *steps: tuple[Step, CallRecord]) -> None:
-        group = self.journal.append([(int(step), record.snapshot(), None) for step, record in steps])
+        group = self.journal.append(
+            [encoded_step(int(step), record.snapshot(), None) for step, record in steps], len(steps)
+        )
         self.loader.fresh.put(group)
         assert self.loader.load(group.position)
 
@@ -163,7 +166,7 @@ def test_a_failed_transaction_takes_no_number(node: Node, make_record: MakeRecor
     node.connection.execute(
         "CREATE TEMP TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END"
     )
-    group = node.journal.append([(int(CLOSE), make_record("b", release_time=now).snapshot(), None)])
+    group = node.journal.append([encoded_step(int(CLOSE), make_record("b", release_time=now).snapshot(), None)], 1)
     node.loader.fresh.put(group)
     with pytest.raises(sqlite3.Error):
         node.loader.load(group.position)

@@ -8,11 +8,10 @@ from pathlib import Path
 from engine.core.records import CallRecord
 from engine.store import database
 from engine.store.crypto import NumberCipher
-from engine.store.loading import recover
-from engine.store.restart import take_over
 from engine.store.rows import ANSWER_COLUMNS, OPEN_COLUMNS, RowMaker, extra_to_json
 from engine.store.verify import verify
 from tests.store.chain_book import MakeRecord
+from tests.store.writing import recover, take_over
 
 # As it froze an answered call: two dialogs, the 2xx, and where it goes.
 _DIALOG = ("call-id", "<sip:a@127.0.0.1>;tag=l", "<sip:b@127.0.0.1>;tag=r", 1, 2, "sip:127.0.0.13:5060", ())

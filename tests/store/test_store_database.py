@@ -12,8 +12,9 @@ import pytest
 from engine.store import database
 from engine.store.audit import AuditRow, read_audit
 from engine.store.crypto import NumberCipher
-from engine.store.database import BINDINGS, RECORDS, lock_records, migrate, open_database, open_read_only
+from engine.store.database import BINDINGS, RECORDS, migrate, open_database, open_read_only
 from engine.store.errors import StoreError
+from engine.store.lock import lock_records
 
 DOMAIN_TABLES = {
     "transition",

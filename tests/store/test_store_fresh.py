@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.core.records import CallRecord, Step
-from engine.store import fresh, journal, records
+from engine.recording import serving
+from engine.store import fresh, journal
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.journal import Journal, segment_path
 from engine.store.loader import Loader
 from engine.store.loading import make_folder
-from engine.store.segment import Position
+from engine.store.segment import Position, encoded_step
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
 from tests.store.desk import Desk
@@ -40,7 +41,7 @@ class Mill:
 
     def append(self, is_handed_over: bool = True) -> None:
         record_id = f"r{len(self.appended):03d}"
-        group = self.journal.append([(int(Step.CLOSE), self._make(record_id).snapshot(), None)])
+        group = self.journal.append([encoded_step(int(Step.CLOSE), self._make(record_id).snapshot(), None)], 1)
         self.appended.append(record_id)
         self.ends.append(group.position)
         if is_handed_over:
@@ -182,7 +183,7 @@ def failing(*_: object) -> None:
 
 def test_a_running_writer_hands_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its segment stood there is none any more, and nothing is missed."""
-    monkeypatch.setattr(records, "GROUP_LIMIT", 1)
+    monkeypatch.setattr(serving, "GROUP_LIMIT", 1)
     monkeypatch.setattr(journal, "SEGMENT_BYTES", 1 << 30)
     desk.submit(Step.CLOSE, "first")
     desk.writer.start()

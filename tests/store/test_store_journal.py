@@ -17,12 +17,12 @@ from engine.core.records import CallRecord, Step
 from engine.store import journal, loader, loading
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.journal import SPARE, Journal, segment_numbers, segment_path, waiting_bytes
-from engine.store.loading import make_folder, pause_s, recover
-from engine.store.records import RecordWriter
+from engine.store.loading import make_folder, pause_s
 from engine.store.rows import DIALOGS
-from engine.store.segment import UNKNOWN_END, SegmentHead, StoredStep, UnreadableHead, read_head
+from engine.store.segment import UNKNOWN_END, SegmentHead, StoredStep, UnreadableHead, encoded_step, read_head
 from engine.store.verify import verify
 from tests.store.desk import Desk
+from tests.store.writing import RecordWriter, recover
 
 MakeRecord = Callable[..., CallRecord]
 
@@ -38,7 +38,9 @@ class Run:
 
     def group(self, *steps: tuple[Step, str], **changes: object) -> None:
         """Append one."""
-        self.journal.append([self.step(step, record_id, **changes) for step, record_id in steps])
+        self.journal.append(
+            [encoded_step(*self.step(step, record_id, **changes)) for step, record_id in steps], len(steps)
+        )
         self.ends.append(self.journal.end[1])
 
     def step(self, step: Step, record_id: str, **changes: object) -> StoredStep:

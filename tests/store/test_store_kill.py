@@ -14,9 +14,8 @@ import pytest
 import engine
 from engine.store.crypto import open_key
 from engine.store.database import open_read_only
-from engine.store.loading import recover
-from engine.store.restart import take_over
 from engine.store.verify import verify
+from tests.store.writing import recover, take_over
 
 # Prints one line for each step that was told durable: "CLOSE r00012". Some calls are refused, some never answered, some
 # never end, some end with their opening still queued.
@@ -25,7 +24,7 @@ import os, random, sys, time
 from pathlib import Path
 from engine.core.records import CallRecord, Step
 from engine.store.crypto import open_key
-from engine.store.records import RecordWriter
+from tests.store.writing import RecordWriter
 
 folder, seed, start = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

@@ -16,9 +16,9 @@ import pytest
 from bench.instructions import ROOT
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database, open_read_only
-from engine.store.loading import recover
 from engine.store.verify import verify
 from tests.store.dies_at import CALLS, POINTS, SQL
+from tests.store.writing import recover
 
 LATEST = {"append": 150, "head of a segment": 12, "new segment": 30, "removal": 12, SQL: 900}
 RECOVERING = [("removal", "before", 1), ("removal", "after", 1), (SQL, "before", 30)]

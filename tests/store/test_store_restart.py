@@ -12,10 +12,10 @@ import pytest
 from engine.core.records import Attempt, CallRecord
 from engine.store import restart
 from engine.store.crypto import NumberCipher
-from engine.store.database import RECORDS, lock_records, open_database
+from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
-from engine.store.restart import take_over
+from engine.store.lock import lock_records
 from engine.store.rows import RowMaker, extra_to_json
 from engine.store.signing import open_signing_key
 from engine.store.verify import verify
@@ -23,6 +23,7 @@ from sipstack.limits import MAX_LINE_CHARS
 from tests.core.corenode import CoreNode
 from tests.core.parties import talking
 from tests.core.restart import frozen_of
+from tests.store.writing import take_over
 
 MakeRecord = Callable[..., CallRecord]
 Rows = Callable[..., list[sqlite3.Row]]

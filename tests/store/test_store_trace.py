@@ -26,12 +26,12 @@ from engine.store.binding_import import COLUMNS, csv_line, import_bindings
 from engine.store.bindings import open_bindings
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
-from engine.store.records import RecordWriter
 from engine.store.rows import utc_text
 from engine.store.trace import Nearest, Question, Trace, trace
 from tests.store.bound import EXPIRES_AT, REQUEST, A, B, C, X
 from tests.store.conftest import MakeRecord
 from tests.store.shelf import FIRST_NOON_S, NODE, Shelf
+from tests.store.writing import RecordWriter
 
 DAY_S = 86_400.0
 HOUR_S = 3600.0
