@@ -228,13 +228,13 @@ class Server:
     def _look(self) -> None:
         """What changes without a step: the journal is back, or has been loaded."""
         self._writer.retry()
-        self._tell_faults()
-        figures = self._figures()
         if not self._is_published:
             self._publish()
+        figures = self._figures()
         if figures != self._told[0]:
             self._told = figures, self._told[1]
             self._tell_all(done(0, True, figures))
+        self._tell_faults()
 
     def _figures(self) -> Figures:
         writer = self._writer

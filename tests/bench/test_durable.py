@@ -24,9 +24,9 @@ from bench.rig.null_writer import NullWriter
 from bench.rig.rounds import Plan, Spread, Turn, measure
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from engine.core.records import ANSWER, CLOSE, OPEN
+from engine.recording.client import RecordWriter
 from engine.store.journal import FOLDER, waiting_bytes
 from engine.store.segment import START
-from tests.store.writing import RecordWriter
 
 LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, {}, "")
 

@@ -15,6 +15,7 @@ import pytest
 from engine.core.records import FIELDS, CallRecord, Step
 from engine.store.crypto import open_key
 from engine.store.journal import Journal
+from engine.store.segment import encoded_step
 from engine.store.signing import open_signing_key
 from tests.cli.commands import (
     A,
@@ -116,7 +117,7 @@ def test_a_settlement_tells_what_is_not_over(recorded: Run, file: Path) -> None:
 def test_what_a_killed_node_has_left_is_told(recorded: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data_dir = file.parent / "data"
     journal = Journal(data_dir / "journal", open_key(data_dir), "veil-1", ("boot", 1), 99)
-    journal.append([(int(Step.CLOSE), ("some", "record"), None)])
+    journal.append([encoded_step(int(Step.CLOSE), ("some", "record"), None)], 1)
     journal.close()
     waiting = f"{journal.appended} bytes of its journal are not read here"
     told = [f"veil700: no node runs, and {waiting}: its next start loads them"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.core.records import CallRecord, Step
 from engine.recording import serving
-from engine.store import fresh, journal
+from engine.store import fresh
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.database import RECORDS, open_database
 from engine.store.journal import Journal, segment_path
@@ -184,7 +184,6 @@ def failing(*_: object) -> None:
 def test_a_running_writer_hands_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its segment stood there is none any more, and nothing is missed."""
     monkeypatch.setattr(serving, "GROUP_LIMIT", 1)
-    monkeypatch.setattr(journal, "SEGMENT_BYTES", 1 << 30)
     desk.submit(Step.CLOSE, "first")
     desk.writer.start()
     assert all(desk.outcomes(1).values())
