@@ -88,8 +88,8 @@ class Beside:
 
     def status(self) -> dict[str, object]:
         """Its part of `veil700 status`."""
-        records: dict[str, object] = {"records_process": self._records.status()}
-        return records if self._api is None else records | {"api": self._api.status()}
+        writer: dict[str, object] = {"writer": self._records.status()}
+        return writer if self._api is None else writer | {"api": self._api.status()}
 
     def let_go(self) -> None:
         """The node ends: the process of the API is not started again."""
