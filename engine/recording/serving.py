@@ -301,7 +301,10 @@ class Server:
         if self._writer.notes and not link.hello.worker:  # once for each node
             self._send(link, told(NOTES, self._writer.notes))
         if link.hello.begins:
-            self._writer.left_rows(lambda rows, fault: self._later(lambda: self._hand_over(link, rows, fault)))
+            self._writer.left_rows(
+                link.hello.worker, link.hello.workers,
+                lambda rows, fault: self._later(lambda: self._hand_over(link, rows, fault)),
+            )  # fmt: skip
         else:
             self._send(link, told(BEGUN, ()) + told(FAULTS, self._told[1]))
 

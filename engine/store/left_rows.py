@@ -19,6 +19,7 @@ from engine.core.records import (
     elapsed_ms,
 )
 from engine.store.crypto import NumberCipher
+from engine.store.database import transaction
 from engine.store.errors import StoreError
 from engine.store.feed import Feed
 from engine.store.ledger import Ledger
@@ -42,20 +43,24 @@ _LEFT_OPEN: Final = (
     f" SELECT {', '.join(OPEN_COLUMNS)}, NULL FROM call_open"
     " WHERE node = ? AND record_id NOT IN (SELECT record_id FROM call_answer) ORDER BY record_id"
 )
-_TAKE_OVER: Final = "UPDATE call_open SET owner_epoch = ? WHERE node = ?"
+_TAKE_OVER: Final = "UPDATE call_open SET owner_epoch = ? WHERE record_id = ?"
 _RECORD_ID: Final = OPEN_COLUMNS.index("record_id")
+_TEL_X: Final = OPEN_COLUMNS.index("tel_x")
 
 
 @final
 class LeftRows:
-    """What `node` has left open. For the thread that owns the connection."""
+    """What a worker of `node` has left open. For the thread that owns the connection."""
 
-    def __init__(self, connection: sqlite3.Connection, cipher: NumberCipher, node: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, cipher: NumberCipher, node: str, worker: int = 0, workers: int = 1
+    ) -> None:  # fmt: skip
         """Reads them: `rows` have the values of OPEN_COLUMNS, and what serving it on needs, None without an answer."""
         self._connection = connection
         self._cipher = cipher
         self._node = node
-        self.rows: list[Row] = connection.execute(_LEFT_OPEN, (node, node)).fetchall()
+        rows: list[Row] = connection.execute(_LEFT_OPEN, (node, node)).fetchall()
+        self.rows = [row for row in rows if workers == 1 or _owner(row, workers) == worker]
 
     def begin(
         self, signer: Signer, feed: Feed | None, unreadable: Collection[str], wall_s: float
@@ -71,8 +76,16 @@ class LeftRows:
         for start in range(0, len(closed), ROWS_AT_ONCE):
             closings = [_closing(row, self._cipher, wall_s) for row in closed[start : start + ROWS_AT_ONCE]]
             ledger.write([], [], closings)
-        self._connection.execute(_TAKE_OVER, (epoch, self._node))
+        with transaction(self._connection):
+            self._connection.executemany(_TAKE_OVER, [(epoch, row[_RECORD_ID]) for row in self.rows])
         return epoch, _recent(self._connection, self._node, wall_s)
+
+
+def _owner(row: Row, workers: int) -> int:
+    from engine.core.ownership import owner_of_record  # it brings the parser, which one worker does not need here
+
+    is_answered = row[-1] is not None
+    return owner_of_record(str(row[_RECORD_ID]), str(row[_TEL_X] or "") if is_answered else "", workers)
 
 
 def _closing(values: Row, cipher: NumberCipher, wall_s: float) -> Closing:

@@ -79,12 +79,17 @@ class GroupWriter:
         self._loading.ask(load)
         self._loading.start()
 
-    def left_rows(self, done: Callable[[LeftRows | None, str], None]) -> None:
-        """What was left open, read in the other thread, which calls `done`: with it, or with what is wrong."""
+    def left_rows(self, worker: int, workers: int, done: Callable[[LeftRows | None, str], None]) -> None:
+        """What a worker has left open, read in the other thread, which calls `done`: with it, or with what is wrong.
+
+        `workers` is how many there are now: what one of more has left goes to one of these.
+        """
         found: list[LeftRows] = []
 
         def read() -> None:
-            fault = self._without_error(lambda: found.append(LeftRows(self._connection, self._cipher, self._node)))
+            fault = self._without_error(
+                lambda: found.append(LeftRows(self._connection, self._cipher, self._node, worker, workers))
+            )
             done(found[0] if found else None, fault)
 
         self._loading.ask(read)

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import Attempt, CallRecord
-from engine.store import restart
+from engine.core.tokens import ALPHABET, RECORD_LETTERS
+from engine.store import left_rows
 from engine.store.crypto import NumberCipher
 from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
 from engine.store.ledger import Ledger
+from engine.store.left_rows import LeftRows
 from engine.store.lock import lock_records
 from engine.store.rows import RowMaker, extra_to_json
 from engine.store.signing import open_signing_key
@@ -121,7 +123,7 @@ def test_a_clock_that_went_back_gives_no_negative_duration(
 def test_a_clock_that_went_back_does_not_have_a_whole_day_read(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restart, "MOST_RECENT", 3)
+    monkeypatch.setattr(left_rows, "MOST_RECENT", 3)
     leave(records_db, cipher, [], ends=tuple(make_record(f"r{number}", release_time=now) for number in range(5)))
     recent = take_over(records_db, cipher, "veil-1", now - 8 * 3600).recent
     assert [one.caller_call_id for one in recent] == [f"r{number}@127.0.0.12" for number in (4, 3, 2)]
@@ -181,7 +183,7 @@ def test_a_call_with_a_row_longer_than_the_node_reads_is_closed(
 def test_many_are_closed_in_several_transactions(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restart, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(left_rows, "ROWS_AT_ONCE", 3)
     leave(records_db, cipher, [make_record(f"r{number}") for number in range(10)])
     assert len(take_over(records_db, cipher, "veil-1", now).recent) == 10
     report = verify(records_db)
@@ -230,3 +232,20 @@ def test_a_store_with_a_writer_is_left_alone(
     import os
 
     os.close(lock)
+
+
+def test_each_of_several_workers_takes_over_its_own(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
+) -> None:
+    """By the letter of the record; what one worker had begun goes by the number that is called, or to the first."""
+    letters = ALPHABET[:2]
+    names = [f"0123456789ab-{letter}{'x' * RECORD_LETTERS}" for letter in letters]
+    names.append(f"0123456789ab-{'y' * RECORD_LETTERS}")  # not answered, and nobody's
+    leave(records_db, cipher, [make_record(name, call_out_time=now) for name in names])
+    connection = open_database(records_db, RECORDS, cipher)
+    left = [[row[0] for row in LeftRows(connection, cipher, "veil-1", worker, 2).rows] for worker in range(2)]
+    assert left == [[names[0], names[2]], [names[1]]]
+    LeftRows(connection, cipher, "veil-1", 1, 2).begin(open_signing_key(records_db.parent), None, [], now + 5)
+    connection.close()
+    assert [row["record_id"] for row in rows(records_db, "SELECT record_id FROM cdr")] == [names[1]]
+    assert len(rows(records_db, "SELECT * FROM call_open")) == 2
