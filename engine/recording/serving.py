@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, final
 
@@ -123,6 +124,7 @@ class Server:
         self._is_lobby_open = True
         self._fault: str | None = None  # None: what an earlier writer has left is being loaded
         self._notes_before = 0  # damaged places of which the log is told
+        self._early: list[Link] = []  # before the process is gone in whose place they come
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()  # left here by the other thread
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._next_group_s = 0.0
@@ -147,8 +149,8 @@ class Server:
                     raise RefusedError(self._fault)
         finally:
             self._writer.stop()
-            for link in list(self._links.values()):
-                self._close(link)
+            for link in self._links.values():
+                link.socket.close()
 
     def _turn(self) -> None:
         """One look at everything, and some at steps alone while there are many."""
@@ -296,7 +298,13 @@ class Server:
             self._receive(link)
 
     def _receive(self, link: Link) -> None:
-        """Whoever goes on may send steps at once; whoever begins is handed what was left open."""
+        """Whoever goes on may send steps at once; whoever begins is handed what was left open.
+
+        Not before all is written that the process has sent in whose place it comes.
+        """
+        if link.hello.begins and any(self._is_of_last_run(other, link) for other in self._links.values()):
+            self._early.append(link)
+            return
         self._wait_for(link)
         if self._writer.notes and not link.hello.worker:  # once for each node
             self._send(link, told(NOTES, self._writer.notes))
@@ -307,6 +315,10 @@ class Server:
             )  # fmt: skip
         else:
             self._send(link, told(BEGUN, ()) + told(FAULTS, self._told[1]))
+
+    @staticmethod
+    def _is_of_last_run(other: Link, link: Link) -> bool:
+        return other is not link and other.hello.worker == link.hello.worker
 
     def _hand_over(self, link: Link, left: LeftRows | None, fault: str) -> None:
         if left is None:
@@ -332,6 +344,11 @@ class Server:
 
     def _close(self, link: Link) -> None:
         descriptor = link.socket.fileno()
-        self._poll.unregister(descriptor)
+        with suppress(KeyError):  # it was to wait
+            self._poll.unregister(descriptor)
         del self._links[descriptor]
         link.socket.close()
+        early, self._early = self._early, []
+        for waiting in early:
+            if waiting is not link:
+                self._receive(waiting)

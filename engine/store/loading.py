@@ -61,10 +61,9 @@ class LoadingThread(threading.Thread):
         if not self._wanted.is_set():
             self._wanted.set()
 
-    def ask(self, work: Callable[[], None]) -> None:
-        """Has this thread do `work`, which must not raise, once all is loaded that has been published."""
-        assert self._until is not None
-        self._asked.append((self._until, work))
+    def ask(self, work: Callable[[], None], behind: Position = START) -> None:
+        """Has this thread do `work`, which must not raise, once all that stands before `behind` is loaded."""
+        self._asked.append((behind, work))
         self._wanted.set()
 
     def stop(self) -> None:

@@ -92,7 +92,7 @@ class GroupWriter:
             )
             done(found[0] if found else None, fault)
 
-        self._loading.ask(read)
+        self._loading.ask(read, self._journal.end)
 
     def begin_run(
         self, rows: LeftRows, unreadable: Collection[str], wall_s: float, done: Callable[[int, list[Row], str], None]
