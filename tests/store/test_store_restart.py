@@ -238,7 +238,7 @@ def test_each_of_several_workers_takes_over_its_own(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, now: float, rows: Rows
 ) -> None:
     """By the letter of the record; what one worker had begun goes by the number that is called, or to the first."""
-    letters = ALPHABET[:2]
+    letters = ALPHABET[:2].decode()
     names = [f"0123456789ab-{letter}{'x' * RECORD_LETTERS}" for letter in letters]
     names.append(f"0123456789ab-{'y' * RECORD_LETTERS}")  # not answered, and nobody's
     leave(records_db, cipher, [make_record(name, call_out_time=now) for name in names])
