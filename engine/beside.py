@@ -39,7 +39,7 @@ class Beside:
     async def open_stores(self) -> NumberCipher:
         """Key, schemas, inventory; makes what is missing. Raises StoreError."""
         config = self._config
-        cipher = open_key(config.data_dir)
+        self._cipher = cipher = open_key(config.data_dir)
         async with open_bindings(config.data_dir / "bindings.db", cipher):
             pass
         apply_new_inventory(config, cipher)
@@ -78,9 +78,9 @@ class Beside:
         """The daily job runs from now on."""
         self._daily.start()
 
-    async def take(self, config: Config, cipher: NumberCipher) -> None:
+    async def take(self, config: Config) -> None:
         """What another configuration says of the inventory is in the store. Raises ConfigError and StoreError."""
-        await asyncio.to_thread(apply_new_inventory, config, cipher)
+        await asyncio.to_thread(apply_new_inventory, config, self._cipher)
 
     def follow(self, config: Config) -> None:
         """Another configuration is in force."""

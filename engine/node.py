@@ -21,8 +21,8 @@ from engine.reload import Reload
 from engine.sip_part import SipPart
 from engine.starting import StartError, start_control, tell, tell_failing_expects
 from engine.stopping import Stopping
-from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
+from engine.workers.places import worker_count
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -39,7 +39,7 @@ def run_node(config_file: Path | None) -> int:
     log = set_up_logging(config.log.level, config.log.format)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the numbers of all calls in clear
     try:
-        asyncio.run(_Node(config_file, config, log).run())
+        asyncio.run(_run(config_file, config, log))
     except ConfigError as error:  # of what is in the files that it names
         print(error, file=sys.stderr)
         return USAGE
@@ -47,6 +47,16 @@ def run_node(config_file: Path | None) -> int:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
     return DONE
+
+
+async def _run(config_file: Path | None, config: Config, log: Any) -> None:
+    workers = worker_count(config.node.workers)
+    if workers == 1:
+        await _Node(config_file, config, log).run()
+    else:
+        from engine.workers.supervisor import Supervisor  # of which a node that serves its calls itself loads nothing
+
+        await Supervisor(config_file, config, workers, log).run()
 
 
 @final
@@ -75,15 +85,15 @@ class _Node:
             await part.stop()
             await beside.stop_records()
             raise
-        await self._serve(part, beside, cipher, api_url)
+        await self._serve(part, beside, api_url)
 
-    async def _serve(self, part: SipPart, beside: Beside, cipher: NumberCipher, api_url: asyncio.Future[str]) -> None:
+    async def _serve(self, part: SipPart, beside: Beside, api_url: asyncio.Future[str]) -> None:
         config, log = self._config, self._log
 
         async def take(changed: Config, settings: CoreSettings) -> None:
             try:
                 prepared = await part.prepare(changed, settings)
-                await beside.take(changed, cipher)
+                await beside.take(changed)
                 part.take(prepared)
             except BaseException:
                 part.abandon()

@@ -16,6 +16,8 @@ from engine.capture.captures import Captures
 from engine.config import Config
 from engine.control.server import AskingVerb, StreamVerb, Verb
 from engine.core.context import Run
+from engine.core.limits import Shared
+from engine.core.ownership import owner_letter
 from engine.core.routing import Routing
 from engine.core.service import CallService
 from engine.core.settings import CoreSettings
@@ -75,6 +77,7 @@ class SipPart:
         self._adopted: list[Output] = []  # what the calls of the last run have to say first
         self._runner: Runner | None = None
         self._service: CallService | None = None
+        self._shared: Shared | None = None
         self._is_serving = False  # the sockets are the endpoint's to close
 
     @property
@@ -87,6 +90,10 @@ class SipPart:
     def shown(self) -> str:
         """Its part of the line that says that the node is ready."""
         return self._sockets.shown
+
+    def share_limits(self, shared: Shared) -> None:
+        """What the other workers of the node have in use counts here, too; before `open`."""
+        self._shared = shared
 
     async def open(self, cipher: NumberCipher, lobby: socket.socket, hello: Hello) -> None:
         """Takes over what the last run has left; no message comes yet. Raises StartError and StoreError.
@@ -159,6 +166,8 @@ class SipPart:
         self._settings = prepared.settings
         self._names.follow(prepared.settings)
         self.runner.reload(prepared.settings, prepared.routing)
+        if self._shared is not None and self._service is not None:
+            _count_calls(self._service, prepared.settings)
 
     def abandon(self) -> None:
         """The old one stays."""
@@ -191,8 +200,9 @@ class SipPart:
         records = config.data_dir / "records.db"
         transactions = Transactions(Timing(settings.t1_ms / 1000))
         stream, left = await begin_run(lobby, hello, cipher, self._log.warning, self._tell_loading)
+        owner = owner_letter(hello.worker) if hello.workers > 1 else ""
         run = Run(boot_id(), left.epoch, cipher.derived_key("identifiers of tries", KEY_BYTES))
-        service = CallService(settings, transactions, TokenSource(secrets.token_bytes), run)
+        service = CallService(settings, transactions, TokenSource(secrets.token_bytes, owner), run)
         self._names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they went
         loop_time = asyncio.get_running_loop().time()
         service.set_wall_clock(time.time() - loop_time)
@@ -205,12 +215,21 @@ class SipPart:
         runner.start(RecordWriter(lobby, stream, hello, runner.records_done, self._log.warning))
         self._adopted = service.last_run.adopt_calls(left.answered, loop_time, len(left.unreadable))
         self._adopted += service.last_run.take_back(left.unfinished, loop_time)
+        if self._shared is not None:
+            service.intake.limits.share(self._shared)
+            _count_calls(service, settings)
         if lost := len(left.unreadable) + service.counters.get("adoptions_failed", 0):
             self._log.error("attempts of the last run could not be taken over: NODE_RESTART", count=lost)
         return runner, service
 
     def _tell_loading(self, segment: int, last: int) -> None:
         self._log.info("loading the journal of the last run", segment=segment, last_segment=last)
+
+
+def _count_calls(service: CallService, settings: CoreSettings) -> None:
+    """Where a limit asks for it each of several workers counts, for the others."""
+    if settings.policy.caller_max_calls or any(peer.max_calls for peer in settings.peers):
+        service.intake.limits.count()
 
 
 def _audit_capture(path: Path, cipher: NumberCipher, asker: Asker, detail: str) -> None:

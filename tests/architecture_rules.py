@@ -24,7 +24,7 @@ TIERS: Final = (
         "engine.completeness", "engine.daily", "engine.deciding", "engine.diff", "engine.explain",
         "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names", "engine.recording",
         "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.steering",
-        "engine.stopping", "engine.target_log",
+        "engine.stopping", "engine.target_log", "engine.workers",
     ),
     ("engine.reports",),
     ("engine.store",),

@@ -130,6 +130,8 @@ def status(context: typer.Context, as_json: Annotated[bool, JSON] = False) -> No
             "health": _health(answer.get("health")),
             "targets": _names(answer.get("targets")),
         }
+        if "workers" in answer:
+            told["workers"] = _workers(answer["workers"])
         say_facts(answer | told)
 
 
@@ -169,6 +171,17 @@ def _names(told: object) -> dict[str, str]:
     return {
         name["target"]: "; ".join([*name["addresses"], *([name["fault"]] if name["fault"] else [])])
         for name in (told if isinstance(told, list) else [])
+    }
+
+
+def _workers(told: object) -> dict[str, str]:
+    """Each process of a node with several workers, and how it is."""
+    return {
+        str(one["worker"]): (
+            f"{one['state']}, pid {one['pid']}, {one.get('calls', 0)} calls, {one.get('uss_kb', 0)} KiB, "
+            f"{one['restarts']} restarts"
+        )
+        for one in (told if isinstance(told, list) else [])
     }
 
 

@@ -53,8 +53,8 @@ class Node(Table):
     data_dir: Annotated[str, Field(min_length=1)] = "var"
     """Folder, made when missing: `bindings.db`, `records.db`, `journal/`, `key` and `signing_key` (mode 0600),
     `signing_key.pub`, `control-0.sock`."""
-    workers: Annotated[int, Field(ge=0, le=1024), AfterValidator(values.only(1))] = 1
-    """SIP processes; 0 is one per core. Not yet: only 1."""
+    workers: Annotated[int, Field(ge=0, le=32)] = 1
+    """SIP processes; 0 is one per core: [workers](workers.md)."""
 
 
 class Store(Table):

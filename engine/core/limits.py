@@ -5,11 +5,14 @@ cell rate algorithm of ITU-T I.371 keeps it). A bucket holds what its limit admi
 is keyed by names, never by settings: a limit that changes applies at once, and what was counted stays.
 
 Calls are counted only once a limit asks for it; the first one that does counts what is in progress, adopted calls too.
+Where several workers serve the node (`share`) each tells the others what it has in use. None of them waits for another:
+of those that decide at the same instant each may take the last place, so that a limit is passed by one for each of the
+other workers at the most.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
 from engine.core.settings import PeerSettings, PolicySettings
 
@@ -34,6 +37,22 @@ class InUse(NamedTuple):
     caller_rate_s: float
 
 
+class Shared(Protocol):
+    """What the other workers of the node have in use."""
+
+    def calls_elsewhere(self, key: str) -> int:
+        """In progress in the other workers."""
+
+    def set_calls(self, key: str, count: int) -> None:
+        """So many are in progress here."""
+
+    def until(self, key: str) -> float:
+        """Up to when the rate of a key is used up, as any worker has said last."""
+
+    def set_until(self, key: str, until: float, now: float) -> None:
+        """It is used up to then, by what was admitted here at `now`."""
+
+
 @final
 class Limits:
     """What the peers and callers of one node have in use. `now` is monotonic seconds."""
@@ -46,6 +65,7 @@ class Limits:
         "_callers_since_s",
         "_held",
         "_peers",
+        "_shared",
         "is_counting",
     )
 
@@ -59,6 +79,18 @@ class Limits:
         self._callers: dict[str, float] = {}
         self._callers_before: dict[str, float] = {}  # those of the last window, all full again by its end
         self._callers_since_s = 0.0
+        self._shared: Shared | None = None
+
+    def share(self, shared: Shared) -> None:
+        """From now on the other workers' counts count here, and this one's there."""
+        self._shared = shared
+
+    def count(self) -> None:
+        """From now on calls are counted: a limit of this node asks how many there are, here or in another worker."""
+        if not self.is_counting:
+            self.is_counting = True
+            for attempt in self._attempts.values():
+                self.began(attempt.record)
 
     # -- a new attempt -----------------------------------------------------------------------------------------------
 
@@ -66,7 +98,7 @@ class Limits:
         """Whether a peer may begin one more call ("voice") or message; the message or call is on its account then."""
         if peer.max_calls and kind == _VOICE and self._count_of(peer.name) >= peer.max_calls:
             return False
-        return not peer.max_rate or _take(self._peers, peer.name, PEER_WINDOW_S, peer.max_rate, now)
+        return not peer.max_rate or self._take(self._peers, peer.name, PEER_WINDOW_S, peer.max_rate, now)
 
     def admits_caller(self, policy: PolicySettings, record: CallRecord, now: float) -> bool:
         """The same for the caller of an attempt, which itself is counted already."""
@@ -78,7 +110,7 @@ class Limits:
         self._turn(now)
         if key not in self._callers and (before := self._callers_before.get(key)) is not None:
             self._callers[key] = before
-        return _take(self._callers, key, CALLER_WINDOW_S, policy.caller_max_rate, now)
+        return self._take(self._callers, key, CALLER_WINDOW_S, policy.caller_max_rate, now)
 
     def takes(self, peer: PeerSettings, record: CallRecord, now: float) -> bool:
         """Whether a call or message may be tried at this peer; it is on its account then, and on no other callee's.
@@ -104,7 +136,7 @@ class Limits:
                 keys.append(record.egress_peer)
             self._held[record.record_id] = keys
             for key in keys:
-                self._calls[key] = self._calls.get(key, 0) + 1
+                self._add(key)
 
     def ended(self, record_id: str) -> None:
         """It is in progress no more."""
@@ -157,7 +189,13 @@ class Limits:
             self._release(keys.pop())
         if peer != record.ingress_peer:
             keys.append(peer)
-            self._calls[peer] = self._calls.get(peer, 0) + 1
+            self._add(peer)
+
+    def _add(self, key: str) -> None:
+        count = self._calls.get(key, 0) + 1
+        self._calls[key] = count
+        if self._shared is not None:
+            self._shared.set_calls(key, count)
 
     def _release(self, key: str) -> None:
         left = self._calls[key] - 1
@@ -165,13 +203,26 @@ class Limits:
             self._calls[key] = left
         else:
             del self._calls[key]
+        if self._shared is not None:
+            self._shared.set_calls(key, left)
 
     def _count_of(self, key: str) -> int:
-        if not self.is_counting:
-            self.is_counting = True
-            for attempt in self._attempts.values():
-                self.began(attempt.record)
-        return self._calls.get(key, 0)
+        self.count()
+        here = self._calls.get(key, 0)
+        return here if self._shared is None else here + self._shared.calls_elsewhere(key)
+
+    def _take(self, used: dict[str, float], key: str, window_s: float, limit: int, now: float) -> bool:
+        """Takes one of the `limit` that a window admits; False when none is left."""
+        until = max(now, used.get(key, now))
+        if self._shared is not None:
+            until = max(until, self._shared.until(key))
+        interval_s = window_s / limit
+        if until - now > window_s - interval_s + _ROUNDING_S:
+            return False
+        used[key] = until + interval_s
+        if self._shared is not None:
+            self._shared.set_until(key, until + interval_s, now)
+        return True
 
     def _turn(self, now: float) -> None:
         """Forgets callers that have said nothing for a window: their buckets are full. Earlier when there are many."""
@@ -189,13 +240,3 @@ def _caller_key(record: CallRecord) -> str:
 def _key_of(peer: str, caller: str) -> str:
     """One trunk's callers must not use up what those of another may: a name of a peer has no space."""
     return f"{peer} {caller}"
-
-
-def _take(used: dict[str, float], key: str, window_s: float, limit: int, now: float) -> bool:
-    """Takes one of the `limit` that a window admits; False when none is left."""
-    until = max(now, used.get(key, now))
-    interval_s = window_s / limit
-    if until - now > window_s - interval_s + _ROUNDING_S:
-        return False
-    used[key] = until + interval_s
-    return True

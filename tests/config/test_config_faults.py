@@ -53,6 +53,8 @@ BAD: Final = [
     (PEER + '[[peer]]\nname = "b"\nmatch = ["10.0.0.2"]\ntarget = "sip:10.0.0.1"',
      "8: peer.target: unknown key, did you mean targets?"),
     ("node.nam = 1", "1: node.nam: unknown key, did you mean name?"),
+    ("[node]\nworkers = 33", "2: node.workers: must be less than or equal to 32, not 33"),
+    ("[node]\nworkers = -1", "2: node.workers: must be greater than or equal to 0, not -1"),
     ("node = { name = 'a', workerz = 1 }", "1: node.workerz: unknown key, did you mean workers?"),
     # shape
     ("node = 3", "1: node: must be a table, written as [node]"),
@@ -251,7 +253,6 @@ def test_faults_name_line_key_and_reason(file: Path, text: str | bytes, fault: s
 
 
 NOT_YET: Final = [
-    ("[node]\nworkers = 0", "node.workers: 0 is not supported yet, only 1"),
     ("[store]\nurl = 'postgresql://u:p@h/d'", '2: store.url: not supported yet, only "sqlite"'),
     ("[numbering]\ncountry_code = '852'", 'numbering.country_code: "852" is not supported yet, only "86"'),
     ("[numbering]\nlayout = [3, 2, 6, 4]", "[3, 2, 6, 4] is not supported yet, only [3, 1, 7, 4]"),
@@ -265,7 +266,7 @@ def test_what_is_not_built_is_refused(file: Path, text: str, fault: str) -> None
 
 
 def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(file: Path) -> None:
-    text = '[policy]\nmax_cal_s = 1\n\n[node]\nworkers = 2\n\n[[route]]\nname = "r"\ncalled = "("\npeers = ["x"]\n'
+    text = '[policy]\nmax_cal_s = 1\n\n[node]\nworkers = 33\n\n[[route]]\nname = "r"\ncalled = "("\npeers = ["x"]\n'
     assert [line.split(":")[0] for line in faults(file, text)] == ["2", "5", "9", "10"]
 
 

@@ -188,10 +188,15 @@ def answered(caller: Party, callee: Party, invite: Message) -> Message:
     """200 and ACK; the 200 of the caller."""
     callee.answer(invite, 200, SDP)
     ok = caller.take("SIP/2.0 200")
-    rows = [f"From: {ok.value(h.FROM)}", f"To: {ok.value(h.TO)}", f"Call-ID: {ok.call_id}", "CSeq: 1 ACK"]
-    caller.ask("ACK", (ok.value(h.CONTACT) or "").strip("<>"), rows)
+    acknowledge_ok(caller, ok)
     callee.take("ACK ")
     return ok
+
+
+def acknowledge_ok(caller: Party, ok: Message) -> None:
+    """The ACK of a 200."""
+    rows = [f"From: {ok.value(h.FROM)}", f"To: {ok.value(h.TO)}", f"Call-ID: {ok.call_id}", "CSeq: 1 ACK"]
+    caller.ask("ACK", (ok.value(h.CONTACT) or "").strip("<>"), rows)
 
 
 def hang_up(caller: Party, callee: Party, invite: Message) -> None:

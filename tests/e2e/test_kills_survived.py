@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,7 +56,11 @@ class Plan:
     kills: int
     gap_s: float  # from a start to the next kill, at most
     longest_s: int  # that a call lasts
+    rate: int = CALL_RATE
 
+
+# Kills what is to be killed; when it did, in seconds since the epoch.
+Kill = Callable[[Node, Plan, random.Random], list[float]]
 
 SHORT: Final = Plan(seed=700, kills=5, gap_s=2.0, longest_s=4)
 LONG: Final = [Plan(seed, kills=50, gap_s=4.0, longest_s=8) for seed in (701, 702)]
@@ -75,7 +80,7 @@ def test_calls_survive_fifty_kills(make_node: Any, sipp: Any, place: Any, plan: 
     run(plan, make_node(extra=place.filled(CONFIG)), sipp, place)
 
 
-def run(plan: Plan, node: Node, sipp: Any, place: Any) -> None:
+def run(plan: Plan, node: Node, sipp: Any, place: Any, kill: Kill | None = None) -> None:
     """Calls and messages, kills among them, and then the books."""
     chance = random.Random(plan.seed)
     calls = [called(n, plan, chance) for n in range(CALLED)]
@@ -86,14 +91,14 @@ def run(plan: Plan, node: Node, sipp: Any, place: Any) -> None:
     inbox = sipp("uas_message_slowly", place.callee, port=INBOX_PORT, calls=None, timeout_s=LIMIT_S)
     caller = sipp(
         "uac_talks_through_kills", place.caller, target=place.node, rows=[(e.x, e.a, *rest) for e, rest in calls],
-        calls=None, rate=CALL_RATE, timeout_s=LIMIT_S, options=LENIENT,
+        calls=None, rate=plan.rate, timeout_s=LIMIT_S, options=LENIENT,
     )  # fmt: skip
     sender = sipp(
         "uac_message_through_kills", place.caller, port=INBOX_PORT, target=place.node,
         rows=[(each.x, each.a) for each in messages], calls=None, rate=MESSAGE_RATE, timeout_s=LIMIT_S,
         options=("-recv_timeout", "8000"),
     )  # fmt: skip
-    moments_s = kill_and_restart(node, plan, chance)
+    moments_s = (kill or kill_and_restart)(node, plan, chance)
     for side in (caller, sender):
         figures = side.finish()
         print(f"{side.scenario}: {figures.successful} through, {figures.failed} failed")
@@ -101,7 +106,7 @@ def run(plan: Plan, node: Node, sipp: Any, place: Any) -> None:
     callee.end()
     inbox.end()
     assert node.stop() == 0
-    check_books(node, caller, callee, sender, moments_s)
+    check_books(node, caller, callee, sender, moments_s, plan.rate)
     check_numbers(caller, callee, [each for each, _ in calls])
     check_numbers(sender, inbox, messages)
 
@@ -149,7 +154,7 @@ def left_behind(callee: Sipp) -> dict[str, list[str]]:
     return {i: ladder(seen) for i, seen in by_call_id(callee.messages).items() if not Call((), seen).has_ended}
 
 
-def check_books(node: Node, caller: Sipp, callee: Sipp, sender: Sipp, moments_s: list[float]) -> None:
+def check_books(node: Node, caller: Sipp, callee: Sipp, sender: Sipp, moments_s: list[float], rate: int) -> None:
     """One record for each attempt that was answered or refused, as the ends saw it; nothing is left open."""
     report = node.verify()
     assert report.is_clean, report
@@ -166,17 +171,17 @@ def check_books(node: Node, caller: Sipp, callee: Sipp, sender: Sipp, moments_s:
     assert [call_id for call_id in told if call_id not in by_id] == []
     assert [call_id for call_id in by_id if call_id not in attempts] == []
     assert {i: found for i, call in told.items() if (found := misfits(call, by_id[i]))} == {}
-    check_ends(calls, callee, moments_s)
+    check_ends(calls, callee, moments_s, rate)
     assert min(causes["NO_BINDING"], causes["NORMAL"]) > len(moments_s), REASON_TO_BE_THERE
     assert len(told) > len(attempts) * 0.5, REASON_TO_BE_THERE
 
 
-def check_ends(calls: dict[str, Call], callee: Sipp, moments_s: list[float]) -> None:
+def check_ends(calls: dict[str, Call], callee: Sipp, moments_s: list[float], rate: int) -> None:
     """No end is left in a call that the other one has left, and calls outlive the process that they began on."""
     interrupted = [call for call in calls.values() if any(call.talked_at(moment_s) for moment_s in moments_s)]
     lost = [call for call in interrupted if not call.is_released]
     print(f"{len(interrupted)} calls talked at a kill, {len(lost)} of them were not ended by BYE")
-    assert len(interrupted) > len(moments_s) * CALL_RATE / 5, REASON_TO_BE_THERE
+    assert len(interrupted) > len(moments_s) * rate / 5, REASON_TO_BE_THERE
     assert len(lost) <= len(interrupted) * (1 - REACHED), [ladder(call.caller) for call in lost[:5]]
     assert {i: ladder(call.caller) for i, call in calls.items() if not call.has_ended} == {}
     assert left_behind(callee) == {}

@@ -1,0 +1,33 @@
+"""Asking a process of the node from a loop: what the supervisor asks its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.control.client import ControlError
+from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_ANSWER_BYTES
+
+
+async def ask_at(
+    path: Path, verb: str, more: Mapping[str, object] | None = None, within_s: float = ANSWER_TIMEOUT_S
+) -> dict[str, object]:
+    """Sends one verb to the socket at `path`, with what else it must be told. Raises ControlError."""
+    try:
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+            try:
+                writer.write(json.dumps({**(more or {}), "verb": verb}).encode() + b"\n")
+                line = await reader.readline()
+            finally:
+                writer.close()
+        answer = json.loads(line) if line else None
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ControlError(f"{path}: {str(error) or 'no answer'}") from None
+    if not isinstance(answer, dict):
+        raise ControlError(f"{path}: the process went away without an answer")
+    if "error" in answer:
+        raise ControlError(str(answer["error"]))
+    return answer
