@@ -13,6 +13,7 @@ from engine.core.records import CallRecord, Step
 from engine.store.crypto import open_key
 from engine.store.journal import Journal
 from engine.store.rows import utc_text
+from engine.store.segment import encoded_step
 from tests.cli.commands import UNTIL, A, B, Done, Run, X, bind_words
 from tests.store.writing import RecordWriter
 
@@ -152,7 +153,7 @@ def test_what_a_killed_node_has_left_is_told(bound: Run, file: Path) -> None:
     record(file, binding["subs_id"], Step.CLOSE, "ended")
     data_dir = file.parent / "data"
     journal = Journal(data_dir / "journal", open_key(data_dir), "veil-1", ("boot", 1), 99)
-    journal.append([(int(Step.CLOSE), ("some", "record"), None)])
+    journal.append([encoded_step(int(Step.CLOSE), ("some", "record"), None)], 1)
     journal.close()
     done = bound("trace", "--number", X, "--at", now(), *WHY)
     assert done.status == 0
