@@ -159,7 +159,7 @@ def test_a_node_without_calls_signs_its_day_too(
     try:
         desk.until(lambda: desk.stored() == ["a"])
         assert len(list(read_anchors(connection, NODE))) == 1
-        books = desk.writer._loader._books
+        books = desk.writer.group_writer._loader._books
         assert books is not None
         books.ledger._anchors._clock = lambda: time.time() + DAY_S
         desk.until(lambda: len(list(read_anchors(connection, NODE))) == 2)
