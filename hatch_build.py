@@ -22,7 +22,7 @@ TOOLS: Final = ("mypy>=2.4,<3", "setuptools>=77,<85")  # mypyc is a part of mypy
 
 # Whole packages without what lies below them: players and test tools gain nothing.
 PACKAGES: Final = ("sipstack", "engine/core")
-# What of the shell each message, or each call, goes through as well: only what has been counted to gain.
+# What of the shell each message, or each call, goes through as well.
 SHELL: Final = (
     "sipstack/aio/endpoint.py", "sipstack/aio/udp.py", "engine/runner.py", "engine/completeness.py",
     "engine/store/binding_reader.py", "engine/store/crypto.py",
