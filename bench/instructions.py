@@ -33,12 +33,13 @@ class CountError(Exception):
 def interpreter() -> str:
     """Names the build of this interpreter: another compiler or other flags execute something else.
 
-    The digest stands for the options of configure and compiler as sysconfig tells them; a compiled core is a build of
-    its own.
+    The digest stands for the options of configure and compiler as sysconfig tells them; a compiled core, which has the
+    scan in C as well, is a build of its own.
     """
     options = f"{sysconfig.get_config_var('CONFIG_ARGS')} {sysconfig.get_config_var('PY_CORE_CFLAGS')}"
     words = (platform.python_implementation(), platform.python_version(), platform.python_compiler())
-    build = (platform.machine(), sha256(options.encode()).hexdigest()[:8], *(("compiled",) if is_compiled() else ()))
+    compiled = ("compiled", "with", "scan") if is_compiled() else ()
+    build = (platform.machine(), sha256(options.encode()).hexdigest()[:8], *compiled)
     return " ".join((*words, *build))
 
 

@@ -55,8 +55,7 @@ typedef struct {
     ptrdiff_t line_count;
     uint8_t ids[MAX_LINES];
     Span first[MAX_IDS]; /* behind the colon; for the fields that are seen */
-    int odd;
-    int status; /* 0: a request */
+    int odd, status; /* status 0: a request */
     Span uri_text, reason; /* the one of a request, the other of a response */
     int method, transport; /* places in `methods`, -1 where the CSeq is odd, and in TRANSPORTS */
     Span via, via_host, via_params, branch, from_tag, to_tag, call_id;

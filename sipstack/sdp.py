@@ -42,9 +42,15 @@ def parse_sdp(body: bytes) -> SessionDescription:
     Raises RemoteSipError when it does not start with v=0, a line is not a small letter and "=", or o= is missing or
     doubled. Strict, since we drop lines by their letter: "I=" is nothing to us, and may be i= to another reader.
     """
-    text = body.replace(b"\r\n", b"\n").rstrip(b"\n")
-    lines = text.split(b"\n")
-    if lines[0] != b"v=0" or len(lines) > MAX_LINES or _CR in text or _NUL in text or _BAD_LINE.search(text):
+    text, end = body, len(body) - 1  # the last octet is the LF of the last line
+    lines = body.splitlines()
+    if not lines or not lines[-1] or sum(map(len, lines)) + 2 * len(lines) != len(body):  # not all of them end in CRLF
+        text = body.replace(b"\r\n", b"\n").rstrip(b"\n")
+        end = len(text)
+        lines = text.split(b"\n")
+        if _CR in text:
+            raise RemoteSipError("session description is malformed")
+    if lines[0] != b"v=0" or len(lines) > MAX_LINES or _NUL in text or _BAD_LINE.search(text, 0, end):
         raise RemoteSipError("session description is malformed")
     origins = text.count(b"\no=")
     if origins != 1:

@@ -30,6 +30,9 @@ from sipstack.uri import SipUri, parse_name_addr, parse_uri
 # Nearly every c= line.
 _IPV4: Final = re.compile(rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 
+# Nearly every m= line: its words are too short to hold a number, and its letters no harm.
+_MEDIA: Final = re.compile(rb"m=[a-z]{1,6} [0-9]{1,5} [A-Z/]{1,8}(?: [0-9]{1,3})+")
+
 # What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
 _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
 
@@ -133,7 +136,7 @@ def _crossing_lines(description: SessionDescription, sender: Message | None, exc
             if crossed:
                 kept.append(crossed)
         elif kind == b"m=":
-            kept.append(_media(line))
+            kept.append(line if _MEDIA.fullmatch(line) else _media(line))
         elif kind == b"c=":
             kept.append(line if _IPV4.fullmatch(line) else _connection(line))
         elif kind == b"t=":

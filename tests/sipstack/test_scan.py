@@ -157,11 +157,18 @@ def test_all_of_the_limits_are_taken(scan: Any) -> None:
         assert (scan(data) is None) == (lines + more > limits.MAX_HEADER_LINES)
         both_ways(scan, data)
     head = len(REQUEST) - len(b"\r\n\r\nabc")
+    row = b"Z: " + b"y" * (limits.MAX_LINE_CHARS - len(b"Z: ")) + b"\r\n"
     for size in (limits.MAX_HEAD_BYTES, limits.MAX_HEAD_BYTES + 1):
-        row = b"Z: " + b"y" * 7000 + b"\r\n"
         rest = b"Z: " + b"z" * (size - head - len(row) - len(b"Z: \r\n")) + b"\r\n"
         data = REQUEST.replace(b"User-Agent", row + rest + b"User-Agent")
-        assert (scan(data) is None) == (len(rest) - 2 > limits.MAX_LINE_CHARS or size > limits.MAX_HEAD_BYTES)
+        assert data.index(b"\r\n\r\n") == size
+        assert (scan(data) is None) == (size > limits.MAX_HEAD_BYTES)
+        both_ways(scan, data)
+    assert scan(REQUEST.replace(b"User-Agent", row.replace(b"Z: ", b"Z: y") + b"User-Agent")) is None
+    for size in (limits.MAX_URI_CHARS, limits.MAX_URI_CHARS + 1):
+        data = REQUEST.replace(b"sip:700", b"sip:" + b"7" * (size - REQUEST.index(b" SIP/2.0") + len(b"INVITE 700")), 1)
+        assert data.index(b" SIP/2.0") - len(b"INVITE ") == size
+        assert (scan(data) is None) == (size > limits.MAX_URI_CHARS)
         both_ways(scan, data)
 
 
