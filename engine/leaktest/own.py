@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from engine.leaktest.errors import RigError
 from engine.leaktest.pair import Address, Pair
 from engine.store.bindings import open_bindings
 from engine.store.crypto import open_key
+from engine.store.errors import StoreError
 from engine.store.inventory import apply_inventory, read_inventory
+from engine.store.lock import lock_records
 
 PORT: Final = 5060
 START_S: Final = 20.0
@@ -63,7 +66,7 @@ async def own_node(config: Config, random: Random) -> AsyncIterator[list[Pair]]:
         path = moved.data_dir / "bindings.db"
         async with open_bindings(path, cipher):
             apply_inventory(path, cipher, read_inventory(folder / "inventory.toml"))
-        async with bound(moved.data_dir, pairs), _running(folder):
+        async with bound(moved.data_dir, pairs), _running(folder, moved.data_dir / "records.db"):
             yield pairs
 
 
@@ -166,8 +169,8 @@ def is_free(address: Address) -> bool:
 
 
 @asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[None]:
-    """A node as a process of its own on the files of `folder`."""
+async def _running(folder: Path, records: Path) -> AsyncIterator[None]:
+    """A node as a process of its own on the files of `folder`; nobody writes `records` behind its end."""
     words = [sys.executable, "-m", "engine.main", "--config", str(folder / "veil700.toml"), "run"]
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)  # noqa: S603
@@ -184,6 +187,8 @@ async def _running(folder: Path) -> AsyncIterator[None]:
     finally:
         _stop(process)
         process.stdout.close()
+        with suppress(StoreError, KeyboardInterrupt):  # the writer of a node that had to be killed ends by itself
+            os.close(lock_records(records, STOP_S))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

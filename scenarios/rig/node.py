@@ -116,7 +116,7 @@ class Node:
         return status
 
     def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """Ends it at once; who writes its records ends by himself when he has written what he has got."""
         self.stop(signal.SIGKILL)
 
     def close(self) -> None:

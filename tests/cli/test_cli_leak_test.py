@@ -18,6 +18,7 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from tests.cli.commands import ROOT, Done, Run, ended, process
 from tests.e2e.conftest import make_node, place, places
+from tests.e2e.waiting import wait_for
 
 __all__ = ["make_node", "place", "places"]
 
@@ -171,25 +172,28 @@ def test_its_own_node_is_not_left_behind_by_several_interrupts(file: Path, monke
         started = process("leak-test", "--config", file, "--own")
         while not list(Path(folder).glob("*/var/control-0.sock")):
             assert started.poll() is None
-        (node,) = processes(folder)
+        (node,) = processes(folder, b"engine.main")
         os.kill(node, signal.SIGSTOP)
         while started.poll() is None:
             started.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 started.wait(0.2)
         ended(started)
+        with suppress(AssertionError):  # who writes its records ends behind it
+            wait_for(lambda: not processes(folder))
         left = processes(folder)
         for process_id in left:
             os.kill(process_id, signal.SIGKILL)
     assert not left
 
 
-def processes(folder: str) -> list[int]:
-    """The ids of those that have a file of this folder on their command line."""
+def processes(folder: str, program: bytes = b"") -> list[int]:
+    """The ids of those that have a file of this folder on their command line, and the program."""
     found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):  # a bare machine has no ps
         with suppress(OSError):  # it has ended meanwhile
-            if folder.encode() in command.read_bytes():
+            words = command.read_bytes()
+            if folder.encode() in words and program in words:
                 found.append(int(command.parent.name))
     return found
 

@@ -17,6 +17,7 @@ import pytest
 
 from scenarios.rig.node import Node
 from tests.e2e.stories import BINDING, tell
+from tests.e2e.waiting import is_there
 from tests.sipstack.certificates import Authority
 
 PORT = 8700
@@ -44,13 +45,6 @@ def get(node: Node, path: str, token: str = "") -> tuple[int, Any]:
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, json.load(refused)
-
-
-def is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

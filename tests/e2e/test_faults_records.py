@@ -11,7 +11,7 @@ import pytest
 
 from scenarios.rig.node import Node
 from tests.e2e.loaded import BYE_S, UNDISTURBED, Load
-from tests.e2e.waiting import wait_for
+from tests.e2e.waiting import is_there, wait_for
 
 RATE = 40  # calls per second
 BEFORE_S = 1.5
@@ -21,10 +21,6 @@ BACK_S = 0.5  # behind the moment at which the node says that it writes again
 def writer_of(node: Node) -> dict[str, Any]:
     found: dict[str, Any] = node.status()["writer"]
     return found
-
-
-def is_there(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
 
 
 @pytest.mark.paced

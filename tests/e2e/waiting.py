@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -16,3 +17,11 @@ def wait_for(condition: Callable[[], _T], within_s: float = 20.0) -> _T:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return found
+
+
+def is_there(pid: int) -> bool:
+    """False for one that has ended and that nobody has asked about yet, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

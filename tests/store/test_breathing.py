@@ -11,6 +11,7 @@ import pytest
 from engine.core.records import CallRecord, Step
 from engine.store.breathing import ROWS_AT_ONCE, breathing
 from engine.store.crypto import NumberCipher
+from engine.store.segment import encoded_step
 from tests.store.test_store_fresh import Mill
 
 MakeRecord = Callable[..., CallRecord]
@@ -34,8 +35,9 @@ def test_a_load_breathes_when_it_makes_rows_and_when_it_hashes_them(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, breaths: list[float]
 ) -> None:
     mill = Mill(records_db, cipher, make_record)
-    steps = [(int(Step.CLOSE), make_record(f"r{n:03d}").snapshot(), None) for n in range(3 * ROWS_AT_ONCE)]
-    mill.loader.fresh.put(mill.journal.append(steps))
+    ids = [f"r{n:03d}" for n in range(3 * ROWS_AT_ONCE)]
+    steps = [encoded_step(int(Step.CLOSE), make_record(record_id).snapshot(), None) for record_id in ids]
+    mill.loader.fresh.put(mill.journal.append(steps, len(steps)))
     mill.load(mill.journal.end)
     assert len(mill.recorded) == 3 * ROWS_AT_ONCE
     assert len(breaths) == 2 * 2
