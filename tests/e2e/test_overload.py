@@ -11,7 +11,7 @@ import pytest
 from scenarios.rig.node import Node, unsound
 from tests.e2e.stories import many
 
-AT_ONCE = 60  # calls that keep the node as busy as it can be, and make nobody wait
+AT_ONCE = 60  # calls that keep the node busy, and make nobody wait
 FASTER_THAN_ANY = 4000
 SETTLE_S = 2.0  # of each part that is not counted: caches, the controller
 CALM_S = 10.0
@@ -55,11 +55,16 @@ def test_twice_the_capacity(make_node: Any, sipp: Any, seconds: float, share_of_
     busy = callers(5060, FASTER_THAN_ANY, AT_ONCE)
     peak = watched(node, min(seconds, 20.0))
     assert busy.finish().failed == 0
-    too_many = callers(5061, round(2 * peak.accepted))
-    beyond = watched(node, seconds)
-    figures = too_many.finish()
-    print(f"peak {peak}, at twice of it {beyond}, {beyond.accepted / peak.accepted:.0%} of it; {figures}")
-    assert figures.failed <= LOST * figures.successful, figures.errors
+    for port in (5061, 5063, 5064):
+        too_many = callers(port, round(2 * peak.accepted))
+        beyond = watched(node, seconds)
+        figures = too_many.finish()
+        print(f"peak {peak}, at twice of it {beyond}, {beyond.accepted / peak.accepted:.0%} of it; {figures}")
+        assert figures.failed <= LOST * figures.successful, figures.errors
+        if beyond.turned_away:
+            break
+        peak = beyond  # so few calls at once wait for the disk more than for the node, which can do more
+        rests(node)
     assert peak.accepted > 20
     assert beyond.turned_away > 0
     assert beyond.accepted >= share_of_peak * peak.accepted
