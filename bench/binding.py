@@ -17,7 +17,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -26,12 +25,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.api import Aim, blocks, client
-from bench.rig.command import alone, end_cleanly, positive, tell
-from bench.rig.data import BINDINGS, ready_data
+from bench.rig.command import positive, tell
+from bench.rig.data import BINDINGS
 from bench.rig.load import Load, place
-from bench.rig.systems import API, SYSTEMS, WITH_API, RigError, System, missing, running, with_api
+from bench.rig.measuring import exit_status, ready_system
+from bench.rig.systems import API, SYSTEMS, WITH_API, System, running, with_api
 from bench.rig.table import print_rows, where
-from bench.rig.tools import missing_packages
 from engine.store.api_keys import NewKey, Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS as SCHEMA
@@ -113,19 +112,12 @@ def _row(turn: Turn) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     options = _options(argv)
-    if lacking := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(lacking)}")
-        return 2
-    end_cleanly()
-    try:
-        with alone():
-            system, data = SYSTEMS[options.system], ready_data(options.bindings, tell)
-            if why := missing(system, data):
-                raise RigError(f"{system.name}: {why}")
-            turns = measured(system, data, options.rate, options.seconds, options.bulk)
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    return exit_status(lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
+    system, data = ready_system(options.system, options.bindings)
+    turns = measured(system, data, options.rate, options.seconds, options.bulk)
     faults = [fault for turn in turns for fault in turn.faults]
     if options.json:
         print(json.dumps({"where": where(), "system": system.name, "turns": [asdict(turn) for turn in turns]}))

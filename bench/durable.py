@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +23,12 @@ from typing import Final
 
 from bench.durable_counted import WORKS
 from bench.instructions import CountError, interpreter, per_call
-from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
+from bench.rig.command import SECONDS, positive, tell
 from bench.rig.data import BINDINGS, ready_data
+from bench.rig.measuring import exit_status
 from bench.rig.rounds import Plan, Spread, Turn, measure, spread
 from bench.rig.systems import FLOOR, NULL_WRITER, VEIL700, RigError
 from bench.rig.table import faults, where
-from bench.rig.tools import missing_packages
 
 COUNTED_CALLS: Final = 500
 CPU_BAR_US: Final = 60.0
@@ -76,18 +75,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    if missing := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(missing)}")
-        return 2
-    end_cleanly()
+    return exit_status(lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
     plan = Plan("call", options.rate, options.calls or options.rate * SECONDS, options.rounds)
-    try:
-        with alone():
-            turns = measure([FLOOR, VEIL700, NULL_WRITER], ready_data(options.bindings, tell), plan, tell)
-            found = figures(turns)
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    turns = measure([FLOOR, VEIL700, NULL_WRITER], ready_data(options.bindings, tell), plan, tell)
+    found = figures(turns)
     if options.json:
         print(json.dumps({"bindings": options.bindings, **as_object(turns, found, plan)}))
     else:

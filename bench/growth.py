@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
+from bench.rig.command import SECONDS, positive, tell
 from bench.rig.data import BINDINGS, ready_data
 from bench.rig.load import HOLDING_PORT, Load, answering, holding, place_answered
+from bench.rig.measuring import exit_status, ready_system
 from bench.rig.rounds import Plan, spread, take_turn
-from bench.rig.systems import KAMAILIO, SYSTEMS, RigError, System, missing, running
+from bench.rig.systems import KAMAILIO, SYSTEMS, System, running
 from bench.rig.table import latency, print_rows, shown, where
-from bench.rig.tools import missing_packages
 
 
 @dataclass(frozen=True)
@@ -110,20 +109,13 @@ def rows(steps: Sequence[Step], what: str, ours: System) -> list[list[str]]:
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     options = _options(argv)
-    if lacking := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(lacking)}")
-        return 2
-    end_cleanly()
-    ours = SYSTEMS[options.system]
+    return exit_status(lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
     plan = Plan("call", options.rate, options.calls or options.rate * SECONDS, options.rounds)
-    try:
-        with alone():
-            if why := missing(ours, ready_data(min(options.sizes) if options.is_sizes else options.bindings, tell)):
-                raise RigError(f"{ours.name}: {why}")
-            steps = _bindings(options, ours, plan) if options.is_sizes else _calls(options, ours, plan)
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    ours, _ = ready_system(options.system, min(options.sizes) if options.is_sizes else options.bindings)
+    steps = _bindings(options, ours, plan) if options.is_sizes else _calls(options, ours, plan)
     faults = [fault for step in steps for fault in step.faults]
     if options.json:
         print(json.dumps({"where": where(), **asdict(plan), "steps": [asdict(step) for step in steps]}))

@@ -17,34 +17,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.rig.command import SECONDS, alone, end_cleanly, positive, tell
+from bench.rig.command import SECONDS, positive, tell
 from bench.rig.data import BINDINGS, ready_data
 from bench.rig.highest import MOST, between, highest_rate
 from bench.rig.load import capture
+from bench.rig.measuring import exit_status
 from bench.rig.rounds import Plan, Turn, measure
 from bench.rig.systems import JOBS, SYSTEMS, RigError, System, missing, running
 from bench.rig.table import Report, as_object, cpu_us, print_report
-from bench.rig.tools import missing_packages
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     options = _options(argv)
-    if lacking := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(lacking)}")
-        return 2
-    end_cleanly()
-    try:
-        with alone():
-            return int(options.work(options))
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    return exit_status(lambda: int(options.work(options)))
 
 
 def _compare(options: argparse.Namespace) -> int:

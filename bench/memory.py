@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 import time
 from contextlib import ExitStack
@@ -23,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.rig.command import alone, end_cleanly, positive, tell
-from bench.rig.data import BINDINGS, ready_data
+from bench.rig.command import positive, tell
+from bench.rig.data import BINDINGS
 from bench.rig.load import HOLDING_PORT, answering, holding, place_answered
+from bench.rig.measuring import exit_status, ready_system
 from bench.rig.processes import private_mb
-from bench.rig.systems import SYSTEMS, RigError, System, missing, running, with_api
+from bench.rig.systems import SYSTEMS, System, running, with_api
 from bench.rig.table import print_rows, where
-from bench.rig.tools import missing_packages
 
 REST_S: Final = 70.0
 WARM_UP: Final = 1000  # calls before the first figure
@@ -86,19 +85,12 @@ def _shown(found: dict[str, float]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     options = _options(argv)
-    if lacking := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(lacking)}")
-        return 2
-    end_cleanly()
-    try:
-        with alone():
-            system, data = SYSTEMS[options.system], ready_data(options.bindings, tell)
-            if why := missing(system, data):
-                raise RigError(f"{system.name}: {why}")
-            found = measured(system, data, options.bindings, options.calls, options.rate)
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    return exit_status(lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
+    system, data = ready_system(options.system, options.bindings)
+    found = measured(system, data, options.bindings, options.calls, options.rate)
     if options.json:
         print(json.dumps({"where": where(), "system": system.name, **asdict(found), "faults": found.faults}))
     else:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Mapping
@@ -26,13 +25,13 @@ from pathlib import Path
 from statistics import fmean, linear_regression
 from typing import Final
 
-from bench.rig.command import alone, end_cleanly, positive, tell
-from bench.rig.data import BINDINGS, ready_data
+from bench.rig.command import positive, tell
+from bench.rig.data import BINDINGS
 from bench.rig.load import HOLDING_PORT, answering, holding
+from bench.rig.measuring import exit_status, ready_system
 from bench.rig.processes import descriptors, private_mb, threads
-from bench.rig.systems import SYSTEMS, RigError, System, missing, running, with_api
+from bench.rig.systems import SYSTEMS, RigError, System, running, with_api
 from bench.rig.table import print_rows, where
-from bench.rig.tools import missing_packages
 from engine.control.client import ControlError, ask
 
 UNJUDGED_MIN: Final = 5.0  # until as many calls end as begin, and what 64 s remember is full; a third of a short soak
@@ -132,21 +131,14 @@ def _short(seen: Mapping[str, float]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Soaks and prints."""
+    """Measures and prints."""
     options = _options(argv)
-    if lacking := missing_packages():
-        tell(f"not installed: apt-get install -y {' '.join(lacking)}")
-        return 2
-    end_cleanly()
-    try:
-        with alone():
-            system, data = SYSTEMS[options.system], ready_data(options.bindings, tell)
-            if why := missing(system, data):
-                raise RigError(f"{system.name}: {why}")
-            found = soaked(system, data, options.rate, options.hold, options.minutes, options.every)
-    except (RigError, OSError, sqlite3.Error) as error:
-        tell(str(error))
-        return 1
+    return exit_status(lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> int:
+    system, data = ready_system(options.system, options.bindings)
+    found = soaked(system, data, options.rate, options.hold, options.minutes, options.every)
     if options.json:
         print(json.dumps({"where": where(), "system": system.name, **asdict(found), "faults": found.faults}))
     else:

@@ -151,8 +151,8 @@ def test_what_cannot_be_measured_is_one_line(
 ) -> None:
     monkeypatch.setattr("bench.durable.per_call", raising(CountError("valgrind is missing")))
     assert (main(["count"]), capsys.readouterr().err) == (2, "bench: valgrind is missing\n")
-    monkeypatch.setattr("bench.durable.missing_packages", lambda: [])
-    monkeypatch.setattr("bench.durable.end_cleanly", lambda: None)
-    monkeypatch.setattr("bench.durable.alone", nullcontext)
+    monkeypatch.setattr("bench.rig.measuring.missing_packages", lambda: [])
+    monkeypatch.setattr("bench.rig.measuring.end_cleanly", lambda: None)
+    monkeypatch.setattr("bench.rig.measuring.alone", nullcontext)
     monkeypatch.setattr("bench.durable.ready_data", raising(RigError("no data")))
     assert (main(["compare"]), capsys.readouterr().err) == (1, "bench: no data\n")
