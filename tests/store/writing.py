@@ -69,6 +69,7 @@ class RecordWriter:
         return found.result(PATIENCE_S)
 
     def start(self) -> None:
+        self.in_loop(lambda: None)  # behind the flush of what was submitted last, which the loop does a turn later
         self._serving.start()
 
     def submit(self, step: Step, values: Row, extra: object, token: object) -> bool:
