@@ -62,6 +62,11 @@ _KNOWN_HARMLESS: Final = frozenset((
 MAX_HARMLESS: Final = 1024
 HARMLESS: Final = set(_KNOWN_HARMLESS)
 
+# Attributes of descriptions of one medium, all of them such lines, each with its line end: judged with one look.
+MAX_HARMLESS_ROWS: Final = 256
+HARMLESS_ROWS: Final[set[bytes]] = set()
+_MAX_HARMLESS_OCTETS: Final = 512  # more than phones write for one medium that has no keys
+
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
 
@@ -171,6 +176,15 @@ def remember_harmless(line: bytes) -> None:
     if len(HARMLESS) >= MAX_HARMLESS:
         HARMLESS.intersection_update(_KNOWN_HARMLESS)
     HARMLESS.add(line)
+
+
+def remember_harmless_rows(rows: bytes) -> None:
+    """Adds the attributes of a description that have crossed as they came to HARMLESS_ROWS, if all are harmless."""
+    if len(rows) > _MAX_HARMLESS_OCTETS or not HARMLESS.issuperset(rows.split(b"\r\n")[:-1]):
+        return
+    if len(HARMLESS_ROWS) >= MAX_HARMLESS_ROWS:
+        HARMLESS_ROWS.clear()
+    HARMLESS_ROWS.add(rows)
 
 
 def _is_odd(line: bytes) -> bool:

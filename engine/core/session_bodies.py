@@ -8,11 +8,13 @@ from typing import Final, NamedTuple, final
 from engine.core.session_attributes import (
     FORMATS,
     HARMLESS,
+    HARMLESS_ROWS,
     NO_HOSTS,
     TABLES,
     Exchange,
     crossing_attribute,
     remember_harmless,
+    remember_harmless_rows,
     without_address,
 )
 from engine.core.spelling import LONG_FROM, LONG_PARTED_RUN, holds_number
@@ -28,10 +30,12 @@ from sipstack.uri import SipUri, parse_name_addr, parse_uri
 # letters that nobody understands (RFC 4566 §5).
 
 # Nearly every c= line.
-_IPV4: Final = re.compile(rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}")
+_USUAL_CONNECTION: Final = rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}"
+_IPV4: Final = re.compile(_USUAL_CONNECTION)
 
 # Nearly every m= line: its words are too short to hold a number, and its letters no harm.
-_MEDIA: Final = re.compile(rb"m=[a-z]{1,6} [0-9]{1,5} [A-Z/]{1,8}(?: [0-9]{1,3})+")
+_USUAL_MEDIA: Final = rb"m=[a-z]{1,6} [0-9]{1,5} [A-Z/]{1,8}(?: [0-9]{1,3})+"
+_MEDIA: Final = re.compile(_USUAL_MEDIA)
 
 # What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
 _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
@@ -41,8 +45,19 @@ _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _QUAD: Final = re.compile(rb"(?<![0-9])(?:%b([-.])%b\1%b\1%b)(?![0-9])" % ((_OCTET,) * 4))
 
 # Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
-_BANDWIDTH: Final = re.compile(rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1))
+_USUAL_BANDWIDTH: Final = rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1)
+_BANDWIDTH: Final = re.compile(_USUAL_BANDWIDTH)
 _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
+
+# Nearly every description is of one medium, and but for what stands before its address it crosses as it came. Groups:
+# the value of o=, from c= or t= to the lines below m=, and its attributes, which other calls have had (HARMLESS_ROWS).
+_USUAL: Final = re.compile(
+    rb"v=0\r\no=([^\0\r\n]*)\r\ns=[^\0\r\n]*\r\n"
+    rb"((?:%b\r\n)?(?:%b\r\n){0,4}t=0 0\r\n%b\r\n(?:%b\r\n)?(?:%b\r\n){0,4})(.*)"
+    % (_USUAL_CONNECTION, _USUAL_BANDWIDTH, _USUAL_MEDIA, _USUAL_CONNECTION, _USUAL_BANDWIDTH),
+    re.DOTALL,
+)
+
 # Addresses that one description may name: each line is searched for each of them, and no phone has so many.
 _MAX_HOSTS: Final = 64
 
@@ -103,15 +118,32 @@ class OriginRewriter:
 
         Raises RemoteSipError when it is no description, or has a media line that no phone writes.
         """
+        usual = _USUAL.fullmatch(body)
+        if usual is None:
+            return self._made(*self._read(body, sender))
+        origin, media, attributes = usual.groups()
+        crossing = media + attributes
+        if attributes in HARMLESS_ROWS:
+            return self._made(origin, crossing)  # nearly always: what `_read` makes of it
+        origin, crossed = self._read(body, sender)
+        if crossed == crossing:
+            remember_harmless_rows(attributes)
+        return self._made(origin, crossed)
+
+    def _read(self, body: bytes, sender: Message | None) -> tuple[bytes, bytes]:
+        """The value of o=, and all that crosses behind s=, line by line."""
         description = parse_sdp(body)
         lines = _crossing_lines(description, sender, self._exchange)
-        known = hash((description.origin, *lines))
+        return description.origin, render_sdp(lines) if lines else b""
+
+    def _made(self, origin: bytes, crossing: bytes) -> bytes:
+        known = hash((origin, crossing))
         if known != self._last:
             self._version += 1
             self._last = known
         family = "IP6" if ":" in self._address else "IP4"
-        origin = f"o=- {self._session_id} {self._version} IN {family} {self._address}".encode()
-        return render_sdp([b"v=0", origin, b"s=-", *lines])
+        start = f"v=0\r\no=- {self._session_id} {self._version} IN {family} {self._address}\r\ns=-\r\n"
+        return start.encode() + crossing
 
 
 def _crossing_lines(description: SessionDescription, sender: Message | None, exchange: Exchange) -> list[bytes]:

@@ -1,0 +1,128 @@
+"""A description of one medium is judged as a whole where its attributes are known: what leaves is the same.
+
+The same description with line ends of LF alone is always read line by line (RFC 4566 §5), and leaves alike.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.core import session_attributes
+from engine.core.session_attributes import HARMLESS_ROWS
+from engine.core.session_bodies import OriginRewriter
+from sipstack.errors import RemoteSipError
+from tests.core.descriptions import OURS
+
+HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
+AUDIO = b"m=audio 40000 RTP/AVP 8 101\r\n"
+KNOWN = b"a=rtpmap:8 PCMA/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
+KEY = b"a=ice-pwd:abcdefghijklmnopqrstuv\r\n"
+
+LINES = st.sampled_from(
+    """v=0|o=- 1 1 IN IP4 192.0.2.12|o=zhang 8675309 8675310 IN IP6 2001:db8::1|s=-|s=Zhang San|i=x|c=IN IP4 192.0.2.12
+c=IN IP4 192.0.2.12 zhang|c=IN IP4 gw.example|c=IN IP6 2001:db8::1|b=AS:64|b=AS:13900139000|b=TIAS:64000|b=X-A:1|t=0 0
+t=3900000000 0|k=clear:1|m=audio 40000 RTP/AVP 8 101|m=audio 40000 RTP/AVP 1139|m=video 9 x 1|a=rtpmap:8 PCMA/8000
+a=sendrecv|a=ptime:20|a=mid:139001390|a=mid:audio|a=rtcp:9 IN IP4 192.0.2.12|a=tool:x|a=fmtp:101 0-15|a=fmtp:96 x=1
+a=ice-pwd:abcdefghijklmnopqrstuv|a=msid:a b|a=candidate:1 1 UDP 1 192.0.2.12 9 typ host|a=x:sip:95588@x|a=""".replace(
+        "\n", "|"
+    )
+    .encode()
+    .split(b"|")
+)
+ENDS = st.sampled_from((b"", b"a=sendrecv", b"\r\n", b"a=\0\r\n", b"a=x\ra=y\r\n", b"garbage\r\n", b"a=sendrecv\n"))
+
+
+def version_and_rest(rewriter: OriginRewriter, bodies: list[bytes]) -> list[bytes | int]:
+    """What becomes of the descriptions of one dialog; for one that is refused the status."""
+    found: list[bytes | int] = []
+    for body in bodies:
+        try:
+            found.append(rewriter.rewrite(body))
+        except RemoteSipError as error:
+            found.append(error.status_hint)
+    return found
+
+
+def whole(head: bool, lines: list[bytes], end: bytes) -> bytes:
+    return (HEAD + AUDIO if head else b"v=0\r\n") + b"".join(line + b"\r\n" for line in lines) + end
+
+
+@given(st.lists(st.builds(whole, st.booleans(), st.lists(LINES, max_size=9), ENDS), max_size=3))
+@example([HEAD + AUDIO + KNOWN])
+@example([HEAD + AUDIO])
+@example([HEAD])
+@example([HEAD + AUDIO + KEY])
+@example([HEAD + AUDIO + b"a=mid:audio\r\n" + b"i=x\r\n"])
+@example([HEAD.replace(b"t=0", b"b=AS:64\r\nt=0") + AUDIO + b"c=IN IP4 192.0.2.1\r\nb=AS:64\r\n" + KNOWN])
+@example([HEAD + AUDIO + b"a=rtpmap:8 A/8000\n"])
+def test_leaves_as_it_does_line_by_line(bodies: list[bytes]) -> None:
+    bodies = bodies * 2  # the second time what is harmless is known
+    there, by_line = OriginRewriter(200000001, OURS), OriginRewriter(200000001, OURS)
+    back, back_by_line = there.opposite(200000002, OURS), by_line.opposite(200000002, OURS)
+    lines = [body.replace(b"\r\n", b"\n") for body in bodies]
+    assert version_and_rest(there, bodies) == version_and_rest(by_line, lines)
+    assert version_and_rest(back, bodies) == version_and_rest(back_by_line, lines)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (b"o=- 1 1", b"o=- 1 2"),  # changed, though nothing else is
+        (b"o=- 1 1", b"o=\0 1 1"),
+        (b"o=- 1 1", b"o=- 1 1\r\no=- 1 1"),
+        (b"s=-", b"s=\0"),
+        (b"s=-", b"s=a\rb"),
+        (b"s=-\r\n", b""),
+        (b"s=-", b"s=-\r\ni=x"),
+        (b"t=0 0", b"t=3900000000 0"),
+        (b"t=0 0", b"t=0 0\r\nb=AS:139001390"),
+        (b"t=0 0", b"b=AS:139001390\r\nt=0 0"),
+        (b"c=IN IP4 192.0.2.12", b"c=IN IP4 192.0.2.12 zhang"),
+        (b"c=IN IP4 192.0.2.12", b"c=IN IP4 192.0.2.1390013900"),
+        (b"audio 40000", b"audio 139001390"),
+        (b"8 101", b"8 1390013900"),
+    ],
+)
+def test_known_attributes_let_nothing_else_pass(other: tuple[bytes, bytes]) -> None:
+    usual = HEAD + AUDIO + KNOWN
+    bodies = [usual, usual.replace(*other), usual]
+    there, by_line = OriginRewriter(200000001, OURS), OriginRewriter(200000001, OURS)
+    lines = [body.replace(b"\r\n", b"\n") for body in bodies]
+    assert version_and_rest(there, bodies) == version_and_rest(by_line, lines)
+
+
+def test_known_or_not_is_no_change() -> None:
+    """RFC 3264 §8: the version stays as long as the description does, however it is read."""
+    rewriter = OriginRewriter(200000001, OURS)
+    body = HEAD + AUDIO + b"a=ptime:35\r\n"
+    assert b"a=ptime:35\r\n" not in HARMLESS_ROWS
+    first = rewriter.rewrite(body)
+    assert b"a=ptime:35\r\n" in HARMLESS_ROWS
+    assert first == rewriter.rewrite(body) == rewriter.rewrite(body.replace(b"\r\n", b"\n"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        KEY,  # what has crossed to a party does not cross back
+        b"a=msid:a b\r\n",
+        b"a=fmtp:96 x=1.5\r\n",  # may name a host of its sender
+        b"a=rtpmap:8 PCMA/8000\r\na=x:1\r\n",
+        b"a=rtpmap:8 PCMA/8000\r\nm=video 9 RTP/AVP 96\r\n",
+        b"a=rtpmap:8 PCMA/8000",
+        b"a=rtpmap:8 PCMA/8000\r\n" * 30,
+    ],
+)
+def test_what_one_call_has_is_not_remembered_for_another(rows: bytes) -> None:
+    OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + rows)
+    assert rows not in HARMLESS_ROWS
+
+
+def test_no_party_fills_the_memory_for_good() -> None:
+    for count in range(2 * session_attributes.MAX_HARMLESS_ROWS):
+        rows = b"a=ptime:%d\r\n" % count
+        OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + rows)
+        assert rows in HARMLESS_ROWS
+        assert len(HARMLESS_ROWS) <= session_attributes.MAX_HARMLESS_ROWS
