@@ -32,8 +32,8 @@ from typing import Any, Final
 import aiohttp
 
 from bench.rig.inventory import inventory, number_blocks
-from engine.api_child import READY
 from engine.config import load
+from engine.keeper import READY
 from engine.store.api_keys import NewKey, Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database

@@ -11,6 +11,7 @@ from engine.api_child import ApiChild
 from engine.config import Config
 from engine.config.api import EVENTS_DAYS
 from engine.daily import DailyJob
+from engine.keeper import NotStarted
 from engine.recording.child import RecordsChild
 from engine.starting import StartError, boot_id
 from engine.store.bindings import open_bindings
@@ -49,8 +50,8 @@ class Beside:
         """The process that writes records is there, or will be. Raises StartError."""
         try:
             await self._records.start()
-        except OSError as error:
-            raise StartError(f"cannot start the process that writes records: {error.strerror}") from None
+        except NotStarted as error:
+            raise StartError(f"cannot start the process that writes records: {error}") from None
 
     @property
     def lobby(self) -> socket.socket:
@@ -66,7 +67,7 @@ class Beside:
         await self._records.stop()
 
     async def start_api(self) -> str:
-        """Its part of the line that says that the node is ready. Raises ApiStartError."""
+        """Its part of the line that says that the node is ready. Raises NotStarted."""
         if self._api is None:
             return ""
         url = await self._api.start()

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final, final
 
-from engine.api_child import ApiStartError
 from engine.beside import Beside
 from engine.config import Config, ConfigError, load
 from engine.control.protocol import socket_path
 from engine.control.server import ControlServer
 from engine.core.settings import CoreSettings
+from engine.keeper import NotStarted
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
 from engine.recording.frames import Hello
@@ -43,7 +43,7 @@ def run_node(config_file: Path | None) -> int:
     except ConfigError as error:  # of what is in the files that it names
         print(error, file=sys.stderr)
         return USAGE
-    except (ApiStartError, ListenError, StartError, StoreError) as error:
+    except (ListenError, NotStarted, StartError, StoreError) as error:
         print("\n".join(f"veil700: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return FAILED
     return DONE

@@ -22,8 +22,8 @@ TIERS: Final = (
     (
         "engine.api", "engine.api_child", "engine.beside", "engine.capture", "engine.console", "engine.control",
         "engine.completeness", "engine.daily", "engine.deciding", "engine.diff", "engine.explain",
-        "engine.hook_client", "engine.listening", "engine.load_watch", "engine.names", "engine.recording",
-        "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.steering",
+        "engine.hook_client", "engine.keeper", "engine.listening", "engine.load_watch", "engine.names",
+        "engine.recording", "engine.reload", "engine.runner", "engine.sip_part", "engine.starting", "engine.steering",
         "engine.stopping", "engine.target_log", "engine.workers",
     ),
     ("engine.reports",),

@@ -27,8 +27,9 @@ import uvloop
 
 from engine.api.app import Api
 from engine.api.connections import AlibabaConnection, Connection
-from engine.api_child import FAILED, READY, tls_context
+from engine.api_child import tls_context
 from engine.config import Config, ConfigError, load, values
+from engine.keeper import FAILED, READY
 from engine.logging import set_up_logging
 from engine.store.errors import StoreError
 
@@ -136,7 +137,7 @@ async def _serve(config: Config, log: Any) -> None:
         alibaba = config.api.alibaba_address
         alibaba_bound = None if alibaba is None else sockets.enter_context(_bind("alibaba", alibaba))
         api = Api(config, log)
-        servers = _Servers(f"{READY}{config.api.url} {config.api.alibaba_url}".rstrip(), api.let_go)
+        servers = _Servers(f"{READY} {config.api.url} {config.api.alibaba_url}".rstrip(), api.let_go)
         servers.add(api.served, bound, context, Connection)
         if alibaba_bound is not None:
             servers.add(api.alibaba, alibaba_bound, context, AlibabaConnection)

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 
 from engine.config import Config, ConfigError
 from engine.control.server import ControlServer
+from engine.keeper import FAILED, READY
 from engine.listening import BoundSockets, ListenError
 from engine.logging import set_up_logging
 from engine.recording.frames import Hello
@@ -29,7 +30,7 @@ from engine.workers.description import Description, read_description
 from engine.workers.lifeline import die_with
 from engine.workers.places import worker_socket
 from engine.workers.taking import Taking
-from engine.workers.worker import DRAIN, FAILED, READY
+from engine.workers.worker import DRAIN
 
 DONE: Final = 0
 FAILURE: Final = 1

@@ -22,7 +22,7 @@ class Team:
         self.is_draining = False  # a worker that is started again takes no calls either
 
     async def start(self) -> None:
-        """Returns when all serve. Raises StartError; the others must then be ended."""
+        """Returns when all serve. Raises NotStarted; the others must then be ended."""
         await _all([worker.start() for worker in self.workers])
 
     async def drain(self) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.api_child import READY
 from engine.config import Config, load
+from engine.keeper import READY
 from engine.store.api_keys import NewKey, Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.api_child import READY
+from engine.keeper import READY
 
 PORT = 8700
 
@@ -32,6 +32,6 @@ def serve(folder: Path, host: str, more: str = "") -> Iterator[Served]:
         assert process.stdin is not None and process.stdout is not None
         word = process.stdout.readline().decode().strip()
         assert word.startswith(READY), word
-        yield Served(word.removeprefix(READY), file)
+        yield Served(word.removeprefix(f"{READY} "), file)
         process.stdin.close()
         assert process.wait(20) == 0

@@ -215,6 +215,8 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(phones: Phones) -> None:
     invites = calls_of_both(phones)
     answered(phones.caller, phones.callee, invites[FIRST[1].x])
     workers = all_are_back(phones.node, 0)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)  # that its stdin ends cannot be what ends it
     phones.node.kill()
     assert wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
     phones.node.start()
