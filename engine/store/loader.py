@@ -29,7 +29,7 @@ from engine.store.journal_reader import JournalReader
 from engine.store.ledger import Ledger
 from engine.store.left_rows import LeftRows
 from engine.store.rows import Closing, Row, RowMaker, extra_to_json
-from engine.store.segment import Group, Position, SegmentHead
+from engine.store.segment import Group, Position, SegmentHead, decoded_step, kind_and_record
 from engine.store.signing import Signer
 
 BATCH_STEPS: Final = 4_000  # in one transaction, so that its locks and its memory are bounded
@@ -187,9 +187,10 @@ class _Batch:
         self.position = position
         self.size = 0
         self._count = 0
-        self._opens: dict[object, Row] = {}
-        self._answers: dict[object, _Answer] = {}
-        self._ends: dict[object, Row] = {}
+        # The last step of each kind by record id, both as they are stored: what is not needed is not decoded.
+        self._opens: dict[bytes, bytes] = {}
+        self._answers: dict[bytes, bytes] = {}
+        self._ends: dict[bytes, bytes] = {}
 
     def takes(self, group: Group) -> bool:
         """Add a group; False when it must wait for the next batch."""
@@ -199,30 +200,30 @@ class _Batch:
         if head is not None and count:
             self.head = head
             self.segments.add(head.number)
-        for step, values, extra in group.steps:
-            self._add(step, values, extra)
+        for step in group.steps:
+            self._add(step)
         self._count += count
         self.position = group.position
         self.size += group.size
         return True
 
-    def _add(self, step: int, values: Row, extra: object) -> None:
-        record_id = values[0]
-        if step == OPEN:
-            self._opens[record_id] = values
-        elif step in (ANSWER, CHANGE):
-            self._answers[record_id] = (values, extra)
+    def _add(self, step: bytes) -> None:
+        kind, record_id = kind_and_record(step)
+        if kind == OPEN:
+            self._opens[record_id] = step
+        elif kind in (ANSWER, CHANGE):
+            self._answers[record_id] = step
         else:
-            assert step in (CLOSE, KEEP)
+            assert kind in (CLOSE, KEEP)
             self._ends.pop(record_id, None)  # kept as it was told: the later one is true
-            self._ends[record_id] = values
+            self._ends[record_id] = step
 
     def net(self) -> tuple[list[Row], list[_Answer], list[Row]]:
         """What to open, to answer, and to record; what begins and ends here is only recorded."""
         ends = self._ends
-        opens = [values for record_id, values in self._opens.items() if record_id not in ends]
-        answers = [answer for record_id, answer in self._answers.items() if record_id not in ends]
-        return opens, answers, list(ends.values())
+        opens = [decoded_step(step)[1] for record_id, step in self._opens.items() if record_id not in ends]
+        answers = [decoded_step(step)[1:] for record_id, step in self._answers.items() if record_id not in ends]
+        return opens, answers, [decoded_step(step)[1] for step in ends.values()]
 
 
 @final

@@ -6,9 +6,10 @@
 Behind the zeros may stand what an older segment has left: its number tells it. Integers are little endian. A group is
 sealed with AES-256-GCM under a key that the salt in the head makes this segment's own; its nonce is its offset, and the
 head is its associated data: it opens nowhere else. Nothing is ever written twice at one offset of one segment, so no
-nonce comes twice. What is sealed is a list of steps in the format of `marshal`, which every later Python reads. In its
-version 2 nothing refers to what stands before it, so that steps that were encoded one by one are a list when they are
-put behind each other.
+nonce comes twice. What is sealed is a list of octet strings in the format of `marshal`, which every later Python reads,
+and each of them is a step in the same format: most steps are never decoded, as their attempt has ended when they are
+loaded. In format 1 the list holds the steps themselves. In version 2 of `marshal` nothing refers to what stands before
+it, so that steps that were encoded one by one are a list when they are put behind each other.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.store.crypto import NumberCipher
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+BARE_STEPS: Final = 1  # the format before
 MARSHAL_VERSION: Final = 2
 SALT_BYTES: Final = 16
 UNKNOWN_END: Final = -1
@@ -35,7 +37,10 @@ _MAGIC: Final = b"VEIL700J"
 _HEAD: Final = struct.Struct("<8sII")
 _MARK: Final = b"GRP1"
 _GROUP: Final = struct.Struct("<4sIII")
-_LIST: Final = struct.Struct("<cI")  # how `marshal` begins a list: mark, length
+_LIST: Final = struct.Struct("<cI")  # how `marshal` begins a list and octets: mark, length
+# ... and a step: a tuple of three, an integer, a tuple, a text
+_STEP: Final = struct.Struct("<5xcI5xcI")
+_STEP_MARKS: Final = (b"i", b"u")
 END: Final = bytes(_GROUP.size)  # written behind the last group, where the next one will stand
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -47,8 +52,22 @@ NOWHERE: Final[Position] = (-1, 0)  # before every position
 
 
 def encoded_step(step: int, values: tuple[Any, ...], extra: Any) -> bytes:
-    """One step, as groups hold it. ValueError for what `marshal` cannot hold."""
-    return marshal.dumps((step, values, extra), MARSHAL_VERSION)
+    """One step, as groups hold it; `values` begin with a text. ValueError for what `marshal` cannot hold."""
+    encoded = marshal.dumps((step, values, extra), MARSHAL_VERSION)
+    return _LIST.pack(b"s", len(encoded)) + encoded
+
+
+def kind_and_record(step: bytes) -> tuple[int, bytes]:
+    """Step and encoded record_id of one of `Group.steps`. ValueError where they do not stand where they should."""
+    mark, kind, id_mark, length = _STEP.unpack_from(step)
+    if (mark, id_mark) != _STEP_MARKS:
+        raise ValueError("not a step")
+    return kind, step[_STEP.size : _STEP.size + length]
+
+
+def decoded_step(step: bytes) -> StoredStep:
+    """What `encoded_step` was given, of one of `Group.steps`."""
+    return cast(StoredStep, marshal.loads(step))  # noqa: S302 - only what a node has made
 
 
 class UnreadableHead(ValueError):
@@ -88,7 +107,7 @@ def read_head(data: bytes, number: int) -> tuple[SegmentHead, bytes]:
     if magic != _MAGIC or len(description) != length or crc32(description) != checksum:
         raise UnreadableHead("its head is damaged")
     values = _values(description)
-    if values.get("format") != FORMAT:
+    if values.get("format") not in (BARE_STEPS, FORMAT):
         raise UnreadableHead(f"its format {values.get('format')!r:.20} is not {FORMAT}, which this program reads")
     if {name: type(value) for name, value in values.items()} != _TYPES:
         raise UnreadableHead("its head is damaged")
@@ -161,9 +180,12 @@ class Group:
         return int(_LIST.unpack_from(self._plain)[1])
 
     @property
-    def steps(self) -> list[StoredStep]:
-        """They are decoded each time."""
-        return cast(list[StoredStep], marshal.loads(self._plain))  # noqa: S302 - only what a node has made
+    def steps(self) -> list[bytes]:
+        """Each for `kind_and_record` and `decoded_step`; they are cut apart each time."""
+        found = marshal.loads(self._plain)  # noqa: S302 - only what a node has made
+        if self.head is not None and self.head.format == BARE_STEPS:
+            found = [marshal.dumps(step, MARSHAL_VERSION) for step in found]
+        return cast(list[bytes], found)
 
 
 @final

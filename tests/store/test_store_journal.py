@@ -221,8 +221,8 @@ def test_an_unreadable_head_is_said(run: Run) -> None:
 
 
 def test_a_newer_format_is_named() -> None:
-    head = SegmentHead(1, "n", "b", 1, "k", "00" * 16, UNKNOWN_END, format=2)
-    with pytest.raises(UnreadableHead, match="its format 2 is not 1"):
+    head = SegmentHead(1, "n", "b", 1, "k", "00" * 16, UNKNOWN_END, format=3)
+    with pytest.raises(UnreadableHead, match="its format 3 is not 2"):
         read_head(head.encoded(), 1)
 
 
