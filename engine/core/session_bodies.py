@@ -51,12 +51,13 @@ _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.
 
 # Nearly every description is of one medium, and but for what stands before its address it crosses as it came. Groups:
 # the value of o=, from c= or t= to the lines below m=, and its attributes, which other calls have had (HARMLESS_ROWS).
-_USUAL: Final = re.compile(
-    rb"v=0\r\no=([^\0\r\n]*)\r\ns=[^\0\r\n]*\r\n"
-    rb"((?:%b\r\n)?(?:%b\r\n){0,4}t=0 0\r\n%b\r\n(?:%b\r\n)?(?:%b\r\n){0,4})(.*)"
-    % (_USUAL_CONNECTION, _USUAL_BANDWIDTH, _USUAL_MEDIA, _USUAL_CONNECTION, _USUAL_BANDWIDTH),
-    re.DOTALL,
+_USUAL_LINES: Final = rb"(?:%b\r\n)?(?:%b\r\n){0,4}t=0 0\r\n%b\r\n(?:%b\r\n)?(?:%b\r\n){0,4}" % (
+    (_USUAL_CONNECTION, _USUAL_BANDWIDTH, _USUAL_MEDIA, _USUAL_CONNECTION, _USUAL_BANDWIDTH)
 )
+_USUAL: Final = re.compile(rb"v=0\r\no=([^\0\r\n]*)\r\ns=[^\0\r\n]*\r\n(%b)(.*)" % _USUAL_LINES, re.DOTALL)
+
+# The same as it leaves, with an origin of ours.
+_PLAIN: Final = re.compile(rb"v=0\r\no=- [0-9]+ [0-9]+ IN IP4 [0-9.]+\r\ns=-\r\n%b(.*)" % _USUAL_LINES, re.DOTALL)
 
 # Addresses that one description may name: each line is searched for each of them, and no phone has so many.
 _MAX_HOSTS: Final = 64
@@ -252,6 +253,15 @@ def _hosts_of(message: Message) -> list[str]:
         if isinstance(uri, SipUri):
             hosts.append(uri.host.strip("[]"))
     return hosts
+
+
+def is_plain(body: bytes) -> bool:
+    """True for a description that can hold nobody's number, in no spelling and in no encoding: nearly always.
+
+    Its origin is ours, the words of the lines behind it are too short, and its attributes have been judged each.
+    """
+    plain = _PLAIN.fullmatch(body)
+    return plain is not None and plain[1] in HARMLESS_ROWS
 
 
 def description_holds_number(body: bytes, number: str) -> bool:

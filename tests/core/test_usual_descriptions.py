@@ -10,9 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.core import session_attributes
+from engine.core.copies import body_hides
 from engine.core.session_attributes import HARMLESS_ROWS
-from engine.core.session_bodies import OriginRewriter
+from engine.core.session_bodies import OriginRewriter, description_holds_number, is_plain
+from engine.core.spelling import BETWEEN_DIGITS
 from sipstack.errors import RemoteSipError
+from sipstack.sdp import CONTENT_TYPE
 from tests.core.descriptions import OURS
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
@@ -126,3 +129,68 @@ def test_no_party_fills_the_memory_for_good() -> None:
         OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + rows)
         assert rows in HARMLESS_ROWS
         assert len(HARMLESS_ROWS) <= session_attributes.MAX_HARMLESS_ROWS
+
+
+# -- what the gate need not search -------------------------------------------------------------------------------------
+
+PLAIN = b"v=0\r\no=- 200000001 200000001 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n" + AUDIO + KNOWN
+
+
+def numbers_in(body: bytes) -> set[str]:
+    """Every row of three digits or more that can be read in a description, across what people put between digits."""
+    found: set[str] = set()
+    for line in body.split(b"\r\n"):
+        for text in (line, line.translate(None, BETWEEN_DIGITS)):
+            digits = "".join(char if char.isdigit() else " " for char in text.decode("latin-1"))
+            rows = digits.split()
+            found |= {row[at : at + size] for row in rows for at in range(len(row)) for size in (3, 5, 8, 9, 11, 12)}
+    return {number for number in found if len(number) >= 3}
+
+
+def test_a_usual_description_is_plain() -> None:
+    there = OriginRewriter(200000001, "203.0.113.7")
+    there.rewrite(HEAD + AUDIO + KNOWN)
+    assert there.rewrite(HEAD + AUDIO + KNOWN) == PLAIN
+    assert is_plain(PLAIN)
+
+
+@given(st.lists(LINES, max_size=9), ENDS)
+@example([], KNOWN)
+@example([b"a=ptime:20", b"a=mid:audio"], b"")
+def test_what_is_plain_holds_nobody_s_number(lines: list[bytes], end: bytes) -> None:
+    rewriter = OriginRewriter(200000001, "203.0.113.7")
+    try:
+        made = rewriter.rewrite(whole(True, lines, end))
+    except RemoteSipError:
+        return
+    for body in (made, made.replace(b"m=audio 40000", b"m=audio 13800"), whole(True, lines, end)):
+        for number in numbers_in(body) if is_plain(body) else ():
+            assert not description_holds_number(body, number)
+            assert not body_hides(body, CONTENT_TYPE, number)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (b"o=- 2", b"o=zhang 2"),
+        (b"o=- 200000001", b"o=- 200000001 sip:95588@x"),
+        (b"203.0.113.7", b"tel:95588"),
+        (b"s=-", b"s=13800138000"),
+        (b"s=-", b"s=-\r\ni=13800138000"),
+        (b"c=IN IP4 192.0.2.12", b"c=IN IP4 13800138000.example"),
+        (b"c=IN IP4 192.0.2.12", b"c=IN IP4 192.0.2.12 13800138000"),
+        (b"t=0 0", b"t=13800138000 0"),
+        (b"t=0 0", b"b=AS:13800138000\r\nt=0 0"),
+        (b"t=0 0", b"t=0 0\r\nk=clear:13800138000"),
+        (b"audio 40000", b"audio 13800138000"),
+        (b"audio 40000", b"13800138000 40000"),
+        (b"RTP/AVP", b"RTP/AVP/13800138000"),
+        (b"8 101\r\n", b"8 13800138000\r\n"),
+        (b"a=sendrecv", b"a=sendrecv:13800138000"),
+        (b"a=sendrecv\r\n", b"a=sendrecv\r\na=x:MTM4MDAxMzgwMDA=\r\n"),
+        (b"a=sendrecv\r\n", b"a=sendrecv\r\n13800138000"),
+    ],
+)
+def test_what_may_hold_one_is_not_plain(other: tuple[bytes, bytes]) -> None:
+    OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + KNOWN)
+    assert other[0] in PLAIN and not is_plain(PLAIN.replace(*other))
