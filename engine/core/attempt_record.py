@@ -31,7 +31,8 @@ def begun(
     wall_s = context.wall(now)
     if numbers is None:
         numbers = number_of(request.uri, peer), caller_of(request, peer)
-    record_id = f"{int(wall_s * 1000):012x}-{context.tokens.owner}{context.tokens.letters(RECORD_LETTERS)}"
+    time = "%012x" % int(wall_s * 1000)  # noqa: UP031  # a format of its own costs three times as much when compiled
+    record_id = f"{time}-{context.tokens.owner}{context.tokens.letters(RECORD_LETTERS)}"
     record = CallRecord(record_id, context.settings.node, kind)
     record.call_time = wall_s
     record.ingress_peer = peer.name

@@ -42,7 +42,7 @@ from engine.core.message_table import (
 from engine.core.message_try import MessageTry, Outgoing
 from engine.core.numbers import Dialled
 from engine.core.policy import Refusal, callee_refusal
-from engine.core.records import ReleaseCause, Step
+from engine.core.records import ANSWER, CLOSE, OPEN, ReleaseCause, Step
 from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
@@ -60,6 +60,13 @@ _STORE_TIMER: Final = 0
 _DELIVERY_TIMER: Final = 1
 _CLOSE_TIMER: Final = 2
 _HOOK_TIMER: Final = 3
+_MOVES: Final = MESSAGE_TABLE.moves
+_INPUTS: Final = MESSAGE_TABLE.width
+
+# Looked up once: a value costs more than all else that is written into the record.
+_NORMAL: Final = ReleaseCause.NORMAL.value
+_MASK: Final = MessageText.MASK
+
 _INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER, _CLOSE_TIMER: CLOSE_FAILED}
 
 
@@ -104,7 +111,7 @@ class MessageAttempt(AttemptBase):
             self._body, self._content_type = self.request.body, self.request.value(h.CONTENT_TYPE) or ""
             self.send_first(now)
             return
-        masks = self.policy.message_text is MessageText.MASK
+        masks = self.policy.message_text is _MASK
         try:
             spellings = self.spellings_of_caller(binding) if self.context.has_rules and masks else ()
             self._body, self._content_type = crossing_text(self.request, binding.caller if masks else "", spellings)
@@ -164,15 +171,15 @@ class MessageAttempt(AttemptBase):
 
     def step(self, event: int, now: float) -> None:
         """One move of the table, and its action."""
-        self.state, action = MESSAGE_TABLE.move(self.state, event)
+        self.state, action = _MOVES[self.state * _INPUTS + event]
         _DO[action](self, event, now)
 
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
-        if step is Step.CLOSE:
+        if step is CLOSE:
             self._stop()
             self.step(CLOSED if durable else CLOSE_FAILED, now)
-        elif step is Step.ANSWER:
+        elif step is ANSWER:
             if self.state == KEEPING:
                 self._stop()
             self.step(KEPT if durable else STORE_FAILED, now)
@@ -243,12 +250,12 @@ class MessageAttempt(AttemptBase):
 
     def do_open(self, event: int, now: float) -> None:
         """Records the attempt before anything of it leaves."""
-        self.commit(Step.OPEN)  # its time runs since the lookup
+        self.commit(OPEN)  # its time runs since the lookup
 
     def do_open_again(self, event: int, now: float) -> None:
         """Records whom it goes to now, before that callee hears of it."""
         write_callee(self)
-        self.commit(Step.OPEN)
+        self.commit(OPEN)
         self.wait_for_store(now)
 
     def do_send(self, event: int, now: float) -> None:
@@ -274,12 +281,12 @@ class MessageAttempt(AttemptBase):
         record = self.record
         record.release_time = self.context.wall(now)
         if self.refusal is None:
-            record.release_cause = ReleaseCause.NORMAL.value
+            record.release_cause = _NORMAL
             record.sip_status, record.q850 = self._delivered_status, 16
             record.decided_by = record.release_direction = "callee"
         else:
             self.write_end(self.refusal, "callee" if self.refusal.decided_by == "callee" else "platform")
-        self.commit(Step.CLOSE)
+        self.commit(CLOSE)
         self._set(_CLOSE_TIMER, STORE_WAIT_S, now)
 
     def do_answer(self, event: int, now: float) -> None:
@@ -297,7 +304,7 @@ class MessageAttempt(AttemptBase):
 
     def do_keep(self, event: int, now: float) -> None:
         """What its report will need is recorded before the sender hears that it was accepted."""
-        self.commit(Step.ANSWER, self.report_entry())
+        self.commit(ANSWER, self.report_entry())
         self._set(_STORE_TIMER, STORE_WAIT_S, now)
 
     def do_hand_over(self, event: int, now: float) -> None:

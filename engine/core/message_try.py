@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from engine.core import transit
 from engine.core.attempt import Login, RequestOwner
@@ -22,6 +22,8 @@ from sipstack.message import Message
 
 if TYPE_CHECKING:
     from engine.core.message_attempt import MessageAttempt
+
+_RELAY: Final = MessageText.RELAY
 
 
 @final
@@ -58,7 +60,7 @@ class MessageTry(RequestOwner):
         draft.identity = identity
         attempt.introduce(draft, hop.peer)
         rows = transit.MESSAGE if attempt.is_transit else MESSAGE
-        if attempt.policy.message_text is MessageText.RELAY:
+        if attempt.policy.message_text is _RELAY:
             build(rows, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")
         draft.body, draft.content_type = outgoing.body, outgoing.content_type

@@ -20,6 +20,7 @@ _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk",
 # Octets that no text in these begins with, and by which a program takes it for UTF-16 or UTF-32 whatever it says.
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
+_NO_DIGIT: Final = bytes(octet for octet in range(256) if not 0x30 <= octet <= 0x39)
 _BETWEEN: Final = re.compile(r"[\W_]+")
 _LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
 
@@ -42,7 +43,7 @@ def crossing_text(message: Message, hidden: str, spellings: tuple[str, ...] = ()
 
 def _crossing_part(part: BodyPart, hidden: str, spellings: tuple[str, ...]) -> tuple[bytes, str]:
     charset = _charset(part)
-    if part.content.startswith(_UTF_16_MARKS):
+    if not part.content.isascii() and part.content.startswith(_UTF_16_MARKS):
         raise RemoteSipError("text is in another charset than it says", 415)
     content = masked_text(part.content, hidden, charset) if hidden else part.content
     for number in spellings:
@@ -69,6 +70,8 @@ def masked_text(body: bytes, number: str, charset: str = "") -> bytes:
     Only digits change, each into a `*`; a short number is masked where it stands as a word (`spelling`). `charset` is
     what the text says of itself, which its receiver will believe.
     """
+    if body.isascii() and len(number) >= LONG_FROM and not _has_digits(body, number):
+        return body  # nearly always in Latin letters: all of these charsets read it alike
     for codec, errors in _readings(body, charset):
         body = _masked(body, number, codec, errors)
     return body
@@ -123,11 +126,16 @@ def _short_places(folded: str, number: str) -> set[int]:
     }
 
 
+def _has_digits(text: bytes, number: str) -> bool:
+    """False when the digits of `number` do not follow one another in `text`, whatever stands between: nearly always."""
+    return text.translate(None, _NO_DIGIT).find(number.encode("ascii")) >= 0
+
+
 def _long_places(folded: str, number: str) -> set[int]:
+    if not _has_digits(folded.encode("ascii", "ignore"), number):
+        return set()
     squeezed = _BETWEEN.sub("", folded)
     start = squeezed.find(number)
-    if start < 0:
-        return set()
     head, tail = _shown(number)
     places = [match.start() for match in _LETTER_OR_DIGIT.finditer(folded)]
     hidden: set[int] = set()

@@ -358,3 +358,17 @@ def test_runs_of_digits_that_are_real_numbers_are_masked(text: str, kept: str) -
 )
 def test_an_identifier_of_a_peer_is_kept_masked(identifier: str, kept: str) -> None:
     assert masked_identifier(identifier) == kept
+
+
+PIECES = ["1", "42", "-", "ab", "\u0661", "13800138000", "2088888888", "02088888888", "0123456789"]
+IDENTIFIERS = st.lists(st.sampled_from(PIECES), max_size=12)
+
+
+@given(IDENTIFIERS)
+def test_an_identifier_without_ten_digits_in_a_row_is_kept_and_any_other_looked_into(pieces: list[str]) -> None:
+    identifier = "".join(pieces)
+    assert masked_identifier(identifier) == re.sub("[0-9]{10,}", _masked_if_real, identifier)
+
+
+def _masked_if_real(run: re.Match[str]) -> str:
+    return mask(run[0]) if read_number(run[0], PREFIX86).kind is REAL else run[0]
