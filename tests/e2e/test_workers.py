@@ -26,7 +26,7 @@ from tests.e2e.test_domain_calls import A, B, Phones
 from tests.e2e.test_kills_survived import CONFIG, Plan, run
 from tests.e2e.test_reload import change, reload, taken
 from tests.e2e.test_sipp_load import check_records, told_by_x
-from tests.e2e.waiting import wait_for
+from tests.e2e.waiting import is_there, wait_for
 
 COUNT: Final = 40  # numbers that are called, and numbers that are written to
 RATE: Final = 20
@@ -215,12 +215,34 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(phones: Phones) -> None:
     invites = calls_of_both(phones)
     answered(phones.caller, phones.callee, invites[FIRST[1].x])
     workers = all_are_back(phones.node, 0)
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)  # that its stdin ends cannot be what ends it
     phones.node.kill()
     assert wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
     phones.node.start()
     assert [call["tel_x"] for call in phones.node.calls()] == [FIRST[1].x]
+
+
+def worker_in_its_start(node: Node) -> int:
+    """The process of a worker that is not ready; 0 for none."""
+    assert node.process is not None
+    words = ["pgrep", "-P", str(node.process.pid), "-f", "engine.workers.child"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+    ready = {worker["pid"] for worker in node.status()["workers"]}
+    return next((int(pid) for pid in found if int(pid) not in ready), 0)
+
+
+def test_no_worker_in_its_start_outlives_it_either(node: Node) -> None:
+    """It waits for the process of the records, and not yet for the end of its stdin: the kernel has to end it."""
+    node.start()
+    writer = node.status()["writer"]["pid"]
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        os.kill(all_are_back(node, 0)[0], signal.SIGKILL)
+        pid = wait_for(lambda: worker_in_its_start(node))
+        time.sleep(1.0)  # it is as far as it comes
+        node.kill()
+        wait_for(lambda: not is_there(pid), 5.0)
+    finally:
+        os.kill(writer, signal.SIGCONT)
 
 
 def test_a_limit_is_one_for_both(make_node: Any, sipp: Any, place: Place) -> None:
