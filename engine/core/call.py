@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 from engine.core import call_end as end
 from engine.core import call_setup as setup
 from engine.core import call_table as t
-from engine.core.attempt import STORE_WAIT_S, AttemptBase
+from engine.core.attempt import STORE_WAIT_S
 from engine.core.attempt_record import number_called
 from engine.core.binding import Binding
 from engine.core.callee_try import CalleeTry, ack
@@ -27,12 +27,12 @@ from engine.core.redirect import follow, open_row_again
 from engine.core.refresh import Refresh, due
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
+from engine.core.timed import TimedAttempt
 from sipstack import headers as h
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
-from sipstack.timers import Timer
 
 if TYPE_CHECKING:
     from engine.core.adoption import Adopted
@@ -59,7 +59,7 @@ _WITH_DIALOGS: Final = (*_BEFORE_ANSWER, t.ANSWERED, t.TALKING)
 
 
 @final
-class Call(AttemptBase):
+class Call(TimedAttempt):
     """One call, from its INVITE to the last repeat that may come."""
 
     __slots__ = (
@@ -80,7 +80,6 @@ class Call(AttemptBase):
         "repeat_s",
         "session_s",
         "state",
-        "timers",
         "tries",
         "watched_from",
     )
@@ -94,7 +93,7 @@ class Call(AttemptBase):
         known: tuple[Facts, CallRecord],
     ) -> None:
         """`dialog` is the caller's, for the first tag that the callee answers with; its tag is in our refusals too."""
-        AttemptBase.__init__(self, context, transaction, peer, dialog.local_tag, known)
+        TimedAttempt.__init__(self, context, transaction, peer, dialog.local_tag, known, t.TIMERS)
         self._dialog: Dialog | None = dialog
         transaction.owner = self
         self.state = t.LOOKING_UP
@@ -115,7 +114,6 @@ class Call(AttemptBase):
         self.session_s = 0  # the session interval that the latest 2xx settled, 0 for none
         self.watched_from = 0.0  # whoever is not heard after it will be asked by the node
         self.refresh: Refresh | None = None  # the node is asking them
-        self.timers: dict[int, Timer] = {}
 
     def caller_dialog(self) -> Dialog:
         """The caller's dialog for one more tag of the callee: each has a tag of ours of its own (RFC 3261 §12.1)."""
@@ -131,7 +129,7 @@ class Call(AttemptBase):
         """The caller's patience counts from here on."""
         if self.request.first[h.EXPIRES] is not None:
             setup.heed_expires(self, now)
-        AttemptBase.begin(self, now)
+        TimedAttempt.begin(self, now)
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """A policy step, the route or the store said no."""
@@ -333,22 +331,8 @@ class Call(AttemptBase):
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def set(self, code: int, delay_s: float, now: float) -> None:
-        """Sets one of this call's timers anew."""
-        timers = self.timers
-        if code in timers:
-            timers[code].owner = None
-        timers[code] = self.context.wheel.set(now, delay_s, self, code)
-
-    def stop(self, code: int) -> None:
-        """Stops one of this call's timers."""
-        timers = self.timers
-        if code in timers:
-            timers.pop(code).owner = None
-
-    def timer_fired(self, code: int, now: float) -> None:
+    def expired(self, code: int, now: float) -> None:
         """A timer of this call."""
-        self.timers.pop(code, None)
         if code == t.REPEAT_TIMER:
             setup.repeat_answer(self, now)
         elif code == t.FIRST_RESPONSE_TIMER:

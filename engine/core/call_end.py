@@ -243,8 +243,7 @@ def forget(call: Call, now: float) -> None:
         tried.pairs.clear()
     if call.chosen is not None and not call.tries:
         _let_go(call, call.chosen, now)  # of an adopted call, which has no tries
-    for code in list(call.timers):
-        call.stop(code)
+    call.stop_all()
     if call.refresh is not None:
         call.refresh.forget()
         call.refresh = None

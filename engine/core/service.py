@@ -136,7 +136,10 @@ class CallService:
 
     def record_committed(self, attempt: InProgress, step: Step, durable: bool, now: float) -> list[Output]:
         """The writer's answer to CommitRecord."""
-        attempt.committed(step, durable, now)
+        if isinstance(attempt, AttemptBase):  # nearly always, and without the search for the method
+            attempt.committed(step, durable, now)
+        else:
+            attempt.committed(step, durable, now)
         return self._context.take()
 
     # -- what the shell may know and say ---------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def begin(call: Call, now: float, at_once: bool = False) -> None:
 
 def limit(call: Call, now: float) -> None:
     """An answered call lasts no longer than `max_call_s`."""
-    if t.MAX_CALL_TIMER not in call.timers:
+    if not call.is_set(t.MAX_CALL_TIMER):
         assert call.answered_at is not None
         call.set(t.MAX_CALL_TIMER, call.answered_at + call.max_call_s - now, now)
 
@@ -142,16 +142,14 @@ def refreshed(call: Call, response: Message, now: float) -> None:
     if response.method not in REFRESHING or not call.is_answered:
         return
     interval_s = agreed_interval_s(response, call.policy.min_se_s)
-    if interval_s or t.SESSION_TIMER in call.timers:  # else there was none, and is none
+    if interval_s or call.is_set(t.SESSION_TIMER):  # else there was none, and is none
         restart(call, interval_s, now)
 
 
 def stop(call: Call) -> None:
     """The call ends: nothing limits it any more."""
-    timers = call.timers
     for code in _LIMITS:
-        if code in timers:
-            call.stop(code)
+        call.stop(code)
     if call.refresh is not None:
         call.refresh.abandon()
 

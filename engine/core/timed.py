@@ -1,0 +1,92 @@
+"""The timers of one attempt: many are set, nearly all are stopped, and one stands for them in the wheel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.core.attempt import AttemptBase
+from engine.core.context import CoreContext
+from engine.core.policy import Facts
+from engine.core.records import CallRecord
+from engine.core.settings import PeerSettings
+from sipstack.server_transaction import ServerTransaction
+from sipstack.timers import MILLISECONDS, Timer
+
+_STOPPED: Final = float("inf")
+
+# The wheel's rounding: one that is due by then is due now.
+_ROUNDING_S: Final = 0.001 * MILLISECONDS
+
+
+class TimedAttempt(AttemptBase):
+    """An attempt with several timers, each known by its code.
+
+    A timer that is set or stopped is a number in a row. In the wheel is one, the alarm, no later than the first of
+    them: it looks which are due, and waits for the next. When it comes too early it finds nothing to do.
+    """
+
+    __slots__ = ("_alarm", "_alarm_at", "_due")
+
+    def __init__(
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        tag: str,
+        known: tuple[Facts, CallRecord],
+        timers: int,
+    ) -> None:
+        """`timers`: its codes are below that. The rest as in AttemptBase."""
+        AttemptBase.__init__(self, context, transaction, peer, tag, known)
+        self._due: list[float] = [_STOPPED] * timers  # monotonic seconds
+        self._alarm: Timer | None = None
+        self._alarm_at = _STOPPED
+
+    def set(self, code: int, delay_s: float, now: float) -> None:
+        """Sets one of its timers anew."""
+        due = now + delay_s
+        self._due[code] = due
+        if due < self._alarm_at:
+            self._wait_until(due, now)
+
+    def stop(self, code: int) -> None:
+        """Stops one of its timers."""
+        self._due[code] = _STOPPED
+
+    def is_set(self, code: int) -> bool:
+        """True while this timer waits."""
+        return self._due[code] < _STOPPED
+
+    def stop_all(self) -> None:
+        """Stops them all: nothing holds the attempt any more."""
+        self._due = [_STOPPED] * len(self._due)
+        if self._alarm is not None:
+            self._alarm.owner = None
+            self._alarm = None
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The alarm. What one of them raises comes out; those behind it wait for the next alarm."""
+        self._alarm = None
+        self._alarm_at = _STOPPED
+        due = min(self._due)
+        try:
+            while due <= now + _ROUNDING_S:
+                first = self._due.index(due)
+                self._due[first] = due = _STOPPED
+                self.expired(first, now)
+                due = min(self._due)
+        finally:
+            if due == _STOPPED:
+                due = min(self._due)  # one of them has raised
+            if due < self._alarm_at:
+                self._wait_until(due, now)
+
+    def expired(self, code: int, now: float) -> None:
+        """One of its timers is due."""
+        raise NotImplementedError
+
+    def _wait_until(self, due: float, now: float) -> None:
+        if self._alarm is not None:
+            self._alarm.owner = None
+        self._alarm_at = due
+        self._alarm = self.context.wheel.set(now, due - now, self, 0)
