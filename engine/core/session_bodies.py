@@ -80,39 +80,59 @@ class OriginRewriter:
     """The descriptions of one party as the other one sees them: our origin, its version rising with each change.
 
     `session_id` is ours, `address` the node's own (RFC 3264 §8: a changed description has a version one higher).
-    `exchange` is what the two directions of a dialog know of each other.
+    What the two directions of a dialog know of each other, an `Exchange`, is made when a line asks for it: few do.
     """
 
-    __slots__ = ("_address", "_exchange", "_last", "_session_id", "_version")
+    __slots__ = ("_address", "_exchange", "_is_opposite", "_kin", "_last", "_session_id", "_version")
 
-    def __init__(self, session_id: int, address: str, exchange: Exchange | None = None) -> None:
+    def __init__(
+        self, session_id: int, address: str, kin: OriginRewriter | None = None, is_opposite: bool = False
+    ) -> None:
+        """What it knows is what `kin` knows, `is_opposite`: seen from the other side."""
         self._session_id = session_id
         self._address = address
-        self._exchange = Exchange(set(), set()) if exchange is None else exchange
+        self._kin: Final = kin
+        self._is_opposite: Final = is_opposite
+        self._exchange: Exchange | None = None
         self._version = session_id - 1
         self._last: int | None = None  # hash of the last description, so that no call holds its lines
 
     def opposite(self, session_id: int, address: str) -> OriginRewriter:
         """The descriptions that go the other way, to whom the node is known by `address`."""
-        return OriginRewriter(session_id, address, Exchange(self._exchange.heard, self._exchange.told))
+        return OriginRewriter(session_id, address, self, is_opposite=True)
 
     def in_early_dialog(self) -> OriginRewriter:
         """For one of the dialogs that answer an INVITE: it has seen this offer, and what follows counts by itself."""
-        own = OriginRewriter(self._session_id, self._address, self._exchange)
+        own = OriginRewriter(self._session_id, self._address, self)
         own._version, own._last = self._version, self._last
         return own
 
+    def _known(self) -> Exchange:
+        if self._exchange is None:
+            if self._kin is None:
+                self._exchange = Exchange(set(), set())
+            else:
+                shared = self._kin._known()
+                self._exchange = Exchange(shared.heard, shared.told) if self._is_opposite else shared
+        return self._exchange
+
+    def _knows_nothing(self) -> bool:
+        return self._exchange is None and (self._kin is None or self._kin._knows_nothing())
+
     def frozen(self) -> tuple[object, ...]:
         """A FrozenOrigin for the store, without the last description: the next one counts as changed."""
-        told, heard, names = self._exchange.told, self._exchange.heard, self._exchange.names
-        return self._session_id, self._version, tuple(told), tuple(heard), tuple(names.items())
+        if self._knows_nothing():
+            return self._session_id, self._version, (), (), ()
+        known = self._known()
+        return self._session_id, self._version, tuple(known.told), tuple(known.heard), tuple(known.names.items())
 
     def thaw(self, frozen: FrozenOrigin, skipped: int) -> None:
         """Goes on where another run has stopped, which may have made up to `skipped` versions since then."""
         self._version = frozen.version + skipped
-        self._exchange.told.update(frozen.told)
-        self._exchange.heard.update(frozen.heard)
-        self._exchange.names.update(frozen.names)
+        known = self._known()
+        known.told.update(frozen.told)
+        known.heard.update(frozen.heard)
+        known.names.update(frozen.names)
 
     def rewrite(self, body: bytes, sender: Message | None = None) -> bytes:
         """The description without what names its sender: `sender` is the message that carried it.
@@ -134,7 +154,7 @@ class OriginRewriter:
     def _read(self, body: bytes, sender: Message | None) -> tuple[bytes, bytes]:
         """The value of o=, and all that crosses behind s=, line by line."""
         description = parse_sdp(body)
-        lines = _crossing_lines(description, sender, self._exchange)
+        lines = _crossing_lines(description, sender, self._known())
         return description.origin, render_sdp(lines) if lines else b""
 
     def _made(self, origin: bytes, crossing: bytes) -> bytes:

@@ -22,13 +22,38 @@ _DIGEST_BYTES: Final = _BRANCH_END + 3  # the last three are the number
 
 
 @final
+class _Keyed:
+    """The hashes as they are once the key is in them: to set them up costs more than to hash an identifier."""
+
+    __slots__ = ("ack", "call_id", "rest")
+
+    def __init__(self, key: bytes) -> None:
+        self.call_id: Final = blake2b(key=key, digest_size=CALL_ID_LETTERS)
+        self.rest: Final = blake2b(key=key, digest_size=_DIGEST_BYTES)
+        self.ack: Final = blake2b(key=key, digest_size=BRANCH_LETTERS)
+
+
+_KEYED: Final[dict[bytes, _Keyed]] = {}  # of the last key; a node has one
+
+
+def _keyed(key: bytes) -> _Keyed:
+    known = _KEYED.get(key)
+    if known is None:
+        _KEYED.clear()
+        known = _KEYED[key] = _Keyed(key)
+    return known
+
+
+@final
 class TryIds:
     """What one INVITE of ours is known by. All but the Call-ID follows from the Call-ID."""
 
     __slots__ = ("branch", "call_id", "cseq", "tag")
 
     def __init__(self, key: bytes, call_id: str) -> None:
-        digest = blake2b(call_id.encode(), key=key, digest_size=_DIGEST_BYTES).digest()
+        state = _keyed(key).rest.copy()
+        state.update(call_id.encode())
+        digest = state.digest()
         letters = digest.translate(LETTERS).decode("ascii")
         owner = letter_of_call_id(call_id)
         self.call_id = call_id
@@ -43,11 +68,13 @@ def ids_of_try(key: bytes, record_id: str, first: int, hop: str) -> TryIds:
     A place is tried once for each callee, and which places were passed over another run does not know. They are of the
     worker that began the record (`ownership`).
     """
-    digest = blake2b(f"{record_id} {first} {hop}".encode(), key=key, digest_size=CALL_ID_LETTERS).digest()
-    return TryIds(key, letter_of_record(record_id) + digest.translate(LETTERS).decode("ascii"))
+    state = _keyed(key).call_id.copy()
+    state.update(f"{record_id} {first} {hop}".encode())
+    return TryIds(key, letter_of_record(record_id) + state.digest().translate(LETTERS).decode("ascii"))
 
 
 def ack_branch(key: bytes, call_id: str, remote_tag: str, cseq: int) -> str:
     """The branch of our ACK of a 2xx: of one 2xx always the same, of another one another."""
-    data = f"{call_id} {remote_tag} {cseq}".encode(ENCODING, ERRORS)
-    return _COOKIE + blake2b(data, key=key, digest_size=BRANCH_LETTERS).digest().translate(LETTERS).decode("ascii")
+    state = _keyed(key).ack.copy()
+    state.update(f"{call_id} {remote_tag} {cseq}".encode(ENCODING, ERRORS))
+    return _COOKIE + state.digest().translate(LETTERS).decode("ascii")

@@ -120,3 +120,20 @@ def test_what_is_found_is_not_there_when_it_comes_back(
     echo = there.opposite(2, OURS).rewrite(offer)
     for canonical in (A, LANDLINE):
         assert not description_holds_number(echo, canonical)
+
+
+def test_what_one_fork_is_told_is_known_of_all() -> None:
+    """Each early dialog, in both directions, also when it is the first that has anything to be known of."""
+    there = OriginRewriter(1, OURS)
+    forks = [(there.in_early_dialog(), there.opposite(2, OURS)) for _ in range(2)]
+    nothing = [rewriter.frozen()[2:] for fork in forks for rewriter in fork]
+    assert nothing == [((), (), ())] * 4
+    key = b"abcdefghijklmnopqrstuv"
+    line = b"a=ice-pwd:" + key + b"\r\n"
+    body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n"
+    assert line in forks[0][1].rewrite(body + line)  # from the callee of one fork
+    known = [rewriter.frozen()[2:4] for fork in forks for rewriter in fork]
+    told, heard = ((line[:-2],), ()), ((), (line[:-2],))
+    assert known == [heard, told, heard, told]
+    assert there.frozen()[2:4] == heard
+    assert line not in forks[1][0].rewrite(body + line)
