@@ -175,6 +175,7 @@ def remember_harmless(line: bytes) -> None:
     """Adds to HARMLESS; when it is full it starts anew, so that one party's lines cannot be in the way for good."""
     if len(HARMLESS) >= MAX_HARMLESS:
         HARMLESS.intersection_update(_KNOWN_HARMLESS)
+        HARMLESS_ROWS.clear()  # their lines are all in HARMLESS
     HARMLESS.add(line)
 
 

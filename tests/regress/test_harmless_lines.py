@@ -9,6 +9,7 @@ HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0
 
 
 def test_a_new_line_is_remembered_after_too_many() -> None:
+    OriginRewriter(1, "203.0.113.7").rewrite(HEAD + b"a=rtpmap:8 PCMA/8000\r\n")  # known by itself, and as all rows
     many = b"".join(b"a=mid:q%d\r\n" % count for count in range(session_attributes.MAX_HARMLESS + 1))
     OriginRewriter(1, "203.0.113.7").rewrite(HEAD + many)
     OriginRewriter(1, "203.0.113.7").rewrite(HEAD + b"a=rtpmap:8 PCMA/8000\r\n")
