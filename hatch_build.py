@@ -1,7 +1,8 @@
 """Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
-The scan of the head, which is written in C, is one module more: there are both, or neither.
+The scan of the head and the datagrams of a socket, which are written in C, are modules of their own: there is all, or
+nothing.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
 """
 
@@ -30,7 +31,11 @@ SHELL: Final = (
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without
 
-SCAN: Final = ("sipstack.head_scan", "sipstack/head_scan.c", "sipstack/head_look.h")  # written in C (decision 0042)
+# Written in C (decisions 0042 and 0046): module, source, what that includes.
+IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
+    ("sipstack.head_scan", "sipstack/head_scan.c", ["sipstack/head_look.h"]),
+    ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
+)
 
 GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name
 
@@ -89,8 +94,8 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
             group_name=GROUP,
             target_dir=str(folder / "c"),
         )
-        scan, source, header = SCAN
-        extensions.append(Extension(scan, [source], depends=[header]))
+        for module, source, headers in IN_C:
+            extensions.append(Extension(module, [source], depends=headers))
         command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
         command.build_lib = str(folder / "lib")
         command.build_temp = str(folder / "temp")

@@ -9,9 +9,10 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from sipstack.aio.endpoint import Receiver
 from sipstack.aio.icmp import report_unreachable, unreachable
@@ -39,6 +40,10 @@ _LONGEST_WAIT_S: Final = 60.0  # what has waited longer has seen the clock being
 MAX_DATAGRAM_BYTES: Final = 65_536
 BURST: Final = 32  # datagrams read before the loop looks at anything else
 MAX_UNSENT: Final = 4096  # datagrams for which the socket has no room: some 4 MiB, and what a second sends
+NO_ADDRESS: Final = -1  # in the place of an errno, which is none
+
+FlowOf = Callable[[str, int], Flow]
+"""The flow of what comes from a host and a port."""
 
 
 @lru_cache(maxsize=4096)
@@ -51,18 +56,85 @@ def is_address(host: str) -> bool:
     return True
 
 
+class Datagrams(Protocol):
+    """What a transport does with its socket, which does not block and is opened and closed elsewhere."""
+
+    def receive(self) -> tuple[bytes, Flow] | None:
+        """The datagram that waits and where it is from; None when none does. Raises OSError."""
+
+    def send(self, data: bytes, host: str, port: int, /) -> int:
+        """0 when it has left, else the errno; NO_ADDRESS, without a try, for a host that this cannot tell to be one."""
+
+
+MakeDatagrams = Callable[[int, int, FlowOf], Datagrams]
+"""Of a descriptor, its family, and what makes flows."""
+
+
+def _compiled() -> MakeDatagrams | None:
+    try:
+        from sipstack.aio.datagrams import Datagrams as InC
+    except ImportError:
+        return None
+    return InC
+
+
+IN_C: Final = _compiled()
+
+
+@final
+class PlainDatagrams:
+    """By Python's socket: where nothing is compiled, and for what the compiled one leaves alone."""
+
+    __slots__ = ("_bound", "_flow_of")
+
+    def __init__(self, bound: socket.socket, flow_of: FlowOf) -> None:
+        self._bound = bound
+        self._flow_of = flow_of
+
+    def receive(self) -> tuple[bytes, Flow] | None:
+        """The datagram that waits and where it is from; None when none does. Raises OSError."""
+        try:
+            data, source = self._bound.recvfrom(MAX_DATAGRAM_BYTES)
+        except BlockingIOError:
+            return None
+        return data, self._flow_of(source[0], source[1])
+
+    def send(self, data: bytes, host: str, port: int, /) -> int:
+        """0 when it has left, else the errno; NO_ADDRESS for a name."""
+        if not is_address(host):
+            return NO_ADDRESS
+        try:
+            self._bound.sendto(data, (host, port))
+        except OSError as error:
+            return error.errno or errno.EINVAL
+        return 0
+
+
 @final
 class UdpTransport:
     """One UDP socket of an endpoint: the loop says when it can be read or written, and nothing lies in between."""
 
-    __slots__ = ("_bound", "_endpoint", "_index", "_loop", "_unsent", "local")
+    __slots__ = ("_bound", "_endpoint", "_index", "_loop", "_plain", "_receive", "_send", "_unsent", "local")
 
-    def __init__(self, endpoint: Receiver, bound: socket.socket, index: int = 0) -> None:
-        """From now on what `bound` receives arrives, and it is the transport's own. `index`: `local` of its flows."""
+    def __init__(
+        self, endpoint: Receiver, bound: socket.socket, index: int = 0, make: MakeDatagrams | None = IN_C
+    ) -> None:
+        """From now on what `bound` receives arrives, and it is the transport's own. `index`: `local` of its flows.
+
+        `make`: what sends and receives, PlainDatagrams when None.
+        """
+
+        def flow_of(host: str, port: int) -> Flow:
+            return Flow("UDP", host, port, index)
+
         report_unreachable(bound)
         self._endpoint = endpoint
         self._bound: socket.socket | None = bound
         self._index = index
+        self._plain = PlainDatagrams(bound, flow_of)
+        way: Datagrams = self._plain if make is None else make(bound.fileno(), bound.family, flow_of)
+        self._receive: Final = way.receive
+        self._send: Final = way.send
         self._unsent: deque[tuple[bytes, Flow]] = deque()
         self.local: Final[tuple[str, int]] = bound.getsockname()[:2]
         self._loop = asyncio.get_running_loop()
@@ -71,34 +143,39 @@ class UdpTransport:
     def _read(self) -> None:
         """Straight to the core, all that waits: no task, no queue, no turn of the loop."""
         received = self._endpoint.received
+        receive = self._receive
         for _ in range(BURST):
-            bound = self._bound
-            if bound is None:
+            if self._bound is None:
                 return  # closed by what was received
             try:
-                data, source = bound.recvfrom(MAX_DATAGRAM_BYTES)
-            except BlockingIOError:
-                return  # nothing more is there
+                taken = receive()
             except OSError:
                 self._tell_unreachable()
                 return
-            received(data, Flow("UDP", source[0], source[1], self._index))
+            if taken is None:
+                return  # nothing more is there
+            received(taken[0], taken[1])
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
-        bound = self._bound
-        if bound is None or not is_address(flow.host):
+        if self._bound is None:
             return False
         if self._unsent:
+            if not is_address(flow.host):
+                return False
             self._keep(data, flow)
             return True
-        try:
-            bound.sendto(data, (flow.host, flow.port))
-        except BlockingIOError:
-            self._loop.add_writer(bound, self._write)
-            self._keep(data, flow)
-        except OSError:
-            return self._send_again(bound, data, (flow.host, flow.port))
+        failed = self._try(data, flow)
+        return failed == 0 or self._not_sent(failed, data, flow)
+
+    def _not_sent(self, failed: int, data: bytes, flow: Flow) -> bool:
+        if failed == NO_ADDRESS:
+            return False
+        if failed != errno.EAGAIN:
+            return self._send_again(data, flow)
+        if self._bound is not None:
+            self._loop.add_writer(self._bound, self._write)
+        self._keep(data, flow)
         return True
 
     def _keep(self, data: bytes, flow: Flow) -> None:
@@ -108,29 +185,28 @@ class UdpTransport:
 
     def _write(self) -> None:
         """There is room again. What has waited is sent in order, once."""
-        bound = self._bound
-        while bound is not None and self._unsent:
+        while self._bound is not None and self._unsent:
             data, flow = self._unsent[0]
-            try:
-                bound.sendto(data, (flow.host, flow.port))
-            except BlockingIOError:
+            failed = self._try(data, flow)
+            if failed == errno.EAGAIN:
                 return
-            except OSError:
-                if not self._send_again(bound, data, (flow.host, flow.port)):
-                    self._loop.call_soon(self._endpoint.undelivered, flow, data)
+            if failed and not self._send_again(data, flow):
+                self._loop.call_soon(self._endpoint.undelivered, flow, data)
             self._unsent.popleft()
-        if bound is not None:
-            self._loop.remove_writer(bound)
+        if self._bound is not None:
+            self._loop.remove_writer(self._bound)
 
-    def _send_again(self, bound: socket.socket, data: bytes, address: tuple[str, int]) -> bool:
+    def _send_again(self, data: bytes, flow: Flow) -> bool:
         """What the kernel refused once: it says so, too, when an earlier datagram has come back, whoever's it was."""
         self._tell_unreachable()
-        try:
-            bound.sendto(data, address)
-        except OSError as error:
+        failed = self._try(data, flow)
+        if failed:
             self._tell_unreachable()
-            return error.errno in LOST_ERRNOS
-        return True
+        return failed == 0 or failed in LOST_ERRNOS
+
+    def _try(self, data: bytes, flow: Flow) -> int:
+        failed = self._send(data, flow.host, flow.port)
+        return self._plain.send(data, flow.host, flow.port) if failed == NO_ADDRESS else failed
 
     def _tell_unreachable(self) -> None:
         """The core hears of each datagram that has come back; not from here, where it may be sending."""
@@ -215,9 +291,9 @@ class UdpSockets:
         self._endpoint = endpoint
         self._sockets: dict[int, UdpTransport] = {}
 
-    def serve(self, bound: socket.socket, local: int) -> UdpTransport:
+    def serve(self, bound: socket.socket, local: int, make: MakeDatagrams | None = IN_C) -> UdpTransport:
         """From now on the datagrams of a bound socket arrive, `local` in their flows; what does not arrive is told."""
-        transport = self._sockets[local] = UdpTransport(self._endpoint, bound, local)
+        transport = self._sockets[local] = UdpTransport(self._endpoint, bound, local, make)
         self._endpoint.add_transport("UDP", self)
         return transport
 
