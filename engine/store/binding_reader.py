@@ -63,6 +63,8 @@ class BindingReader:
         self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
         self._cursor = self._connection.cursor()
         self._cipher = cipher
+        self._callers_cipher = cipher.of_column("target.caller")
+        self._callees_cipher = cipher.of_column("target.callee")
         self._conditions = ConditionReader(self._cursor, cipher)
         self._callers = callers
         self._days = days
@@ -75,14 +77,14 @@ class BindingReader:
         """
         try:
             if caller:
-                parameters = (x, self._cipher.encrypt(caller, "target.caller"))
+                parameters = (x, self._callers_cipher.encrypt(caller))
                 row = self._cursor.execute(_FIND, parameters).fetchone()
                 if row is not None:
                     (
                         subs_id, version, mode, tel_y, callee, presented, platform, user, order_id, scenario,
                         expires_at, are_restrictions, has_conditions,
                     ) = row  # fmt: skip
-                    callee = self._cipher.decrypt(callee, "target.callee")
+                    callee = self._callees_cipher.decrypt(callee)
                     binding = Binding(
                         subs_id, version, mode, x, tel_y, caller, callee, presented, platform, user, order_id,
                         scenario, expires_at,

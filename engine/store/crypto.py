@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hmac import compare_digest
 from pathlib import Path
 from typing import Final, final
 
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.store.errors import StoreError
-from engine.store.siv import BLOCK, ShortCipher
+from engine.store.siv import BLOCK, COUNTED, PADDING, ShortCipher
 
 KEY_BYTES: Final = 64  # AES-256-SIV takes two keys of 32 bytes: one for the tag, one for the counter mode
 KEY_FILE: Final = "key"
@@ -59,6 +60,10 @@ class NumberCipher:
         """For a thread that has many values to encrypt or decrypt again and again."""
         return BatchCipher(self, self._key)
 
+    def of_column(self, column: str) -> ColumnCipher:
+        """For a thread that encrypts or decrypts values of one column one by one, again and again."""
+        return ColumnCipher(self, self._key, column)
+
     def decrypt(self, blob: bytes, column: str) -> str:
         """The text again; StoreError when the bytes are not from this column under this key."""
         try:
@@ -95,6 +100,45 @@ class BatchCipher:
             if texts is not None:
                 return [text.decode() for text in texts]
         return [self._cipher.decrypt(blob, column) for blob in blobs]
+
+
+@final
+class ColumnCipher:
+    """Single values of one column, for one thread. The library would set key and column up anew for each of them."""
+
+    __slots__ = ("_cipher", "_column", "_mixer", "_stream", "_tag")
+
+    def __init__(self, cipher: NumberCipher, key: bytes, column: str) -> None:
+        self._cipher = cipher
+        self._column = column
+        self._tag: Callable[[bytes], bytes]
+        self._stream: Callable[[bytes], bytes]
+        self._tag, self._stream, self._mixer = ShortCipher(key).column(column.encode())
+
+    def encrypt(self, text: str) -> bytes:
+        """As `NumberCipher.encrypt`."""
+        encoded = text.encode()
+        size = len(encoded)
+        if not 0 < size < BLOCK:
+            return self._cipher.encrypt(text, self._column)
+        padded = int.from_bytes(encoded + PADDING[size], "big")
+        tag = self._tag((padded ^ self._mixer).to_bytes(BLOCK, "big"))
+        counter = (int.from_bytes(tag, "big") & COUNTED).to_bytes(BLOCK, "big")
+        hidden = padded ^ int.from_bytes(self._stream(counter), "big")
+        return tag + hidden.to_bytes(BLOCK, "big")[:size]
+
+    def decrypt(self, blob: bytes) -> str:
+        """As `NumberCipher.decrypt`, which also answers for what does not decrypt."""
+        size = len(blob) - BLOCK
+        if 0 < size < BLOCK:
+            tag = blob[:BLOCK]
+            counter = (int.from_bytes(tag, "big") & COUNTED).to_bytes(BLOCK, "big")
+            stream = int.from_bytes(self._stream(counter)[:size], "big")
+            text = (int.from_bytes(blob[BLOCK:], "big") ^ stream).to_bytes(size, "big")
+            padded = int.from_bytes(text + PADDING[size], "big")
+            if compare_digest(self._tag((padded ^ self._mixer).to_bytes(BLOCK, "big")), tag):
+                return text.decode()
+        return self._cipher.decrypt(blob, self._column)
 
 
 @final

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 BLOCK: Final = 16  # bytes
 _ALL_BITS: Final = (1 << 128) - 1
+COUNTED: Final = _ALL_BITS ^ 1 << 63 ^ 1 << 31  # the bits of a tag that the counter has (§2.5)
 _CLEARED: Final = (8, 12)  # the bytes of a tag whose highest bit is none of the counter's (§2.5)
 _WITHOUT_HIGHEST: Final = bytes(value & 0x7F for value in range(256))
-_PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
+PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
 
 
 @final
@@ -32,9 +33,13 @@ class ShortCipher:
         self._stream = _aes(key[half:])
         self._mixers: dict[bytes, int] = {}  # by associated data
 
+    def column(self, associated: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes], int]:
+        """For single texts with these data: block -> tag, counter -> stream, what the padded text is mixed with."""
+        return self._tag, self._stream, _mixer(self._tag_key, associated)
+
     def encrypt(self, associated: Sequence[bytes], texts: Sequence[bytes]) -> list[list[bytearray]]:
         """For each associated data tag and cipher text of each text; texts are of 1 to 15 bytes."""
-        padded = int.from_bytes(b"".join([text + _PADDING[len(text)] for text in texts]), "big")
+        padded = int.from_bytes(b"".join([text + PADDING[len(text)] for text in texts]), "big")
         ends = [at + len(text) for at, text in zip(range(0, len(texts) * BLOCK, BLOCK), texts, strict=True)]
         return [self._encrypted(one, padded, ends) for one in associated]
 

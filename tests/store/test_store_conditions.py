@@ -257,22 +257,19 @@ def test_after_a_start_the_last_caller_is_read(
 
 @pytest.mark.pure
 def test_what_changes_while_it_is_read_is_read_again(
-    reader: BindingReader, bound: str, now: float, execute: Execute, stocked: Path, cipher: NumberCipher
+    reader: BindingReader, bound: str, now: float, execute: Execute
 ) -> None:
     """A call never mixes two versions of a binding."""
     execute("UPDATE target SET flags = ?", CALLS_BLOCKED)
-    plain = reader._cipher.decrypt
+    own = reader._callees_cipher
 
     class Meddler:
-        def __getattr__(self, name: str) -> object:
-            return getattr(cipher, name)
-
-        def decrypt(self, blob: bytes, column: str) -> str:
-            reader._cipher = cipher  # once
+        def decrypt(self, blob: bytes) -> str:
+            reader._callees_cipher = own  # once
             execute("UPDATE target SET version = 2, flags = 0")
-            return plain(blob, column)
+            return own.decrypt(blob)
 
-    reader._cipher = Meddler()  # type: ignore[assignment]
+    reader._callees_cipher = Meddler()  # type: ignore[assignment]
     found = reader.find(X, A, now)
     assert isinstance(found, Binding)
     assert (found.version, found.conditions) == (2, UNCONDITIONAL)

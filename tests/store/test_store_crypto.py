@@ -59,7 +59,22 @@ def siv(key: bytes, associated: bytes, text: bytes) -> bytes:
 @given(st.text(min_size=1, max_size=80))
 def test_the_cipher_text_is_that_of_rfc_5297(text: str) -> None:
     """What is stored must stay readable for years, whatever library reads it."""
-    assert NumberCipher(KEY).encrypt(text, "target.caller") == siv(KEY, b"target.caller", text.encode())
+    cipher = NumberCipher(KEY)
+    column = cipher.of_column("target.caller")
+    blob = siv(KEY, b"target.caller", text.encode())
+    assert cipher.encrypt(text, "target.caller") == column.encrypt(text) == blob
+    assert column.decrypt(blob) == text
+
+
+@given(st.text("0123456789", min_size=1, max_size=15), st.data())
+def test_one_that_is_broken_is_a_store_error(text: str, data: st.DataObject) -> None:
+    cipher = NumberCipher(KEY)
+    blob = cipher.encrypt(text, "target.callee")
+    with pytest.raises(StoreError):
+        cipher.of_column("target.caller").decrypt(blob)
+    bit = data.draw(st.integers(0, 8 * len(blob) - 1))
+    with pytest.raises(StoreError):
+        cipher.of_column("target.callee").decrypt((int.from_bytes(blob, "big") ^ 1 << bit).to_bytes(len(blob), "big"))
 
 
 @given(st.lists(st.text(min_size=1, max_size=12)), st.lists(st.text(min_size=1, max_size=40)))
@@ -95,8 +110,11 @@ def test_cipher_text_belongs_to_its_column_and_key() -> None:
 
 @pytest.mark.parametrize("blob", [b"", b"short", b"x" * 27])
 def test_broken_cipher_text_is_a_store_error(blob: bytes) -> None:
+    cipher = NumberCipher(KEY)
     with pytest.raises(StoreError):
-        NumberCipher(KEY).decrypt(blob, "cdr.caller")
+        cipher.decrypt(blob, "cdr.caller")
+    with pytest.raises(StoreError):
+        cipher.of_column("cdr.caller").decrypt(blob)
 
 
 def test_the_first_start_makes_a_key_that_stays(tmp_path: Path) -> None:
