@@ -33,7 +33,11 @@ DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled
 
 # Written in C (decisions 0042 and 0046): module, source, what that includes.
 IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
-    ("sipstack.head_scan", "sipstack/head_scan.c", ["sipstack/head_look.h"]),
+    (
+        "sipstack.head_scan",
+        "sipstack/head_scan.c",
+        ["sipstack/head_values.h", "sipstack/head_look.h", "sipstack/head_octets.h"],
+    ),
     ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
 )
 

@@ -116,6 +116,9 @@ class Dialog:
 
     def refresh(self, message: Message) -> None:
         """Takes a new remote target from a target refresh request or its 2xx (§12.2.1.2, §12.2.2)."""
+        if message.contact:
+            self.remote_target = message.contact
+            return
         contact = message.first[h.CONTACT]
         if contact is not None:
             target = self.remote_target
@@ -149,6 +152,8 @@ class Dialog:
 
 def contact_uri(message: Message) -> str:
     """The URI of the first Contact. Raises RemoteSipError when there is none or it is no sip or sips URI (§12.1)."""
+    if message.contact:
+        return message.contact
     value = message.value(h.CONTACT)
     if value is None:
         raise RemoteSipError("Contact is missing")

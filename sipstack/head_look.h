@@ -8,9 +8,7 @@
 #ifndef HEAD_LOOK_H
 #define HEAD_LOOK_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "head_octets.h"
 
 #define MAX_IDS 64 /* one bit each */
 #define MAX_LINES 256
@@ -19,19 +17,11 @@
 #define MAX_NAME 32
 #define SLOTS 256 /* of the table of names: far more than there are names */
 
-/* Classes of octets, one bit each. */
-enum { TOKEN = 1, URI = 2, HOST = 4, DIGIT = 8, USER = 16, LOWER = 32 };
-
 /* What Python has to read itself, as bits of `odd`. */
 enum { ODD_KEYS = 1, ODD_REQUEST = 2, ODD_LENGTH = 4 };
 
 /* Fields that are read here, in the order in which Python gives their ids. */
 enum { VIA, FROM, TO, CALL_ID, CSEQ, CONTACT, MAX_FORWARDS, CONTENT_LENGTH, IDENTITY, FIELDS };
-
-typedef struct {
-    const char *at;
-    ptrdiff_t size;
-} Span;
 
 /* How names and methods are spelled, and what is too much: all of it comes from Python. */
 typedef struct {
@@ -54,127 +44,21 @@ typedef struct {
     uint64_t seen, repeated; /* fields, one bit each */
     ptrdiff_t line_count;
     uint8_t ids[MAX_LINES];
-    Span first[MAX_IDS]; /* behind the colon; for the fields that are seen */
+    Span values[MAX_LINES]; /* of each line, behind the colon */
+    Span first[MAX_IDS]; /* the first of each field that is seen */
     int odd, status; /* status 0: a request */
     Span uri_text, reason; /* the one of a request, the other of a response */
     int method, transport; /* places in `methods`, -1 where the CSeq is odd, and in TRANSPORTS */
-    Span via, via_host, via_params, branch, from_tag, to_tag, call_id;
+    Span via, via_host, sent_by, via_params, branch, from_tag, to_tag, call_id;
+    Span addresses, call_rows; /* From and To, Call-ID and CSeq as an answer has them, line ends in front; or empty */
     int via_port, asks_rport, cseq;
     Span user, host, params;
     int port, forwards; /* forwards -1: no Max-Forwards */
+    Span contact; /* the URI of the first one where it is as usual, else empty */
     Span body;
 } Found;
 
 static const char *const TRANSPORTS[] = {"UDP", "TCP", "TLS"};
-
-static uint8_t classes[256];
-
-static void
-fill_classes(void)
-{
-    for (int c = 0x21; c < 0x7f; c++) {
-        int lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z', digit = c >= '0' && c <= '9';
-        int alphanum = lower || upper || digit;
-        classes[c] = (uint8_t)((alphanum || strchr("-.!%*_+`'~", c) ? TOKEN : 0) | (strchr("\"<>", c) ? 0 : URI) |
-                               (lower || digit || c == '.' ? HOST : 0) | (digit ? DIGIT : 0) |
-                               (alphanum || c == '+' ? USER : 0) | (lower ? LOWER : 0));
-    }
-}
-
-static inline const char *
-skip(const char *at, const char *end, int class)
-{
-    while (at < end && (classes[(uint8_t)*at] & class))
-        at++;
-    return at;
-}
-
-#define BEGINS(at, end, word) ((size_t)((end) - (at)) >= sizeof(word) - 1 && memcmp(at, word, sizeof(word) - 1) == 0)
-#define TAKES(at, end, word) (BEGINS(at, end, word) && ((at) += sizeof(word) - 1, 1))
-
-static inline Span
-span(const char *from, const char *to)
-{
-    return (Span){from, to - from};
-}
-
-static inline Span
-stripped(Span value)
-{
-    for (; value.size > 0 && (*value.at == ' ' || *value.at == '\t'); value.size--)
-        value.at++;
-    while (value.size > 0 && (value.at[value.size - 1] == ' ' || value.at[value.size - 1] == '\t'))
-        value.size--;
-    return value;
-}
-
-/* A number of at most `digits` digits (nine fit an int), which are all that the span holds; -1 for anything else. */
-static int
-number(Span text, ptrdiff_t digits)
-{
-    int value = 0;
-    if (text.size < 1 || text.size > digits)
-        return -1;
-    for (ptrdiff_t i = 0; i < text.size; i++) {
-        if (!(classes[(uint8_t)text.at[i]] & DIGIT))
-            return -1;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    return value;
-}
-
-/* Whether the text is this number, without zeros in front. */
-static int
-says(Span text, ptrdiff_t value)
-{
-    return number(text, 9) == value && (*text.at != '0' || text.size == 1);
-}
-
-/* `host` or `host:port` without zeros in front -> where it ends, NULL when it is odd; the port is 0 when absent. */
-static const char *
-host_port(const char *at, const char *end, Span *host, int *port)
-{
-    const char *start = at;
-    at = skip(at, end, HOST);
-    if (at == start || *start == '.')
-        return NULL;
-    *host = span(start, at);
-    *port = 0;
-    if (at < end && *at == ':') {
-        start = ++at;
-        at = skip(at, end, DIGIT);
-        if (at == start || *start == '0' || (*port = number(span(start, at), 5)) < 0 || *port > 65535)
-            return NULL;
-    }
-    return at;
-}
-
-/* The end of a line: where its CR stands, NULL for whatever else may not stand in one as it is, or no end at all.
- * Eight octets at a time: one below space, DEL or one beyond ASCII sets the upper bit of its octet. */
-static const char *
-line_end(const char *at, const char *end)
-{
-    const uint64_t ones = 0x0101010101010101u, upper = 0x8080808080808080u;
-    for (;;) {
-        while (end - at >= 8) {
-            uint64_t word, del;
-            memcpy(&word, at, 8);
-            del = word ^ (ones * 0x7f);
-            if (((word - ones * 0x20) | word | (del - ones)) & upper)
-                break;
-            at += 8;
-        }
-        for (ptrdiff_t left = end - at < 8 ? end - at : 8; left > 0; left--, at++) {
-            uint8_t octet = (uint8_t)*at;
-            if (octet == '\r')
-                return end - at >= 2 && at[1] == '\n' ? at : NULL;
-            if ((octet < 0x20 && octet != '\t') || octet >= 0x7f)
-                return NULL;
-        }
-        if (at == end)
-            return NULL;
-    }
-}
 
 static inline unsigned
 name_slot(const char *at, ptrdiff_t size)
@@ -183,21 +67,36 @@ name_slot(const char *at, ptrdiff_t size)
             ((uint8_t)at[size / 2] | 0x20u)) % SLOTS;
 }
 
+/* Eight octets without the case of letters: of what stands in a token it changes only "_" besides, into what none has. */
+static inline uint64_t
+folded(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, 8);
+    return word | 0x2020202020202020u;
+}
+
+static inline int
+is_same_name(const char *at, const char *name, ptrdiff_t size)
+{
+    ptrdiff_t i = 0;
+    for (; size - i >= 8; i += 8)
+        if (folded(at + i) != folded(name + i))
+            return 0;
+    while (i < size && (at[i] | 0x20) == (name[i] | 0x20))
+        i++;
+    return i == size;
+}
+
 /* The id of a name in any case, 0 for one that has none. */
 static int
 name_id(const Spellings *known, const char *at, ptrdiff_t size)
 {
     if (size > MAX_NAME)
         return 0;
-    for (unsigned slot = name_slot(at, size); known->names[slot].size != 0; slot = (slot + 1) % SLOTS) {
-        ptrdiff_t i = 0;
-        if (known->names[slot].size != size)
-            continue;
-        while (i < size && (at[i] >= 'A' && at[i] <= 'Z' ? at[i] | 0x20 : at[i]) == known->names[slot].text[i])
-            i++;
-        if (i == size)
+    for (unsigned slot = name_slot(at, size); known->names[slot].size != 0; slot = (slot + 1) % SLOTS)
+        if (known->names[slot].size == size && is_same_name(at, known->names[slot].text, size))
             return known->names[slot].id;
-    }
     return 0;
 }
 
@@ -251,6 +150,7 @@ look_at_via(Span value, Found *found)
     at = host_port(at + 4, end, &found->via_host, &found->via_port);
     if (at == NULL)
         return 0;
+    found->sent_by = span(found->via_host.at, at);
     start = at;
     found->asks_rport = BEGINS(at, end, ";rport;") && TAKES(at, end, ";rport");
     if (!TAKES(at, end, ";branch="))
@@ -297,6 +197,30 @@ look_at_address(Span value, Span *tag)
     return at < end && skip(at, end, TOKEN) == end;
 }
 
+/* Whether a row stands right behind the row of `before` and is written as we do: its name, and one space. */
+static inline int
+follows(Span before, const char *name, Span value)
+{
+    ptrdiff_t size = (ptrdiff_t)strlen(name);
+    return value.at - size == before.at + before.size && memcmp(value.at - size, name, (size_t)size) == 0 &&
+           value.size > 1 && value.at[0] == ' ' && stripped(value).size == value.size - 1;
+}
+
+/* From, To, Call-ID and CSeq where they stand so, one behind the other. */
+static void
+look_at_rows(const Spellings *known, Found *found)
+{
+    Span sender = found->first[known->fields[FROM]], recipient = found->first[known->fields[TO]];
+    Span call_id = found->first[known->fields[CALL_ID]], cseq = found->first[known->fields[CSEQ]];
+    Span line_end_before = span(sender.at - 7, sender.at - 7);
+    found->addresses = found->call_rows = (Span){sender.at, 0};
+    if (follows(line_end_before, "\r\nFrom:", sender) && follows(sender, "\r\nTo:", recipient) &&
+        follows(recipient, "\r\nCall-ID:", call_id) && follows(call_id, "\r\nCSeq:", cseq)) {
+        found->addresses = span(sender.at - 7, recipient.at + recipient.size);
+        found->call_rows = span(recipient.at + recipient.size, cseq.at + cseq.size);
+    }
+}
+
 static int
 look_at_keys(const Spellings *known, Found *found)
 {
@@ -308,6 +232,7 @@ look_at_keys(const Spellings *known, Found *found)
     found->cseq = number(span(cseq.at, space), 9);
     found->method = method;
     found->call_id = stripped(found->first[known->fields[CALL_ID]]);
+    look_at_rows(known, found);
     return found->cseq >= 0 && found->call_id.size > 0 &&
            memchr(found->call_id.at, ' ', (size_t)found->call_id.size) == NULL &&
            memchr(found->call_id.at, '\t', (size_t)found->call_id.size) == NULL &&
@@ -316,28 +241,55 @@ look_at_keys(const Spellings *known, Found *found)
            look_at_address(found->first[known->fields[TO]], &found->to_tag);
 }
 
+/* `sip:user@host[:port]` with at most one parameter of small letters -> where it ends, NULL when it is odd. */
+static const char *
+usual_uri(const char *at, const char *end, Span *user, Span *host, int *port, Span *params)
+{
+    const char *start;
+    if (!TAKES(at, end, "sip:"))
+        return NULL;
+    start = at;
+    at = skip(at, end, USER);
+    *user = span(start, at);
+    if (user->size == 0 || !TAKES(at, end, "@") || (at = host_port(at, end, host, port)) == NULL)
+        return NULL;
+    *params = span(at, at);
+    if (at < end && *at == ';') {
+        const char *mark = skip(at + 1, end, LOWER), *stop;
+        if (mark == at + 1 || mark == end || *mark != '=' || (stop = skip(mark + 1, end, LOWER)) == mark + 1)
+            return NULL;
+        *params = span(at, stop);
+        at = stop;
+    }
+    return at;
+}
+
+/* The URI of the first Contact where it is as usual and stands in brackets alone; else empty. */
+static void
+look_at_contact(const Spellings *known, Found *found)
+{
+    Span value, user, host, params;
+    int port;
+    const char *at, *end, *stop;
+    found->contact = (Span){found->body.at, 0};
+    if (!HAS(found, known->fields[CONTACT]))
+        return;
+    value = found->first[known->fields[CONTACT]];
+    at = value.at;
+    end = at + value.size;
+    if (!TAKES(at, end, " <") || (stop = usual_uri(at, end, &user, &host, &port, &params)) == NULL)
+        return;
+    if (end - stop == 1 && *stop == '>' && !BEGINS(params.at, stop, ";method=")) /* it has no place in a Request-URI */
+        found->contact = span(at, stop);
+}
+
 static int
 look_at_request(const Spellings *known, Found *found)
 {
-    const char *at = found->uri_text.at, *end = at + found->uri_text.size, *start;
+    const char *end = found->uri_text.at + found->uri_text.size;
     uint8_t contact = known->fields[CONTACT], forwards = known->fields[MAX_FORWARDS], identity = known->fields[IDENTITY];
-    if (!TAKES(at, end, "sip:"))
+    if (usual_uri(found->uri_text.at, end, &found->user, &found->host, &found->port, &found->params) != end)
         return 0;
-    start = at;
-    at = skip(at, end, USER);
-    found->user = span(start, at);
-    if (found->user.size == 0 || !TAKES(at, end, "@"))
-        return 0;
-    at = host_port(at, end, &found->host, &found->port);
-    if (at == NULL)
-        return 0;
-    found->params = span(at, end);
-    if (at < end) { /* one parameter of small letters */
-        if (*at != ';' || (start = skip(at + 1, end, LOWER)) == at + 1 || start == end || *start != '=')
-            return 0;
-        if ((at = skip(start + 1, end, LOWER)) == start + 1 || at != end)
-            return 0;
-    }
     found->forwards = -1;
     if (HAS(found, forwards)) {
         Span value = found->first[forwards];
@@ -370,7 +322,8 @@ look_at_lines(const Spellings *known, const char *at, const char *end, Found *fo
         if (stop == NULL || stop - at > known->max_line)
             return NULL;
         id = name_id(known, at, colon - at);
-        found->ids[found->line_count++] = (uint8_t)id;
+        found->ids[found->line_count] = (uint8_t)id;
+        found->values[found->line_count++] = span(colon + 1, stop);
         if (HAS(found, id)) {
             found->repeated |= (uint64_t)1 << id;
         } else {
@@ -399,6 +352,7 @@ look(const Spellings *known, const char *data, ptrdiff_t size, Found *found)
         if (!HAS(found, known->fields[field]))
             return 0;
     found->body = span(stop + 2, end);
+    look_at_contact(known, found);
     found->odd = look_at_keys(known, found) ? 0 : ODD_KEYS;
     if (found->status == 0 && !look_at_request(known, found))
         found->odd |= ODD_REQUEST;

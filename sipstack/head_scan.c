@@ -7,94 +7,125 @@
 #include <structmember.h>
 
 #include "head_look.h"
+#include "head_values.h"
 
-#define RESULTS 24
+enum { RESULTS = 16, TOP_VIA = 9, ASKED = 5 }; /* the sizes of what is made */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
     Spellings known;
     Py_ssize_t id_count;
-    PyObject *ids[MAX_IDS], *methods[MAX_METHODS], *transports[3], *empty;
+    int ack; /* its place in `methods`, -1 where it has none */
+    PyObject *methods[MAX_METHODS], *transports[3], *empty;
 } Scanner;
 
-/* Texts are ASCII: line_end lets nothing else pass. */
-static inline PyObject *
-text(Span part)
+/* -- what a scan returns ------------------------------------------------------------------------------------------- */
+
+/* Puts an object at the next place of the tuple; its maker returns NULL when there is no object. */
+#define PUT(object)                          \
+    do {                                     \
+        PyObject *item = (object);           \
+        if (item == NULL) {                  \
+            Py_DECREF(made);                 \
+            return NULL;                     \
+        }                                    \
+        PyTuple_SET_ITEM(made, at++, item);  \
+    } while (0)
+#define PUT_TEXT(there, part) PUT((there) ? text(found->part) : Py_NewRef(self->empty))
+
+/* What a transaction is known by: branch and method; sent-by between them and the INVITE's method for its ACK, where it
+ * is a request's. Empty for a branch of RFC 2543. */
+static PyObject *
+key_of(const Scanner *self, const Found *found, int is_ack)
 {
-    PyObject *made = PyUnicode_New(part.size, 0x7f);
-    if (made != NULL)
-        memcpy(PyUnicode_1BYTE_DATA(made), part.at, (size_t)part.size);
+    static const char cookie[] = "z9hG4bK";
+    PyObject *method = self->methods[found->method], *made;
+    Span parts[3] = {found->branch, found->sent_by, {"INVITE", 6}};
+    Py_ssize_t size = 0;
+    char *at;
+    if (!is_ack)
+        parts[2] = (Span){(const char *)PyUnicode_1BYTE_DATA(method), PyUnicode_GET_LENGTH(method)};
+    if (found->status == 0 && (found->branch.size < (Py_ssize_t)sizeof(cookie) ||
+                               memcmp(found->branch.at, cookie, sizeof(cookie) - 1) != 0))
+        return Py_NewRef(self->empty);
+    if (found->status != 0)
+        parts[1] = parts[2];
+    for (int i = 0; i < (found->status == 0 ? 3 : 2); i++)
+        size += parts[i].size + (i > 0);
+    made = PyUnicode_New(size, 0x7f);
+    if (made == NULL)
+        return NULL;
+    at = (char *)PyUnicode_1BYTE_DATA(made);
+    for (int i = 0; i < (found->status == 0 ? 3 : 2); i++) {
+        if (i > 0)
+            *at++ = ' ';
+        memcpy(at, parts[i].at, (size_t)parts[i].size);
+        at += parts[i].size;
+    }
     return made;
 }
 
 static PyObject *
-list_of_ids(const Scanner *self, const Found *found)
+top_via(const Scanner *self, const Found *found)
 {
-    PyObject *list = PyList_New(found->line_count);
-    for (Py_ssize_t i = 0; list != NULL && i < found->line_count; i++)
-        PyList_SET_ITEM(list, i, Py_NewRef(self->ids[found->ids[i]]));
-    return list;
+    PyObject *made = PyTuple_New(TOP_VIA);
+    Py_ssize_t at = 0;
+    if (made == NULL)
+        return NULL;
+    PUT(text(found->via));
+    PUT(Py_NewRef(self->transports[found->transport]));
+    PUT(text(found->via_host));
+    PUT(PyLong_FromLong(found->via_port));
+    PUT(text(found->via_params));
+    PUT(text(found->branch));
+    PUT(PyBool_FromLong(found->asks_rport));
+    PUT_TEXT(found->addresses.size > 0, addresses);
+    PUT_TEXT(found->addresses.size > 0, call_rows);
+    return made;
 }
 
 static PyObject *
-list_of_first(const Scanner *self, const Found *found)
+asked(const Found *found)
 {
-    PyObject *list = PyList_New(self->id_count);
-    for (Py_ssize_t id = 0; list != NULL && id < self->id_count; id++) {
-        PyObject *value = HAS(found, id) ? text(found->first[id]) : Py_NewRef(Py_None);
-        if (value == NULL)
-            Py_CLEAR(list);
-        else
-            PyList_SET_ITEM(list, id, value);
-    }
-    return list;
+    PyObject *made = PyTuple_New(ASKED);
+    Py_ssize_t at = 0;
+    if (made == NULL)
+        return NULL;
+    PUT(text(found->user));
+    PUT(text(found->host));
+    PUT(PyLong_FromLong(found->port));
+    PUT(text(found->params));
+    PUT(PyLong_FromLong(found->forwards));
+    return made;
 }
 
 /* A tuple of all that has been found; NULL without memory. */
 static PyObject *
-objects(const Scanner *self, const Found *found)
+objects(const Scanner *self, PyObject *data, const Found *found)
 {
     int has_keys = !(found->odd & ODD_KEYS), has_request = found->status == 0 && !(found->odd & ODD_REQUEST);
+    int is_ack = found->status == 0 && found->method == self->ack;
+    PyObject *made = PyTuple_New(RESULTS), *key;
     Py_ssize_t at = 0;
-    PyObject *made = PyTuple_New(RESULTS);
     if (made == NULL)
         return NULL;
-#define PUT(object)                                  \
-    do {                                             \
-        PyObject *item = (object);                   \
-        if (item == NULL) {                          \
-            Py_DECREF(made);                         \
-            return NULL;                             \
-        }                                            \
-        PyTuple_SET_ITEM(made, at++, item);          \
-    } while (0)
-#define PUT_TEXT(there, part) PUT((there) ? text(found->part) : Py_NewRef(self->empty))
-#define PUT_NUMBER(there, part) PUT(PyLong_FromLong((there) ? found->part : 0))
-    PUT_NUMBER(1, odd);
-    PUT(list_of_ids(self, found));
-    PUT(list_of_first(self, found));
+    PUT(PyLong_FromLong(found->odd));
+    PUT(values_of(data, found, self->id_count));
     PUT(PyBytes_FromStringAndSize(found->body.at, found->body.size));
     PUT(Py_NewRef(found->method < 0 ? self->empty : self->methods[found->method]));
     PUT_TEXT(found->status == 0, uri_text);
-    PUT_NUMBER(1, status);
+    PUT(PyLong_FromLong(found->status));
     PUT_TEXT(found->status != 0, reason);
-    PUT_TEXT(has_keys, via);
-    PUT(Py_NewRef(has_keys ? self->transports[found->transport] : self->empty));
-    PUT_TEXT(has_keys, via_host);
-    PUT_NUMBER(has_keys, via_port);
-    PUT_TEXT(has_keys, via_params);
-    PUT_TEXT(has_keys, branch);
-    PUT(PyBool_FromLong(has_keys && found->asks_rport));
+    PUT_TEXT(found->contact.size > 0, contact);
+    PUT(key = has_keys ? key_of(self, found, is_ack) : Py_NewRef(self->empty));
+    PUT(PyBool_FromLong(has_keys && !(found->repeated >> self->known.fields[VIA] & 1)));
     PUT_TEXT(has_keys, from_tag);
     PUT_TEXT(has_keys, to_tag);
     PUT_TEXT(has_keys, call_id);
-    PUT_NUMBER(has_keys, cseq);
-    PUT_TEXT(has_request, user);
-    PUT_TEXT(has_request, host);
-    PUT_NUMBER(has_request, port);
-    PUT_TEXT(has_request, params);
-    PUT_NUMBER(has_request, forwards);
+    PUT(PyLong_FromLong(has_keys ? found->cseq : 0));
+    PUT(has_keys && found->status == 0 && !(is_ack && key != self->empty) ? top_via(self, found) : Py_NewRef(Py_None));
+    PUT(has_request ? asked(found) : Py_NewRef(Py_None));
     return made;
 }
 
@@ -109,7 +140,7 @@ scan(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *nam
     }
     if (!look(&self->known, PyBytes_AS_STRING(arguments[0]), PyBytes_GET_SIZE(arguments[0]), &found))
         Py_RETURN_NONE;
-    return objects(self, &found);
+    return objects(self, arguments[0], &found);
 }
 
 /* -- what a scanner is made of ------------------------------------------------------------------------------------- */
@@ -167,6 +198,8 @@ take_methods(Scanner *self, PyObject *methods)
         self->known.methods[i].size = (uint8_t)PyUnicode_GET_LENGTH(method);
         memcpy(self->known.methods[i].text, PyUnicode_1BYTE_DATA(method), (size_t)PyUnicode_GET_LENGTH(method));
         self->methods[i] = Py_NewRef(method);
+        if (PyUnicode_CompareWithASCIIString(method, "ACK") == 0)
+            self->ack = self->known.method_count;
         self->known.method_count++;
     }
     return 0;
@@ -197,9 +230,6 @@ take_fields(Scanner *self, PyObject *fields, PyObject *single)
 static int
 take_shared(Scanner *self)
 {
-    for (Py_ssize_t id = 0; id < self->id_count; id++)
-        if ((self->ids[id] = PyLong_FromSsize_t(id)) == NULL)
-            return -1;
     for (int i = 0; i < 3; i++)
         if ((self->transports[i] = PyUnicode_InternFromString(TRANSPORTS[i])) == NULL)
             return -1;
@@ -228,6 +258,7 @@ new_scanner(PyTypeObject *type, PyObject *arguments, PyObject *names)
         return NULL;
     self->call = scan;
     self->id_count = id_count;
+    self->ack = -1;
     self->known.max_head = max_head;
     self->known.max_lines = max_lines;
     self->known.max_line = max_line;
@@ -243,8 +274,6 @@ drop_scanner(PyObject *object)
 {
     Scanner *self = (Scanner *)object;
     PyTypeObject *type = Py_TYPE(object);
-    for (int i = 0; i < MAX_IDS; i++)
-        Py_XDECREF(self->ids[i]);
     for (int i = 0; i < MAX_METHODS; i++)
         Py_XDECREF(self->methods[i]);
     for (int i = 0; i < 3; i++)
@@ -282,7 +311,7 @@ fill_module(PyObject *module)
     int status = type == NULL ? -1 : PyModule_AddObjectRef(module, "Scanner", type);
     Py_XDECREF(type);
     fill_classes();
-    return status;
+    return status < 0 ? status : PyType_Ready(&values_type);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};

@@ -1,33 +1,56 @@
 """What `head_scan.c` makes, where the build has compiled it: the shape of a message in its usual spelling."""
 
+from collections.abc import Iterator
 from typing import final
 
-Scanned = tuple[
-    int,  # odd: 1 the keys, 2 what only a request has, 4 Content-Length: the caller reads these itself
-    list[int],  # ids, as in `Message`
-    list[str | None],  # first, as in `Message`
-    bytes,  # all behind the head
-    str,  # method: of the start line, and of the CSeq unless 1 is set for a response, where it is ""
-    str,  # Request-URI, "" of a response
-    int,  # status, 0 of a request
-    str,  # reason phrase
-    str,  # top Via: text, and from here to the CSeq nothing where 1 is set
-    str,  # its transport
-    str,  # its host
-    int,  # its port, 0 when absent
-    str,  # its parameters
-    str,  # its branch
+TopVia = tuple[
+    str,  # text
+    str,  # transport
+    str,  # host
+    int,  # port, 0 when absent
+    str,  # parameters
+    str,  # branch
     bool,  # whether it asks for rport
-    str,  # tag of From, "" when absent
-    str,  # tag of To
-    str,  # Call-ID
-    int,  # CSeq
-    str,  # Request-URI: user, and from here on nothing where 2 is set
+    str,  # the rows of From and To as an answer has them, each behind a line end; "" where they are not written so
+    str,  # those of Call-ID and CSeq, which stand right behind
+]
+
+Asked = tuple[
+    str,  # Request-URI: user
     str,  # its host
     int,  # its port, 0 when absent
     str,  # its parameters
     int,  # Max-Forwards, -1 when absent
 ]
+
+Scanned = tuple[
+    int,  # odd: 1 the keys, 2 what only a request has, 4 Content-Length: the caller reads these itself
+    Values,  # the first value of each field
+    bytes,  # all behind the head
+    str,  # method: of the start line, and of the CSeq unless 1 is set for a response, where it is ""
+    str,  # Request-URI, "" of a response
+    int,  # status, 0 of a request
+    str,  # reason phrase
+    str,  # the URI of the first Contact as `Message.contact`
+    str,  # the key of its transaction as `Message.key`, and from here to the CSeq nothing where 1 is set
+    bool,  # whether the top Via is the only one
+    str,  # tag of From, "" when absent
+    str,  # tag of To
+    str,  # Call-ID
+    int,  # CSeq
+    TopVia | None,  # of a request where 1 is not set, but for the ACK whose key tells it all
+    Asked | None,  # of a request where 2 is not set
+]
+
+@final
+class Values:
+    """The first value of each field, as in `Message.first`: made when it is asked for."""
+
+    def __getitem__(self, header: int, /) -> str | None: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str | None]: ...
+    def ids(self) -> list[int]:
+        """The field of each line, as in `Message.ids`."""
 
 @final
 class Scanner:

@@ -6,11 +6,16 @@ is asked for. Messages that leave are built by joining lines (`render`), never b
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from sipstack.fields import Via, parse_max_forwards
+from sipstack.fields import Via, parse_max_forwards, parse_top_via
 from sipstack.headers import CANONICAL, COMPACT, CONTENT_TRANSFER_ENCODING, ID_COUNT, MAX_FORWARDS, OTHER, VIA
 from sipstack.uri import Uri
+
+if TYPE_CHECKING:
+    from sipstack.head_scan import Values
+
+    Firsts = list[str | None] | Values
 
 ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
@@ -45,27 +50,37 @@ class Message:
 
     `lines` are the header lines without folding, `ids[i]` the field of `lines[i]` (sipstack.headers), and `first[id]`
     the first value of a field with the white space around it, None when it is absent (as `_index` finds it). Instead of
-    the lines the bytes of a message that folds nothing may be given: they are cut when they are asked for. The typed
-    attributes are those that every message needs: the transaction and dialog keys. `method` is the method of the
-    CSeq, which for a request is the request's own; `forwards` is what `max_forwards` has read, -1 before. `tags` are ""
-    when absent (RFC 2543 peers send none). The keys and `uri_text` are visible ASCII; `reason`, `lines` and their
-    values may hold any text, octets that are no UTF-8 too.
+    the lines the bytes of a message that folds nothing may be given, and what a scan has found in them instead of the
+    rest: each is made when it is asked for. The typed attributes are those that every message needs: the transaction
+    and dialog keys. `method` is the method of the CSeq, which for a request is the request's own; `forwards` is what
+    `max_forwards` has read, -1 before. `tags` are "" when absent (RFC 2543 peers send none). The keys and `uri_text`
+    are visible ASCII; `reason`, `lines` and their values may hold any text, octets that are no UTF-8 too.
+
+    A scan leaves four texts more, which are "" where it has not: `key`, by which `sipstack.transactions` knows the
+    transaction of the message; `contact`, the URI of the first Contact as `sipstack.dialog` takes it; `addresses` and
+    `call_rows`, the rows of From and To and of Call-ID and CSeq as an answer to it has them, each behind a line end.
+    `has_one_via` is True where the top Via is the only one.
     """
 
     __slots__ = (
+        "_ids",
         "_lines",
+        "_top_via",
+        "addresses",
         "body",
         "call_id",
+        "call_rows",
+        "contact",
         "cseq",
         "first",
         "forwards",
         "from_tag",
-        "ids",
+        "has_one_via",
+        "key",
         "method",
         "reason",
         "status",
         "to_tag",
-        "top_via",
         "uri",
         "uri_text",
     )
@@ -74,14 +89,14 @@ class Message:
         self,
         start_line: tuple[str, int, str],
         lines: list[str] | bytes,
-        ids: list[int],
+        ids: list[int] | Values,
         body: bytes,
-        first: list[str | None] | None = None,
+        first: Firsts | None = None,
     ) -> None:
         self.uri_text, self.status, self.reason = start_line
         self._lines = lines
-        self.ids = ids
-        self.first = first_values(self.lines, ids) if first is None else first
+        self._ids = ids
+        self.first: Firsts = first_values(self.lines, self.ids) if first is None else first
         self.body = body
         self.uri: Uri | None = None
         self.method = ""
@@ -90,7 +105,32 @@ class Message:
         self.call_id = ""
         self.from_tag = ""
         self.to_tag = ""
-        self.top_via: Via | None = None
+        self._top_via: Via | None = None
+        self.has_one_via = False
+        self.key = ""
+        self.contact = ""
+        self.addresses = ""
+        self.call_rows = ""
+
+    @property
+    def ids(self) -> list[int]:
+        """The field of each line."""
+        ids = self._ids
+        if not isinstance(ids, list):
+            ids = self._ids = ids.ids()
+        return ids
+
+    @property
+    def top_via(self) -> Via | None:
+        """The top Via; None only in what is kept of a request that breaks the grammar there."""
+        via = self._top_via
+        if via is None and self.key:  # a scan has read it, and made nothing of it but the key
+            via = self._top_via = parse_top_via(self.value(VIA) or "")
+        return via
+
+    @top_via.setter
+    def top_via(self, via: Via | None) -> None:
+        self._top_via = via
 
     @property
     def lines(self) -> list[str]:
@@ -162,12 +202,11 @@ class Message:
         `load` as in `Via.with_source`.
         """
         via = self.top_via
-        first = "" if via is None else via.with_source(source_host, source_port, load) + via.rest
-        if first and self.ids.count(VIA) == 1:
-            return [f"Via: {first}"]
+        if via is not None and self.has_one_via:
+            return [f"Via: {via.with_source(source_host, source_port, load)}"]
         rows = self.values(VIA)
-        if first:
-            rows[0] = first
+        if via is not None:
+            rows[0] = via.with_source(source_host, source_port, load) + via.rest
         return [f"Via: {row}" for row in rows]
 
     def start_line(self) -> str:

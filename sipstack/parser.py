@@ -30,6 +30,7 @@ from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
 
 if TYPE_CHECKING:
     from sipstack.head_scan import Scanned
+    from sipstack.message import Firsts
 
 # Changes what is below space, and DEL: of that nothing may stand in a head but TAB, and CR LF at the end of a line.
 # To see whether a table changes anything costs little more than half of what it costs to take octets out.
@@ -56,18 +57,26 @@ def parse(data: bytes, is_framed: bool = False) -> Message:
 def scanned(found: Scanned, data: bytes, is_framed: bool) -> Message:
     """The message whose usual spelling a scan has found in `data`. Raises RemoteSipError for a part that is odd."""
     (
-        odd, ids, first, body, method, uri_text, status, reason, via, transport, via_host, via_port, via_params, branch,
-        asks_rport, from_tag, to_tag, call_id, cseq, user, host, port, params, forwards,
+        odd, values, body, method, uri_text, status, reason, contact, key, has_one_via, from_tag, to_tag, call_id,
+        cseq, top_via, asked,
     ) = found  # fmt: skip
-    message = Message((uri_text, status, reason), data, ids, body, first)
+    message = Message((uri_text, status, reason), data, values, body, values)
     message.method = method
+    message.contact = contact
     if not odd & ODD_KEYS:
-        message.top_via = Via(via, transport, via_host, via_port, via_params, "", branch, asks_rport)
+        message.key = key
+        message.has_one_via = has_one_via
         message.from_tag = from_tag
         message.to_tag = to_tag
         message.call_id = call_id
         message.cseq = cseq
-    if status == 0 and not odd & ODD_REQUEST:
+        if top_via is not None:
+            via, transport, via_host, via_port, via_params, branch, asks_rport, addresses, call_rows = top_via
+            message.top_via = Via(via, transport, via_host, via_port, via_params, "", branch, asks_rport)
+            message.addresses = addresses
+            message.call_rows = call_rows
+    if asked is not None:
+        user, host, port, params, forwards = asked
         message.uri = SipUri("sip", user, host, port, params)
         message.forwards = forwards
     if odd:
@@ -240,13 +249,14 @@ def _is_sip_2(text: str) -> bool:
     return text == "SIP/2.0" or (text.isascii() and text.upper() == "SIP/2.0")
 
 
-def _read_keys(message: Message, first: list[str | None]) -> None:
+def _read_keys(message: Message, first: Firsts) -> None:
     """Top Via, From, To, Call-ID and CSeq: mandatory in every message (§8.1.1, §8.2.6.2)."""
     via, sender, recipient = first[h.VIA], first[h.FROM], first[h.TO]
     call_id, cseq = first[h.CALL_ID], first[h.CSEQ]
     if via is None or sender is None or recipient is None or call_id is None or cseq is None:
         raise RemoteSipError("a mandatory header field is missing")
-    message.top_via = parse_top_via(via.strip(" \t"))
+    message.top_via = top_via = parse_top_via(via.strip(" \t"))
+    message.has_one_via = not top_via.rest and message.ids.count(h.VIA) == 1
     usual = USUAL_ADDRESS_ROW.fullmatch(sender)
     message.from_tag = _tag(sender.strip(" \t")) if usual is None else usual[1] or ""
     usual = USUAL_ADDRESS_ROW.fullmatch(recipient)
@@ -272,7 +282,7 @@ def _tag(value: str) -> str:
     return token_param(params, "tag")
 
 
-def _read_request(message: Message, first: list[str | None], may_repeat: bool) -> None:
+def _read_request(message: Message, first: Firsts, may_repeat: bool) -> None:
     """Checks what only a request has. `may_repeat` False says that no field stands twice."""
     uri = parse_uri(message.uri_text)
     if isinstance(uri, SipUri) and uri.headers:
@@ -298,7 +308,7 @@ def _read_request(message: Message, first: list[str | None], may_repeat: bool) -
 _HOPS: Final = {f" {hops}": hops for hops in range(256)}
 
 
-def _read_length(message: Message, first: list[str | None], is_framed: bool) -> None:
+def _read_length(message: Message, first: Firsts, is_framed: bool) -> None:
     length = first[h.CONTENT_LENGTH]
     if length is None:
         if is_framed:

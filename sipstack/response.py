@@ -75,21 +75,32 @@ _BLANK: Final = " \t"
 class ResponseHead:
     """The rows that every response to one request starts with, copied once: Via, From, To, Call-ID, CSeq."""
 
-    __slots__ = ("_after_to", "_sender", "_timestamp", "_to", "_vias", "has_to_tag")
+    __slots__ = ("_addresses", "_after_to", "_takes_tag", "_timestamp", "_vias", "has_to_tag")
 
     def __init__(self, request: Message, source_host: str, source_port: int) -> None:
-        first = request.first
         # Each with the line end before it, since any of them may be missing in what breaks the grammar.
         self._vias = _lines(request.via_lines(source_host, source_port))
-        sender, recipient, cseq, call_id = first[h.FROM], first[h.TO], first[h.CSEQ], request.call_id
-        self._sender = "" if sender is None else f"\r\nFrom: {sender.strip(_BLANK)}"
-        self._to = "" if recipient is None else f"\r\nTo: {recipient.strip(_BLANK)}"
+        self._addresses = request.addresses
+        self._after_to = request.call_rows
         self.has_to_tag = request.to_tag != ""
+        self._takes_tag = not self.has_to_tag
+        if not self._addresses:
+            self._copy(request)
+        self._timestamp = "" if request.first[h.TIMESTAMP] is None else f"\r\n{request.line(h.TIMESTAMP)}"
+
+    def _copy(self, request: Message) -> None:
+        """Makes the rows of a request in which they do not stand as an answer has them."""
+        first = request.first
+        sender, recipient, cseq, call_id = first[h.FROM], first[h.TO], first[h.CSEQ], request.call_id
+        self._addresses = "" if sender is None else f"\r\nFrom: {sender.strip(_BLANK)}"
+        if recipient is None:
+            self._takes_tag = False
+        else:
+            self._addresses += f"\r\nTo: {recipient.strip(_BLANK)}"
         if not call_id:
             call_id = (first[h.CALL_ID] or "").strip(_BLANK)
         after_to = f"\r\nCall-ID: {call_id}" if call_id else ""
         self._after_to = after_to if cseq is None else f"{after_to}\r\nCSeq: {cseq.strip(_BLANK)}"
-        self._timestamp = "" if first[h.TIMESTAMP] is None else f"\r\n{request.line(h.TIMESTAMP)}"
 
     def tell_load(self, request: Message, source: Flow, load: str) -> None:
         """Every response from now on says so in the top Via: parameters of RFC 7339 §4."""
@@ -107,8 +118,8 @@ class ResponseHead:
 
         `to_tag` is added unless the request's To had one already (§8.2.6.2).
         """
-        tag = f";tag={to_tag}" if to_tag and self._to and not self.has_to_tag else ""
-        text = f"{_STATUS_LINES[status]}{self._vias}{self._sender}{self._to}{tag}{self._after_to}"
+        tag = f";tag={to_tag}" if to_tag and self._takes_tag else ""
+        text = f"{_STATUS_LINES[status]}{self._vias}{self._addresses}{tag}{self._after_to}"
         return text + self._timestamp if status == 100 else text  # §8.2.6.1
 
 

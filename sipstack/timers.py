@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from heapq import heappop, heappush
 from math import floor
 from typing import Final, final
@@ -75,7 +74,7 @@ class TimerWheel:
     def __init__(self, tick_s: float = 10 * MILLISECONDS) -> None:
         self.tick_s = tick_s
         self.far_s: Final = FAR_TICKS * tick_s
-        self._slots: dict[int, deque[Timer]] = {}
+        self._slots: dict[int, list[Timer]] = {}
         self.order: list[int] = []
 
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
@@ -100,8 +99,8 @@ class TimerWheel:
         waiting = self._slots.get(slot)
         (self._open(slot) if waiting is None else waiting).append(timer)
 
-    def _open(self, slot: int) -> deque[Timer]:
-        waiting: deque[Timer] = deque()
+    def _open(self, slot: int) -> list[Timer]:
+        waiting: list[Timer] = []
         self._slots[slot] = waiting
         heappush(self.order, slot)
         return waiting
@@ -124,8 +123,7 @@ class TimerWheel:
         limit = now + 1e-6 * self.tick_s
         while self.order and self.order[0] * self.tick_s <= limit:
             waiting = self._slots[self.order[0]]
-            while waiting:
-                timer = waiting.popleft()
+            for timer in waiting:  # with those that are set on the way; after an error those that have fired are passed
                 owner = timer.owner
                 if owner is not None:
                     timer.owner = None

@@ -177,10 +177,8 @@ class Transactions:
         return out
 
     def _response(self, message: Message, flow: Flow, now: float) -> None:
-        via = message.top_via
-        transaction = self._context.clients.get(f"{via.branch} {message.method}") if via is not None else None
-        # More than one Via: it was meant for somebody behind us, and nobody is (§8.1.3.3).
-        is_ours = via is not None and not via.rest and message.ids.count(h.VIA) == 1
+        transaction = self._context.clients.get(message.key or _client_key(message))
+        is_ours = message.has_one_via  # else it was meant for somebody behind us, and nobody is (§8.1.3.3)
         if is_ours and type(transaction) is ClientTransaction:
             asked = transaction.flow
             if flow.host == asked.host or self.are_one_side(flow, asked):
@@ -194,7 +192,7 @@ class Transactions:
 
     def _request(self, message: Message, flow: Flow, now: float, may_answer: bool) -> None:
         method = message.method
-        key = _server_key(message, "INVITE" if method == "ACK" else method)
+        key: object = message.key or _server_key(message, "INVITE" if method == "ACK" else method)
         if method == "CANCEL":
             key = (key, flow.host)  # a forged one, which ends nothing, must not be taken for a copy of the real one
         found = self._context.servers.get(key)
@@ -239,6 +237,12 @@ class Transactions:
 def _are_one_side(_source: Flow, _asked: Flow) -> bool:
     """Nobody who knows better has been named."""
     return True
+
+
+def _client_key(message: Message) -> str:
+    """Branch and method (§17.1.3)."""
+    via = message.top_via
+    return "" if via is None else f"{via.branch} {message.method}"
 
 
 def _server_key(message: Message, method: str) -> object:

@@ -67,7 +67,7 @@ class _Post:
     def _made(self, caller: str, uri: str) -> Message:
         """`caller` as From has it, `uri` as it is dialled."""
         model = self.request
-        lines, first = model.lines.copy(), model.first.copy()
+        lines, first = model.lines.copy(), list(model.first)
         first[h.FROM] = sender = f" {caller};tag={model.from_tag}"
         first[h.TO] = to = f" <{uri}>"
         lines[self._at[h.FROM]], lines[self._at[h.TO]] = f"From:{sender}", f"To:{to}"

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from sipstack import headers as h
 from sipstack import limits
+from sipstack.dialog import Dialog, DialogId, contact_uri
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.parser import __file__ as parser_file
 from sipstack.parser import parse, read, scanned
+from sipstack.response import ResponseHead
 from sipstack.scan import ODD_KEYS, ODD_LENGTH, ODD_REQUEST, SCAN, scanner_of
+from sipstack.transactions import _client_key, _server_key
 from tests.sipstack.generated_messages import MESSAGES, SPELLINGS, Spelling, Written
 from tests.sipstack.scans import compile_scan, make_scan
 from tests.sipstack.test_usual_spellings import ADDRESSES, URIS, VIAS, mostly
@@ -70,7 +73,7 @@ def outcome(read_it: Callable[[], Message]) -> object:
 
 
 NAMES: Final = (
-    "lines", "ids", "first", "body", "method", "uri_text", "status", "reason", "cseq", "forwards", "call_id",
+    "lines", "ids", "body", "method", "uri_text", "status", "reason", "cseq", "forwards", "call_id",
     "from_tag", "to_tag",
 )  # fmt: skip
 URI_NAMES: Final = ("scheme", "user", "password", "host", "port", "params", "headers", "number", "text")
@@ -78,12 +81,32 @@ VIA_NAMES: Final = ("text", "transport", "host", "port", "params", "rest", "bran
 
 
 def plain(message: Message | None) -> object:
+    """All that may be asked of it, and what comes of it where a scan leaves texts of its own."""
     if message is None:
         return None
+    if message.top_via is None:
+        return message.lines
     values = [getattr(message, name) for name in NAMES]
-    via = None if message.top_via is None else [getattr(message.top_via, name) for name in VIA_NAMES]
+    via = [getattr(message.top_via, name) for name in VIA_NAMES]
     uri = [getattr(message.uri, name, None) for name in URI_NAMES]
-    return values, [type(value) for value in values], via, type(message.uri), uri
+    made = known_by(message), ResponseHead(message, "192.0.2.9", 5099).text(100, "made"), target(message)
+    seen = list(message.first), message.has_one_via, message.via_lines("192.0.2.9", 5099)
+    return values, [type(value) for value in values], seen, via, type(message.uri), uri, made
+
+
+def known_by(message: Message) -> object:
+    """What its transaction is known by, in every spelling."""
+    if message.status:
+        return message.key or _client_key(message)
+    return message.key or _server_key(message, "INVITE" if message.method == "ACK" else message.method)
+
+
+def target(message: Message) -> str:
+    """Where its Contact says that its sender is."""
+    try:
+        return contact_uri(message)
+    except RemoteSipError as error:
+        return error.reason
 
 
 def both_ways(scan: Any, data: bytes) -> None:
@@ -98,6 +121,56 @@ def both_ways(scan: Any, data: bytes) -> None:
 def test_what_is_usual_is_found(scan: Any, data: bytes) -> None:
     assert scan(data)[0] == 0
     both_ways(scan, data)
+
+
+def requests(method: bytes, branch: bytes = b"z9hG4bK-1-2") -> bytes:
+    return REQUEST.replace(b"INVITE", method).replace(b"z9hG4bK-1-2", branch)
+
+
+@pytest.mark.parametrize("data", [
+    requests(b"ACK"), requests(b"CANCEL"), requests(b"BYE"), requests(b"ACK", b"1"), requests(b"BYE", b"z9hG4bK"),
+    requests(b"INVITE", b"z9hg4bk-1"), REQUEST.replace(b".2:5060;branch", b".2;branch"),
+    RESPONSE.replace(b"z9hG4bK-1-2", b"1"), REQUEST.replace(b"From:", b"Via: SIP/2.0/UDP 192.0.2.3\r\nFrom:"),
+    RESPONSE.replace(b"FROM:", b"Via: SIP/2.0/UDP 192.0.2.3\r\nFROM:"),
+    REQUEST.replace(b"From:", b"FROM:"), REQUEST.replace(b"To:", b"t:"), REQUEST.replace(b"Call-ID:", b"i:"),
+    REQUEST.replace(b"CSeq:", b"CSEQ:"), REQUEST.replace(b"CSeq: ", b"CSeq:  "), REQUEST.replace(b"CSeq: ", b"CSeq:"),
+    REQUEST.replace(b"1 INVITE", b"1 INVITE "), REQUEST.replace(b"Call-ID: ", b"Call-ID:\t"),
+    REQUEST.replace(b"192.0.2.2\r\nCSeq", b"192.0.2.2 \t\r\nCSeq"), REQUEST.replace(b"To:", b"X: y\r\nTo:"),
+    REQUEST.replace(b"CSeq:", b"X: y\r\nCSeq:"), REQUEST.replace(b"From:", b"Timestamp: 54\r\nFrom:"),
+])  # fmt: skip
+def test_what_a_scan_leaves_says_what_the_message_says(scan: Any, data: bytes) -> None:
+    assert scan(data)[0] == 0
+    both_ways(scan, data)
+
+
+@pytest.mark.parametrize("contact", [
+    b"<sip:a@192.0.2.2>", b"<sip:a@h:5060;transport=tcp>", b"<sip:a@h;method=x>", b"<sip:a@h;lr>", b"<sip:a@h>;q=1",
+    b"<sips:a@h>", b"<tel:1>", b" <sip:a@h>", b"<sip:a@h> ", b'"b" <sip:a@h>', b"<sip:a@h?x=y>", b"<sip:h>",
+    b"<sip:a@h:65536>", b"<sip:a@H>", b"<sip:a@h;transport=TCP>", b"<sip:a@h>, <sip:b@h>",
+    b"<sip:a@h>\r\nm: <sip:b@h>", b"<sip:a@h>x", b"<sip:a@h", b"*",
+])  # fmt: skip
+def test_the_first_contact(scan: Any, contact: bytes) -> None:
+    for data in (REQUEST, RESPONSE.replace(b"i:", b"m: <sip:138@h>\r\ni:")):
+        at = data.index(b"<sip:138", data.index(b"CSeq") if data is REQUEST else data.index(b"m:"))
+        both_ways(scan, data[:at] + contact + data[data.index(b">", at) + 1 :])
+
+
+def test_a_dialog_follows_what_a_scan_has_read(scan: Any) -> None:
+    dialog = Dialog(DialogId("1", "a", "b"), "", "", 1, 1)
+    dialog.refresh(with_scan(scan, REQUEST, False))
+    assert dialog.remote_target == "sip:13800138000@192.0.2.2:5060"
+
+
+def test_values_are_made_when_they_are_asked_for(scan: Any) -> None:
+    values = scan(bytes(bytearray(REQUEST)))[1]
+    assert len(values) == len(list(values)) == h.ID_COUNT and values[h.CSEQ] == " 1 INVITE"
+    for wrong in (h.ID_COUNT, 2**70):
+        with pytest.raises(IndexError):
+            values[wrong]
+    with pytest.raises(TypeError):
+        values["Via"]
+    with pytest.raises(TypeError):
+        type(values)()
 
 
 @pytest.mark.parametrize(
@@ -287,4 +360,4 @@ def test_a_scanner_takes_only_what_fits_its_tables(tmp_path: Path) -> None:
 
 def test_the_parsers_own_tables_fit(tmp_path: Path) -> None:
     scanner = scanner_of(compile_scan(tmp_path).Scanner)
-    assert scanner(REQUEST)[1].count(h.OTHER) == 2
+    assert scanner(REQUEST)[1].ids().count(h.OTHER) == 2
