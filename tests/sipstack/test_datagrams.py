@@ -157,6 +157,21 @@ def test_what_is_sent_arrives(either: Ends) -> None:
             assert either.far.recvfrom(65_536)[:1] == (data,)
 
 
+def test_each_datagram_goes_to_its_own_host(ends: Ends) -> None:
+    """Also of far ends that want one place of the memory; of three hosts they do so at one port in a hundred."""
+    net = ends.there[0].rpartition(".")[0]
+    for _ in range(1500):
+        with raw_socket(f"{net}.100") as first:
+            port = first.getsockname()[1]
+            for host in (f"{net}.234", f"{net}.10"):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                    other.setblocking(False)
+                    other.bind((host, port))
+                    for far in (first, other):
+                        assert ends.in_c.send(b"x", *far.getsockname()) == 0
+                        assert far.recv(9) == b"x"
+
+
 @pytest.mark.parametrize("name", ["localhost", "", "<broadcast>", "127.1", "127.0.0.01", "127.0.0.\u0661", "x" * 300])
 def test_no_name_is_looked_up(ends: Ends, name: str) -> None:
     for way in ends.both:
