@@ -141,7 +141,7 @@ class Keeper:
     async def _watch(self) -> None:
         habits, words = self._habits, self._words
         pause_s = habits.first_pause_s
-        while True:
+        while not self._is_let_go:  # before Python 3.12 a wait that ends as the task is cancelled hides that it was
             assert self.child is not None
             reason = {} if self.child.stderr is None else {"reason": await _last_words(self.child.stderr)}
             status = await self.child.wait()

@@ -86,9 +86,12 @@ class Resolver:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, place: Place, first: asyncio.Event) -> None:
-        while True:
+        """Until it is cancelled, or sees that it was: before Python 3.12 a wait that ends at that moment hides it."""
+        while self._first.get(place) is first:
             try:
                 found, due_at = await self._look(place)
+                if self._first.get(place) is not first:
+                    return
                 self._told(place, found)
             except Exception as fault:  # a task that ends here would leave its name with old addresses for good
                 due_at = 0.0
