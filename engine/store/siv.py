@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 BLOCK: Final = 16  # bytes
 _ALL_BITS: Final = (1 << 128) - 1
-COUNTED: Final = _ALL_BITS ^ 1 << 63 ^ 1 << 31  # the bits of a tag that the counter has (§2.5)
 _CLEARED: Final = (8, 12)  # the bytes of a tag whose highest bit is none of the counter's (§2.5)
+COUNTED: Final = _ALL_BITS ^ sum(0x80 << 8 * (BLOCK - 1 - at) for at in _CLEARED)  # the bits that are
 _WITHOUT_HIGHEST: Final = bytes(value & 0x7F for value in range(256))
 PADDING: Final = tuple(b"\x80".ljust(BLOCK - length, b"\0") for length in range(BLOCK))
 
