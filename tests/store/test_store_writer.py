@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.recording import client, serving
 from engine.recording.client import Done
+from engine.recording.frames import Figures
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.journal import segment_numbers
@@ -44,7 +44,47 @@ def test_what_has_queued_is_one_group(desk: Desk) -> None:
     assert desk.stored() == [f"r{number}" for number in range(50)]
 
 
-def test_a_window_gathers_what_comes_within_it(records_db: Path, cipher: NumberCipher, make_record: MakeRecord) -> None:
+class SteppedClock:
+    """The time of the serving thread: it stands still, and each sleep lasts until the test lets it end."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.sleeps: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_released = False
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        if not self._is_released:
+            self.sleeps.put(seconds)
+            self._ends.get(timeout=PATIENCE_S)
+        self.now_s += seconds
+
+    def asleep(self) -> float:
+        """Wait until it sleeps; for how long it is going to."""
+        return self.sleeps.get(timeout=PATIENCE_S)
+
+    def wake(self) -> None:
+        self._ends.put(None)
+
+    def release(self) -> None:
+        """What sleeps from now on wakes at once."""
+        self._is_released = True
+        self.wake()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
+    stepped = SteppedClock()
+    monkeypatch.setattr(serving, "time", stepped)
+    return stepped
+
+
+def test_a_window_gathers_what_comes_within_it(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
+) -> None:
     groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
     writer = RecordWriter(records_db, cipher, "veil-1", "boot", 300, groups.put)
     writer.start()
@@ -52,24 +92,37 @@ def test_a_window_gathers_what_comes_within_it(records_db: Path, cipher: NumberC
     assert groups.get(timeout=PATIENCE_S) == [("first", True)]
     for record_id in ("a", "b", "c"):
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
+    writer.in_loop(lambda: None)  # behind the flush of the last one
+    assert clock.asleep() == pytest.approx(0.3)
+    clock.wake()
     assert groups.get(timeout=PATIENCE_S) == [("a", True), ("b", True), ("c", True)]
+    clock.release()
     writer.stop()
 
 
-def test_groups_begin_a_window_apart(records_db: Path, cipher: NumberCipher, make_record: MakeRecord) -> None:
-    times: queue.SimpleQueue[float] = queue.SimpleQueue()
-    writer = RecordWriter(records_db, cipher, "veil-1", "boot", 300, lambda done: times.put(time.monotonic()))
+def test_groups_begin_a_window_apart(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
+) -> None:
+    groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
+    writer = RecordWriter(records_db, cipher, "veil-1", "boot", 300, groups.put)
     writer.start()
-    told = []
-    for record_id in ("first", "a", "b"):
+    for record_id, late_s in (("first", None), ("a", 0.3), ("b", 0.3)):
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
-        told.append(times.get(timeout=PATIENCE_S))
-    assert told[2] - told[1] > 0.25
+        if late_s is not None:
+            assert clock.asleep() == pytest.approx(late_s)
+            clock.wake()
+        assert groups.get(timeout=PATIENCE_S) == [(record_id, True)]
+    clock.now_s += 0.2  # a part of the window has passed without it
+    writer.submit(Step.CLOSE, make_record("c").snapshot(), None, "c")
+    assert clock.asleep() == pytest.approx(0.1)
+    clock.wake()
+    assert groups.get(timeout=PATIENCE_S) == [("c", True)]
+    clock.release()
     writer.stop()
 
 
 def test_a_busy_writer_looks_when_its_window_is_over(
-    records_db: Path, cipher: NumberCipher, make_record: MakeRecord
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
 ) -> None:
     """Nothing wakes it before; a single step does, as after a quiet time."""
     groups: queue.SimpleQueue[Done] = queue.SimpleQueue()
@@ -78,10 +131,13 @@ def test_a_busy_writer_looks_when_its_window_is_over(
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
     writer.start()
     assert len(groups.get(timeout=PATIENCE_S)) == 2
-    told_s = time.monotonic()
+    assert clock.asleep() == pytest.approx(0.3)
     writer.submit(Step.CLOSE, make_record("c").snapshot(), None, "c")
+    writer.in_loop(lambda: None)
+    assert groups.empty()
+    clock.wake()
     assert groups.get(timeout=PATIENCE_S) == [("c", True)]
-    assert time.monotonic() - told_s > 0.1
+    clock.release()
     writer.stop()
     assert writer.written == 3
 
@@ -96,10 +152,19 @@ def test_who_comes_alone_does_not_wait(records_db: Path, cipher: NumberCipher, m
 
 
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []  # as they are told, since whoever hears may hear of two at once
+    told = serving.done
+
+    def noted(count: int, is_durable: bool, figures: Figures) -> bytes:
+        sizes.append(count)
+        return told(count, is_durable, figures)
+
     monkeypatch.setattr(serving, "GROUP_LIMIT", 4)
+    monkeypatch.setattr(serving, "done", noted)
     desk.close_many(*[f"r{number}" for number in range(10)])
     desk.writer.start()
-    assert [len(desk.groups.get(timeout=PATIENCE_S)) for _ in range(3)] == [4, 4, 2]
+    assert len(desk.outcomes(10)) == 10
+    assert [size for size in sizes if size] == [4, 4, 2]
     desk.until(lambda: desk.writer.unloaded_bytes == 0)
     assert len(desk.stored()) == 10
 
