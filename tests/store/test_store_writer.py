@@ -12,7 +12,7 @@ import pytest
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.recording import client, serving
 from engine.recording.client import Done
-from engine.recording.frames import Figures
+from engine.recording.frames import Figures, done
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.journal import segment_numbers
@@ -153,11 +153,10 @@ def test_who_comes_alone_does_not_wait(records_db: Path, cipher: NumberCipher, m
 
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []  # as they are told, since whoever hears may hear of two at once
-    told = serving.done
 
     def noted(count: int, is_durable: bool, figures: Figures) -> bytes:
         sizes.append(count)
-        return told(count, is_durable, figures)
+        return done(count, is_durable, figures)
 
     monkeypatch.setattr(serving, "GROUP_LIMIT", 4)
     monkeypatch.setattr(serving, "done", noted)
