@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS, AttemptBase
+from engine.core.attempt import STORE_WAIT_S, UNSENT_STATUS
 from engine.core.attempt_record import begun
 from engine.core.binding import Binding
 from engine.core.context import CoreContext
@@ -47,19 +47,20 @@ from engine.core.redirect import follow, take_back, write_callee
 from engine.core.routing import Hop
 from engine.core.settings import MessageText, PeerSettings
 from engine.core.text_bodies import crossing_text
+from engine.core.timed import TimedAttempt
 from engine.core.transit import called_party
 from engine.core.wire_forms import wire_forms
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.server_transaction import ServerTransaction
-from sipstack.timers import Timer
 
-# Timer codes
+# What it waits for: one at a time, so that one timer does for them all.
 _STORE_TIMER: Final = 0
 _DELIVERY_TIMER: Final = 1
 _CLOSE_TIMER: Final = 2
 _HOOK_TIMER: Final = 3
+_TIMER: Final = 0  # its code
 _MOVES: Final = MESSAGE_TABLE.moves
 _INPUTS: Final = MESSAGE_TABLE.width
 
@@ -70,11 +71,11 @@ _MASK: Final = MessageText.MASK
 _INPUT_OF_TIMER: Final = {_STORE_TIMER: STORE_FAILED, _DELIVERY_TIMER: TIME_OVER, _CLOSE_TIMER: CLOSE_FAILED}
 
 
-class MessageAttempt(AttemptBase):
+class MessageAttempt(TimedAttempt):
     """One message, from its MESSAGE to its final answer. `SmsAttempt` is the one with an RP-DATA in it."""
 
     __slots__ = (
-        "_body", "_content_type", "_deadline", "_delivered_status", "_timer", "_tried", "awaits_report", "state",
+        "_awaited", "_body", "_content_type", "_deadline", "_delivered_status", "_tried", "awaits_report", "state",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +88,7 @@ class MessageAttempt(AttemptBase):
     ) -> None:
         """`numbers` as in `begun`."""
         known = begun(context, transaction.request, peer, "message", now, numbers)
-        AttemptBase.__init__(self, context, transaction, peer, context.tokens.tag(), known)
+        TimedAttempt.__init__(self, context, transaction, peer, context.tokens.tag(), known, 1)
         transaction.owner = self
         self.state = LOOKING_UP
         self.record.parts = 1
@@ -98,7 +99,7 @@ class MessageAttempt(AttemptBase):
         self.awaits_report = False  # True: the callee's side reports in a MESSAGE of its own
         self._deadline = 0.0  # monotonic seconds
         self._tried: MessageTry | None = None
-        self._timer: Timer | None = None
+        self._awaited = _STORE_TIMER
 
     def refused(self, refusal: Refusal, now: float) -> None:
         """A policy step, the route or the store said no."""
@@ -177,15 +178,15 @@ class MessageAttempt(AttemptBase):
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
         if step is CLOSE:
-            self._stop()
+            self.stop(_TIMER)
             self.step(CLOSED if durable else CLOSE_FAILED, now)
         elif step is ANSWER:
             if self.state == KEEPING:
-                self._stop()
+                self.stop(_TIMER)
             self.step(KEPT if durable else STORE_FAILED, now)
         else:
             if self.state == OPENING:
-                self._stop()
+                self.stop(_TIMER)
             self.step(OPENED if durable else STORE_FAILED, now)
 
     def answered(self, tried: MessageTry, response: Message, now: float) -> None:
@@ -221,14 +222,13 @@ class MessageAttempt(AttemptBase):
         if tried is self._tried and self.state == SENDING:
             self.step(TIME_OVER, now)
 
-    def timer_fired(self, code: int, now: float) -> None:
+    def expired(self, code: int, now: float) -> None:
         """The store or the callee has taken too long."""
-        self._timer = None
-        if code == _HOOK_TIMER:
+        if self._awaited == _HOOK_TIMER:
             assert self.asked is not None
             self.hook_answered(self.asked, None, now)
         else:
-            self.step(_INPUT_OF_TIMER[code], now)
+            self.step(_INPUT_OF_TIMER[self._awaited], now)
 
     def wait_for_store(self, now: float) -> None:
         """The message cannot go on without the store."""
@@ -315,6 +315,7 @@ class MessageAttempt(AttemptBase):
 
     def _let_go(self, now: float) -> None:
         """Takes the ring of references apart: what has ended goes at once, not when a collection finds it."""
+        self.stop_all()
         self.context.leave(self.record.record_id)
         self._tried = None
 
@@ -323,12 +324,10 @@ class MessageAttempt(AttemptBase):
         self.send_unrecorded(self.refusal, now)
         self._let_go(now)
 
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _set(self, code: int, delay_s: float, now: float) -> None:
-        self._timer = self.context.wheel.replace(self._timer, now, delay_s, self, code)
+    def _set(self, awaited: int, delay_s: float, now: float) -> None:
+        """What was awaited before is not any more."""
+        self._awaited = awaited
+        self.set(_TIMER, delay_s, now)
 
 
 _DO: Final[tuple[Callable[[MessageAttempt, int, float], None], ...]] = (

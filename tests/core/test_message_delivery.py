@@ -68,6 +68,13 @@ def test_nothing_leaves_before_its_row_on_either_side() -> None:
     node.book.wire_out("SIP/2.0 200", CALLER)
 
 
+def test_from_its_lookup_to_its_end_it_leaves_one_timer_in_the_wheel() -> None:
+    node = CoreNode()
+    node.book.wire_in(answer(send(node), 200), CALLEE)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    assert (node.context.wheel.entries, len(node.context.wheel)) == (1, 0)
+
+
 def test_stored_by_the_callee_is_202() -> None:
     node = CoreNode()
     node.book.wire_in(answer(send(node), 202), CALLEE)
