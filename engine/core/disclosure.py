@@ -233,8 +233,12 @@ def build(rows: Rows[DraftT_contra], draft: DraftT_contra) -> bytes:
 
 
 def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> None:
-    if rows == _SDP_ROWS and is_plain(body):
-        return  # nearly always; its Content-Type is a word of ours
+    if not party.hidden and not party.also_hidden:
+        return
+    if body and content_type == SDP_TYPE and is_plain(body):
+        if rows == _SDP_ROWS:
+            return  # nearly always; its Content-Type is a word of ours
+        body = b""  # there is nothing to be found
     if party.hidden:
         _check_number(party.hidden, party.peer, rows, body, content_type)
     for number in party.also_hidden:

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from engine.core import callee_try, crossing, message_attempt, message_try, report_relay, transit
+from engine.core import callee_try, crossing, disclosure, message_attempt, message_try, report_relay, transit
 from engine.core.disclosure import CHECKED, OURS, Draft, Row, Rows
 from engine.core.number_rules import NumberRule, NumberRules
 from sipstack.headers import OTHER
 from sipstack.message import Message
+from sipstack.sdp import CONTENT_TYPE as SDP
 from tests.core.canaries import OPEN_TRUNKS, CanaryNode, conversations
 from tests.core.canaries import assert_private as assert_private_between
 from tests.core.canaries_in_transit import (
@@ -193,6 +194,43 @@ def test_a_spelling_of_the_trunk_that_is_not_searched_is_noticed(kind: str, monk
 def shows_a_spelling(node: CoreNode) -> bool:
     sent = ((CALLER, B), (CALLEE, A), (CALLEE2, A))
     return any(f"X-Number: {number[3:]}".encode() in data for to, number in sent for data in node.sent_to(to))
+
+
+# Messages that carry a description. Nearly none of them is searched for a number, since nearly none can hold one.
+DESCRIBED = [
+    kind
+    for kind, (rows, _) in CONVERSATIONS.items()
+    if any(row.name == "Content-Type" for row in rows.table)
+    and not kind.endswith(IN_TRANSIT)
+    and not any(other in kind for other in ("INFO", "NOTIFY", "MESSAGE", "report"))
+]
+
+
+@pytest.mark.parametrize("kind", DESCRIBED)
+def test_a_description_that_is_not_searched_is_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number in a line that should not have crossed is stopped; if any description were plain, it would cross."""
+    rows, conversation = CONVERSATIONS[kind]
+    patch(monkeypatch, rows, *[with_line(row) if row.name == "Content-Type" else row for row in rows.table])
+    node = CanaryNode()
+    talk(node, conversation)
+    assert_private(node)
+    monkeypatch.setattr(disclosure, "is_plain", lambda body: True)
+    node = CanaryNode()
+    talk(node, conversation)
+    with pytest.raises(AssertionError, match=f"{A}|{B}"):
+        assert_private(node)
+
+
+def with_line(row: Row) -> Row:
+    """The row, and the description that it speaks of with one line more, which has the sender's number in it."""
+
+    def produce(draft: Draft) -> str:
+        if draft.body:
+            assert draft.content_type == SDP
+            draft.body += f"a=x-number:{(B, A)[draft.party.side]}\r\n".encode()
+        return row.produce(draft)
+
+    return row._replace(produce=produce)
 
 
 @pytest.mark.parametrize("name", ["Subject", "P-Preferred-Identity", "Warning"])
