@@ -253,11 +253,11 @@ def test_one_that_is_let_go_while_it_starts_is_no_start() -> None:
 
 def test_one_that_is_let_go_between_two_starts_stays_away() -> None:
     async def story() -> None:
-        async with kept(DIES, habits=replace(HABITS, first_pause_s=0.2)) as made:
+        async with kept(DIES, habits=replace(HABITS, first_pause_s=2.0)) as made:
             await made.keeper.start()
             await made.until(lambda: bool(made.pauses()))
             await made.keeper.wait_let_go()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2.1)
             assert len(made.children) == 1
 
     asyncio.run(story())

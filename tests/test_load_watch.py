@@ -53,7 +53,8 @@ async def test_a_loop_that_is_late_counts_like_a_message_that_waits() -> None:
     watched = Watched()
     watched.watch.start()
     time.sleep(0.4)  # what a long step of the loop does
-    await watched.until_looks(1)
+    while not watched.looks:
+        await asyncio.sleep(0)  # in the turn behind it: a second look might find the loop punctual
     watched.watch.stop()
     assert 0.3 < watched.watch.wait_s < WAIT_S
 

@@ -22,7 +22,6 @@ from tests.scenario.scenes import document, recv, send
 
 CALLS = 3
 WAIT_S = 20.0
-_TWIN_PORT = 7070
 
 
 NAMES = (
@@ -98,6 +97,19 @@ async def bound(host: str, port: int = 5060) -> None:
             await asyncio.sleep(0.01)
 
 
+def twin_port(place: Place) -> int:
+    """SIPp listens for its twin on all addresses of the machine: the port must be this place's own."""
+    _, second, third = map(int, place.prefix.split("."))
+    return 20_000 + second % 50 * 250 + third
+
+
+async def listening(host: str, port: int) -> None:
+    """Somebody takes connections there."""
+    async with asyncio.timeout(10):
+        while not is_bound(host, port):
+            await asyncio.sleep(0.01)
+
+
 def test_there_is_one_of_our_own_for_each() -> None:
     assert builtin_names() == sorted(NAMES)
 
@@ -151,7 +163,7 @@ async def test_our_caller_over_other_sockets(place: Place, builtin: Path, mode: 
         if mode is Mode.UDP_EACH:
             await bound(place.callee)
         else:
-            await asyncio.sleep(0.5)
+            await listening(place.callee, 5060)
         report = await ours(builtin, "uac", place.caller, (place.callee, 5060), wire=Wire(mode))
         assert is_well(report), report.failures
         if (
@@ -179,22 +191,21 @@ async def test_our_callee_over_other_sockets(place: Place, builtin: Path, mode: 
 @pytest.mark.parametrize("is_first", [True, False])
 async def test_a_twin_that_is_sipp(place: Place, builtin: Path, is_first: bool) -> None:
     """A controller and its twin connect two callees: 3pcc-C-A and 3pcc-C-B call 3pcc-A and 3pcc-B."""
-    twin = f"{place.caller}:{_TWIN_PORT}"
+    port = twin_port(place)
+    twin = f"{place.caller}:{port}"
     a, b = place.callee, place.caller
-    settings = TwinSettings((place.caller, _TWIN_PORT))
+    settings = TwinSettings((place.caller, port))
     async with real(builtin, "3pcc-A", a, 5062), real(builtin, "3pcc-B", b, 5064):
         await bound(a, 5062)
         await bound(b, 5064)
         if is_first:  # ours tells first, SIPp hears
             async with real(builtin, "3pcc-C-B", b, 5066, f"{b}:5064", "-3pcc", twin) as sipp:
-                await asyncio.sleep(0.5)
+                await listening("0.0.0.0", port)
                 report = await ours(builtin, "3pcc-C-A", a, (a, 5062), twins=settings)
                 assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
         else:
             running = asyncio.ensure_future(ours(builtin, "3pcc-C-B", b, (b, 5064), twins=settings))
-            async with asyncio.timeout(10):
-                while not is_bound(b, _TWIN_PORT):
-                    await asyncio.sleep(0.01)
+            await listening(b, port)
             async with real(builtin, "3pcc-C-A", a, 5066, f"{a}:5062", "-3pcc", twin) as sipp:
                 assert await asyncio.wait_for(sipp.wait(), WAIT_S) == 0
             report = await running
@@ -203,14 +214,15 @@ async def test_a_twin_that_is_sipp(place: Place, builtin: Path, is_first: bool) 
 
 async def test_callees_of_a_controller_that_is_sipp(place: Place, builtin: Path) -> None:
     """Ours are 3pcc-A and 3pcc-B, SIPp is both controllers."""
-    twin = f"{place.caller}:{_TWIN_PORT}"
+    port = twin_port(place)
+    twin = f"{place.caller}:{port}"
     a, b = place.callee, place.caller
     callees = [
         asyncio.ensure_future(ours(builtin, "3pcc-A", a, local_port=5062)),
         asyncio.ensure_future(ours(builtin, "3pcc-B", b, local_port=5064)),
     ]
     async with real(builtin, "3pcc-C-B", b, 5066, f"{b}:5064", "-3pcc", twin) as second:
-        await asyncio.sleep(0.5)
+        await listening("0.0.0.0", port)
         async with real(builtin, "3pcc-C-A", a, 5066, f"{a}:5062", "-3pcc", twin) as first:
             assert await asyncio.wait_for(first.wait(), WAIT_S) == 0
         assert await asyncio.wait_for(second.wait(), WAIT_S) == 0

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.stream import StreamTransport
 from sipstack.events import Flow, Output
 from sipstack.testing.doubles import Note
 
@@ -138,6 +139,17 @@ def raw_socket(host: str) -> socket.socket:
 async def read(sock: socket.socket) -> bytes:
     async with asyncio.timeout(WAIT_S):
         return await asyncio.get_running_loop().sock_recv(sock, 65536)
+
+
+async def later(seconds: float, transport: StreamTransport | None = None) -> None:
+    """So much later by the loop's clock, and what is due by then has been done: nobody needs to wait for it."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+    if transport is not None:
+        transport.now = loop.time
+    for _ in range(2):  # what is due comes behind whoever goes on in the same turn
+        await asyncio.sleep(0)
 
 
 async def loop_rests() -> None:

@@ -16,7 +16,8 @@ from tests.sipstack.endpoint_rig import own_address
 
 REACH: Reach = frozenset({("UDP", 4), ("TCP", 4)})
 CORE = Place("core.example")
-QUICK = DnsSettings((), timeout_s=0.15, min_ttl_s=0.05, max_ttl_s=30, stale_s=30)
+QUICK = DnsSettings((), timeout_s=5.0, min_ttl_s=0.05, max_ttl_s=30, stale_s=30)
+IMPATIENT = QUICK._replace(timeout_s=0.15)  # where a server is silent: else a machine that is busy looks like one
 ZONE = {
     "NAPTR core.example": ['10 10 "s" "SIP+D2U" "" _sip._udp.core.example'],
     "SRV _sip._udp.core.example": ["10 3 5070 one.example", "10 1 5071 two.example", "20 0 5072 one.example"],
@@ -166,7 +167,7 @@ async def test_the_next_server_is_asked(stub: DnsStub, request: pytest.FixtureRe
     broken = DnsStub(own_address(request))
     broken.faults[""] = fault
     try:
-        client = DnsClient((broken.address, stub.address), 0.2)
+        client = DnsClient((broken.address, stub.address), 0.5)
         assert (await client.ask(Query("A", "one.example"))).records == ["10.0.0.1"]
         assert broken.asked["A one.example"] >= 1
     finally:
@@ -194,7 +195,7 @@ async def test_a_bug_is_told_and_ends_no_task(watch: Watch, stub: DnsStub) -> No
 
 async def test_a_start_does_not_wait_for_a_server_that_is_silent(watch: Watch, stub: DnsStub) -> None:
     stub.faults[""] = "silent"
-    watched = watch(CORE, settings=QUICK._replace(timeout_s=5.0))
+    watched = watch(CORE)
     began = asyncio.get_running_loop().time()
     assert not await watched.resolver.first_looks(0.1)
     assert asyncio.get_running_loop().time() - began < 2.0
@@ -233,7 +234,7 @@ async def test_a_long_time_has_a_ceiling(watch: Watch, stub: DnsStub) -> None:
 @pytest.mark.parametrize("fault", ["silent", "servfail"])
 async def test_old_answers_count_on_while_no_server_answers(watch: Watch, stub: DnsStub, fault: str) -> None:
     stub.ttl_s = 0
-    watched = watch(CORE)
+    watched = watch(CORE, settings=IMPATIENT)
     await watched.until(lambda found: shown(found) == FOUND)
     stub.faults[""] = fault
     old = await watched.until(lambda found: found.fault != "")
@@ -291,7 +292,7 @@ async def test_one_look_for_who_does_not_stay(stub: DnsStub) -> None:
     assert shown(found[CORE]) == FOUND
     assert found[Place("nobody.example", 5060)] == Found((), "the name has no address")
     stub.faults[""] = "silent"
-    assert await look_up_once([CORE], REACH, settings._replace(timeout_s=5.0), 0.05) == {}
+    assert await look_up_once([CORE], REACH, settings, 0.05) == {}
 
 
 async def test_not_all_names_are_asked_for_at_once(watch: Watch, stub: DnsStub) -> None:
@@ -323,4 +324,4 @@ async def test_the_loop_goes_on_while_servers_are_silent(watch: Watch, stub: Dns
         began = loop.time()
         await asyncio.sleep(0.005)
         longest_s = max(longest_s, loop.time() - began)
-    assert longest_s < 0.5
+    assert longest_s < 2.0  # of the 5 that a server has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import threading
 import time
@@ -67,10 +68,11 @@ def test_a_disk_that_takes_too_long_is_overload(desk: Desk, monkeypatch: pytest.
         write(file, data, offset)
 
     monkeypatch.setattr(journal, "_write_through", stuck)
-    monkeypatch.setattr(client, "SLOW_S", 0.05)
+    monkeypatch.setattr(client, "SLOW_S", PATIENCE_S)
     desk.writer.start()
     desk.submit(Step.OPEN, "a")
     assert not desk.writer.is_overloaded
+    monkeypatch.setattr(client, "SLOW_S", 0.05)
     desk.until(lambda: desk.writer.is_overloaded)
     assert not desk.submit(Step.OPEN, "new")
     assert desk.submit(Step.ANSWER, "in progress")
@@ -83,11 +85,14 @@ def test_a_loop_that_was_late_is_no_overload(desk: Desk, monkeypatch: pytest.Mon
     """It has the answer before it that it misses."""
     monkeypatch.setattr(client, "SLOW_S", 0.05)
     desk.writer.start()
-    desk.submit(Step.OPEN, "a")
 
     def late() -> bool:
-        time.sleep(0.2)
-        return bool(desk.writer.client.is_overloaded)
+        asking = desk.writer.client
+        assert asking.submit(Step.OPEN, desk.make("a").snapshot(), None, (Step.OPEN, "a"))
+        asking._flush()
+        assert select.select([asking._stream], [], [], PATIENCE_S)[0]
+        time.sleep(0.1)
+        return bool(asking.is_overloaded)
 
     assert not desk.writer.in_loop(late)
     assert desk.outcomes(1) == {(Step.OPEN, "a"): True}
