@@ -169,7 +169,7 @@ class _Slots:
         self._free: list[int] = []
         self._vacated: list[int] = []  # the row is still there
         self._top = 0
-        self._insert = insert.replace("INSERT", "REPLACE", 1)
+        self._insert = insert.replace("INSERT OR FAIL", "REPLACE", 1)
         self._delete = f"DELETE FROM {table} WHERE slot = ?"
         self._read = f"SELECT record_id, slot FROM {table}"
 

@@ -39,9 +39,13 @@ _NULL_IN_CDR: Final = ("group_member",)
 
 
 def _insert(table: str, columns: tuple[str, ...], mostly_null: tuple[str, ...] = ()) -> str:
-    """`mostly_null`: columns that get "" or None for NULL."""
+    """`mostly_null`: columns that get "" or None for NULL.
+
+    A row that its table refuses takes back its transaction. To say so (OR FAIL) keeps SQLite from copying each page
+    that a statement changes, which is a fifth of it.
+    """
     values = ["nullif(?, '')" if name in mostly_null else "?" for name in columns]
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(values)})"
+    return f"INSERT OR FAIL INTO {table} ({', '.join(columns)}) VALUES ({', '.join(values)})"
 
 
 INSERT_OPEN: Final = _insert("call_open", ("slot", *OPEN_COLUMNS, "boot_id", "key_id", "owner_epoch"), _NULL_AT_OPEN)
