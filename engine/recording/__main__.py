@@ -26,6 +26,7 @@ from engine.store.errors import StoreError
 from engine.store.records import GroupWriter
 
 SWITCH_S: Final = 0.001  # so long a group waits for the interpreter while the journal is loaded
+COLLECT_AT: Final = 50_000  # objects; a load makes tens of thousands, which end without a collection
 HELLO_WAIT_S: Final = 10.0
 SAY_S: Final = 1.0
 
@@ -42,6 +43,7 @@ def main() -> int:
         try:
             writer = GroupWriter(folder / "records.db", open_key(folder), node, boot_id, announces == "1")
             gc.freeze()
+            gc.set_threshold(COLLECT_AT)
             Server(lobby, writer, float(window_ms) / 1000.0).run()
         except (RefusedError, StoreError) as error:
             _refuse(lobby, str(error))
