@@ -1,8 +1,8 @@
 """Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
-The scan of the head and the datagrams of a socket, which are written in C, are modules of their own: there is all, or
-nothing.
+The scan of the head, the datagrams of a socket and the cipher of a lookup, which are written in C, are modules of their
+own: there is all, or nothing.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
 """
 
@@ -31,7 +31,7 @@ SHELL: Final = (
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without
 
-# Written in C (decisions 0042 and 0046): module, source, what that includes.
+# Written in C (decisions 0042, 0046 and 0050): module, source, what that includes.
 IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
     (
         "sipstack.head_scan",
@@ -39,6 +39,7 @@ IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
         ["sipstack/head_values.h", "sipstack/head_look.h", "sipstack/head_octets.h"],
     ),
     ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
+    ("engine.store.short_siv", "engine/store/short_siv.c", []),
 )
 
 GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name

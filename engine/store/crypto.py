@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.store.errors import StoreError
-from engine.store.siv import BLOCK, COUNTED, PADDING, ShortCipher
+from engine.store.siv import BLOCK, COUNTED, PADDING, ShortCipher, aes, mixer_of
 
 KEY_BYTES: Final = 64  # AES-256-SIV takes two keys of 32 bytes: one for the tag, one for the counter mode
 KEY_FILE: Final = "key"
@@ -102,43 +102,89 @@ class BatchCipher:
         return [self._cipher.decrypt(blob, column) for blob in blobs]
 
 
+class ShortColumn(Protocol):
+    """Single texts of 1 to 15 bytes of one column, for one thread."""
+
+    def encrypt(self, text: str, /) -> bytes | None:
+        """Tag and cipher text; None for a text of another size."""
+
+    def decrypt(self, blob: bytes, /) -> str | None:
+        """The text again; None when it is of another size, or was not encrypted with this key and column."""
+
+
+MakeShortColumn = Callable[[bytes, bytes], ShortColumn]
+"""Of the key, and of what the padded text is mixed with for its tag."""
+
+
+def _compiled() -> MakeShortColumn | None:
+    try:
+        from engine.store.short_siv import ShortColumn as InC
+    except ImportError:
+        return None
+    return InC
+
+
+IN_C: Final = _compiled()
+
+
 @final
-class ColumnCipher:
-    """Single values of one column, for one thread. The library would set key and column up anew for each of them."""
+class PlainColumn:
+    """By the library's AES: where nothing is compiled, or the processor has none of its own."""
 
-    __slots__ = ("_cipher", "_column", "_mixer", "_stream", "_tag")
+    __slots__ = ("_mixer", "_stream", "_tag")
 
-    def __init__(self, cipher: NumberCipher, key: bytes, column: str) -> None:
-        self._cipher = cipher
-        self._column = column
-        self._tag: Callable[[bytes], bytes]
-        self._stream: Callable[[bytes], bytes]
-        self._tag, self._stream, self._mixer = ShortCipher(key).column(column.encode())
+    def __init__(self, key: bytes, mixer: bytes) -> None:
+        self._tag: Callable[[bytes], bytes] = aes(key[: KEY_BYTES // 2])
+        self._stream: Callable[[bytes], bytes] = aes(key[KEY_BYTES // 2 :])
+        self._mixer = int.from_bytes(mixer, "big")
 
-    def encrypt(self, text: str) -> bytes:
-        """As `NumberCipher.encrypt`."""
+    def encrypt(self, text: str, /) -> bytes | None:
+        """Tag and cipher text; None for a text of another size."""
         encoded = text.encode()
         size = len(encoded)
         if not 0 < size < BLOCK:
-            return self._cipher.encrypt(text, self._column)
+            return None
         padded = int.from_bytes(encoded + PADDING[size], "big")
         tag = self._tag((padded ^ self._mixer).to_bytes(BLOCK, "big"))
         counter = (int.from_bytes(tag, "big") & COUNTED).to_bytes(BLOCK, "big")
         hidden = padded ^ int.from_bytes(self._stream(counter), "big")
         return tag + hidden.to_bytes(BLOCK, "big")[:size]
 
+    def decrypt(self, blob: bytes, /) -> str | None:
+        """The text again; None when it is of another size, or was not encrypted with this key and column."""
+        size = len(blob) - BLOCK
+        if not 0 < size < BLOCK:
+            return None
+        tag = blob[:BLOCK]
+        counter = (int.from_bytes(tag, "big") & COUNTED).to_bytes(BLOCK, "big")
+        stream = int.from_bytes(self._stream(counter)[:size], "big")
+        text = (int.from_bytes(blob[BLOCK:], "big") ^ stream).to_bytes(size, "big")
+        padded = int.from_bytes(text + PADDING[size], "big")
+        is_whole = compare_digest(self._tag((padded ^ self._mixer).to_bytes(BLOCK, "big")), tag)
+        return text.decode() if is_whole else None
+
+
+@final
+class ColumnCipher:
+    """Single values of one column, for one thread. The library would set key and column up anew for each of them."""
+
+    __slots__ = ("_cipher", "_column", "_short")
+
+    def __init__(self, cipher: NumberCipher, key: bytes, column: str, make: MakeShortColumn | None = IN_C) -> None:
+        self._cipher = cipher
+        self._column = column
+        mixer = mixer_of(key[: KEY_BYTES // 2], column.encode()).to_bytes(BLOCK, "big")
+        self._short: ShortColumn = PlainColumn(key, mixer) if make is None else make(key, mixer)
+
+    def encrypt(self, text: str) -> bytes:
+        """As `NumberCipher.encrypt`."""
+        hidden = self._short.encrypt(text)
+        return self._cipher.encrypt(text, self._column) if hidden is None else hidden
+
     def decrypt(self, blob: bytes) -> str:
         """As `NumberCipher.decrypt`, which also answers for what does not decrypt."""
-        size = len(blob) - BLOCK
-        if 0 < size < BLOCK:
-            tag = blob[:BLOCK]
-            counter = (int.from_bytes(tag, "big") & COUNTED).to_bytes(BLOCK, "big")
-            stream = int.from_bytes(self._stream(counter)[:size], "big")
-            text = (int.from_bytes(blob[BLOCK:], "big") ^ stream).to_bytes(size, "big")
-            padded = int.from_bytes(text + PADDING[size], "big")
-            if compare_digest(self._tag((padded ^ self._mixer).to_bytes(BLOCK, "big")), tag):
-                return text.decode()
-        return self._cipher.decrypt(blob, self._column)
+        text = self._short.decrypt(blob)
+        return self._cipher.decrypt(blob, self._column) if text is None else text
 
 
 @final

@@ -29,13 +29,9 @@ class ShortCipher:
     def __init__(self, key: bytes) -> None:
         half = len(key) // 2
         self._tag_key = key[:half]
-        self._tag = _aes(key[:half])
-        self._stream = _aes(key[half:])
+        self._tag = aes(key[:half])
+        self._stream = aes(key[half:])
         self._mixers: dict[bytes, int] = {}  # by associated data
-
-    def column(self, associated: bytes) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes], int]:
-        """For single texts with these data: block -> tag, counter -> stream, what the padded text is mixed with."""
-        return self._tag, self._stream, _mixer(self._tag_key, associated)
 
     def encrypt(self, associated: Sequence[bytes], texts: Sequence[bytes]) -> list[list[bytearray]]:
         """For each associated data tag and cipher text of each text; texts are of 1 to 15 bytes."""
@@ -48,7 +44,7 @@ class ShortCipher:
         size = len(ends) * BLOCK
         mixer = self._mixers.get(associated)
         if mixer is None:
-            mixer = self._mixers[associated] = _mixer(self._tag_key, associated)
+            mixer = self._mixers[associated] = mixer_of(self._tag_key, associated)
         counters = bytearray(self._tag((padded ^ _repeated(mixer, len(ends))).to_bytes(size, "big")))
         tags = counters[:]
         hidden = (padded ^ self._stream_of(counters)).to_bytes(size, "big")
@@ -70,9 +66,9 @@ class ShortCipher:
         return int.from_bytes(self._stream(bytes(tags)), "big")
 
 
-def _mixer(key: bytes, associated: bytes) -> int:
-    """What each padded text is mixed with: S2V of the associated data (§2.4), and the subkey of its CMAC."""
-    subkey = _double(int.from_bytes(_aes(key)(bytes(BLOCK)), "big"))  # of a whole last block (RFC 4493 §2.3)
+def mixer_of(key: bytes, associated: bytes) -> int:
+    """What each padded text is mixed with, of the key of tags: S2V of the associated data (§2.4), and CMAC's subkey."""
+    subkey = _double(int.from_bytes(aes(key)(bytes(BLOCK)), "big"))  # of a whole last block (RFC 4493 §2.3)
     return _double(_double(_cmac(key, bytes(BLOCK))) ^ _cmac(key, associated)) ^ subkey
 
 
@@ -82,7 +78,7 @@ def _cmac(key: bytes, data: bytes) -> int:
     return int.from_bytes(mac.finalize(), "big")
 
 
-def _aes(key: bytes) -> Callable[[bytes], bytes]:
+def aes(key: bytes) -> Callable[[bytes], bytes]:
     """Each block by itself: tag and counter chain nothing for a value of one block."""
     return Cipher(AES(key), ECB()).encryptor().update  # noqa: S305
 

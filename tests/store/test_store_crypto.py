@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -15,8 +17,17 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store.crypto import KEY_BYTES, NumberCipher, open_key
+from engine.store.crypto import (
+    IN_C,
+    KEY_BYTES,
+    ColumnCipher,
+    MakeShortColumn,
+    NumberCipher,
+    PlainColumn,
+    open_key,
+)
 from engine.store.errors import StoreError
+from tests.sipstack.scans import compile_c
 
 KEY = bytes(range(64))
 
@@ -56,25 +67,97 @@ def siv(key: bytes, associated: bytes, text: bytes) -> bytes:
     return tag.to_bytes(16, "big") + stream.update(text)
 
 
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory: pytest.TempPathFactory) -> MakeShortColumn:
+    """The one that is used, or would be."""
+    if IN_C is not None:
+        return IN_C
+    try:
+        made: MakeShortColumn = compile_c("engine.store.short_siv", tmp_path_factory.mktemp("c")).ShortColumn
+    except ImportError as error:
+        pytest.skip(str(error))
+    return made
+
+
+@pytest.fixture(scope="module", params=["in_c", "plain"])
+def make(request: pytest.FixtureRequest) -> MakeShortColumn:
+    """What makes the cipher of single texts of a column, both ways."""
+    if request.param == "plain":
+        return PlainColumn
+    made: MakeShortColumn = request.getfixturevalue("in_c")
+    return made
+
+
+def column_of(column: str, make: MakeShortColumn) -> ColumnCipher:
+    return ColumnCipher(NumberCipher(KEY), KEY, column, make)
+
+
 @given(st.text(min_size=1, max_size=80))
-def test_the_cipher_text_is_that_of_rfc_5297(text: str) -> None:
+def test_the_cipher_text_is_that_of_rfc_5297(make: MakeShortColumn, text: str) -> None:
     """What is stored must stay readable for years, whatever library reads it."""
-    cipher = NumberCipher(KEY)
-    column = cipher.of_column("target.caller")
+    column = column_of("target.caller", make)
     blob = siv(KEY, b"target.caller", text.encode())
-    assert cipher.encrypt(text, "target.caller") == column.encrypt(text) == blob
+    assert NumberCipher(KEY).encrypt(text, "target.caller") == column.encrypt(text) == blob
     assert column.decrypt(blob) == text
 
 
+@given(st.binary(min_size=64, max_size=64), st.text("0123456789", min_size=1, max_size=15))
+def test_a_lookup_is_of_any_key(make: MakeShortColumn, key: bytes, text: str) -> None:
+    cipher = NumberCipher(key)
+    column = ColumnCipher(cipher, key, "target.callee", make)
+    blob = cipher.encrypt(text, "target.callee")
+    assert (column.encrypt(text), column.decrypt(blob)) == (blob, text)
+
+
+@pytest.mark.parametrize("text", ["", "1" * 16, "1" * 17, "一" * 6])
+def test_short_is_what_a_block_holds_with_its_end(make: MakeShortColumn, text: str) -> None:
+    short = make(KEY, bytes(16))
+    assert short.encrypt(text) is None
+    assert short.decrypt(bytes(16) + text.encode()) is None
+    assert short.decrypt(bytes(len(text))) is None
+
+
+def test_a_key_or_a_mixer_of_another_size_makes_no_cipher(in_c: MakeShortColumn) -> None:
+    for sizes in ((63, 16), (65, 16), (64, 15), (64, 17), (0, 0)):
+        with pytest.raises(ValueError, match=r"^a key of 64 bytes and a mixer of 16$"):
+            in_c(*map(bytes, sizes))
+
+
+def test_what_is_no_text_is_no_short_one(make: MakeShortColumn) -> None:
+    short = make(KEY, bytes(16))
+    with pytest.raises(UnicodeEncodeError):
+        short.encrypt("\ud800")
+    for method, value in ((short.encrypt, b"1"), (short.decrypt, "1" * 27)):
+        with pytest.raises((TypeError, AttributeError)):
+            method(value)  # type: ignore[operator]
+
+
+def test_texts_and_what_was_refused_are_let_go(in_c: MakeShortColumn) -> None:
+    def use() -> None:
+        short = in_c(KEY, bytes(16))
+        blob = short.encrypt("13800138000")
+        assert blob is not None
+        short.decrypt(blob)
+        short.decrypt(blob[:-1])
+        with contextlib.suppress(ValueError):
+            in_c(KEY, b"")
+
+    use()
+    before = sys.getallocatedblocks()
+    for _ in range(2000):
+        use()
+    assert sys.getallocatedblocks() - before < 200
+
+
 @given(st.text("0123456789", min_size=1, max_size=15), st.data())
-def test_one_that_is_broken_is_a_store_error(text: str, data: st.DataObject) -> None:
+def test_one_that_is_broken_is_a_store_error(make: MakeShortColumn, text: str, data: st.DataObject) -> None:
     cipher = NumberCipher(KEY)
     blob = cipher.encrypt(text, "target.callee")
     with pytest.raises(StoreError):
-        cipher.of_column("target.caller").decrypt(blob)
+        column_of("target.caller", make).decrypt(blob)
     bit = data.draw(st.integers(0, 8 * len(blob) - 1))
     with pytest.raises(StoreError):
-        cipher.of_column("target.callee").decrypt((int.from_bytes(blob, "big") ^ 1 << bit).to_bytes(len(blob), "big"))
+        column_of("target.callee", make).decrypt((int.from_bytes(blob, "big") ^ 1 << bit).to_bytes(len(blob), "big"))
 
 
 @given(st.lists(st.text(min_size=1, max_size=12)), st.lists(st.text(min_size=1, max_size=40)))
