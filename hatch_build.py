@@ -25,8 +25,8 @@ TOOLS: Final = ("mypy>=2.4,<3", "setuptools>=77,<85")  # mypyc is a part of mypy
 PACKAGES: Final = ("sipstack", "engine/core")
 # What of the shell each message, or each call, goes through as well.
 SHELL: Final = (
-    "sipstack/aio/endpoint.py", "sipstack/aio/udp.py", "engine/runner.py", "engine/completeness.py",
-    "engine/store/binding_reader.py", "engine/store/crypto.py",
+    "sipstack/aio/endpoint.py", "sipstack/aio/udp.py", "sipstack/aio/wakes.py", "engine/runner.py",
+    "engine/completeness.py", "engine/store/binding_reader.py", "engine/store/crypto.py",
 )  # fmt: skip
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without

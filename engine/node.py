@@ -23,6 +23,7 @@ from engine.starting import StartError, start_control, tell, tell_failing_expect
 from engine.stopping import Stopping
 from engine.store.errors import StoreError
 from engine.workers.places import worker_count
+from sipstack.aio.loop import NodeLoop
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -39,7 +40,8 @@ def run_node(config_file: Path | None) -> int:
     log = set_up_logging(config.log.level, config.log.format)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the numbers of all calls in clear
     try:
-        asyncio.run(_run(config_file, config, log))
+        with asyncio.Runner(loop_factory=NodeLoop) as runner:
+            runner.run(_run(config_file, config, log))
     except ConfigError as error:  # of what is in the files that it names
         print(error, file=sys.stderr)
         return USAGE

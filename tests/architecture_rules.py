@@ -51,7 +51,7 @@ ENGINE_CORE: Final = ("engine.core", "engine.domain")
 RESERVED: Final = {
     "sipstack.aio": (
         "engine.listening", "engine.names", "engine.runner", "engine.node", "engine.cli", "engine.steering",
-        "sipstack.scenario", "sipstack.testing",
+        "engine.workers", "sipstack.scenario", "sipstack.testing",
     ),
     "sipstack.scenario": ("engine.cli", "sipstack.testing"),
     "sipstack.testing": (),

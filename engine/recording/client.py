@@ -79,6 +79,8 @@ class RecordWriter:
         self._hello = hello._replace(begins=False)
         self._on_done = on_done
         self._loop = asyncio.get_running_loop()
+        # A loop that reads datagrams without turns of its own takes none for this either.
+        self._soon: Callable[[Callable[[], None]], object] = getattr(self._loop, "before_waiting", self._loop.call_soon)
         self._reader = Reader()
         self._new: list[bytes] = []  # encoded, since the last turn
         self._out: deque[bytes] = deque()  # frames that found no room
@@ -200,7 +202,7 @@ class RecordWriter:
     def _flush_soon(self) -> None:
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._soon(self._flush)
 
     def _flush(self) -> None:
         """One frame for all that has come in this turn, with what was kept."""

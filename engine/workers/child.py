@@ -31,6 +31,7 @@ from engine.workers.lifeline import die_with
 from engine.workers.places import worker_socket
 from engine.workers.taking import Taking
 from engine.workers.worker import DRAIN
+from sipstack.aio.loop import NodeLoop
 
 DONE: Final = 0
 FAILURE: Final = 1
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> int:
     try:
         config = description.config()
         log = set_up_logging(config.log.level, config.log.format).bind(worker=read_passed(description.sockets).worker)
-        asyncio.run(_Child(description, config, log).run())
+        with asyncio.Runner(loop_factory=NodeLoop) as runner:
+            runner.run(_Child(description, config, log).run())
     except (ConfigError, ListenError, StartError, StoreError) as error:
         _say(f"{FAILED}{'; '.join(str(error).splitlines())}")
         return FAILURE
