@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVarTuple, final
 
 from sipstack.aio.wakes import Wakes
@@ -16,6 +17,8 @@ Ts = TypeVarTuple("Ts")
 @final
 class NodeLoop(asyncio.SelectorEventLoop):
     """For `asyncio.Runner`. What `add_reader` names is read from within the selector (`Wakes`)."""
+
+    time = staticmethod(monotonic)  # asyncio's asks the same clock, but is a function of Python around it
 
     def __init__(self) -> None:
         self._wakes = Wakes(self._failed)

@@ -252,3 +252,11 @@ def test_a_reader_may_take_another_away_that_is_ready_too() -> None:
     for pair in pairs:
         for end in pair:
             end.close()
+
+
+def test_its_time_is_that_of_asyncio() -> None:
+    async def story(loop: NodeLoop) -> bool:
+        before = asyncio.SelectorEventLoop.time(loop)
+        return before <= loop.time() <= asyncio.SelectorEventLoop.time(loop)
+
+    assert run(story)
