@@ -29,6 +29,7 @@ TIMEOUT_TIMER: Final = 4  # B and F
 LINGER_TIMER: Final = 5  # D, K and M
 TRANSPORT_ERROR: Final = 6
 _INPUTS: Final = ("1xx", "2xx", "300-699", "Timer A", "Timer B", "Timer D or M", "transport error")
+_CHALLENGES: Final = (401, 407)  # whoever answers them needs the request again (§22.2, §22.3)
 _NON_INVITE_INPUTS: Final = ("1xx", "2xx", "300-699", "Timer E", "Timer F", "Timer K", "transport error")
 
 # Actions
@@ -125,7 +126,10 @@ NON_INVITE_CLIENT: Final = Table(
 
 @final
 class ClientTransaction(Transaction):
-    """One request of ours. `owner` is the transaction user's own object, handed back with every event."""
+    """One request of ours. `owner` is the transaction user's own object, handed back with every event.
+
+    The request is let go of with its final response: none of its repeats will leave any more, and the ACK is kept.
+    """
 
     __slots__ = ("ack", "branch", "otherwise", "owner")
 
@@ -191,6 +195,8 @@ class ClientTransaction(Transaction):
             self.send(self.ack)
         if action != PASS_UP:
             self._linger(now)
+            if status not in _CHALLENGES:
+                self.last_sent, self.otherwise = b"", None
         self.context.out.append(ResponseReceived(self, response, flow))
 
     def timer_fired(self, code: int, now: float) -> None:

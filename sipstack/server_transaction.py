@@ -145,14 +145,19 @@ NON_INVITE_SERVER: Final = Table(
 )
 
 
+_NO_HEAD: Final = ResponseHead(Message(("", 0, ""), [], [], b""), "", 0)
+
+
 @final
 class ServerTransaction(Transaction):
     """One request of a peer. `owner` is the transaction user's own object; `head` starts every answer.
 
-    `source` is where the request came from, `flow` where its answers go.
+    `source` is where the request came from, `flow` where its answers go. Once `shed` it has no request, and nothing in
+    its head: the key and the last response are all that copies need, and another response is dropped.
     """
 
     __slots__ = ("head", "merge_key", "owner", "request", "source")
+    __deletable__ = ("request",)  # for mypyc
 
     def __init__(self, request: Message, source: Flow) -> None:
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
@@ -198,6 +203,10 @@ class ServerTransaction(Transaction):
             timing = self.context.timing
             is_stream = self.flow.transport != "UDP"
             is_invite = self.table is INVITE_SERVER
+            if not is_invite:
+                self.shed()
+            elif self.state == ACCEPTED:
+                self.last_sent = b""  # its repeats are the transaction user's
             # Timers H, J and L are all 64*T1, but J is zero on a stream, where nothing is repeated (Table 4).
             self.set_deadline(now, 0.0 if is_stream and not is_invite else timing.transaction_s, DEADLINE_TIMER)
             if self.state == COMPLETED and is_invite and not is_stream:
@@ -213,6 +222,14 @@ class ServerTransaction(Transaction):
             self.context.out.append(AckMissed(self))
         if self.state == TERMINATED:
             self.leave()
+
+    def shed(self) -> None:
+        """Nothing is asked of it any more but what it said last: an INVITE of a call that is over, any other request
+        with its final response."""
+        del self.request
+        self.head = _NO_HEAD
+        if self.table is not INVITE_SERVER:
+            self.owner = None  # only a CANCEL asks for it
 
     def abandon(self) -> None:
         """Ends without an answer: for sources that get none, and requests that nobody will answer any more."""

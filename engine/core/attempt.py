@@ -114,6 +114,7 @@ class AttemptBase(TimerOwner):
         "service_route",
         "transaction",
     )
+    __deletable__ = ("facts", "request")  # for mypyc
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class AttemptBase(TimerOwner):
         """`tag` goes into To of its answers; `known` is what `begun` has read, or what the last run has left."""
         self.context = context
         self.transaction = transaction
-        self.request: Final[Message] = transaction.request
+        self.request: Message = transaction.request
         self.is_secure: Final = is_sips(transaction.request.uri_text)  # TLS is promised all the way (§26.2.2)
         self.peer = peer
         self.policy: Final = context.settings.policy  # as it was when it began: another one is for new attempts
@@ -243,8 +244,8 @@ class AttemptBase(TimerOwner):
 
     def hook_answered(self, asked: AskHook, answer: HookAnswer | None, now: float) -> None:
         """What the app platform says; None when it says nothing in time."""
-        found = self.facts.found
-        if self.record.release_cause or asked is not self.asked or asked.is_answered or not isinstance(found, Binding):
+        found = None if asked is not self.asked else self.facts.found
+        if self.record.release_cause or asked.is_answered or not isinstance(found, Binding):
             return
         asked.is_answered = True
         heard = heed(self, asked, answer, found)

@@ -18,6 +18,7 @@ from engine.core.binding import Binding
 from engine.core.callee_try import CalleeTry, ack
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped, Party
+from engine.core.ended import shed_attempt
 from engine.core.given import Given
 from engine.core.group_call import call_next
 from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
@@ -73,6 +74,7 @@ class Call(TimedAttempt):
         "byes_from",
         "byes_waiting",
         "chosen",
+        "cseq",
         "current",
         "max_call_s",
         "rang_at",
@@ -95,6 +97,7 @@ class Call(TimedAttempt):
         """`dialog` is the caller's, for the first tag that the callee answers with; its tag is in our refusals too."""
         TimedAttempt.__init__(self, context, transaction, peer, dialog.local_tag, known, t.TIMERS)
         self._dialog: Dialog | None = dialog
+        self.cseq: Final = transaction.request.cseq
         transaction.owner = self
         self.state = t.LOOKING_UP
         self.tries: list[CalleeTry] = []
@@ -106,7 +109,7 @@ class Call(TimedAttempt):
         self.answered_at: float | None = None  # monotonic seconds
         self.rang_at: float | None = None
         self.byes_waiting: list[ServerTransaction] = []
-        self.byes_from: set[int] = set()  # sides that said BYE while the answer was being recorded
+        self.byes_from = 0  # sides that said BYE while the answer was being recorded: a bit for each
         self.awaits_ack = False  # the caller has our 2xx, we do not have its ACK
         self.bye_held = False  # the caller is owed a BYE that must not come before its ACK
         self.repeat_s = 0.0
@@ -122,6 +125,14 @@ class Call(TimedAttempt):
             tokens = self.context.tokens
             dialog = Dialog.as_server(self.request, tokens.tag(), tokens.first_cseq())
         return dialog
+
+    def shed(self) -> None:
+        """It has ended, and nothing of it is repeated any more: what is left serves copies and late answers."""
+        shed_attempt(self)
+        self._dialog = None
+        self.answer = b""
+        for tried in self.tries:
+            tried.offer = b""
 
     # -- what is decided here --------------------------------------------------------------------------------------
 
@@ -229,7 +240,7 @@ class Call(TimedAttempt):
     def success_again(self, end: DialogEnd, response: Message) -> None:
         """A 2xx in one of its dialogs whose INVITE is known no more: acknowledged (RFC 3261 §13.2.2.4)."""
         near = end.pair.sides[end.side]
-        if end.side == CALLEE and response.cseq == end.pair.caller.seqs.get(self.request.cseq):
+        if end.side == CALLEE and response.cseq == end.pair.caller.seqs.get(self.cseq):
             if self.adopted is not None:
                 self.adopted.callee_asks = True
             setup.acknowledge_again(self)

@@ -146,7 +146,7 @@ def join_bye(call: Call, given: Given) -> None:
 def hold_bye(call: Call, given: Given) -> None:
     """The answer is being recorded: the BYE waits until the caller has had its 2xx."""
     join_bye(call, given)
-    call.byes_from.add(given.side)
+    call.byes_from |= 1 << given.side
     _decide(call, given)
 
 
@@ -183,7 +183,7 @@ def send_answer_and_close(call: Call, given: Given) -> None:
     stop(call)
     setup.acknowledge(call, None)
     for side in (CALLER, CALLEE):
-        if side not in call.byes_from:
+        if not call.byes_from >> side & 1:
             _end_side(call, side, given.now, None)
     call.commit_end(given.now)
 
@@ -229,6 +229,8 @@ def send_held_bye(call: Call, given: Given) -> None:
     if call.bye_held:
         call.bye_held = False
         _end_side(call, CALLER, given.now, None)
+        if call.state == t.ENDED:
+            _shed(call)
 
 
 def forget(call: Call, now: float) -> None:
@@ -311,3 +313,10 @@ def _retire(call: Call, given: Given) -> None:
     timing = call.context.transactions.timing
     call.context.leave(call.record.record_id)
     call.set(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)
+    if not call.awaits_ack:  # else its 2xx is repeated, or a BYE is due to the caller
+        _shed(call)
+
+
+def _shed(call: Call) -> None:
+    if call.context.sheds:
+        call.shed()

@@ -191,7 +191,7 @@ def acknowledge(call: Call, request: Message | None) -> bool:
 
 def build_ack(call: Call, pair: DialogPair, request: Message | None) -> bool:
     """Builds our ACK of the callee's 2xx; False as `acknowledge`."""
-    cseq = pair.caller.seqs[call.request.cseq]  # of our INVITE
+    cseq = pair.caller.seqs[call.cseq]  # of our INVITE
     call.ack, is_whole = crossing_ack(call.context, pair.callee, cseq, request)
     return is_whole
 

@@ -202,7 +202,7 @@ class CalleeTry(RequestOwner):
         came = call.transaction
         flow = came.source if came.source.transport == "UDP" else came.flow
         caller = PairSide(dialog, call.party, flow, origin, call.context.listeners)
-        caller.seqs[call.request.cseq] = self.cseq
+        caller.seqs[call.cseq] = self.cseq
         return DialogPair(caller, callee)
 
     def _callee_dialog(self, response: Message) -> Dialog:

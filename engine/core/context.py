@@ -71,6 +71,7 @@ class CoreContext:
         "routing",
         "run",
         "settings",
+        "sheds",
         "targets",
         "tokens",
         "transactions",
@@ -102,6 +103,7 @@ class CoreContext:
         self.reported: set[str] = set()
         self.counters: dict[str, int] = {}
         self.wall_offset_s = 0.0
+        self.sheds = True  # what has ended keeps little; False: somebody will ask it how it was decided
 
     def follow(self, settings: CoreSettings, routing: Routing) -> None:
         """Others are in force from now on, with the same listeners; what is in progress keeps those it began with.

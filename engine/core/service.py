@@ -38,6 +38,7 @@ from engine.core.tokens import TokenSource
 from engine.core.transfer import TRANSFER, may_transfer
 from engine.core.trunks import Trunks
 from engine.core.turned_away import TurnedAway
+from sipstack.client_transaction import COMPLETED
 from sipstack.dialog import Dialog
 from sipstack.errors import RemoteSipError
 from sipstack.events import (
@@ -195,9 +196,12 @@ class CallService:
         if type(event) is ResponseReceived:
             if event.response.status in CHALLENGES and answers_challenge(self._context, event, now):
                 return
-            owner = event.transaction.owner
+            transaction = event.transaction
+            owner = transaction.owner
             if isinstance(owner, RequestOwner):
-                owner.responded(event.transaction, event.response, event.flow, now)
+                owner.responded(transaction, event.response, event.flow, now)
+                if transaction.state == COMPLETED and transaction.method != "INVITE":
+                    transaction.owner = None  # nothing more comes from it
         elif type(event) is SendMessage:
             self._context.out.append(event)
         elif type(event) is RequestReceived:
@@ -390,7 +394,7 @@ class CallService:
         pending = end.pair.pending_invite
         if pending is not None and pending.side == end.side and pending.acks_seq == request.cseq:
             pending.acked(request, now)
-        elif end.side == CALLER and request.cseq == end.call.request.cseq:
+        elif end.side == CALLER and request.cseq == end.call.cseq:
             end.call.acked(request, now)
         else:
             self._context.count("stray_acks")

@@ -103,6 +103,7 @@ class Rehearsal:
         elif isinstance(output, CommitRecord):
             if isinstance(output.attempt, AttemptBase):
                 self.attempt = output.attempt
+                self.attempt.context.sheds = False  # its end is what is asked about
             with self._timed("sent"):
                 return self._service.record_committed(output.attempt, output.step, True, 0.0)
         return []

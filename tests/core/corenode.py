@@ -286,7 +286,7 @@ class CoreNode:
                     assert to_caller or place >= opened, f"{message.method} left before the open row"
                 elif message.is_final and (branch, message.method) == (
                     attempt.record.caller_branch,
-                    attempt.request.method,
+                    attempt.transaction.method,
                 ):
                     has_step = message.method == "INVITE" or (attempt, Step.ANSWER) in self.decided
                     needed = answered if message.status < 300 and has_step else closed

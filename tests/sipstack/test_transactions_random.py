@@ -53,6 +53,7 @@ class AnyTraffic(RuleBasedStateMachine):
         self.received: list[bytes] = []  # every datagram so far, for copies
         self.servers: list[ServerTransaction] = []
         self.clients: list[ClientTransaction] = []
+        self.asked: dict[ServerTransaction, object] = {}  # what its request was, which it need not keep
         self.success: dict[int, bytes] = {}  # server number -> its 2xx
         self.finals: dict[int, set[bytes]] = {}  # server number -> final responses on the wire
         self.ends: dict[ClientTransaction, str] = {}  # how each request of ours ended
@@ -96,8 +97,9 @@ class AnyTraffic(RuleBasedStateMachine):
         for other in self.servers:
             is_there = other.state != TERMINATED_SERVER and other.method == message.method
             if is_there and (message.method != "CANCEL" or other.source.host == transaction.source.host):
-                assert identity(other.request) != identity(message)
+                assert self.asked[other] != identity(message)
         self.servers.append(transaction)
+        self.asked[transaction] = identity(message)
 
     def new_response(self, transaction: ClientTransaction, status: int) -> None:
         if status < 200:
