@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo scenarios run build check test ready test-beside test-paced test-alone test-compiled interop long bench bench-durable baseline docs system
+.PHONY: help demo scenarios run build check test ready test-beside test-paced test-alone test-compiled test-built interop long bench bench-durable baseline docs system
 
 # Each test that starts a node or a command would compile all that it imports, and each worker all tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,7 +66,10 @@ build: $(VENV)/.ok
 	@grep -h '^ *veil700: not compiled' build/mypyc.log >&2 || true
 	@ls dist
 
-test-compiled: build $(VENV)/.ok-dev
+test-compiled: build
+	@$(MAKE) --no-print-directory test-built
+
+test-built: $(VENV)/.ok-dev
 	@$(BIN)/python -m tests.compiled_tree
 	@cd build/compiled && .venv/bin/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)" $(ON_COMPILED)
 	@cd build/compiled && .venv/bin/pytest -q -m "(paced or alone) and not long" tests/e2e/test_faults_*.py
