@@ -66,11 +66,16 @@ def test_attack_a02_malformed_multipart(rig: Rig) -> None:
     took = {}
     for depth in (100, 800):
         kind, body = nested(depth)
-        call = Call(rig)
-        data = call.invite(body=body).replace(b"Content-Type: application/sdp", b"Content-Type: " + kind.encode(), 1)
-        began = time.monotonic()
-        assert outcome(rig, call, data) != ARRIVED
-        took[depth] = time.monotonic() - began
+        waits = []
+        for _ in range(3):  # the quickest counts: the machine may be busy
+            call = Call(rig)
+            data = call.invite(body=body).replace(
+                b"Content-Type: application/sdp", b"Content-Type: " + kind.encode(), 1
+            )
+            began = time.monotonic()
+            assert outcome(rig, call, data) != ARRIVED
+            waits.append(time.monotonic() - began)
+        took[depth] = min(waits)
     assert took[800] < 0.1 + 16 * took[100], took
     serves(rig)
 
