@@ -1,7 +1,7 @@
 """The point read that every call makes: whom does this caller reach through X?
 
-What most bindings do not ask for is read only where it is: a restriction, a black list, hours and the like cost the
-others one look each, which finds nothing.
+What most bindings do not ask for is read only where it is: while there is no restriction, black list or scenario with
+limits at all, one row says so; else they cost the others one look each, which finds nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
 from engine.store.number_memory import is_cooling
 
-# The last column is 1 where anything of `_CONDITIONS` says more than nothing, or the number is Y: most say nothing.
-# The one before it says whether there is a restriction at all.
+# The last column is 0 where nothing of `_CONDITIONS` says more than nothing, and the number is no Y: as with most.
+# It is `_RESTRICTED` where all there is is a restriction, of whatever. Where `beside` has no row, all is looked for.
+_RESTRICTED: Final = 2
 _FIND: Final = (
     "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id, scenario,"
-    " expires_at, EXISTS (SELECT 1 FROM restriction), flags OR max_call_s OR ring_timeout_s OR tel_y != ''"
-    " OR EXISTS (SELECT 1 FROM blacklist WHERE blacklist.app_platform = target.app_platform)"
-    " OR EXISTS (SELECT 1 FROM scenario AS s"
-    " WHERE s.code = target.scenario AND (s.max_call_s OR s.hours != '' OR s.calls_per_day))"
+    " expires_at, (flags OR max_call_s OR ring_timeout_s OR tel_y != '')"
+    f" | CASE (SELECT is_any FROM beside) WHEN 0 THEN 0 ELSE EXISTS (SELECT 1 FROM restriction) * {_RESTRICTED}"
+    " | EXISTS (SELECT 1 FROM blacklist WHERE blacklist.app_platform = target.app_platform)"
+    " | EXISTS (SELECT 1 FROM scenario AS s"
+    " WHERE s.code = target.scenario AND (s.max_call_s OR s.hours != '' OR s.calls_per_day)) END"
     " FROM target WHERE x = ? AND caller = ?"
 )
 _CONDITIONS: Final = (
@@ -82,14 +84,14 @@ class BindingReader:
                 if row is not None:
                     (
                         subs_id, version, mode, tel_y, callee, presented, platform, user, order_id, scenario,
-                        expires_at, are_restrictions, has_conditions,
+                        expires_at, beside,
                     ) = row  # fmt: skip
                     callee = self._callees_cipher.decrypt(callee)
                     binding = Binding(
                         subs_id, version, mode, x, tel_y, caller, callee, presented, platform, user, order_id,
                         scenario, expires_at,
                     )  # fmt: skip
-                    if has_conditions or (are_restrictions and self._conditions.is_restricted(binding)):
+                    if beside and (beside != _RESTRICTED or self._conditions.is_restricted(binding)):
                         return self._with_conditions(binding, parameters, wall_s)
                     return binding
             return self._missed(x, caller, wall_s)

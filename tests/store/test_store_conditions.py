@@ -100,6 +100,54 @@ def test_restrictions_of_others_do_not_count(reader: BindingReader, bound: str, 
     assert reader.find(X, C, now) is Miss.NOT_A_PARTY
 
 
+LIMITS = (("max_call_s", 60), ("hours", "08:00-22:00"), ("calls_per_day", 3))
+
+
+def test_whether_anything_is_beside_bindings_is_told_at_once(stocked: Path, execute: Execute) -> None:
+    """By whatever statement, of whoever, and only once it is committed."""
+    locked = "INTO restriction VALUES ('number', ?, 'locked', 1, 'me', '')"
+    listed = "INTO blacklist VALUES (?, x'0a', x'', 'both', 1, 'k')"
+    scenario = "INTO scenario (code, risk_class, modes, max_ttl_s, hours) VALUES (?, 1, '[]', 60, ?)"
+    other = sqlite3.connect(stocked, isolation_level=None)
+
+    def told(statement: str, *parameters: object) -> int:
+        execute(statement, *parameters)
+        ((is_any,),) = other.execute("SELECT is_any FROM beside").fetchall()
+        assert isinstance(is_any, int)
+        return is_any
+
+    assert told("SELECT 1") == 0
+    assert [told(f"INSERT {locked}", number) for number in (X, Y)] == [1, 1]
+    assert told(f"REPLACE {locked}", X) == 1
+    assert told("DELETE FROM restriction WHERE id = ?", X) == 1
+    assert told("DELETE FROM restriction") == 0
+    assert told(f"INSERT {listed}", "ap-demo") == 1
+    assert told(f"INSERT {locked} ON CONFLICT DO NOTHING", X) == 1
+    assert told("DELETE FROM blacklist") == 1
+    assert told("DELETE FROM restriction WHERE id = ?", X) == 0
+    assert told(f"INSERT {scenario}", "open", "") == 0
+    assert told(f"INSERT {scenario}", "day", "08:00-22:00") == 1
+    assert told("DELETE FROM scenario WHERE code = 'open'") == 1
+    assert told("DELETE FROM scenario WHERE code = 'day'") == 0
+    for column, value in LIMITS:
+        assert told(f"UPDATE scenario SET {column} = ?", value) == 1
+        assert told(f"UPDATE scenario SET {column} = ?", value) == 1
+        assert told(f"UPDATE scenario SET {column} = ?", "" if column == "hours" else 0) == 0
+    assert told("BEGIN") == 0
+    assert told(f"INSERT {locked}", X) == 0
+    assert told("ROLLBACK") == 0
+    assert told(f"INSERT {listed}", "ap-demo") == 1
+    assert told("DELETE FROM blacklist") == 0
+    other.close()
+
+
+def test_what_nobody_has_told_of_is_looked_for(reader: BindingReader, bound: str, now: float, execute: Execute) -> None:
+    execute("DELETE FROM beside")
+    assert conditions(reader, now) is UNCONDITIONAL
+    execute("INSERT INTO restriction VALUES ('everything', '', 'killed', 1, 'me', '')")
+    assert conditions(reader, now) == Conditions(restriction=Restriction("everything", "", "killed"))
+
+
 @pytest.mark.parametrize(
     ("first", "second", "way", "there", "back"),
     [

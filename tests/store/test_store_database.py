@@ -29,6 +29,7 @@ DOMAIN_TABLES = {
     "group_member",
     "service_order",
     "blacklist",
+    "beside",
     "api_key",
     "api_clock",
     "api_request",
@@ -57,7 +58,7 @@ TABLES = {
     | {"day_call", "event", "feed", "last_caller", "stranger"},
 }
 
-VERSIONS = {BINDINGS: 8, RECORDS: 5}
+VERSIONS = {BINDINGS: 9, RECORDS: 5}
 
 
 @pytest.mark.parametrize("name", [BINDINGS, RECORDS])
@@ -107,6 +108,27 @@ def test_bindings_from_before_keep_their_times(of_version: Callable[[int, str], 
         (1, "s1", b"\x0b", "k", 2000.0, 1000.457, 1500.0),
         (4, "s4", b"\x0b", "k", 2000.0, 1600.0, None),
     ]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "is_any"),
+    [
+        ("", 0),
+        ("INSERT INTO scenario (code, risk_class, modes, max_ttl_s) VALUES ('s', 1, '[]', 60)", 0),
+        (
+            "INSERT INTO scenario (code, risk_class, modes, max_ttl_s, hours) VALUES ('s', 1, '[]', 60, '08:00-22:00')",
+            1,
+        ),
+        ("INSERT INTO restriction VALUES ('everything', '', 'killed', 1, 'me', '')", 1),
+        ("INSERT INTO blacklist VALUES ('ap', x'0a', x'', 'both', 1, 'k')", 1),
+    ],
+)
+def test_what_stands_beside_bindings_from_before_is_known(
+    of_version: Callable[[int, str], Path], cipher: NumberCipher, script: str, is_any: int
+) -> None:
+    connection = open_database(of_version(8, script), BINDINGS, cipher)
+    assert connection.execute("SELECT * FROM beside").fetchall() == [(1, is_any)]
     connection.close()
 
 
