@@ -26,7 +26,7 @@ class Wakes:
     What asyncio registers lies in a selector of asyncio's, which this one waits for as for one descriptor more.
     """
 
-    __slots__ = ("_at_last", "_epoll", "_on_fault", "_others", "_readers", "is_asked")
+    __slots__ = ("_at_last", "_behind", "_epoll", "_on_fault", "_others", "_readers", "is_asked")
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         """`on_fault` gets what a reader raised."""
@@ -37,6 +37,7 @@ class Wakes:
         self._epoll.register(self._others.fileno(), select.EPOLLIN)
         self._readers: dict[int, Act] = {}  # by descriptor
         self._at_last: list[Act] = []
+        self._behind: list[int] = []  # descriptors that were ready after one of asyncio's
 
     def read_by(self, descriptor: int, reader: Act) -> None:
         """From now on `reader` is called whenever something can be read, or has failed."""
@@ -61,22 +62,25 @@ class Wakes:
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Waits so many seconds, for ever when None, or until the loop has something to do. What of its own is ready.
 
-        Readers are called meanwhile, however often.
+        Readers are called meanwhile, however often; but not before asyncio has heard of what was ready earlier. Of a
+        connection that is closed, say, the node must know before a datagram has it send something there.
         """
-        readers = self._readers
         self.is_asked = False
         left_s = -1.0 if timeout is None else max(0.0, timeout)
         ends = monotonic() + left_s
+        if self._behind:
+            behind, self._behind = self._behind, []
+            for descriptor in behind:
+                self._read(descriptor)
+        is_others = False
         while True:
             self._do_last()
-            is_others = False
             ready = self._epoll.poll(0.0 if self.is_asked else left_s, _MOST)
             for descriptor, _ in ready:
-                reader = readers.get(descriptor)
-                if reader is None:
-                    is_others = True
+                if is_others:
+                    self._behind.append(descriptor)
                 else:
-                    self._do(reader)
+                    is_others = not self._read(descriptor)
             if is_others or self.is_asked or not ready:
                 break
             if timeout is not None:
@@ -84,6 +88,14 @@ class Wakes:
                 if left_s <= 0.0:
                     break
         return self._others.select(0) if is_others else []
+
+    def _read(self, descriptor: int) -> bool:
+        """False for what asyncio reads, or nobody any more."""
+        reader = self._readers.get(descriptor)
+        if reader is None:
+            return False
+        self._do(reader)
+        return True
 
     def _do_last(self) -> None:
         while self._at_last:

@@ -213,14 +213,69 @@ def test_asyncio_has_its_own_descriptors_threads_and_signals(ends: Ends) -> None
     assert run(story) == [b"there back", True]
 
 
+class Hears(asyncio.Protocol):
+    """The end of a stream as asyncio reads it; it is told more for so long."""
+
+    def __init__(self, heard: list[bytes], far: socket.socket, lasts_s: float = 0.0) -> None:
+        self._heard = heard
+        self._far = far
+        self._over = time.monotonic() + lasts_s
+
+    def data_received(self, data: bytes) -> None:
+        self._heard.append(data)
+        if time.monotonic() < self._over:
+            self._far.send(b"more")
+
+
+def test_what_was_ready_first_is_heard_first_whoever_reads_it(ends: Ends) -> None:
+    near, far = ends
+    stream, peer = socket.socketpair()
+    heard: list[bytes] = []
+
+    async def story(loop: NodeLoop) -> None:
+        transport, _ = await loop.create_connection(lambda: Hears(heard, peer), sock=stream)
+        Reads(loop, near, heard.append)
+        await asyncio.sleep(0.01)
+        peer.send(b"first")
+        far.send(b"second")
+        await asyncio.sleep(0.01)
+        loop.remove_reader(near)
+        transport.close()
+
+    run(story)
+    peer.close()
+    assert heard == [b"first", b"second"]
+
+
+def test_a_stream_that_goes_on_and_on_keeps_no_reader_waiting(ends: Ends) -> None:
+    near, far = ends
+    stream, peer = socket.socketpair()
+    heard: list[bytes] = []
+
+    async def story(loop: NodeLoop) -> None:
+        transport, _ = await loop.create_connection(lambda: Hears(heard, peer, 0.3), sock=stream)
+        reads = Reads(loop, near, lambda data: heard.append(b"datagram"))
+        await asyncio.sleep(0.01)
+        peer.send(b"more")
+        far.send(b"1")
+        await asyncio.sleep(0.5)
+        assert len(reads.found) == 1
+        loop.remove_reader(near)
+        transport.close()
+
+    run(story)
+    peer.close()
+    assert heard.index(b"datagram") < 10 < len(heard)
+
+
 def test_a_descriptor_that_is_read_by_itself_may_wait_for_room_by_asyncio(ends: Ends) -> None:
     near, far = ends
 
     async def story(loop: NodeLoop) -> list[bytes]:
-        writable = loop.create_future()
+        writable = asyncio.Event()
         reads = Reads(loop, near)
-        loop.add_writer(near, lambda: writable.done() or writable.set_result(None))
-        await writable
+        loop.add_writer(near, writable.set)
+        await writable.wait()
         loop.remove_writer(near)
         far.send(b"still read")
         await asyncio.sleep(0.01)
