@@ -1,4 +1,5 @@
-/* sipstack.head_scan: what head_look.h finds in the bytes of one message, as objects (docs/decisions/0042).
+/* sipstack.head_scan: what head_look.h finds in the bytes of one message, as objects (docs/decisions/0042), and what
+ * description_look.h finds in those of a session description (docs/decisions/0054).
  *
  * What goes in and comes out is told in head_scan.pyi. No object is made before all has been looked at.
  */
@@ -6,6 +7,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "description_look.h"
 #include "head_look.h"
 #include "head_values.h"
 
@@ -304,6 +306,63 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+/* -- session descriptions ------------------------------------------------------------------------------------------ */
+
+/* Fills in what is found -> 1, 0 for a description that is not as usual, -1 with TypeError for what is none. */
+static int
+find_parts(PyObject *body, Description *found)
+{
+    if (!PyBytes_Check(body)) {
+        PyErr_SetString(PyExc_TypeError, "a description is bytes");
+        return -1;
+    }
+    return look_at_description(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), found);
+}
+
+static PyObject *
+octets(Span part)
+{
+    return PyBytes_FromStringAndSize(part.at, part.size);
+}
+
+static PyObject *
+usual_parts(PyObject *module, PyObject *body)
+{
+    Description found;
+    int status = find_parts(body, &found);
+    PyObject *made;
+    Py_ssize_t at = 0;
+    (void)module;
+    if (status <= 0)
+        return status < 0 ? NULL : Py_NewRef(Py_None);
+    made = PyTuple_New(3);
+    if (made == NULL)
+        return NULL;
+    PUT(octets(found.origin));
+    PUT(octets(span(found.crossing, found.attributes.at + found.attributes.size)));
+    PUT(octets(found.attributes));
+    return made;
+}
+
+static PyObject *
+plain_attributes(PyObject *module, PyObject *body)
+{
+    Description found;
+    int status = find_parts(body, &found);
+    (void)module;
+    if (status < 0)
+        return NULL;
+    return status > 0 && is_nobodys(&found) ? octets(found.attributes) : Py_NewRef(Py_None);
+}
+
+static PyMethodDef functions[] = {
+    {"usual_parts", usual_parts, METH_O, "The parts of a description of one medium."},
+    {"plain_attributes", plain_attributes, METH_O, "The attributes of one that names nobody."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* -- the module ---------------------------------------------------------------------------------------------------- */
+
 static int
 fill_module(PyObject *module)
 {
@@ -320,6 +379,7 @@ static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "sipstack.head_scan",
     .m_doc = "The usual spelling of a message, read in one pass.",
+    .m_methods = functions,
     .m_slots = module_slots,
 };
 

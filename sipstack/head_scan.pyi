@@ -76,3 +76,9 @@ class Scanner:
     ) -> None: ...
     def __call__(self, data: bytes, /) -> Scanned | None:
         """None: it is not in its usual spelling, or not a message at all."""
+
+def usual_parts(body: bytes, /) -> tuple[bytes, bytes, bytes] | None:
+    """As `sipstack.sdp.read_usual_parts`."""
+
+def plain_attributes(body: bytes, /) -> bytes | None:
+    """As `sipstack.sdp.read_plain_attributes`."""

@@ -22,20 +22,26 @@ from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
 from sipstack.message import ENCODING, ERRORS, Message
-from sipstack.sdp import SessionDescription, parse_sdp, render_sdp
+from sipstack.sdp import (
+    USUAL_BANDWIDTH,
+    USUAL_CONNECTION,
+    USUAL_MEDIA,
+    SessionDescription,
+    parse_sdp,
+    plain_attributes,
+    render_sdp,
+    usual_parts,
+)
 from sipstack.uri import SipUri, parse_name_addr, parse_uri
 
 # Lines that cross are c=, b=, m= and a=; v=, o=, s= and t= are ours. Left out are those that say who somebody is (i= u=
 # e= p=), keys in clear (k=: RFC 8866 §5.12 has receivers discard it), repeats and time zones of broadcasts (r= z=), and
 # letters that nobody understands (RFC 4566 §5).
 
-# Nearly every c= line.
-_USUAL_CONNECTION: Final = rb"c=IN IP4 (?:[0-9]{1,3}\.){3}[0-9]{1,3}"
-_IPV4: Final = re.compile(_USUAL_CONNECTION)
+_IPV4: Final = re.compile(USUAL_CONNECTION)
 
-# Nearly every m= line: its words are too short to hold a number, and its letters no harm.
-_USUAL_MEDIA: Final = rb"m=[a-z]{1,6} [0-9]{1,5} [A-Z/]{1,8}(?: [0-9]{1,3})+"
-_MEDIA: Final = re.compile(_USUAL_MEDIA)
+# Its words are too short to hold a number, and its letters no harm.
+_MEDIA: Final = re.compile(USUAL_MEDIA)
 
 # What c= may hold: an address, or a host name (RFC 4566 §5.7); what stands behind it is of no use.
 _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)(?:/[0-9]+){0,2})(?: .*)?")
@@ -44,20 +50,9 @@ _CONNECTION: Final = re.compile(rb"(c=IN IP[46] (?:[A-Za-z0-9._-]+|[0-9A-Fa-f:.]
 _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _QUAD: Final = re.compile(rb"(?<![0-9])(?:%b([-.])%b\1%b\1%b)(?![0-9])" % ((_OCTET,) * 4))
 
-# Modifiers that have a meaning (RFC 4566 §5.8, 3556, 3890), below a hundred Mbit/s: an answer may repeat the line.
-_USUAL_BANDWIDTH: Final = rb"b=(?:AS|CT|RR|RS|TIAS):[0-9]{1,%d}" % (LONG_FROM - 1)
-_BANDWIDTH: Final = re.compile(_USUAL_BANDWIDTH)
+# Modifiers that have a meaning, with a row of digits that is no number: an answer may repeat the line.
+_BANDWIDTH: Final = re.compile(USUAL_BANDWIDTH)
 _ADDRESS: Final = re.compile(rb"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])|@|\bIN[ \t]+IP[46]\b")
-
-# Nearly every description is of one medium, and but for what stands before its address it crosses as it came. Groups:
-# the value of o=, from c= or t= to the lines below m=, and its attributes, which other calls have had (HARMLESS_ROWS).
-_USUAL_LINES: Final = rb"(?:%b\r\n)?(?:%b\r\n){0,4}t=0 0\r\n%b\r\n(?:%b\r\n)?(?:%b\r\n){0,4}" % (
-    (_USUAL_CONNECTION, _USUAL_BANDWIDTH, _USUAL_MEDIA, _USUAL_CONNECTION, _USUAL_BANDWIDTH)
-)
-_USUAL: Final = re.compile(rb"v=0\r\no=([^\0\r\n]*)\r\ns=[^\0\r\n]*\r\n(%b)(.*)" % _USUAL_LINES, re.DOTALL)
-
-# The same as it leaves, with an origin of ours.
-_PLAIN: Final = re.compile(rb"v=0\r\no=- [0-9]+ [0-9]+ IN IP4 [0-9.]+\r\ns=-\r\n%b(.*)" % _USUAL_LINES, re.DOTALL)
 
 # Addresses that one description may name: each line is searched for each of them, and no phone has so many.
 _MAX_HOSTS: Final = 64
@@ -139,11 +134,10 @@ class OriginRewriter:
 
         Raises RemoteSipError when it is no description, or has a media line that no phone writes.
         """
-        usual = _USUAL.fullmatch(body)
+        usual = usual_parts(body)
         if usual is None:
             return self._made(*self._read(body, sender))
-        origin, media, attributes = usual.groups()
-        crossing = media + attributes
+        origin, crossing, attributes = usual
         if attributes in HARMLESS_ROWS:
             return self._made(origin, crossing)  # nearly always: what `_read` makes of it
         origin, crossed = self._read(body, sender)
@@ -280,8 +274,8 @@ def is_plain(body: bytes) -> bool:
 
     Its origin is ours, the words of the lines behind it are too short, and its attributes have been judged each.
     """
-    plain = _PLAIN.fullmatch(body)
-    return plain is not None and plain[1] in HARMLESS_ROWS
+    attributes = plain_attributes(body)
+    return attributes is not None and attributes in HARMLESS_ROWS
 
 
 def description_holds_number(body: bytes, number: str) -> bool:

@@ -181,6 +181,7 @@ def test_what_is_plain_holds_nobody_s_number(lines: list[bytes], end: bytes) -> 
         (b"c=IN IP4 192.0.2.12", b"c=IN IP4 192.0.2.12 13800138000"),
         (b"t=0 0", b"t=13800138000 0"),
         (b"t=0 0", b"b=AS:13800138000\r\nt=0 0"),
+        (b"t=0 0", b"b=AS:138001380\r\nt=0 0"),
         (b"t=0 0", b"t=0 0\r\nk=clear:13800138000"),
         (b"audio 40000", b"audio 13800138000"),
         (b"audio 40000", b"13800138000 40000"),
