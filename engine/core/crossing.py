@@ -45,25 +45,22 @@ def reason_line(q850: int) -> str:
 # -- rows of requests --------------------------------------------------------------------------------------------------
 
 
-def _request_line(draft: RequestDraft) -> str:
-    return f"{draft.method} {draft.dialog.request_uri()} SIP/2.0"
+def _start(draft: RequestDraft) -> str:
+    """What every request begins with, up to its CSeq, in one piece.
 
-
-def _via(draft: RequestDraft) -> str:
-    """Our Via row, of the listener that the request leaves by."""
-    row = f"{draft.context.listeners.all[draft.flow.local].via_start}{draft.branch};rport"
-    return row + ANNOUNCED if draft.party.peer.overload_control else row
-
-
-def _max_forwards(draft: RequestDraft) -> str:
-    """One less than came, 70 where none came and in requests that are ours alone (RFC 7332 §4)."""
-    left = None if draft.message is None else draft.message.max_forwards()
-    return f"Max-Forwards: {MAX_FORWARDS if left is None else left - 1}"
-
-
-def _of_dialog(draft: RequestDraft) -> str:
-    """The route set is the receiver's own, From says the 700 number, all else but To is of this dialog alone."""
-    return draft.dialog.request_rows(draft.method, draft.seq)
+    Via is that of the listener which the request leaves by. Max-Forwards is one less than came, 70 where none came and
+    in requests that are ours alone (RFC 7332 §4). The route set is the receiver's own, From says the 700 number, all
+    else but To is of this dialog alone.
+    """
+    dialog, method, message = draft.dialog, draft.method, draft.message
+    left = None if message is None else message.max_forwards()
+    forwards = MAX_FORWARDS if left is None else left - 1
+    via = draft.context.listeners.all[draft.flow.local].via_start
+    load = ANNOUNCED if draft.party.peer.overload_control else ""
+    return (
+        f"{method} {dialog.request_uri()} SIP/2.0\r\n{via}{draft.branch};rport{load}\r\n"
+        f"Max-Forwards: {forwards}\r\n{dialog.request_rows(method, draft.seq)}"
+    )
 
 
 def _asserted_identity(draft: RequestDraft) -> str:
@@ -251,12 +248,7 @@ def leading_number(message: Message, header: int) -> int:
 
 # -- the tables --------------------------------------------------------------------------------------------------------
 
-_REQUEST: Final = (
-    Row("Request-URI", TRANSLATED, _request_line),
-    Row("Via", NEW, _via),
-    Row("Max-Forwards", TRANSLATED, _max_forwards),
-    Row("Route, From, To, Call-ID, CSeq", TRANSLATED, _of_dialog),
-)
+_REQUEST: Final = (Row("Request-URI, Via, Max-Forwards, Route, From, To, Call-ID, CSeq", TRANSLATED, _start),)
 _RESPONSE: Final = (Row("Status-Line, Via, From, To, Call-ID, CSeq", OWN, _head),)
 _CONTACT: Final = Row("Contact", TRANSLATED, _contact)
 _ASSERTED: Final = Row("P-Asserted-Identity", TRANSLATED, _asserted_identity)

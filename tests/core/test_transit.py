@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.core import transit
-from engine.core.disclosure import RequestDraft, Rows
+from engine.core.disclosure import RequestDraft, Row, Rows
 from engine.core.settings import CoreSettings, Profile, RouteSettings
 from sipstack import headers as h
 from sipstack.message import Message
@@ -353,12 +353,18 @@ def test_what_no_row_of_transit_names_stays_behind(rows: Rows[RequestDraft], nam
 @pytest.mark.parametrize("name", ["Via", "Route, From, To, Call-ID, CSeq", "Contact"])
 @pytest.mark.pure
 def test_a_row_that_copies_the_dialog_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def produce(draft: RequestDraft) -> str:
-        assert draft.message is not None
-        fields = name.split(", ")
-        return "\r\n".join(line for line in draft.message.lines if line.partition(":")[0] in fields)
+    fields = set(name.split(", "))
 
-    made = Rows(*[row._replace(produce=produce) if row.name == name else row for row in transit.INVITE.table])
+    def copying(row: Row[RequestDraft]) -> Row[RequestDraft]:
+        def produce(draft: RequestDraft) -> str:
+            assert draft.message is not None
+            kept = [line for line in row.produce(draft).split("\r\n") if line.partition(":")[0] not in fields]
+            return "\r\n".join(kept + [line for line in draft.message.lines if line.partition(":")[0] in fields])
+
+        return row._replace(produce=produce)
+
+    table = transit.INVITE.table
+    made = Rows(*[row if fields.isdisjoint(row.name.split(", ")) else copying(row) for row in table])
     for slot in Rows.__slots__:
         monkeypatch.setattr(transit.INVITE, slot, getattr(made, slot))
     node = TransitNode(through())
