@@ -31,6 +31,9 @@ FORMATS: Final = frozenset((
 # Lines in which neighbours are not parts of one number: "118 114 115 116" are four payload types.
 TABLES: Final = FORMATS | {b"candidate", b"fmtp", b"max-message-size", b"remote-candidates", b"ssrc", b"ssrc-group"}
 
+# Preconditions (RFC 3312 §4): of no known format, and the same in each call, as parameters of codecs are.
+_STEADY: Final = frozenset((b"conf", b"curr", b"des"))
+
 # Parameters of formats that are hex or base64 (RFC 3640 §4.1, 6184 §8.1, 6416 §5.1, 7798 §7.1).
 _CODED_PARAMETERS: Final = frozenset((
     b"config", b"interop-constraints", b"profile-compatibility-indicator", b"profile-level-id",
@@ -65,7 +68,7 @@ HARMLESS: Final = set(_KNOWN_HARMLESS)
 # Attributes of descriptions of one medium, all of them such lines, each with its line end: judged with one look.
 MAX_HARMLESS_ROWS: Final = 256
 HARMLESS_ROWS: Final[set[bytes]] = set()
-_MAX_HARMLESS_OCTETS: Final = 512  # more than phones write for one medium that has no keys
+_MAX_HARMLESS_OCTETS: Final = 1024  # more than phones write for one medium that has no keys
 
 # Eleven characters of base64 hold eight digits, and so does a longer row in hex.
 _LONG_WORD: Final = re.compile(rb"[A-Za-z0-9+/=_]{11}")
@@ -169,6 +172,11 @@ def crossing_attribute(line: bytes, exchange: Exchange) -> bytes:
     if rule is not None:
         return rule(line, exchange)
     return b"" if _may_hide(line, name) else line
+
+
+def is_harmless(line: bytes, name: bytes) -> bool:
+    """True for a line that has crossed and always would, whosever call it is, and in which no number can be found."""
+    return name in FORMATS or name in _STEADY or (name == b"fmtp" and not _holds_long_row(line))
 
 
 def remember_harmless(line: bytes) -> None:

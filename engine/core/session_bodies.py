@@ -6,13 +6,13 @@ import re
 from typing import Final, NamedTuple, final
 
 from engine.core.session_attributes import (
-    FORMATS,
     HARMLESS,
     HARMLESS_ROWS,
     NO_HOSTS,
     TABLES,
     Exchange,
     crossing_attribute,
+    is_harmless,
     remember_harmless,
     remember_harmless_rows,
     without_address,
@@ -178,7 +178,7 @@ def _crossing_lines(description: SessionDescription, sender: Message | None, exc
             if name not in NO_HOSTS and _may_name_host(crossed):
                 hosts = _hosts(description, sender) if hosts is None else hosts
                 crossed = _without_host(crossed, hosts)
-            elif name in FORMATS:
+            elif is_harmless(crossed, name):
                 remember_harmless(crossed)
             if crossed:
                 kept.append(crossed)

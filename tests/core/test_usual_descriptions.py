@@ -5,13 +5,17 @@ The same description with line ends of LF alone is always read line by line (RFC
 
 from __future__ import annotations
 
+from base64 import b64encode
+from itertools import product
+from typing import Final
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.core import session_attributes
 from engine.core.copies import body_hides
-from engine.core.session_attributes import HARMLESS_ROWS
+from engine.core.session_attributes import HARMLESS, HARMLESS_ROWS
 from engine.core.session_bodies import OriginRewriter, description_holds_number, is_plain
 from engine.core.spelling import BETWEEN_DIGITS
 from sipstack.errors import RemoteSipError
@@ -28,6 +32,9 @@ LINES = st.sampled_from(
 c=IN IP4 192.0.2.12 zhang|c=IN IP4 gw.example|c=IN IP6 2001:db8::1|b=AS:64|b=AS:13900139000|b=TIAS:64000|b=X-A:1|t=0 0
 t=3900000000 0|k=clear:1|m=audio 40000 RTP/AVP 8 101|m=audio 40000 RTP/AVP 1139|m=video 9 x 1|a=rtpmap:8 PCMA/8000
 a=sendrecv|a=ptime:20|a=mid:139001390|a=mid:audio|a=rtcp:9 IN IP4 192.0.2.12|a=tool:x|a=fmtp:101 0-15|a=fmtp:96 x=1
+a=fmtp:104 mode-set=0,1,2,3,4,5,6,7,8; octet-align=1|a=fmtp:96 profile-level-id=139001390;x=1|a=fmtp:96 95588@|a=fmtp
+a=fmtp:96 x=139 001 390 00|a=fmtp:9 x=MTM5MDAxMzkwMDA|a=fmtp:96 a=313339303031333930|a=curr:qos local none|a=curr:95588@
+a=des:qos optional remote sendrecv|a=conf:139-001-39000|a=des:sip:95588|a=curr:%31%33%39001390|a=conf:MTM5MDAxMzkwMDA=
 a=ice-pwd:abcdefghijklmnopqrstuv|a=msid:a b|a=candidate:1 1 UDP 1 192.0.2.12 9 typ host|a=x:sip:95588@x|a=""".replace(
         "\n", "|"
     )
@@ -115,7 +122,14 @@ def test_known_or_not_is_no_change() -> None:
         b"a=rtpmap:8 PCMA/8000\r\na=x:1\r\n",
         b"a=rtpmap:8 PCMA/8000\r\nm=video 9 RTP/AVP 96\r\n",
         b"a=rtpmap:8 PCMA/8000",
-        b"a=rtpmap:8 PCMA/8000\r\n" * 30,
+        b"a=fmtp:96 x=139001390\r\n",  # stays behind
+        b"a=fmtp:96 config=139001390\r\n",  # crosses one way
+        b"a=fmtp:96 x=MTM5MDAxMzkwMDA=\r\n",
+        b"a=fmtp:96 x=95588@\r\n",
+        b"a=des:qos mandatory local 1390013900\r\n",
+        b"a=des:qos optional local 192.0.2.12\r\n",
+        b"a=des:qos optional local MTM5MDAxMzkwMDA=\r\n",
+        b"a=rtpmap:8 PCMA/8000\r\n" * 60,
     ],
 )
 def test_what_one_call_has_is_not_remembered_for_another(rows: bytes) -> None:
@@ -145,6 +159,49 @@ def numbers_in(body: bytes) -> set[str]:
             rows = digits.split()
             found |= {row[at : at + size] for row in rows for at in range(len(row)) for size in (3, 5, 8, 9, 11, 12)}
     return {number for number in found if len(number) >= 3}
+
+
+BEFORE: Final = ("", "a", "ab", "1", "+86")
+BETWEEN: Final = ("", "-", ".", ",", " ", ":")
+WRITTEN: Final = ("%s", "x=%s;y=1", "x=%s@", "sip:%s", "mode-set=%s", "config=%s", "x=1; sprop-sps=%s")
+
+
+@pytest.mark.parametrize("number", ["13800138000", "208888888"])
+@pytest.mark.parametrize("name", ["fmtp:96 ", "curr:", "des:qos ", "conf:qos "])
+def test_a_number_in_a_steady_line_is_not_plain(name: str, number: str) -> None:
+    """However it is spelled or encoded: where the search would find it, there is a search."""
+    for before, between, written in product(BEFORE, BETWEEN, WRITTEN):
+        text = before + between.join(number)
+        for spelling in (
+            text,
+            b64encode(text.encode()).decode(),
+            b64encode(text.encode("utf-16-le")).decode(),
+            text.encode().hex(),
+            text.encode().hex(" "),
+            text.encode("utf-16-be").hex(),
+        ):
+            line = f"a={name}{written % spelling}\r\n".encode()
+            made = OriginRewriter(200000001, "203.0.113.7").rewrite(HEAD + AUDIO + line)
+            for body in (made, PLAIN.replace(KNOWN, line)):
+                if description_holds_number(body, number) or body_hides(body, CONTENT_TYPE, number):
+                    assert not is_plain(body), body
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a=fmtp:104 mode-set=0,1,2,3,4,5,6,7,8; mode-change-capability=2;max-red=0;octet-align=1",
+        b"a=fmtp:105 0-15",
+        b"a=curr:qos local none",
+        b"a=des:qos mandatory local sendrecv",
+        b"a=conf:qos remote sendrecv",
+    ],
+)
+def test_what_a_phone_of_a_mobile_network_writes_is_plain(line: bytes) -> None:
+    """Parameters of AMR, and preconditions: judged once, and then carried and left unsearched as a whole."""
+    made = OriginRewriter(200000001, "203.0.113.7").rewrite(HEAD + AUDIO + KNOWN + line + b"\r\n")
+    assert line in HARMLESS
+    assert is_plain(made)
 
 
 def test_a_usual_description_is_plain() -> None:
