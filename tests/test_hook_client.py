@@ -17,7 +17,7 @@ from engine.core.attempt import AttemptBase
 from engine.core.records import CallRecord
 from engine.hook_client import HookClient
 
-WAIT_S = 10.0
+WAIT_S = 30.0  # for a machine that is busy with other tests
 Reply = Callable[[dict[str, Any]], object]  # an object to send as JSON, bytes as they are, None for nothing
 
 
