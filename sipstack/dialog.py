@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
@@ -10,6 +10,9 @@ from sipstack.fields import split_list
 from sipstack.grammar import USUAL_CONTACT
 from sipstack.message import Message
 from sipstack.uri import PORT_LIMIT, SipUri, parse_name_addr, parse_uri
+
+# Of nearly every dialog: route sets are replaced, and never changed.
+_NO_ROUTES: Final[list[str]] = []
 
 
 class DialogId(NamedTuple):
@@ -48,7 +51,7 @@ class Dialog:
         self.local_seq = local_seq
         self.remote_seq = remote_seq
         self.remote_target = ""
-        self.route_set: list[str] = []
+        self.route_set: list[str] = _NO_ROUTES
 
     @classmethod
     def as_server(cls, request: Message, local_tag: str, local_seq: int) -> Dialog:
@@ -83,7 +86,7 @@ class Dialog:
         dialog = cls(
             DialogId(response.call_id, local_tag, response.to_tag), local, response.value(h.TO) or "", response.cseq, -1
         )
-        dialog.route_set = _routes(response)[::-1]
+        dialog.route_set = _routes_back(response)
         try:
             dialog.remote_target = contact_uri(response)
         except RemoteSipError:
@@ -94,7 +97,7 @@ class Dialog:
 
     def confirm(self, response: Message) -> None:
         """The 2xx of an early dialog says the route set and the target anew (§13.2.2.4). Raises RemoteSipError."""
-        self.route_set = _routes(response)[::-1]
+        self.route_set = _routes_back(response)
         self.refresh(response)
 
     @property
@@ -165,9 +168,15 @@ def contact_uri(message: Message) -> str:
 
 def _routes(message: Message) -> list[str]:
     if message.first[h.RECORD_ROUTE] is None:
-        return []
+        return _NO_ROUTES
     rows = message.values(h.RECORD_ROUTE)
     return [f"<{_usable(value, 'Record-Route')}>" for row in rows for value in split_list(row)]
+
+
+def _routes_back(response: Message) -> list[str]:
+    """Those of a response, for our requests (§12.1.2)."""
+    routes = _routes(response)
+    return routes[::-1] if routes else routes
 
 
 def _usable(value: str, field: str) -> str:

@@ -186,7 +186,7 @@ def _dialog(values: FrozenSide, skipped: int) -> Dialog:
 def _thawed(side: PairSide, values: FrozenSide) -> PairSide:
     side.seqs = dict(values.seqs)
     side.references = dict(values.references)
-    side.rseqs = set(values.rseqs)
+    side.rseqs = frozenset(values.rseqs)
     side.takes = values.takes
     return side
 

@@ -133,6 +133,8 @@ class Call(TimedAttempt):
         self.answer = b""
         for tried in self.tries:
             tried.offer = b""
+            for pair in tried.pairs.values():
+                pair.caller.description = pair.callee.description = b""
 
     # -- what is decided here --------------------------------------------------------------------------------------
 

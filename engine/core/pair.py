@@ -31,6 +31,8 @@ NEVER: Final = float("-inf")
 TAKES_INVITE: Final = 1
 TAKES_UPDATE: Final = 2
 
+NO_RSEQS: Final[frozenset[int]] = frozenset()
+
 # Reliable provisionals of one INVITE. Each waits for the PRACK of the one before (RFC 3262 §3), so no phone has many.
 MAX_RSEQS: Final = 64
 
@@ -85,7 +87,7 @@ class PairSide:
         self.origin = origin
         self.seqs: dict[int, int] = {}
         self.references: dict[int, int] = {}
-        self.rseqs: set[int] = set()
+        self.rseqs: frozenset[int] = NO_RSEQS
         self.pending_update: Relay | None = None  # the last UPDATE of this party that was carried on
         self.heard_at = NEVER
         self.takes = 0
@@ -104,7 +106,7 @@ class PairSide:
     def note_rseq(self, response: Message) -> None:
         """Remembers the RSeq that this party is told: its PRACKs may name no other (RFC 3262 §3)."""
         if response.first[h.RSEQ] is not None and response.is_provisional and len(self.rseqs) < MAX_RSEQS:
-            self.rseqs.add(leading_number(response, h.RSEQ))
+            self.rseqs |= {leading_number(response, h.RSEQ)}
 
     def note_allow(self, message: Message) -> None:
         """Remembers what this party takes; a message without Allow says nothing (RFC 3261 §20.5)."""

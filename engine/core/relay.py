@@ -15,7 +15,7 @@ from engine.core.change import Change
 from engine.core.context import CoreContext
 from engine.core.crossing import REQUESTS, RESPONSES
 from engine.core.disclosure import LeakStopped, RequestDraft, ResponseDraft, build
-from engine.core.pair import DialogPair, PairSide
+from engine.core.pair import NO_RSEQS, DialogPair, PairSide
 from engine.core.session_timer import GONE, REFRESHING, agreed_interval_s, refreshed
 from engine.core.transfer import TRANSFER, crossing_report, crossing_state, refer_to, reference_of, remember, settle
 from sipstack import headers as h
@@ -103,7 +103,7 @@ class Relay(RequestOwner):
         self.far.dialog.next_seq()
         if server.method == "INVITE":
             self.near.note_invite(request.cseq, self._seq)
-            self.near.rseqs.clear()
+            self.near.rseqs = NO_RSEQS
             self.far.credentials = ""
         elif server.method == "REFER":
             remember(self.near.references, self._seq, request.cseq)  # for the NOTIFYs that report on it
