@@ -27,6 +27,11 @@ PACKAGES: Final = ("sipstack", "engine/core")
 SHELL: Final = (
     "sipstack/aio/endpoint.py", "sipstack/aio/udp.py", "sipstack/aio/wakes.py", "engine/runner.py",
     "engine/completeness.py", "engine/store/binding_reader.py", "engine/store/crypto.py",
+    # ... and what makes each step durable, and brings it into the tables (decision 0051).
+    "engine/recording/client.py", "engine/recording/frames.py", "engine/recording/serving.py",
+    "engine/store/breathing.py", "engine/store/fresh.py", "engine/store/journal.py", "engine/store/journal_reader.py",
+    "engine/store/ledger.py", "engine/store/loader.py", "engine/store/records.py", "engine/store/rows.py",
+    "engine/store/segment.py",
 )  # fmt: skip
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without

@@ -1,4 +1,7 @@
-"""Long work in a thread beside the loop's, in pieces: whoever waits for the interpreter gets it between two of them."""
+"""Long work in a thread beside another one, in pieces: whoever waits for the interpreter gets it between two of them.
+
+Compiled code never lets go of it by itself, however long somebody waits.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +19,10 @@ def breathing(items: Sequence[_Item]) -> Iterator[_Item]:
     """The same items, with a moment for other threads now and then."""
     for at in range(0, len(items), ROWS_AT_ONCE):
         if at:
-            time.sleep(BREATH_S)
+            breathe()
         yield from items[at : at + ROWS_AT_ONCE]
+
+
+def breathe() -> None:
+    """A moment for other threads."""
+    time.sleep(BREATH_S)

@@ -126,7 +126,8 @@ def _values(description: bytes) -> dict[str, Any]:
     return cast(dict[str, Any], values)
 
 
-_TYPES: Final = {field.name: str if field.type == "str" else int for field in fields(SegmentHead)}
+# Compiled, a field has its type, and else the name of it.
+_TYPES: Final = {field.name: str if field.type in ("str", str) else int for field in fields(SegmentHead)}
 
 
 @final

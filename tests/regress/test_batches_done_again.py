@@ -29,6 +29,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.writer.stop()
 
 
+@pytest.mark.pure
 def test_its_ends_are_counted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     write, cuts = Ledger.write, [1]
 
@@ -52,6 +53,7 @@ def test_its_ends_are_counted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
     assert (desk.writer.written, desk.writer.lost) == (2, 1)
 
 
+@pytest.mark.pure
 def test_what_nobody_has_thought_of_is_shown_and_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     load, faults, told = Loader.load, [1], []
 

@@ -22,6 +22,7 @@ def _record(record_id: str) -> CallRecord:
     return record
 
 
+@pytest.mark.pure
 def test_the_next_start_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, is_stuck, goes_on = journal._write_through, threading.Event(), threading.Event()
 

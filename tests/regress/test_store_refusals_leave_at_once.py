@@ -12,6 +12,7 @@ from engine.store.crypto import open_key
 from tests.store.writing import RecordWriter
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize(
     ("cause", "is_taken"),
     [(ReleaseCause.INTERNAL, False), (ReleaseCause.BUSY, True), (ReleaseCause.NORMAL, True)],

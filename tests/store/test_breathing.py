@@ -11,6 +11,7 @@ import pytest
 from engine.core.records import CallRecord, Step
 from engine.store.breathing import ROWS_AT_ONCE, breathing
 from engine.store.crypto import NumberCipher
+from engine.store.loader import STEPS_AT_ONCE
 from engine.store.segment import encoded_step
 from tests.store.test_store_fresh import Mill
 
@@ -31,7 +32,7 @@ def test_all_of_them_in_order_and_a_breath_between_pieces(breaths: list[float], 
     assert len(breaths) == max(0, count - 1) // ROWS_AT_ONCE
 
 
-def test_a_load_breathes_when_it_makes_rows_and_when_it_hashes_them(
+def test_a_load_breathes_when_it_decodes_steps_makes_rows_and_hashes_them(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, breaths: list[float]
 ) -> None:
     mill = Mill(records_db, cipher, make_record)
@@ -40,6 +41,20 @@ def test_a_load_breathes_when_it_makes_rows_and_when_it_hashes_them(
     mill.loader.fresh.put(mill.journal.append(steps, len(steps)))
     mill.load(mill.journal.end)
     assert len(mill.recorded) == 3 * ROWS_AT_ONCE
-    assert len(breaths) == 2 * 2
+    assert len(breaths) == 3 * 2
+    mill.journal.close()
+    mill.connection.close()
+
+
+def test_a_load_breathes_when_it_cuts_steps_apart(
+    records_db: Path, cipher: NumberCipher, make_record: MakeRecord, breaths: list[float]
+) -> None:
+    """Of one attempt, so that nothing else takes long."""
+    mill = Mill(records_db, cipher, make_record)
+    step = encoded_step(int(Step.OPEN), make_record("a").snapshot(), None)
+    for _ in range(3 * STEPS_AT_ONCE // 2):
+        mill.loader.fresh.put(mill.journal.append([step, step], 2))
+    mill.load(mill.journal.end)
+    assert len(breaths) == 3
     mill.journal.close()
     mill.connection.close()

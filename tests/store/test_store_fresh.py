@@ -129,6 +129,7 @@ def test_a_load_that_failed_is_done_again_from_the_file(mill: Mill) -> None:
     assert (mill.recorded, mill.loader.loaded) == (mill.appended, mill.journal.appended)
 
 
+@pytest.mark.pure
 def test_memory_is_bounded(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     mill.append()
     monkeypatch.setattr(fresh, "FRESH_LIMIT", 2 * mill.journal.appended)
@@ -142,6 +143,7 @@ def test_memory_is_bounded(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     assert mill.recorded == mill.appended
 
 
+@pytest.mark.pure
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_group_is_loaded_once(
@@ -181,6 +183,7 @@ def failing(*_: object) -> None:
     raise sqlite3.OperationalError("planted")
 
 
+@pytest.mark.pure
 def test_a_running_writer_hands_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its segment stood there is none any more, and nothing is missed."""
     monkeypatch.setattr(serving, "GROUP_LIMIT", 1)

@@ -250,6 +250,7 @@ def test_a_failed_append_leaves_its_segment(run: Run) -> None:
     assert run.ended == ["a", "b"]
 
 
+@pytest.mark.pure
 def test_a_segment_that_is_full_or_old_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.group((Step.CLOSE, "a"))
     monkeypatch.setattr(journal, "SEGMENT_BYTES", 1000)
@@ -291,6 +292,7 @@ def test_a_torn_group_before_what_an_older_segment_has_left(run: Run) -> None:
     assert run.ended == ["new"]
 
 
+@pytest.mark.pure
 def test_a_running_writer_goes_round(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments are made of those that were loaded, again and again."""
     monkeypatch.setattr(journal, "SEGMENT_BYTES", 2000)
@@ -317,6 +319,7 @@ def test_bytes_that_wait(run: Run) -> None:
     assert waiting_bytes(run.folder, run.journal.end) == 0
 
 
+@pytest.mark.pure
 def test_a_start_that_is_cut_off_begins_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loaded in batches; a second start finds what the first has written, and no attempt has two records."""
     monkeypatch.setattr(loader, "BATCH_STEPS", 2)
@@ -334,6 +337,7 @@ def test_a_start_that_is_cut_off_begins_again(run: Run, monkeypatch: pytest.Monk
     assert run.opened == []
 
 
+@pytest.mark.pure
 def test_a_long_start_tells_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "BATCH_STEPS", 1)
     monkeypatch.setattr(loading, "PROGRESS_S", 0.0)

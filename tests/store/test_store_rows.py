@@ -141,13 +141,18 @@ def test_a_record_must_have_its_time(make_record: MakeRecord) -> None:
             make(snapshot)
 
 
+def _held(maker: RowMaker) -> str:
+    """All that it has, compiled, too: there it has no `__dict__`."""
+    return repr([getattr(maker, name) for name in dir(maker) if not name.startswith("__")])
+
+
 def test_a_group_is_encrypted_as_each_alone_and_then_forgotten(make_record: MakeRecord) -> None:
     opens = [make_record("a").snapshot(), make_record("b", caller="13700137000", callee="").snapshot()]
     ends = [make_record("c", group_member="2088888888" * 2).snapshot()]
     maker, alone = RowMaker(KEY, "boot"), RowMaker(KEY, "boot")
     maker.expect(opens, ends)
-    assert "13700137000" in repr(vars(maker))
+    assert "13700137000" in _held(maker)
     assert [maker.open_row(values) for values in opens] == [alone.open_row(values) for values in opens]
     assert maker.closing(ends[0]).tail == alone.closing(ends[0]).tail
     maker.forget()
-    assert not any(number in repr(vars(maker)) for number in ("13700137000", "13800138000", "2088888888"))
+    assert not any(number in _held(maker) for number in ("13700137000", "13800138000", "2088888888"))

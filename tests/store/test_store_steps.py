@@ -22,6 +22,7 @@ def run(records_db: Path, cipher: NumberCipher, make_record: Callable[..., CallR
     return Run(records_db, cipher, make_record)
 
 
+@pytest.mark.pure
 def test_what_an_older_program_has_left_is_loaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "SegmentHead", partial(SegmentHead, format=1))
     wanted = (Step.OPEN, "a"), (Step.OPEN, "b"), (Step.ANSWER, "a"), (Step.CLOSE, "b")
@@ -30,6 +31,7 @@ def test_what_an_older_program_has_left_is_loaded(run: Run, monkeypatch: pytest.
     assert (run.opened, run.ended) == (["a"], ["b"])
 
 
+@pytest.mark.pure
 def test_of_an_attempt_that_has_ended_only_the_end_is_decoded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[object] = []
 

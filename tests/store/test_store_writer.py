@@ -82,6 +82,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
     return stepped
 
 
+@pytest.mark.pure
 def test_a_window_gathers_what_comes_within_it(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_window_gathers_what_comes_within_it(
     writer.stop()
 
 
+@pytest.mark.pure
 def test_groups_begin_a_window_apart(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
 ) -> None:
@@ -121,6 +123,7 @@ def test_groups_begin_a_window_apart(
     writer.stop()
 
 
+@pytest.mark.pure
 def test_a_busy_writer_looks_when_its_window_is_over(
     records_db: Path, cipher: NumberCipher, make_record: MakeRecord, clock: SteppedClock
 ) -> None:
@@ -151,6 +154,7 @@ def test_who_comes_alone_does_not_wait(records_db: Path, cipher: NumberCipher, m
     writer.stop()
 
 
+@pytest.mark.pure
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []  # as they are told, since whoever hears may hear of two at once
 
@@ -191,6 +195,7 @@ def test_two_writers_on_one_folder_are_refused(desk: Desk, cipher: NumberCipher)
         RecordWriter(desk.path, cipher, "veil-2", "boot", 0, print)
 
 
+@pytest.mark.pure
 def test_the_queue_is_bounded_and_keeps_room_for_calls_in_progress(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "QUEUE_LIMIT", 3)
     monkeypatch.setattr(client, "CLOSE_RESERVE", 2)

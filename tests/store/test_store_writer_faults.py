@@ -37,6 +37,7 @@ def test_calls_go_on_while_the_database_is_locked(
     assert (desk.stored(), desk.writer.unloaded_bytes) == (["b"], 0)
 
 
+@pytest.mark.pure
 def test_a_journal_that_is_never_loaded_ends_in_overload(
     desk: Desk, intruder: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_journal_that_is_never_loaded_ends_in_overload(
     assert desk.submit(Step.OPEN, "new")
 
 
+@pytest.mark.pure
 def test_a_disk_that_takes_too_long_is_overload(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     write, goes_on = journal._write_through, threading.Event()
 
@@ -81,6 +83,7 @@ def test_a_disk_that_takes_too_long_is_overload(desk: Desk, monkeypatch: pytest.
     assert not desk.writer.is_overloaded
 
 
+@pytest.mark.pure
 def test_a_loop_that_was_late_is_no_overload(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the answer before it that it misses."""
     monkeypatch.setattr(client, "SLOW_S", 0.05)
@@ -138,6 +141,7 @@ def test_a_journal_that_is_back_is_noticed_without_work(desk: Desk, away: Callab
     assert desk.outcomes(1) == {(Step.OPEN, "b"): True}
 
 
+@pytest.mark.pure
 def test_the_spool_is_bounded(desk: Desk, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SPOOL_LIMIT", 3)
     desk.submit(Step.OPEN, "a")
@@ -205,6 +209,7 @@ def test_an_end_that_is_kept_replaces_the_one_that_waits(desk: Desk) -> None:
     assert (desk.writer.written, verify(desk.path).is_clean) == (2, True)
 
 
+@pytest.mark.pure
 def test_an_end_that_is_kept_replaces_the_one_in_the_journal(
     desk: Desk, intruder: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
