@@ -49,6 +49,18 @@ IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
 
 GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name
 
+# What mypyc's code calls only where something has gone wrong, once a module is made, or for an integer beyond 62 bits.
+# gcc takes what leads to such a call out of the way, which leaves half of the code where messages pass (0052).
+RARE: Final = (
+    "CPy_AddTraceback", "CPy_TypeErrorTraceback", "CPy_AttributeError", "CPy_TypeError", "CPyError_OutOfMemory",
+    "PyErr_SetString", "CPy_DecRef", "CPy_XDecRef", "CPyTagged_IncRef", "CPyTagged_DecRef", "CPyTagged_XDecRef",
+    "CPyTagged_IsEq_", "CPyTagged_IsLt_", "CPyTagged_Add_", "CPyTagged_Subtract_",
+    "CPyImport_GetModuleCacheForImport", "CPyImport_ReplaceModuleCacheForImport", "CPyImport_ImportFromMany",
+    "CPyImport_GetNativeAttrs", "CPyImport_ImportNative", "CPyType_FromTemplate",
+)  # fmt: skip
+# Nobody asks a library of ours for a name: what is ours is found without a table, what is Python's without a detour.
+CLOSED: Final = ("-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt")
+
 
 class CustomBuildHook(BuildHookInterface[Any]):
     """What hatchling calls."""
@@ -104,8 +116,12 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
             group_name=GROUP,
             target_dir=str(folder / "c"),
         )
+        (folder / "rare.h").write_text(rare_header())
+        library = next(extension for extension in extensions if extension.name == f"{GROUP}__mypyc")
+        told = [*CLOSED, "-include", str(folder / "rare.h")]
+        library.extra_compile_args = [*library.extra_compile_args, *told]  # the list itself is shared by all
         for module, source, headers in IN_C:
-            extensions.append(Extension(module, [source], depends=headers))
+            extensions.append(Extension(module, [source], depends=headers, extra_compile_args=list(CLOSED)))
         command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
         command.build_lib = str(folder / "lib")
         command.build_temp = str(folder / "temp")
@@ -118,6 +134,13 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
         os.chdir(before)
     lib = folder / "lib"
     return {str(file): str(file.relative_to(lib)) for file in sorted(lib.rglob("*.so"))}
+
+
+def rare_header() -> str:
+    """What is put before each C file of mypyc's: it tells the compiler which functions are hardly ever called."""
+    lines = ["#define PY_SSIZE_T_CLEAN", "#include <Python.h>", "#include <CPy.h>"]
+    lines += [f"__typeof__({name}) {name} __attribute__((cold));" for name in RARE]
+    return "\n".join(lines) + "\n"
 
 
 def _check_compiler() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from mypyc.build import include_dir
 
 import hatch_build
 
@@ -67,3 +71,51 @@ def test_what_is_compiled_makes_a_wheel_of_this_machine(monkeypatch: pytest.Monk
     data = built()
     assert list(data["force_include"].values()) == ["sipstack/a.so"]
     assert (data["pure_python"], data["infer_tag"]) == (False, True)
+
+
+BRANCH = """
+int paid(PyObject *callee, PyObject *seven)
+{
+    if (CPyTagged_IsEq((CPyTagged)seven, 2)) return 1;
+    if (callee == NULL) {
+        CPy_AddTraceback("core.py", "paid", 7, seven);
+        return 2;
+    }
+    return 0;
+}
+"""
+
+
+def assembler_of(code: str, folder: Path, *flags: str) -> str:
+    """The assembler that the compiler makes of what mypyc could have written."""
+    include = sysconfig.get_path("include")
+    if shutil.which("cc") is None or not Path(include, "Python.h").is_file():
+        pytest.skip("no C compiler, or no headers of Python (Debian: python3-dev)")
+    (folder / "code.c").write_text(f"#include <Python.h>\n#include <CPy.h>\n{code}")
+    command = ["cc", "-O2", "-Wall", "-Werror", "-Wno-unused-function", f"-I{include}", f"-I{include_dir()}", *flags]
+    subprocess.run([*command, "-S", "code.c"], cwd=folder, check=True)
+    return (folder / "code.s").read_text()
+
+
+def test_what_is_hardly_ever_called_lies_out_of_the_way(tmp_path: Path) -> None:
+    (tmp_path / "rare.h").write_text(hatch_build.rare_header())
+    assert "paid.cold:" not in assembler_of(BRANCH, tmp_path)
+    hot, _, cold = assembler_of(BRANCH, tmp_path, "-include", "rare.h").partition("paid.cold:")
+    assert ("CPy_AddTraceback" in cold, "CPyTagged_IsEq_" in cold) == (True, True)
+    assert "call" not in hot
+
+
+def test_mypycs_own_code_is_told_and_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    setuptools = pytest.importorskip("setuptools")
+    flags = ["-O2"]  # mypyc gives one list to all
+    library, shim = (
+        setuptools.Extension(name, ["a.c"], extra_compile_args=flags) for name in ("veil700__mypyc", "sipstack.parser")
+    )
+    monkeypatch.setattr("mypyc.build.mypycify", lambda *args, **options: [shim, library])
+    made: list[Any] = []
+    monkeypatch.setattr("setuptools.command.build_ext.build_ext.run", lambda self: made.extend(self.extensions))
+    hatch_build.compile_into(ROOT, tmp_path)
+    told = {one.name: one.extra_compile_args for one in made}
+    assert told["sipstack.parser"] == ["-O2"]
+    assert told["veil700__mypyc"] == ["-O2", *hatch_build.CLOSED, "-include", str(tmp_path / "rare.h")]
+    assert told["sipstack.head_scan"] == list(hatch_build.CLOSED)
