@@ -44,7 +44,10 @@ class Dialog:
         "route_set",
     )
 
-    def __init__(self, identity: DialogId, local: str, remote: str, local_seq: int, remote_seq: int) -> None:
+    def __init__(
+        self, identity: tuple[str, str, str], local: str, remote: str, local_seq: int, remote_seq: int
+    ) -> None:
+        """`identity` as in DialogId."""
         self.call_id, self.local_tag, self.remote_tag = identity
         self.local = local
         self.remote = remote
@@ -62,7 +65,7 @@ class Dialog:
         """
         remote = request.value(h.FROM) or ""
         dialog = cls(
-            DialogId(request.call_id, local_tag, request.from_tag),
+            (request.call_id, local_tag, request.from_tag),
             f"{request.value(h.TO)};tag={local_tag}",
             remote,
             local_seq,
@@ -84,7 +87,7 @@ class Dialog:
         go anywhere yet.
         """
         dialog = cls(
-            DialogId(response.call_id, local_tag, response.to_tag), local, response.value(h.TO) or "", response.cseq, -1
+            (response.call_id, local_tag, response.to_tag), local, response.value(h.TO) or "", response.cseq, -1
         )
         dialog.route_set = _routes_back(response)
         try:

@@ -16,9 +16,9 @@ from engine.core.attempt import STORE_WAIT_S
 from engine.core.attempt_record import number_called
 from engine.core.binding import Binding
 from engine.core.callee_try import CalleeTry, ack
+from engine.core.choice import NOWHERE
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped, Party
-from engine.core.ended import shed_attempt
 from engine.core.given import Given
 from engine.core.group_call import call_next
 from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
@@ -128,7 +128,11 @@ class Call(TimedAttempt):
 
     def shed(self) -> None:
         """It has ended, and nothing of it is repeated any more: what is left serves copies and late answers."""
-        shed_attempt(self)
+        self.transaction.shed()
+        del self.request, self.facts
+        self.choice = NOWHERE
+        self.asked = None
+        self.refusal = None
         self._dialog = None
         self.answer = b""
         for tried in self.tries:

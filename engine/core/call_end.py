@@ -88,8 +88,7 @@ def refuse(call: Call, given: Given) -> None:
     refusal = _REFUSAL_OF_INPUT.get(given.event) or call.refusal
     assert refusal is not None
     call.refusal = refusal
-    for code in (t.STORE_TIMER, t.FIRST_RESPONSE_TIMER, t.RING_TIMER, t.HOOK_TIMER):
-        call.stop(code)
+    call.stop_each(t.OF_SETUP)
     if call.left_callees and call.current is not None and not call.current.sent_at:
         take_back(call)
     direction = refusal.decided_by if refusal.decided_by in _SIDES_THAT_DECIDE else "platform"
@@ -202,10 +201,11 @@ def keep_end(call: Call, given: Given) -> None:
 
 def answer_byes(call: Call, given: Given) -> None:
     """200 to every BYE that waits."""
-    for transaction in call.byes_waiting:
-        call.context.respond(transaction, 200, transaction.head.build(200), given.now)
-    call.byes_waiting.clear()
-    call.stop(t.BYE_DUE_TIMER)
+    if call.byes_waiting:
+        for transaction in call.byes_waiting:
+            call.context.respond(transaction, 200, transaction.head.build(200), given.now)
+        call.byes_waiting.clear()
+        call.stop(t.BYE_DUE_TIMER)
     if call.state == t.ENDED:
         _retire(call, given)
 
@@ -229,8 +229,8 @@ def send_held_bye(call: Call, given: Given) -> None:
     if call.bye_held:
         call.bye_held = False
         _end_side(call, CALLER, given.now, None)
-        if call.state == t.ENDED:
-            _shed(call)
+        if call.state == t.ENDED and call.context.sheds:
+            call.shed()
 
 
 def forget(call: Call, now: float) -> None:
@@ -313,10 +313,5 @@ def _retire(call: Call, given: Given) -> None:
     timing = call.context.transactions.timing
     call.context.leave(call.record.record_id)
     call.set(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)
-    if not call.awaits_ack:  # else its 2xx is repeated, or a BYE is due to the caller
-        _shed(call)
-
-
-def _shed(call: Call) -> None:
-    if call.context.sheds:
+    if call.context.sheds and not call.awaits_ack:  # else its 2xx is repeated, or a BYE is due to the caller
         call.shed()

@@ -125,8 +125,7 @@ def store_answer(call: Call, given: Given) -> None:
     """Records the answer, with all that serving the call on needs, before the caller hears of it (decision 4)."""
     tried, response, now, pair = given.tried, given.message, given.now, call.chosen
     assert tried is not None and response is not None and pair is not None
-    for code in (t.RING_TIMER, t.FIRST_RESPONSE_TIMER):
-        call.stop(code)
+    call.stop_each(t.OF_RINGING)
     tried.ended(response.status, now)
     call.answered_at = now
     call.record.answer_time = call.context.wall(now)

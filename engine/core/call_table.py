@@ -139,6 +139,8 @@ EXPIRES_TIMER: Final = 11  # the caller's own patience (RFC 3261 §13.3.1)
 REFRESH_TIMER: Final = 12  # the node's own look at who is still there
 HOOK_TIMER: Final = 13  # the app platform's answer
 TIMERS: Final = 14
+OF_RINGING: Final = (RING_TIMER, FIRST_RESPONSE_TIMER)
+OF_SETUP: Final = (*OF_RINGING, STORE_TIMER, HOOK_TIMER)
 
 _RFC_CANCEL: Final = "RFC 3261 §9.2"
 _RFC_BYE: Final = "RFC 3261 §15.1.2"

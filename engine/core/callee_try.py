@@ -94,7 +94,7 @@ class CalleeTry(RequestOwner):
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
         remote = called_party(binding, self.call.request, self.call.facts, self.hop.peer, self.hop.target)
-        dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
+        dialog = Dialog((ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request
         draft = RequestDraft(

@@ -16,7 +16,7 @@ from engine.core.settings import MessageText
 from engine.core.transit import sender
 from engine.core.wire_forms import wire_forms
 from sipstack.client_transaction import ClientTransaction
-from sipstack.dialog import Dialog, DialogId
+from sipstack.dialog import Dialog
 from sipstack.events import Flow
 from sipstack.message import Message
 
@@ -51,7 +51,7 @@ class MessageTry(RequestOwner):
         tokens = context.tokens
         call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
         identity = sender(binding, attempt.request, attempt.facts, hop.peer, context.settings.domain)
-        dialog = Dialog(DialogId(call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
+        dialog = Dialog((call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
         dialog.remote_target = outgoing.uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         if context.has_rules:

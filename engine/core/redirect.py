@@ -118,8 +118,7 @@ def _q(value: str | None) -> float:
 def open_row_again(call: Call, given: Given) -> None:
     """Records whom the call goes to now, before that callee hears of it (contract §6); its early dialogs are over."""
     assert given.tried is not None
-    for code in (t.RING_TIMER, t.FIRST_RESPONSE_TIMER):
-        call.stop(code)
+    call.stop_each(t.OF_RINGING)
     for pair in given.tried.pairs.values():
         pair.forget(call.context)
     write_callee(call)

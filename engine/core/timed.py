@@ -53,6 +53,12 @@ class TimedAttempt(AttemptBase):
         """Stops one of its timers."""
         self._due[code] = _STOPPED
 
+    def stop_each(self, codes: tuple[int, ...]) -> None:
+        """Stops some of its timers."""
+        due = self._due
+        for code in codes:
+            due[code] = _STOPPED
+
     def is_set(self, code: int) -> bool:
         """True while this timer waits."""
         return self._due[code] < _STOPPED

@@ -107,6 +107,7 @@ class Outcome:
 
         node = CoreNode(core, ())
         CoreNode.made.clear()
+        node.context.sheds = False  # it is asked afterwards why it has refused
         node._find = find  # type: ignore[assignment, method-assign]
         node.service.set_wall_clock(at - Playbook.START_S)
         node.book.wire_in(data, source)
