@@ -123,7 +123,9 @@ def test_what_an_answer_holds_is_encrypted_json(make_record: MakeRecord, now: fl
     named = dict(zip(("record_id", *ANSWER_COLUMNS, "dialogs", "key_id"), row, strict=True))
     assert (named["record_id"], named["callee_call_id"]) == ("r", "ours")
     assert named["answer_time"] == "2026-11-24T01:02:05.456Z"
-    assert json.loads(KEY.decrypt(named["dialogs"], "call_answer.dialogs")) == [  # type: ignore[arg-type]
+    sealed = named["dialogs"]
+    assert isinstance(sealed, bytes | bytearray)
+    assert json.loads(KEY.decrypt(bytes(sealed), "call_answer.dialogs")) == [
         {"local_tag": "a"},
         [1, None],
         {"latin1": "SIP/2.0 200 OK\r\n\r\n\xff"},
