@@ -14,6 +14,7 @@ from bench.conversations import record
 from sipstack import headers as h
 from tests.core.corenode import CALLEE, CALLER, CoreNode
 from tests.core.parties import B_SDP, SDP, Talk, answer, invite, of_invite, refused, ring, start, talking
+from tests.core.test_redirect import C, contact, following
 
 CALLS = 60
 # Of each conversation, for its first half second: blocks and bytes. The compiled build takes a tenth more of either.
@@ -100,6 +101,22 @@ def test_a_refusal_is_repeated_and_its_cancel_answered_after_the_end() -> None:
     node.book.wire_in(of_invite("CANCEL"), CALLER)
     assert node.book.wire_out("SIP/2.0 200", CALLER).to_tag == gone.to_tag
     node.book.silence()
+
+
+@pytest.mark.parametrize("status", [300, 302, 380, 400, 401, 407, 408, 422, 480, 486, 487, 500, 503, 600, 603])
+def test_whatever_the_callee_says_to_a_call_that_was_taken_back_is_acknowledged_and_no_more(status: int) -> None:
+    """The binding, the routes and the INVITE by which another callee could be found are gone."""
+    node = CoreNode(following())
+    sent = start(node)
+    ring(node, sent)
+    node.book.wire_in(of_invite("CANCEL"), CALLER)
+    node.book.wire_out("SIP/2.0 200", CALLER)
+    node.book.wire_out("CANCEL ", CALLEE)
+    refused(node, 487, 16)
+    node.book.wire_in(answer(sent, status, contact=contact(C) if status < 400 else ""), CALLEE)
+    node.book.wire_out("ACK ", CALLEE)
+    node.book.silence()
+    assert len(node.records) == 1
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE", "INFO", "OPTIONS", "BYE"])
