@@ -17,9 +17,9 @@ from engine.core import session_attributes
 from engine.core.copies import body_hides
 from engine.core.session_attributes import HARMLESS, HARMLESS_ROWS
 from engine.core.session_bodies import OriginRewriter, description_holds_number, is_plain
-from engine.core.spelling import BETWEEN_DIGITS
+from engine.core.spelling import BETWEEN_DIGITS, LONG_FROM
 from sipstack.errors import RemoteSipError
-from sipstack.sdp import CONTENT_TYPE
+from sipstack.sdp import CONTENT_TYPE, plain_attributes
 from tests.core.descriptions import OURS
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.12\r\ns=-\r\nc=IN IP4 192.0.2.12\r\nt=0 0\r\n"
@@ -252,3 +252,10 @@ def test_what_is_plain_holds_nobody_s_number(lines: list[bytes], end: bytes) -> 
 def test_what_may_hold_one_is_not_plain(other: tuple[bytes, bytes]) -> None:
     OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + KNOWN)
     assert other[0] in PLAIN and not is_plain(PLAIN.replace(*other))
+
+
+def test_a_row_of_digits_that_could_be_a_number_is_in_no_plain_description() -> None:
+    """The stack says how many a bandwidth has, and this service from how many on a row may be a number."""
+    for digits in (LONG_FROM - 1, LONG_FROM):
+        body = HEAD.replace(b"t=0", b"b=AS:" + b"1" * digits + b"\r\nt=0") + AUDIO + KNOWN
+        assert (plain_attributes(body) is not None) is (digits < LONG_FROM)
