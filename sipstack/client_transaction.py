@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from sipstack import headers as h
+from sipstack.digest import CHALLENGES
 from sipstack.events import Flow, RequestFailed, RequestTimedOut, ResponseReceived
 from sipstack.message import Message, render
 from sipstack.parser import parse
@@ -29,7 +30,6 @@ TIMEOUT_TIMER: Final = 4  # B and F
 LINGER_TIMER: Final = 5  # D, K and M
 TRANSPORT_ERROR: Final = 6
 _INPUTS: Final = ("1xx", "2xx", "300-699", "Timer A", "Timer B", "Timer D or M", "transport error")
-_CHALLENGES: Final = (401, 407)  # whoever answers them needs the request again (§22.2, §22.3)
 _NON_INVITE_INPUTS: Final = ("1xx", "2xx", "300-699", "Timer E", "Timer F", "Timer K", "transport error")
 
 # Actions
@@ -195,7 +195,7 @@ class ClientTransaction(Transaction):
             self.send(self.ack)
         if action != PASS_UP:
             self._linger(now)
-            if status not in _CHALLENGES:
+            if status not in CHALLENGES:  # whoever answers one needs the request again
                 self.last_sent, self.otherwise = b"", None
         self.context.out.append(ResponseReceived(self, response, flow))
 

@@ -22,6 +22,8 @@ SHA_512_256: Final = "SHA-512-256"
 SHA_256: Final = "SHA-256"
 MD5: Final = "MD5"
 
+CHALLENGES: Final = (401, 407)  # the statuses that hold one (RFC 3261 §22.2, §22.3)
+
 AUTH: Final = "auth"
 AUTH_INT: Final = "auth-int"
 

@@ -244,8 +244,9 @@ class AttemptBase(TimerOwner):
 
     def hook_answered(self, asked: AskHook, answer: HookAnswer | None, now: float) -> None:
         """What the app platform says; None when it says nothing in time."""
-        found = None if asked is not self.asked else self.facts.found
-        if self.record.release_cause or asked.is_answered or not isinstance(found, Binding):
+        if asked is not self.asked or asked.is_answered or self.record.release_cause:
+            return
+        if not isinstance(found := self.facts.found, Binding):
             return
         asked.is_answered = True
         heard = heed(self, asked, answer, found)

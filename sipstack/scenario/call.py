@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from sipstack.digest import CHALLENGES
 from sipstack.scenario.commands import Output, SendCmd
 from sipstack.scenario.defaults import ABORT_COMMAND, DEFAULTS
 from sipstack.scenario.expecting import doing_at, expected_at, hearing_at, passed
@@ -25,7 +26,6 @@ from sipstack.scenario.waiting import Stopwatch, longest_wait, pause_s
 # Elements without a wait in a row: more of them go round in circles.
 _MAX_STEPS: Final = 1000
 _ANSWERED_ALWAYS: Final = frozenset(("INFO", "NOTIFY", "OPTIONS", "UPDATE"))
-_CHALLENGES: Final = frozenset((401, 407))
 _NO_INCREASE: Final = frozenset(("", "ACK", "CANCEL"))
 
 
@@ -302,7 +302,7 @@ class Call:
         self._out.answered(message, index, now)
         if element.records_routes and not values.routes:
             values.routes, values.next_url = route_set(message)
-        if element.keeps_challenge and message.status in _CHALLENGES:
+        if element.keeps_challenge and message.status in CHALLENGES:
             values.challenge, values.nonce_count = (message.status, message), 0
         if not element.advances:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, final
 
+from sipstack.digest import CHALLENGES
 from sipstack.scenario.captured.calls import Leg, tag_of
 from sipstack.scenario.captured.events import BORROW, Event, Events
 from sipstack.scenario.captured.fields import LOCAL, Fields, rows, without_tag
@@ -98,7 +99,7 @@ class Side:
                 what += ' optional="true"'
             if self._is_caller and _leads_on(message):
                 what += ' rrs="true"'
-            if message.status in (401, 407) and self._is_answered_with_credentials(place):
+            if message.status in CHALLENGES and self._is_answered_with_credentials(place):
                 what += ' auth="true"'
         else:
             what = f'request="{message.method}"' + (' rrs="true"' if message.method == "INVITE" else "")
