@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.rig.processes import cpu_s, memory_mb, private_mb, started
+from bench.rig.processes import cpu_s, memory_mb, module_cpu_s, private_mb, started
 from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM, RigError
 
 SCENARIOS: Final = Path(__file__).parent / "sipp"
@@ -42,6 +42,7 @@ class Load:
     retransmissions: int  # of the caller
     wall_s: float
     cpu_us: float  # per call that succeeded
+    module_cpu_us: dict[str, float]  # of it, what the processes of a module took
     p50_ms: float | None  # None: nothing was answered
     p99_ms: float | None
     memory_mb: float
@@ -73,15 +74,18 @@ def place_answered(process: int, data: Path, job: str, rate: int, calls: int, la
     """The same where somebody is `answering` already."""
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         folder = Path(name)
-        before_s, began = cpu_s(process), time.monotonic()
+        before_s, by_module_s, began = cpu_s(process), module_cpu_s(process), time.monotonic()
         _call(data, folder, job, rate, calls, calls / rate + late_s)
         wall_s = time.monotonic() - began
         time.sleep(DRAIN_S)
         used_s = cpu_s(process) - before_s
+        more_s = {module: now_s - by_module_s.get(module, 0.0) for module, now_s in module_cpu_s(process).items()}
         succeeded, retransmissions = _counted(folder)
+        per_call_us = 1e6 / max(succeeded, 1)
         latencies = _latencies_ms(folder)
         return Load(
-            calls, succeeded, retransmissions, wall_s, used_s * 1e6 / max(succeeded, 1), _percentile(latencies, 0.5),
+            calls, succeeded, retransmissions, wall_s, used_s * per_call_us,
+            {module: used * per_call_us for module, used in more_s.items()}, _percentile(latencies, 0.5),
             _percentile(latencies, 0.99), memory_mb(process), private_mb(process), _first_error(folder),
         )  # fmt: skip
 

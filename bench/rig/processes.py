@@ -65,6 +65,15 @@ def cpu_s(root: int) -> float:
     return sum(_process_cpu_s(process) for process in tree(root))
 
 
+def module_cpu_s(root: int) -> dict[str, float]:
+    """The same of a tree of Python programs by the module that each runs, of all that run it together."""
+    found: dict[str, float] = {}
+    for process in tree(root):
+        if module := _module(process):
+            found[module] = found.get(module, 0.0) + _process_cpu_s(process)
+    return found
+
+
 def _process_cpu_s(process: int) -> float:
     stat = _stat(process)
     return 0.0 if stat is None else max(stat.own_s, _scheduled_s(process)) + stat.ended_children_s

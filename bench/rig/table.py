@@ -50,7 +50,7 @@ def print_report(report: Report) -> None:
     for name in {name: None for turns in report.turns.values() for name in turns}:
         system = SYSTEMS[name]
         print(f"{name}: {system.title}{_slower(system, report.plans)}")
-    for line in [*_private_lines(report), *(f"{name} is left out: {why}" for name, why in report.left_out.items())]:
+    for line in [*_cpu_lines(report), *_private_lines(report), *(f"{name} is left out: {why}" for name, why in report.left_out.items())]:
         print(line)
     for fault in report.faults:
         print(f"! {fault}")
@@ -118,6 +118,20 @@ def _slower(system: System, plans: Sequence[Plan]) -> str:
     """A system that was given fewer calls a second than the others says so: it is dearer for it."""
     slower = sorted({plan.on(system).rate for plan in plans} - {plan.rate for plan in plans})
     return "".join(f"; at {rate}/s, which it carries" for rate in slower)
+
+
+def _cpu_lines(report: Report) -> list[str]:
+    lines: list[str] = []
+    for job, turns in report.turns.items():
+        for name, done in turns.items():
+            modules = sorted({module for turn in done for module in turn.load.module_cpu_us})
+            parts = [
+                f"{module} {shown(spread([turn.load.module_cpu_us.get(module, 0.0) for turn in done]), 0)}"
+                for module in modules
+            ]
+            if SYSTEMS[name].is_ours and parts:
+                lines.append(f"{name}: CPU µs a {job}, by process: {', '.join(parts)}")
+    return lines
 
 
 def _private_lines(report: Report) -> list[str]:

@@ -28,7 +28,7 @@ from engine.recording.client import RecordWriter
 from engine.store.journal import FOLDER, waiting_bytes
 from engine.store.segment import START
 
-LOAD = Load(100, 100, 0, 1.0, 50.0, 0.5, 1.0, 10.0, {}, "")
+LOAD = Load(100, 100, 0, 1.0, 50.0, {}, 0.5, 1.0, 10.0, {}, "")
 
 
 def turn(cpu_us: float, p50_ms: float | None = 0.5, p99_ms: float | None = 1.0, records: int | None = None) -> Turn:

@@ -19,7 +19,7 @@ from bench.rig.systems import KAMAILIO, VEIL700, RigError, running, with_api
 from bench.soak import Soak, judged, look
 from engine.control.client import ask
 
-LOAD = Load(100, 100, 0, 1.0, 500.0, 0.3, 1.5, 10.0, {"engine.main": 7.0}, "")
+LOAD = Load(100, 100, 0, 1.0, 500.0, {}, 0.3, 1.5, 10.0, {"engine.main": 7.0}, "")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from bench.rig import systems
 from bench.rig.command import alone
 from bench.rig.highest import between
 from bench.rig.load import Load, place
-from bench.rig.processes import cpu_s, memory_mb, private_mb, started, tree
+from bench.rig.processes import cpu_s, memory_mb, module_cpu_s, private_mb, started, tree
 from bench.rig.rounds import Plan, Turn
 from bench.rig.systems import SIPPY_B2BUA, VEIL700, VEIL700_TWO, RigError, missing, running
 from bench.rig.table import Report, as_object, faults, print_report
@@ -27,7 +27,7 @@ from bench.rig.table import Report, as_object, faults, print_report
 PARENT_OF_ONE = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
 BUSY = "import time\nwhile time.process_time() < 0.5: pass\nprint('done', flush=True)\ntime.sleep(60)"
 
-GOOD = Load(100, 100, 0, 1.0, 50.0, 0.3, 1.5, 10.0, {"engine.main": 7.0}, "")
+GOOD = Load(100, 100, 0, 1.0, 50.0, {"engine.main": 45.0}, 0.3, 1.5, 10.0, {"engine.main": 7.0}, "")
 PLAN = Plan("call", 100, 100, 2)
 
 
@@ -118,6 +118,18 @@ def test_private_memory_is_told_by_module(tmp_path: Path) -> None:
     assert 32 < found["inner"] < 64 and 1 < found["outer"] < 32
 
 
+def test_cpu_time_is_told_by_module(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    (tmp_path / "busy.py").write_text(BUSY)
+    outer = "import subprocess, sys\nfor _ in range(2):\n    subprocess.Popen([sys.executable, '-m', 'busy'])\n"
+    (tmp_path / "outer.py").write_text(f"{outer}import time\ntime.sleep(60)\n")
+    with started([sys.executable, "-m", "outer"], tmp_path, log) as process:
+        wait_for(log, "done\ndone")
+        found = module_cpu_s(process.pid)
+    assert found.keys() == {"outer", "busy"}
+    assert 1.0 <= found["busy"] < 4.0 and found["outer"] < 0.5
+
+
 def test_cpu_time_of_children_that_have_ended(tmp_path: Path) -> None:
     log = tmp_path / "log"
     busy = BUSY.rpartition("\n")[0]
@@ -165,6 +177,8 @@ def test_one_table_for_calls_and_messages(capsys: pytest.CaptureFixture[str]) ->
     assert [row["most/s"] for row in by_column] == ["-", "-", "710", "-", "-"]
     assert [row["to kamailio"] for row in by_column] == ["-"] * 5
     assert f"sippy: {SIPPY_B2BUA.title}; at 100/s, which it carries" in lines
+    assert "veil700: CPU µs a call, by process: engine.main 45 (45..45)" in lines
+    assert "veil700: CPU µs a message, by process: engine.main 45 (45..45)" in lines
     assert "veil700: private memory, MiB a process: engine.main 7.0" in lines
     assert lines[-1] == "compiled is left out: not built"
 
@@ -220,6 +234,8 @@ def test_veil700_carries_the_load_of_the_rig(tmp_path: Path, monkeypatch: pytest
             assert call.cpu_us > 0 and call.p50_ms is not None and message.p99_ms is not None
             with pytest.raises(RigError, match="is taken"), running(VEIL700, data, "call"):
                 pass
+            assert call.module_cpu_us.keys() == call.private_mb.keys()
+            assert 0.5 * call.cpu_us < sum(call.module_cpu_us.values()) < 1.5 * call.cpu_us
             assert call.private_mb.keys() >= {"engine.main"} and 10 < call.private_mb["engine.main"] < call.memory_mb
         with running(VEIL700, data, "call"):
             assert VEIL700.count_records(data, "call", 0) == 0  # each turn begins with none
