@@ -50,7 +50,11 @@ def print_report(report: Report) -> None:
     for name in {name: None for turns in report.turns.values() for name in turns}:
         system = SYSTEMS[name]
         print(f"{name}: {system.title}{_slower(system, report.plans)}")
-    for line in [*_cpu_lines(report), *_private_lines(report), *(f"{name} is left out: {why}" for name, why in report.left_out.items())]:
+    for line in [
+        *_cpu_lines(report),
+        *_private_lines(report),
+        *(f"{name} is left out: {why}" for name, why in report.left_out.items()),
+    ]:
         print(line)
     for fault in report.faults:
         print(f"! {fault}")
