@@ -101,6 +101,7 @@ class DnsStub:
         key = f"{kind} {name}"
         self.asked[key] += 1
         fault = self.faults.get(key) or self.faults.get("")
+        zone = dict(self.zone)  # a test may change it meanwhile
         response = dns.message.make_response(query)
         if fault == "silent":
             return b""
@@ -110,10 +111,10 @@ class DnsStub:
             response.set_rcode(dns.rcode.SERVFAIL if fault == "servfail" else dns.rcode.REFUSED)
         elif fault == "truncated" and is_udp:
             response.flags |= dns.flags.TC
-        elif key in self.zone or f"CNAME {name}" in self.zone:
-            self._fill(response, name, kind)
+        elif key in zone or f"CNAME {name}" in zone:
+            self._fill(response, name, kind, zone)
         else:
-            if not any(known.partition(" ")[2] == name for known in self.zone):
+            if not any(known.partition(" ")[2] == name for known in zone):
                 response.set_rcode(dns.rcode.NXDOMAIN)
             soa = SOA.format(ttl_s=self.negative_ttl_s)
             response.authority.append(dns.rrset.from_text("example.", self.negative_ttl_s, "IN", "SOA", soa))
@@ -123,19 +124,19 @@ class DnsStub:
                 answer[self._random.randrange(2, len(answer))] = self._random.choice((0, 1, 0xC0, 0xFF, 0x40, 0x2B))
         return bytes(answer)
 
-    def _fill(self, response: dns.message.Message, name: str, kind: str) -> None:
+    def _fill(self, response: dns.message.Message, name: str, kind: str, zone: dict[str, list[str]]) -> None:
         """The records, behind those of an alias."""
         for _ in range(8):
-            if f"{kind} {name}" in self.zone:
+            if f"{kind} {name}" in zone:
                 break
-            alias = self.zone[f"CNAME {name}"][0]
+            alias = zone[f"CNAME {name}"][0]
             response.answer.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "CNAME", f"{alias}."))
             name = alias
         rows = [
             dns.rdata.from_text(
                 dns.rdataclass.IN, dns.rdatatype.from_text(kind), text, origin=dns.name.root, relativize=False
             )
-            for text in self.zone.get(f"{kind} {name}", [])
+            for text in zone.get(f"{kind} {name}", [])
         ]
         ttl_s = self.ttls_s.get(f"{kind} {name}", self.ttl_s)
         response.answer.append(dns.rrset.from_rdata_list(f"{name}.", ttl_s, rows))

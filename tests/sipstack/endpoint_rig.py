@@ -112,9 +112,12 @@ async def opened_rig() -> AsyncIterator[Rig]:
 
 
 def own_address(request: pytest.FixtureRequest) -> str:
-    """A loopback address that no other test uses, nor the same test of a run beside this one."""
+    """A loopback address that no other test uses, nor the same test of a run beside this one.
+
+    Its net holds nobody else below 11 or from 100 on: a test takes further hosts from there.
+    """
     digest = hashlib.sha256(f"{os.getpid()} {request.node.nodeid}".encode()).digest()
-    return f"127.{digest[0]}.{digest[1]}.{1 + digest[2] % 254}"
+    return f"127.{1 + digest[0] % 254}.{digest[1]}.{11 + digest[2] % 89}"
 
 
 def has_ipv6() -> bool:

@@ -266,18 +266,23 @@ def test_nothing_is_left_behind(ends: Ends, in_c: MakeDatagrams) -> None:
             way.send(b"y", "no.address", 9)
             ends.far.recv(9)
 
+    def grown() -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            used()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+
     used()
     gc.collect()
     tracemalloc.start()
     used()
     gc.collect()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(20):
-        used()
-    gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
+    least = min(
+        grown() for _ in range(3)
+    )  # what is left behind is so each time; other threads keep something now and then
     tracemalloc.stop()
-    assert grown < 2000
+    assert least < 2000
 
 
 # ---------------------------------------------------------------------- in a transport

@@ -14,7 +14,7 @@ import pytest
 from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import StreamLimits
 from sipstack.events import Disconnect, Flow, SendMessage
-from tests.sipstack.endpoint_rig import NEEDS_IPV6, Note, read
+from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, Note, read
 from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, reset
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; Python has no name for it
@@ -175,7 +175,7 @@ def turn_deaf(peer: socket.socket) -> None:
 
 @pytest.mark.parametrize(
     ("is_idle", "within_s"),
-    [(False, 1), pytest.param(False, 14, marks=pytest.mark.long), pytest.param(True, 45, marks=pytest.mark.long)],
+    [(False, WAIT_S), pytest.param(False, 14, marks=pytest.mark.long), pytest.param(True, 45, marks=pytest.mark.long)],
     ids=["made short", "as it is", "idle"],
 )
 async def test_far_end_that_has_gone_without_a_word(rig: StreamRig, host: str, is_idle: bool, within_s: float) -> None:
@@ -186,7 +186,7 @@ async def test_far_end_that_has_gone_without_a_word(rig: StreamRig, host: str, i
         accepted, _ = await asyncio.get_running_loop().sock_accept(server)
         with accepted:
             await read(accepted)
-            if within_s == 1:
+            if within_s == WAIT_S:
                 [connection] = rig.transport._all
                 assert connection._transport is not None
                 end = connection._transport.get_extra_info("socket")

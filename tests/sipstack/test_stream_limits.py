@@ -248,7 +248,7 @@ async def test_far_end_that_does_not_read_loses_its_connection(host: str) -> Non
 @pytest.mark.parametrize("ends", ["far end", "node"])
 async def test_connection_that_is_ending_takes_no_answers_and_ends_in_time(host: str, ends: str) -> None:
     """What was said on it before is still being sent, to somebody who does not read it."""
-    rig = StreamRig(host, StreamLimits(max_unsent_bytes=100_000_000, message_s=0.5))
+    rig = StreamRig(host, StreamLimits(max_unsent_bytes=100_000_000, message_s=60.0))
     rig.core.answer = lambda data, flow: [SendMessage(b"SIP/2.0 " + b"x" * 50_000, flow)] * 400
     with await connected(rig, host) as peer, socket.create_server((host, 0)) as sent_by:
         sent_by.setblocking(False)
@@ -264,6 +264,7 @@ async def test_connection_that_is_ending_takes_no_answers_and_ends_in_time(host:
         accepted, _ = await asyncio.get_running_loop().sock_accept(sent_by)
         with accepted:
             assert await read(accepted) == b"SIP/2.0 200"
+            await later(61.0, rig.transport)
         await rig.until_connections(0)
     assert rig.transport.counters == {"timed_out": 1}
     await rig.close()
