@@ -78,8 +78,11 @@ class Places:
             for _ in range(_PLACES):
                 self._third = (self._third + 1) % _PLACES
                 place = Place(f"127.{self._second}.{self._third}")
-                if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)) and self._reserves(place):
-                    return place
+                # Reserved first: to try an address takes it for a moment, which must not be another process's moment.
+                if self._reserves(place):
+                    if all(is_free(place.host(last)) for last in (1, 12, 13, 14, 19)):
+                        return place
+                    self._gives_back(place)
         raise RigError(
             f"no loopback address 127.{self._second}.*:{PORT} is free: does a SIP server listen on 0.0.0.0:{PORT}?"
         )
@@ -87,7 +90,10 @@ class Places:
     def give_back(self, place: Place) -> None:
         """Nothing uses it any more. What is never given back is held until the process ends."""
         with self._lock:
-            os.close(self._guards.pop(place.prefix))
+            self._gives_back(place)
+
+    def _gives_back(self, place: Place) -> None:
+        os.close(self._guards.pop(place.prefix))
 
     def _reserves(self, place: Place) -> bool:
         """Holds one of its addresses; False when another one holds it."""
@@ -101,7 +107,7 @@ class Places:
 
 
 def is_free(host: str, port: int = PORT) -> bool:
-    """True when nobody holds this UDP address."""
+    """True when nobody holds this UDP address. To ask takes it for a moment: not while somebody else is about to."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.bind((host, port))

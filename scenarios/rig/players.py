@@ -20,6 +20,7 @@ from sipstack.scenario.player import Player
 from sipstack.scenario.report import Exchanged, Report
 from sipstack.scenario.settings import Mode, PlayerSettings, TlsSettings, Wire
 
+_EPOCH_S: Final = time.time() - time.monotonic()  # one for both sides: what they saw is put into one order
 _MODES: Final = {"udp": Mode.UDP_ONE, "tcp": Mode.TCP_ONE, "tls": Mode.TLS_ONE}
 
 
@@ -47,7 +48,6 @@ class PlayerRun:
         except (ScenarioError, SettingsError) as error:
             raise RigError(f"{file}: {error}") from None
         self._seen: list[Seen] = []
-        self._epoch_s = time.time() - time.monotonic()
         self._opened = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"player-{file.stem}")
@@ -93,4 +93,4 @@ class PlayerRun:
         return await self._player.run()
 
     def _observe(self, exchanged: Exchanged) -> None:
-        self._seen.append(Seen(self._epoch_s + exchanged.at_s, exchanged.is_sent, exchanged.data))
+        self._seen.append(Seen(_EPOCH_S + exchanged.at_s, exchanged.is_sent, exchanged.data))

@@ -17,7 +17,7 @@ from scenarios.rig.sipp import Sipp
 from scenarios.rig.story import Story
 from scenarios.rig.told import Told
 
-SETTLES_S: Final = 5.0  # for the last steps of a call, on a machine that is busy with other stories
+SETTLES_S: Final = 30.0  # for the last steps of a call, on a machine that is busy with other stories
 _LOOK_S: Final = 0.005
 
 

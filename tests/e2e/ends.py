@@ -14,7 +14,7 @@ from sipstack.message import Message
 from sipstack.parser import parse
 from sipstack.uri import uri_host
 
-WAIT_S: Final = 10.0
+WAIT_S: Final = 30.0  # for anything that a node owes, on a machine that is busy with other tests
 SDP: Final = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
 
 
