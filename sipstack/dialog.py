@@ -56,15 +56,15 @@ class Dialog:
         self.remote_target = ""
         self.route_set: list[str] = _NO_ROUTES
 
-    @classmethod
-    def as_server(cls, request: Message, local_tag: str, local_seq: int) -> Dialog:
+    @staticmethod
+    def as_server(request: Message, local_tag: str, local_seq: int) -> Dialog:
         """The dialog that our answer to `request` makes (§12.1.1).
 
         Raises RemoteSipError without a usable Contact, or when a Record-Route is none. A peer of RFC 2543 (no tag in
         From) may send no Contact: its From then says where it is.
         """
         remote = request.value(h.FROM) or ""
-        dialog = cls(
+        dialog = Dialog(
             (request.call_id, local_tag, request.from_tag),
             f"{request.value(h.TO)};tag={local_tag}",
             remote,
@@ -78,15 +78,15 @@ class Dialog:
             dialog.remote_target = _usable(remote, "From")
         return dialog
 
-    @classmethod
-    def as_client(cls, local: str, local_tag: str, response: Message, request_uri: str = "") -> Dialog:
+    @staticmethod
+    def as_client(local: str, local_tag: str, response: Message, request_uri: str = "") -> Dialog:
         """The dialog that a 101-299 to our request makes (§12.1.2).
 
         Without a usable Contact in the response the remote target is `request_uri`; raises RemoteSipError when that is
         not given either, or when a Record-Route is none. Provisionals without Contact are common: no request needs to
         go anywhere yet.
         """
-        dialog = cls(
+        dialog = Dialog(
             (response.call_id, local_tag, response.to_tag), local, response.value(h.TO) or "", response.cseq, -1
         )
         dialog.route_set = _routes_back(response)

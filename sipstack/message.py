@@ -21,6 +21,7 @@ ENCODING: Final = "utf-8"
 ERRORS: Final = "surrogateescape"  # octets that are no UTF-8 come out again as they went in
 
 _BLANK: Final = " \t"
+_NO_BODY: Final = "Content-Length: 0\r\n\r\n"
 _BY_NAME: Final = (OTHER, CONTENT_TRANSFER_ENCODING)
 
 
@@ -31,6 +32,9 @@ def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
 
 def render_rows(rows: list[str], body: bytes = b"") -> bytes:
     """The same where the start line is the first of the rows, which are the caller's no more: the last is added."""
+    if not body:
+        rows.append(_NO_BODY)
+        return "\r\n".join(rows).encode(ENCODING, ERRORS)
     rows.append(f"Content-Length: {len(body)}\r\n\r\n")
     return "\r\n".join(rows).encode(ENCODING, ERRORS) + body
 

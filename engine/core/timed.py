@@ -13,6 +13,7 @@ from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import MILLISECONDS, Timer
 
 _STOPPED: Final = float("inf")
+_UNKNOWN: Final = -1.0
 
 # The wheel's rounding: one that is due by then is due now.
 _ROUNDING_S: Final = 0.001 * MILLISECONDS
@@ -74,22 +75,31 @@ class TimedAttempt(AttemptBase):
         """The alarm. What one of them raises comes out; those behind it wait for the next alarm."""
         self._alarm = None
         self._alarm_at = _STOPPED
-        due = min(self._due)
+        due = self._soonest()
         try:
             while due <= now + _ROUNDING_S:
                 first = self._due.index(due)
-                self._due[first] = due = _STOPPED
+                self._due[first] = _STOPPED
+                due = _UNKNOWN
                 self.expired(first, now)
-                due = min(self._due)
+                due = self._soonest()
         finally:
-            if due == _STOPPED:
-                due = min(self._due)  # one of them has raised
+            if due == _UNKNOWN:
+                due = self._soonest()  # one of them has raised
             if due < self._alarm_at:
                 self._wait_until(due, now)
 
     def expired(self, code: int, now: float) -> None:
         """One of its timers is due."""
         raise NotImplementedError
+
+    def _soonest(self) -> float:
+        """When the first of them is due. A loop, since `min` of the list compares objects."""
+        soonest = _STOPPED
+        for due in self._due:
+            if due < soonest:  # noqa: PLR1730 - a call of `min` for each is what this avoids
+                soonest = due
+        return soonest
 
     def _wait_until(self, due: float, now: float) -> None:
         if self._alarm is not None:
