@@ -20,7 +20,7 @@ T1_S: Final = T1_MS / 1000
 T2_S: Final = 8 * T1_S
 T4_S: Final = 10 * T1_S
 TRANSACTION_S: Final = 64 * T1_S
-LATE_S: Final = 1.5  # how late something may be on a machine that is busy with other things
+LATE_S: Final = 1.5  # so much longer is waited for copies of which the last may not come
 X: Final = f"{BLOCK}0001"
 UNBOUND: Final = f"{BLOCK}9999"
 
@@ -81,7 +81,7 @@ class Rig:
 
     def ended_wrong(self) -> list[str]:
         """Ends the node, once its calls are over; what is wrong with it or with its records."""
-        if not self.until(lambda: self.node.status()["calls"] == 0, TRANSACTION_S + LATE_S):
+        if not self.until(lambda: self.node.status()["calls"] == 0):
             return [f"still there: {self.node.calls()}"]
         return ended_wrong(self.node)
 
@@ -162,7 +162,7 @@ class Rig:
 
     def record(self, call_id: str) -> dict[str, Any]:
         """The only record of an attempt, once nothing is in progress."""
-        self.until(lambda: self.node.status()["calls"] == 0, TRANSACTION_S + LATE_S)
+        self.until(lambda: self.node.status()["calls"] == 0)
         found = [record for record in self.node.records() if record["caller_call_id"] == call_id]
         assert len(found) == 1, found
         return found[0]

@@ -8,10 +8,11 @@ from typing import Final
 
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen
-from tests.conformance.rig import LATE_S, T1_S, T4_S, TRANSACTION_S, Rig
+from tests.conformance.rig import T1_S, T4_S, TRANSACTION_S, Rig
 from tests.conformance.talk import Call
 from tests.conformance.test_client_transactions import branch_of
 from tests.e2e.datagrams import udp_socket
+from tests.e2e.stopwatch import stopwatch
 
 RACES: Final = 40
 
@@ -142,7 +143,7 @@ def test_req_068_cancel_meets_200(rig: Rig) -> None:
         rig.callee.fresh.clear()
         rig.caller.fresh.clear()
     assert set(ends.values()) == {"NORMAL", "CALLER_CANCEL"}
-    assert rig.until(lambda: rig.node.status()["calls"] == 0, TRANSACTION_S + LATE_S)
+    assert rig.until(lambda: rig.node.status()["calls"] == 0)
     recorded = {record["caller_call_id"]: record["release_cause"] for record in rig.node.records()}
     assert {call_id: recorded[call_id] for call_id in ends} == ends
 
@@ -156,11 +157,12 @@ def test_req_069_cancel_that_is_ignored(rig: Rig) -> None:
     call = Call(rig)
     call.start()
     call.ring()
-    failure = cancelled(rig, call)
-    assert failure.at_s - call.first.at_s < LATE_S
+    took = stopwatch(rig.node)
+    cancelled(rig, call)
+    assert took() < TRANSACTION_S
     cancel = rig.hear(rig.callee, "CANCEL")
     rig.wait(TRANSACTION_S + 2 * T4_S)
-    assert rig.until(lambda: rig.node.status()["calls"] == 0, TRANSACTION_S + LATE_S)
+    assert rig.until(lambda: rig.node.status()["calls"] == 0)
     copies = len(rig.callee.copies(cancel))
     strays = rig.counter("stray_responses")
     call.answer(487)

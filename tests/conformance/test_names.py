@@ -35,8 +35,8 @@ def trunk(name: str, target: str, called: str) -> str:
     )
 
 
-def asks(stub: DnsStub) -> str:
-    return f'[dns]\nservers = ["{stub.shown}"]\ntimeout_ms = 200\n'
+def asks(stub: DnsStub, timeout_ms: int) -> str:
+    return f'[dns]\nservers = ["{stub.shown}"]\ntimeout_ms = {timeout_ms}\n'
 
 
 def test_req_075_names_of_targets(make_rig: RigFactory, dns: DnsStub) -> None:
@@ -48,6 +48,8 @@ def test_req_075_names_of_targets(make_rig: RigFactory, dns: DnsStub) -> None:
     draws.
     """
 
+    dns.ttl_s = 3600  # longer than this takes
+
     def settings(place: Place) -> str:
         dns.zone |= {
             "NAPTR core.example": ['10 10 "s" "SIP+D2U" "" _sip._udp.core.example'],
@@ -57,7 +59,7 @@ def test_req_075_names_of_targets(make_rig: RigFactory, dns: DnsStub) -> None:
             "A port.example": [place.callee],
         }
         named = trunk("named", "sip:core.example", "134") + trunk("with-port", f"sip:port.example:{PORT}", "133")
-        return asks(dns) + named
+        return asks(dns, 5000) + named
 
     rig = make_rig(settings, "134")
     first, other = rig.party("second", rig.place.second, PORT, rig.callee.number), rig.callee
@@ -86,7 +88,7 @@ def test_req_078_dns_that_fails(make_rig: RigFactory, dns: DnsStub) -> None:
     dns.faults |= {f"SRV _sip._{way}.broken.example": "servfail" for way in ("udp", "tcp")}
     for kind in ("NAPTR unknown", "SRV _sip._udp.unknown", "SRV _sip._tcp.unknown", "A unknown"):
         dns.faults[f"{kind}.example"] = "known to be none"
-    extra = asks(dns) + "".join(trunk(name, f"sip:{name}.example", prefix) for prefix, name in LOST.items())
+    extra = asks(dns, 200) + "".join(trunk(name, f"sip:{name}.example", prefix) for prefix, name in LOST.items())
     rig = make_rig(extra)
     for number, prefix in enumerate(LOST, 10):
         x = f"{BLOCK}{number:04}"

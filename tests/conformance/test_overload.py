@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import closing
 from typing import Final
 
@@ -80,6 +81,7 @@ def test_req_082_limits_of_a_peer(rig: Rig) -> None:
     """
     host = rig.place.host(20)
     told: dict[int, int] = {}
+    began_s = time.monotonic()
     with closing(udp_socket(host)) as greedy:
         for _ in range(FLOOD):
             greedy.sendto(
@@ -98,7 +100,7 @@ def test_req_082_limits_of_a_peer(rig: Rig) -> None:
             answer = Seen(0.0, False, greedy.recv(65_536))
             told[answer.status] = told.get(answer.status, 0) + 1
             assert answer.status != 503 or int(answer.value("Retry-After")) > 0
-    assert set(told) == {200, 503} and told[200] <= 3 * RATE
+    assert set(told) == {200, 503} and told[200] <= RATE * (3 + time.monotonic() - began_s)
 
 
 def test_req_079_load_is_told_to_who_asks(rig: Rig) -> None:
@@ -126,7 +128,7 @@ def test_req_081_load_of_a_target_is_heeded(make_rig: RigFactory) -> None:
     """RFC 7339 §5.4; §5.5; RFC 3261 §21.5.4: a client that takes part in overload control sends a server no more than
     that asks for, until the time that it has named is over.
 
-    Checked: two targets; the first asks for nothing at all for 2 s: calls go to the second meanwhile, and then to the
+    Checked: two targets; the first asks for nothing at all for 4 s: calls go to the second meanwhile, and then to the
     first again. A 503 with Retry-After is in requirement 77.
     """
     rig = make_rig(OBEYING, "134")
@@ -135,7 +137,7 @@ def test_req_081_load_of_a_target_is_heeded(make_rig: RigFactory) -> None:
     call.at = first
     asked = call.start().value("Via")
     assert ';oc;oc-algo="loss"' in asked
-    wanted = ';oc=100;oc-algo="loss";oc-validity=2000;oc-seq=1.1'
+    wanted = ';oc=100;oc-algo="loss";oc-validity=4000;oc-seq=1.1'
     refused = first.answer(call.sent, 486).replace(b';oc;oc-algo="loss"', wanted.encode())
     sent = first.send(refused)
     rig.hear(first, "ACK")
@@ -144,5 +146,5 @@ def test_req_081_load_of_a_target_is_heeded(make_rig: RigFactory) -> None:
     other.start()
     other.drop()
     assert first.texts == ["INVITE", "ACK"]
-    assert rig.until(lambda: called_first(rig, first), 5.0)
-    assert first.received[-1].at_s - sent.at_s > 2.0 - 0.05
+    assert rig.until(lambda: called_first(rig, first))
+    assert first.received[-1].at_s - sent.at_s > 4.0 - 0.05

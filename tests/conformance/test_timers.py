@@ -51,11 +51,11 @@ def test_req_071_ringing_ends(rig: Rig) -> None:
     """
     call = Call(rig)
     call.start()
-    began = call.ring()
+    call.ring()
     rig.wait(RING_S / 2)
     call.answer(180)
     cancel = rig.hear(rig.callee, "CANCEL")
-    assert cancel.at_s - began.at_s >= RING_S - 4 * T1_S
+    assert cancel.at_s - call.first.at_s >= RING_S - T1_S / 10
     rig.callee.send(rig.callee.answer(cancel, 200))
     call.answer(487)
     refused = call.refused()
@@ -141,7 +141,7 @@ def test_req_074_nothing_stays(rig: Rig) -> None:
                 rig.caller.send(rig.caller.answer(rig.hear(rig.caller, "BYE"), 200))
                 rig.hear(rig.callee, "200 BYE")
     rig.wait(1.2 * TRANSACTION_S)
-    assert rig.until(lambda: rig.node.status()["calls"] == 0, LATE_S)
+    assert rig.until(lambda: rig.node.status()["calls"] == 0)
     rig.node.settle()
     after = rig.node.status()
     assert rig.node.calls() == []

@@ -13,6 +13,7 @@ import pytest
 from scenarios.rig.place import Place
 from scenarios.rig.seen import Seen
 from tests.conformance.conftest import RigFactory
+from tests.conformance.parties import PATIENCE_S
 from tests.conformance.rig import Rig, options
 from tests.conformance.streams import TCP, TLS_PORT, Contexts, over_stream
 from tests.conformance.talk import Call
@@ -121,7 +122,7 @@ def is_served(rig: Rig, shown: Contexts) -> bool:
     """True when an OPTIONS over TLS is answered, and not with the end of the connection."""
     client = shown[0]
     assert client is not None
-    opened = socket.create_connection((rig.place.node, TLS_PORT), 5.0, (rig.caller.host, 0))
+    opened = socket.create_connection((rig.place.node, TLS_PORT), PATIENCE_S, (rig.caller.host, 0))
     try:
         with client.wrap_socket(opened, server_hostname=rig.place.node) as secured:
             secured.sendall(options(rig.caller, rig.place.node, "served").encode())
@@ -136,13 +137,15 @@ def test_req_082_handshakes_do_not_hold_up_others(make_rig: RigFactory, authorit
     Checked: 50 connections that say nothing, and an OPTIONS over TLS and one over UDP beside them.
     """
     rig = make_rig(tls(authority))
-    idle = [socket.create_connection((rig.place.node, TLS_PORT), 5.0, (rig.place.host(22), 0)) for _ in range(50)]
+    idle = [
+        socket.create_connection((rig.place.node, TLS_PORT), PATIENCE_S, (rig.place.host(22), 0)) for _ in range(50)
+    ]
     try:
         rig.caller.send(options(rig.caller, rig.place.node, rig.caller.word()))
-        rig.hear(rig.caller, "200 OPTIONS", 1.0)
+        rig.hear(rig.caller, "200 OPTIONS", 4.0)
         over_stream(rig, rig.caller, contexts(authority, "caller", f"ip:{rig.caller.host}"))
         rig.caller.send(options(rig.caller, rig.place.node, rig.caller.word()))
-        rig.hear(rig.caller, "200 OPTIONS", 2.0)
+        rig.hear(rig.caller, "200 OPTIONS", 4.0)
     finally:
         for connection in idle:
             connection.close()

@@ -11,6 +11,7 @@ from tests.conformance.message import text_for_x
 from tests.conformance.rig import Rig, options
 from tests.conformance.talk import Call
 from tests.e2e.datagrams import udp_socket
+from tests.e2e.stopwatch import stopwatch
 
 
 def test_req_002_received_when_the_host_differs(rig: Rig) -> None:
@@ -104,11 +105,13 @@ def test_req_011_transport_errors_at_once(make_rig: RigFactory) -> None:
     for prefix in ("137", "136"):
         rig = make_rig("", prefix, 100)
         call = Call(rig)
-        sent = rig.caller.send(call.invite())
+        took = stopwatch(rig.node)
+        rig.caller.send(call.invite())
         if prefix == "136":
-            assert call.refused().at_s - sent.at_s < 1.0
+            call.refused()
+            assert took() < 1.0
             continue
         call.sent = rig.hear(rig.callee, "INVITE")
-        assert call.sent.at_s - sent.at_s < 1.0
+        assert took() < 1.0
         call.tag = rig.callee.word()
         call.drop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -38,10 +39,8 @@ class DnsStub:
         self.faults: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
         self._random = Random(1)
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((host, port))
+        self._udp, self._tcp = _both(host, port)
         self.address: tuple[str, int] = self._udp.getsockname()
-        self._tcp = socket.create_server(self.address)
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._serve_udp, self._serve_tcp)]
         for end in (self._udp, self._tcp):
@@ -140,6 +139,19 @@ class DnsStub:
         ]
         ttl_s = self.ttls_s.get(f"{kind} {name}", self.ttl_s)
         response.answer.append(dns.rrset.from_rdata_list(f"{name}.", ttl_s, rows))
+
+
+def _both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on one port; of those that the kernel chooses for UDP, some are taken for TCP."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind((host, port))
+            return udp, socket.create_server(udp.getsockname())
+        except OSError as error:
+            udp.close()
+            if port or error.errno != errno.EADDRINUSE:
+                raise
 
 
 def _read(connection: socket.socket, size: int) -> bytes:
