@@ -7,6 +7,7 @@ for each step that was told durable: "CLOSE r00012". Ends by itself with status 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -54,6 +55,7 @@ def dying(real: Callable[..., Any], when: str, number: int) -> Callable[..., Any
             return real(*given, **named)
         if when == "half":
             file, (data,), *where = given
+            fcntl.fcntl(file, fcntl.F_SETFL, 0)  # past the page cache only whole blocks are written
             real(file, (data[: len(data) // 2],), *where)
         elif when == "after":
             real(*given, **named)

@@ -267,7 +267,7 @@ def test_a_segment_that_is_full_or_old_is_left(run: Run, monkeypatch: pytest.Mon
 
 def test_a_segment_is_made_of_one_that_was_loaded(run: Run) -> None:
     """What the older one has left behind the last group is no damage, wherever the new one is cut off."""
-    for number in range(6):
+    for number in range(12):  # more than a block
         run.group((Step.CLOSE, f"old{number}"))
     run.journal.close()
     run.segment().rename(run.folder / SPARE)
@@ -279,7 +279,7 @@ def test_a_segment_is_made_of_one_that_was_loaded(run: Run) -> None:
 
 
 def test_a_torn_group_before_what_an_older_segment_has_left(run: Run) -> None:
-    for number in range(6):
+    for number in range(12):  # more than a block
         run.group((Step.CLOSE, f"old{number}"))
     run.journal.close()
     run.segment().rename(run.folder / SPARE)
