@@ -13,6 +13,7 @@ from sipstack.scenario.inbox import Inbox
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.model import ScenarioError, SettingsError
 from sipstack.scenario.player import Player
+from sipstack.scenario.received import Received
 from sipstack.scenario.report import Exchanged, Report
 from sipstack.scenario.settings import Mode, PlayerSettings, Wire
 from sipstack.scenario.udp import DatagramEnd
@@ -20,7 +21,7 @@ from tests.scenario.scenes import ANSWER_HEAD, recv, request, scenario, send
 from tests.sipstack.endpoint_rig import own_address, raw_socket
 from tests.sipstack.test_pcap import ONE, classic, ip
 
-WAIT_S = 20.0
+WAIT_S = 30.0  # for a machine that is busy with other tests
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def test_a_command_runs_and_is_waited_for(tmp_path: Path, host: str) -> No
 async def test_a_command_that_does_not_end_is_ended(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sipstack.scenario.errands._COMMAND_ENDS_S", 0.2)
     file = scenario(tmp_path, send("MESSAGE"), does(f'<exec command="(sleep 60; touch {tmp_path}/late) & wait"/>'))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         assert (await played(file, host, allows_exec=True)).successful == 1
     assert not (tmp_path / "late").exists()
 
@@ -133,12 +134,12 @@ async def test_users_call_again_and_again(tmp_path: Path, host: str) -> None:
     users = [one.data.split(b"X: ")[1].split(b"\r\n")[0].decode() for one in seen]
     assert (report.successful, sorted(users)) == (9, sorted([f"{number} of 3" for number in (1, 2, 3)] * 3))
     assert seen[3].at_s - seen[0].at_s >= 0.029
-    assert seen[8].at_s - seen[0].at_s < 5
+    assert seen[8].at_s - seen[0].at_s < WAIT_S
 
 
 async def test_requests_of_no_call_have_a_scenario_of_their_own(tmp_path: Path, host: str) -> None:
     out_of_call = scenario(tmp_path, recv(".*", regexp_match="true"), send("200"), name="ooc")
-    file = scenario(tmp_path, '<pause milliseconds="400"/>', send("MESSAGE"))
+    file = scenario(tmp_path, '<pause milliseconds="3000"/>', send("MESSAGE"))
     given = PlayerSettings(host, 0, host, 9, max_calls=1, timeout_s=WAIT_S, out_of_call=out_of_call)
     player = Player(file, given)
     await player.open()
@@ -166,18 +167,23 @@ SDP = "v=0\r\nc=IN IP4 {}\r\nm=audio {} RTP/AVP 8\r\n"
 
 
 async def media(host: str, tmp_path: Path, action: str, least: int, **given: Any) -> list[tuple[bytes, float]]:
-    """What comes, and when, for the address that a 200 names, from a caller that does `action` behind it."""
+    """What comes, and when, for the address that a 200 names, from a caller that does `action` behind it, and
+    ends when so much has come."""
     loop = asyncio.get_running_loop()
     with raw_socket(host) as callee, raw_socket(host) as ear:
         callee.setblocking(False)
         ear.setblocking(False)
-        file = scenario(tmp_path, send("INVITE"), recv("200"), does(action), '<pause milliseconds="300"/>')
+        file = scenario(tmp_path, send("INVITE"), recv("200"), does(action), recv("BYE"), send("200"))
         running = asyncio.ensure_future(played(file, host, callee.getsockname()[1], **given))
         async with asyncio.timeout(WAIT_S):
             invite, source = await loop.sock_recvfrom(callee, 65_535)
             answer = invite.replace(b"INVITE sip:b@b SIP/2.0", b"SIP/2.0 200 OK").rstrip() + b"\r\n\r\n"
             await loop.sock_sendto(callee, answer + SDP.format(host, ear.getsockname()[1]).encode(), source)
             came = [(await loop.sock_recv(ear, 65_535), loop.time()) for _ in range(least)]
+            if least:  # else the call fails by itself
+                call_id = Received(invite).call_id
+                bye = request("BYE", 2).text.replace("1-7@127.0.0.1", call_id)
+                await loop.sock_sendto(callee, bye.encode(), source)
         report = await running
         assert report.successful == 1, report.failures
     return came
@@ -185,11 +191,11 @@ async def media(host: str, tmp_path: Path, action: str, least: int, **given: Any
 
 async def test_packets_of_a_capture_with_their_timing(host: str, tmp_path: Path) -> None:
     late = bytearray(classic(101, ip(ONE), ip(ONE)))
-    struct.pack_into("<I", late, 24 + 16 + len(ip(ONE)) + 4, 350_000)  # 100 ms behind the first
+    struct.pack_into("<I", late, 24 + 16 + len(ip(ONE)), 1001)  # a second behind the first
     (tmp_path / "a.pcap").write_bytes(late)
     came = await media(host, tmp_path, '<exec play_pcap_audio="a.pcap"/>', 2, media_port=0)
     assert [data for data, _ in came] == [b"hello", b"hello"]
-    assert came[1][1] - came[0][1] >= 0.09  # the first may have been looked at late
+    assert came[1][1] - came[0][1] >= 0.5  # the first may have been looked at late
 
 
 async def test_samples_of_a_file_go_out_as_rtp(host: str, tmp_path: Path) -> None:

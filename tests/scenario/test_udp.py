@@ -10,7 +10,7 @@ from sipstack.scenario.inbox import Arrived, Inbox
 from sipstack.scenario.udp import DatagramEnd
 from tests.sipstack.endpoint_rig import own_address, raw_socket
 
-WAIT_S = 10.0
+WAIT_S = 30.0  # for a machine that is busy with other tests
 
 
 @pytest.fixture
