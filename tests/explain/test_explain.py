@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
@@ -45,6 +46,11 @@ def results(told: Explanation) -> dict[str, str]:
     return {f"{line.stage} {line.name}": line.result for line in told.lines}
 
 
+def said(told: Explanation) -> str:
+    """All of it but times and the counts that are drawn by chance, any of which may hold five digits of a number."""
+    return re.sub(r"[0-9]+\.[0-9]+|[0-9]+ us\b[^']*|\b2[0-9]{8}\b", "", repr(told))
+
+
 def test_a_store_that_does_not_answer_refuses_as_in_the_node(here: Office) -> None:
     class Broken:
         def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
@@ -86,7 +92,7 @@ def test_a_number_is_masked_wherever_it_stands(here: Office) -> None:
     told = here.ask(Question(A, X, "MESSAGE", text="95588 0086" + B))
     assert told.sent
     assert told.leaves.splitlines()[0] == "MESSAGE sip:9****8@127.0.0.13:5060 SIP/2.0"
-    assert "95588" not in repr(told).replace("^95588$", "")
+    assert "95588" not in said(told).replace("^95588$", "")
     assert told.leaves.splitlines()[-1] == "9****8 0086" + B  # of somebody who has no part in this
     told = here.ask(Question(A, "700123456780002", "MESSAGE", text=f"0086{B} +86{B} {B} 1{B}"))
     assert told.leaves.splitlines()[-1] == f"0086139****9000 +86139****9000 139****9000 1{B}"

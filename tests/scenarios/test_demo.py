@@ -72,7 +72,7 @@ def test_demo(tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
     done = subprocess.run(
         [sys.executable, "-m", "scenarios.demo.demo", "--picture", picture],
-        cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "No real number crossed" in done.stdout
@@ -84,7 +84,7 @@ def test_demo(tmp_path: Path) -> None:
 def test_demo_with_a_wrong_word() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scenarios.demo.demo", "--movie"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "--movie" in done.stderr
