@@ -32,7 +32,7 @@ from scenarios.rig.making import make
 from scenarios.rig.place import Place
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_S: Final = 30.0  # for a start on a machine that is busy with other tests
+START_S: Final = 90.0  # for a start on a machine that is busy with other tests
 STOP_S: Final = 40.0  # the node waits 30 s for calls that talk on
 
 _UNSOUND: Final = ("adoptions_failed", "faults", "records_lost", "rows_unreadable")
@@ -211,7 +211,7 @@ class Node:
             self.settle()
         return subprocess.run(
             [sys.executable, "-m", "engine.main", "--config", self.config, *words],
-            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_S, check=False,
         )  # fmt: skip
 
 

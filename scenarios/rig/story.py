@@ -113,6 +113,12 @@ class Story:
         """What its node must be like: stories with the same one can share a node."""
         return self.settings, bool(self.commands), self.name if self.alone or self.damage else ""
 
+    @cached_property
+    def t1_s(self) -> float:
+        """T1 of its node."""
+        t1_ms: float = tomllib.loads(self.settings).get("sip", {}).get("t1_ms", 500)
+        return t1_ms / 1000
+
     @property
     def speaks_tls(self) -> bool:
         """On either side."""

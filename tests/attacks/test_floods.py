@@ -13,13 +13,13 @@ from tests.conformance.message import text_for_x
 from tests.conformance.parties import NothingCame
 from tests.conformance.rig import Rig, options
 from tests.conformance.talk import Call
-from tests.e2e.datagrams import drain, udp_socket
+from tests.e2e.datagrams import ANSWER_S, drain, udp_socket
 
 ROUNDS: Final = 40
 AT_ONCE: Final = 250  # of each of two senders
 GROWTH_KB: Final = 72 * 1024  # 10,000 requests of a known peer and their answers are kept for 64*T1, 5 KB each
 TRIED: Final = 120
-A_SECOND: Final = 5
+A_SECOND: Final = 1  # a machine that is busy with other tests may serve a caller but a few times a second
 A_MINUTE: Final = 10
 
 SETTINGS: Final = f"""
@@ -41,7 +41,7 @@ caller_max_rate = {A_MINUTE}
 def served_within(rig: Rig, call: Call) -> None:
     """An INFO within the call, which its sender repeats as T1 has it, is answered."""
     asking = call.caller.request("INFO")
-    for _ in range(50):
+    for _ in range(300):
         rig.caller.send(asking)
         try:
             info = rig.hear(rig.callee, "INFO", 0.1)
@@ -123,7 +123,7 @@ def test_attack_a24_numbers_tried_one_by_one(rig: Rig) -> None:
             kept = [row for row in rows if not row.startswith((b"Via", b"From", b"To", b"Call-ID"))]
             told.setdefault(Seen(0.0, False, answer).status, set()).add(b"\n".join(kept))
             drain(outside)
-            outside.settimeout(5.0)
+            outside.settimeout(ANSWER_S)
     assert set(told) == {404, 503} and len(told[404]) == 1
     rig.hears_nothing(rig.callee)
     assert len([record for record in rig.node.records() if record["ingress_peer"] == "outside"]) == TRIED

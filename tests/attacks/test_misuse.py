@@ -19,7 +19,7 @@ from tests.conformance.hidden import rows_of
 from tests.conformance.message import text_for_x
 from tests.conformance.rig import UNBOUND, Rig, options
 from tests.conformance.talk import Call
-from tests.e2e.datagrams import drain, udp_socket
+from tests.e2e.datagrams import ANSWER_S, drain, udp_socket
 
 INJECTED: Final = "X-Evil: 1"
 ENDS: Final = ("%0d%0a", "\r\n ", "\n", "\r", "\\\r\n", "\0", "\x85", "\u2028", "%00", "\\\n")
@@ -328,7 +328,7 @@ def test_attack_a28_the_control_socket(rig: Rig, said: bytes) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     before = rig.node.stderr
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5.0)
+        client.settimeout(ANSWER_S)
         client.connect(str(path))
         try:
             client.sendall(said + b"\n")

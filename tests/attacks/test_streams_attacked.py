@@ -30,7 +30,7 @@ SETTINGS: Final = TCP + '[[peer]]\nname = "testers"\nmatch = ["{prefix}.128/25"]
 SILENT: Final = "[policy]\nfirst_response_ms = 300\n"
 GREEDY: Final = TCP + '[[peer]]\nname = "greedy"\nmatch = ["{prefix}.20"]\nmax_rate = 5\n'
 RESET: Final = struct.pack("ii", 1, 0)
-ENDS_S: Final = 30.0  # for what hundreds of calls leave, on a machine that is busy
+ENDS_S: Final = 60.0  # for what hundreds of calls leave, on a machine that is busy
 GROWTH_KB: Final = 8 * 1024
 
 
@@ -50,7 +50,7 @@ def test_attack_a05_reset_behind_invites(make_rig: RigFactory, tmp_path: Path) -
     for number in range(50):
         secured = client if number >= 30 else None
         port = PORT if secured is None else TLS_PORT
-        plain = socket.create_connection((rig.place.node, port), 10.0, (rig.caller.host, 0))
+        plain = socket.create_connection((rig.place.node, port), ENDS_S, (rig.caller.host, 0))
         opened = plain if secured is None else secured.wrap_socket(plain, server_hostname=rig.place.node)
         over = b"/TCP " if secured is None else b"/TLS "
         with closing(opened):
@@ -124,7 +124,7 @@ def test_attack_a18_line_without_end(rig: Rig, start: bytes) -> None:
         with closing(StreamOf(rig, rig.place.host(202))) as stream, contextlib.suppress(ConnectionError):
             stream.opened.sendall(start + b"a" * 1_048_576)
             stream.until_closed()
-    assert rig.until(lambda: open_files(rig) <= files + 1)
+    assert rig.until(lambda: open_files(rig) <= files + 1, ENDS_S)
     assert memory_kb(rig) - memory < GROWTH_KB
     serves(rig)
 
@@ -164,7 +164,7 @@ def test_attack_a19_idle_and_dribbling(make_rig: RigFactory, dribbling: list[soc
     with ExitStack() as idle:
         for host, count in ((rig.place.stranger, 1100), (rig.place.host(140), 100)):
             for number in range(count):
-                connection = socket.create_connection((rig.place.node, PORT), 10.0, (host, 0))
+                connection = socket.create_connection((rig.place.node, PORT), ENDS_S, (host, 0))
                 (dribbling.append if number % 2 else idle.enter_context)(connection)
         Call(rig).talk().hang_up()
         serves(rig)
@@ -187,7 +187,7 @@ def test_attack_a27_tls(make_rig: RigFactory, tmp_path: Path) -> None:
     with ExitStack() as stack:
         for number in range(200):
             address = (rig.place.node, TLS_PORT)
-            begun = stack.enter_context(socket.create_connection(address, 10.0, (rig.place.host(22), 0)))
+            begun = stack.enter_context(socket.create_connection(address, ENDS_S, (rig.place.host(22), 0)))
             with contextlib.suppress(OSError):
                 begun.sendall(HELLO if number % 2 else b"\x16")
         for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
@@ -212,7 +212,7 @@ def test_attack_a27_tls(make_rig: RigFactory, tmp_path: Path) -> None:
 
 def is_served_from(rig: Rig, client: ssl.SSLContext, host: str) -> bool:
     """True when an OPTIONS over TLS from a host that no address of a peer covers is answered."""
-    opened = socket.create_connection((rig.place.node, TLS_PORT), 5.0, (host, 0))
+    opened = socket.create_connection((rig.place.node, TLS_PORT), ENDS_S, (host, 0))
     try:
         with client.wrap_socket(opened, server_hostname=rig.place.node) as secured:
             asking = (

@@ -70,7 +70,7 @@ def test_whatever_was_started_is_ended(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(is_alive(process) for process in processes):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -89,7 +89,7 @@ def test_the_program_ends_with_a_rig_that_is_killed(tmp_path: Path) -> None:
         while Path(f"/proc/{sleeper}/comm").read_text().strip() != "sleep":
             time.sleep(0.02)
         rig.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while is_alive(sleeper):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -100,7 +100,7 @@ def test_cpu_time_and_memory_of_a_tree(tmp_path: Path) -> None:
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
     with started([sys.executable, "-c", outer], tmp_path, log) as process:
         wait_for(log, "done")
-        assert 0.5 <= cpu_s(process.pid) < 2.0
+        assert 0.5 <= cpu_s(process.pid) < 5.0  # two interpreters start, too, on caches that others use
         assert 2.0 < memory_mb(process.pid) < 200.0
 
 

@@ -30,15 +30,22 @@ class UdpEnd:
         self.opened.settimeout(WAIT_S)
         self.host, self.port = self.opened.getsockname()[:2]
         self.node = (node, node_port)
+        self._seen: set[bytes] = set()
 
     def send(self, data: bytes) -> None:
         self.opened.sendto(data, self.node)
 
-    def receive(self) -> Message:
-        """The next message; it must come from the address of the node that this end talks to."""
-        data, source = self.opened.recvfrom(65_536)
-        assert source[:2] == self.node, (source, data)
-        return parse(data)
+    def receive(self, again: bool = False) -> Message:
+        """The next message; it must come from the address of the node that this end talks to.
+
+        What the node repeats, since a busy machine kept it waiting for T1, counts only where it may come `again`.
+        """
+        while True:
+            data, source = self.opened.recvfrom(65_536)
+            assert source[:2] == self.node, (source, data)
+            if again or data not in self._seen:
+                self._seen.add(data)
+                return parse(data)
 
     def close(self) -> None:
         self.opened.close()
@@ -66,6 +73,7 @@ class StreamEnd:
         self.port = self._server.getsockname()[1]
         self._framer = StreamFramer()
         self._waiting: list[bytes] = []
+        self._seen: set[bytes] = set()
         self.connection: socket.socket | None = None
         self.accepted = 0
 
@@ -94,8 +102,18 @@ class StreamEnd:
         assert self.connection is not None
         self.connection.sendall(data)
 
-    def receive(self) -> Message:
-        """The next message: of the connection that there is, else of the next one that the node opens."""
+    def receive(self, again: bool = False) -> Message:
+        """The next message: of the connection that there is, else of the next one that the node opens.
+
+        A 2xx is repeated over streams, too (RFC 3261 §13.3.1.4); it counts only where it may come `again`.
+        """
+        data = self._next()
+        while data in self._seen and not again:
+            data = self._next()
+        self._seen.add(data)
+        return parse(data)
+
+    def _next(self) -> bytes:
         while not self._waiting:
             if self.connection is None:
                 self.accept()
@@ -105,7 +123,7 @@ class StreamEnd:
                 self._waiting += self._framer.feed(data)
             else:
                 self.drop()
-        return parse(self._waiting.pop(0))
+        return self._waiting.pop(0)
 
     def drop(self) -> None:
         """Closes the connection."""
@@ -154,11 +172,11 @@ class Party:
         rows += [f"CSeq: {request.cseq} {request.method}", f"Contact: {self.contact}"]
         self.end.send(_message([f"SIP/2.0 {status} Whatever", *rows], body))
 
-    def take(self, start: str) -> Message:
-        """The next message that is no 100, which must begin so."""
-        message = self.end.receive()
+    def take(self, start: str, again: bool = False) -> Message:
+        """The next message that is no 100, which must begin so; it may have come before where it may come `again`."""
+        message = self.end.receive(again)
         while message.status == 100:
-            message = self.end.receive()
+            message = self.end.receive(again)
         line = message.to_bytes().partition(b"\r\n")[0].decode()
         assert line.startswith(start), line
         return message

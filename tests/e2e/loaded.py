@@ -11,6 +11,7 @@ from scenarios.rig.node import Node, unsound
 from scenarios.rig.sipp import Sipp
 from tests.e2e.accounts import Account, accounts_of, check_numbers, told_otherwise, unrecorded
 from tests.e2e.stories import many
+from tests.e2e.waiting import wait_for
 
 BYE_S = 0.5 + 0.3  # the node answers a BYE within 500 ms; SIPp and the tests want the processors, too
 
@@ -66,6 +67,7 @@ class Load:
 
     def check_node(self) -> None:
         """Nothing is left in the node, and nothing went wrong in it; it stops well."""
+        wait_for(lambda: self.node.status()["calls"] == 0)  # what callees have to say to their last BYE
         status = self.node.status()
         print("status at the end:", status)
         assert (unsound(status["counters"]), status["calls"]) == ({}, 0)

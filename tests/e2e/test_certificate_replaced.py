@@ -66,7 +66,7 @@ class Line:
 
     def has_had(self, calls: int) -> None:
         """Waits until it has had so many more."""
-        wanted, deadline = len(self.shown) + calls, time.monotonic() + 30.0
+        wanted, deadline = len(self.shown) + calls, time.monotonic() + 120.0
         while len(self.shown) < wanted:
             if self.failure is not None:
                 raise self.failure
@@ -76,7 +76,7 @@ class Line:
     def end(self) -> None:
         """Its last call has ended, or it raises what went wrong."""
         self._is_over.set()
-        self._thread.join(30.0)
+        self._thread.join(120.0)
         self._caller.close()
         self._callee.close()
 

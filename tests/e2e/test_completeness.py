@@ -8,6 +8,7 @@ from typing import Any
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import INBOX_PORT, PORT
 from tests.e2e.stories import many
+from tests.e2e.waiting import wait_for
 
 EACH = 120  # of calls, of messages, of calls and of messages to numbers that are bound to nobody
 RATE = 10  # a second, of each of the four kinds
@@ -41,6 +42,7 @@ def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, s
             assert (status["complete"], status["missing"]) == (True, 0), status
     assert [end.result().successful for end in ends] == [EACH] * len(runs)
     assert any(status["open"] for status in looks)
+    wait_for(lambda: node.status()["calls"] == 0)  # what callees have to say to their last BYE
     status = node.status()
     assert unsound(status["counters"]) == {}
     counted = [status[name] for name in ("attempts", "records", "adopted", "open", "waiting", "spooled", "missing")]

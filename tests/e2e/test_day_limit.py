@@ -11,10 +11,12 @@ from scenarios.rig.place import Place
 from tests.e2e.ends import ask
 from tests.e2e.test_api_calls import acknowledge
 from tests.e2e.test_domain_calls import BOUND, A, Phones, X
+from tests.e2e.waiting import stay_within_a_day
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 def test_a_restart_goes_on_counting(make_node: Callable[..., Node], place: Place, is_killed: bool) -> None:
+    stay_within_a_day(120.0)
     node = make_node()
     node.inventory.write_text(node.inventory.read_text().replace("max_ttl_s", "calls_per_day = 2\nmax_ttl_s", 1))
     node.bind(BOUND)

@@ -36,7 +36,7 @@ class Asker:
     def ask(self, method: str, path: str, content: object = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
         asked = urllib.request.Request(self._base + path, body, self._headers, method=method)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.load(answer)
 
     def everything(self) -> list[dict[str, Any]]:

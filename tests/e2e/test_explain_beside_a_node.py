@@ -49,7 +49,7 @@ def test_what_the_node_has_counted_decides(make_node: NodeFactory) -> None:
         callee.bind((node.place.callee, 5060))
         arrival = arrival_of(load(node.config).core_settings(), Question(A, X, peer="caller-side"))
         phone.bind((arrival.flow.host, arrival.flow.port))
-        phone.settimeout(10.0)
+        phone.settimeout(60.0)
         phone.sendto(arrival.data, (node.place.node, 5060))
         assert phone.recv(65_535).startswith(b"SIP/2.0 100 ")
         refused = told(node)
@@ -65,7 +65,7 @@ def test_a_place_where_nobody_listens_is_told(make_node: NodeFactory) -> None:
     arrival = arrival_of(load(node.config).core_settings(), Question(A, X, peer="caller-side"))
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as phone:
         phone.bind((arrival.flow.host, arrival.flow.port))
-        phone.settimeout(10.0)
+        phone.settimeout(60.0)
         phone.sendto(arrival.data, (node.place.node, 5060))
         while phone.recv(65_535).startswith(b"SIP/2.0 1"):
             pass

@@ -96,7 +96,7 @@ def watched(node: Node, file: Path, *words: str) -> Iterator[None]:
         assert process.stderr is not None
         assert "capturing into" in process.stderr.readline()
         yield
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

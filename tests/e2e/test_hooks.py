@@ -26,7 +26,8 @@ from tests.hooks.platforms import HOST, Behaviour, Platform, context_for, respon
 
 C = "13900139777"
 OTHER_X = "700123456780032"
-REFUSED_WITHIN_S = 0.9
+HOOK_MS = 2000  # that a platform has, where its silence is waited for: on a busy machine it must hear the question
+REFUSED_WITHIN_S = 2.9  # sooner than with the longest time that one may have
 MEASURED = 100  # calls
 HANGING = 50
 
@@ -69,7 +70,7 @@ class Asked:
         async def done() -> T:
             return await work
 
-        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(60)
 
 
 @pytest.fixture
@@ -129,11 +130,11 @@ def busy(phones: Phones, callee: str = B, call_id: str = "call-1") -> Any:
     [("order", ASK_ORDER, "VERIFY_TIMEOUT"), ("decision", ASK_DECISION, "HOOK_CLOSED")],
 )
 def test_a_hook_that_never_answers(asked: Asked, phones: Phones, kind: str, flag: int, cause: str) -> None:
-    asked.set(kind, 800)
+    asked.set(kind, HOOK_MS)
     flags(phones, flag)
     begun = time.monotonic()
     assert refused_after_s(phones) < REFUSED_WITHIN_S
-    assert time.monotonic() - begun > 0.75 + QUIET_S
+    assert time.monotonic() - begun > HOOK_MS / 1000 - 0.05 + QUIET_S
     record = phones.record()
     assert (record["release_cause"], record["call_out_time"]) == (cause, None)
     (question,) = asked.platform.asked
@@ -157,7 +158,7 @@ async def _drip(_asked: object, writer: asyncio.StreamWriter) -> None:
 def test_what_is_no_answer_refuses_and_passes_only_where_that_is_said(
     asked: Asked, phones: Phones, behaviour: Behaviour
 ) -> None:
-    asked.set("decision", 800)
+    asked.set("decision", HOOK_MS)
     asked.says(behaviour)
     flags(phones, ASK_DECISION)
     assert refused_after_s(phones) < REFUSED_WITHIN_S

@@ -14,6 +14,7 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
 from tests.e2e.stories import A
+from tests.e2e.waiting import wait_for
 from tests.sipstack.certificates import Authority
 from tests.sipstack.dns_stub import DnsStub
 
@@ -58,7 +59,7 @@ def node(make_node: Callable[..., Node], place: Place, authority: Authority, stu
             '[[peer]]\nname = "secure"\ntargets = ["sips:core.example"]\n'
             '[[route]]\nname = "to-plain"\ncalled = "^131"\npeers = ["plain"]\n'
             '[[route]]\nname = "to-secure"\ncalled = "^132"\npeers = ["secure"]\n'
-            f'[dns]\nservers = ["{stub.shown}"]\n'
+            f'[dns]\nservers = ["{stub.shown}"]\ntimeout_ms = 10_000\n'
         )
     )
     made.bind(PLAIN, SECURE)
@@ -111,7 +112,7 @@ def test_a_host_that_has_not_the_name_sees_nothing(node: Node, place: Place, aut
         assert seen.result() == b""
     caller.end.close()
     callee.close()
-    assert "its certificate is not for core.example" in node.stderr
+    wait_for(lambda: "its certificate is not for core.example" in node.stderr)
 
 
 def seen_by(end: StreamEnd) -> bytes:

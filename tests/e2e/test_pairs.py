@@ -30,6 +30,7 @@ from scenarios.rig.place import Place
 from sipstack.parser import parse
 from tests.e2e.pair_parties import Happened, Parties
 from tests.e2e.pairs import FIRST_HOST, PEERS, PORTS, REALS, XS, Asked, World, questions, worlds
+from tests.e2e.waiting import stay_within_a_day
 
 CALLS: Final = 40  # of one configuration
 FEW: Final = 240
@@ -191,6 +192,7 @@ def test_whom_a_group_has_called_last_is_known_before_the_store_knows(
 
 @pytest.mark.timeout(300)
 def test_a_node_does_what_is_told(place: Place, tmp_path: Path) -> None:
+    stay_within_a_day(120.0)
     seen = run_pairs(FEW, place, tmp_path)
     assert {"sent", "bound", "unrestricted", "peer_limit", "caller_limit"} <= set(seen), seen
 

@@ -16,7 +16,7 @@ from tests.e2e.ends import SDP, Party, UdpEnd
 from tests.e2e.stopwatch import stopwatch
 from tests.e2e.stories import A
 
-WITHIN_S = 10.0  # for a change that takes two probes of a second each, on a busy machine
+WITHIN_S = 60.0  # for a change that takes two probes of a second each, on a busy machine
 BOUND = Bound(f"{BLOCK}0071", A, "13400134000")
 LAST = 21  # last octet of the target
 

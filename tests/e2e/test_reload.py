@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import pytest
 
-from scenarios.rig.engine import Counted
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import Place
 from tests.e2e.datagrams import answer_to_options, request, udp_socket
@@ -20,6 +19,7 @@ ROUTE: Final = 'name = "to-callees"\ncalled = "^139"\npeers = ["callee-side"]'
 SECOND: Final = '\n[[peer]]\nname = "other-side"\ntargets = ["sip:{second}:5060"]\n'
 RELOADS: Final = 10
 CALLS: Final = 300
+WITHIN_S: Final = 60.0  # for what a node owes, on a machine that is busy with other tests
 
 
 def change(node: Node, old: str, new: str) -> None:
@@ -43,7 +43,7 @@ def reload(node: Node) -> tuple[int, str, str]:
 
 def awaited(node: Node, text: str, count: int = 1) -> None:
     """Returns once the node has written a text so many times."""
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + WITHIN_S
     while node.stderr.count(text) < count:
         assert time.monotonic() < until, node.stderr
         time.sleep(0.02)
@@ -71,7 +71,8 @@ def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place
         for old, new in ((there, back), (back, there)):
             change(node, f'called = "^139"\npeers = {old}', f'called = "^139"\npeers = {new}')
             assert reload(node) == (0, taken("route to-callees: peers"), "")
-    assert caller.wait() == Counted(0, CALLS, 0, 0, 0, "")
+    figures = caller.wait()
+    assert (figures.successful, figures.failed) == (CALLS, 0), figures.errors
     first.close()
     second.close()
     node.settle()
@@ -82,8 +83,8 @@ def test_a_route_moves_to_and_fro_under_load(node: Node, sipp: Any, place: Place
 
 
 def test_a_call_in_progress_outlives_its_peer(node: Node, sipp: Any, place: Place) -> None:
-    callee = sipp("answered/uas", place.callee)
-    caller = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=1500)
+    callee = sipp("answered/uas", place.callee, timeout_s=60)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], talk_ms=10_000, timeout_s=60)
     while not any(call["answered"] for call in node.calls()):
         time.sleep(0.02)
     text = node.config.read_text()
@@ -93,7 +94,8 @@ def test_a_call_in_progress_outlives_its_peer(node: Node, sipp: Any, place: Plac
     assert reload(node) == (0, taken("peer callee-side: removed", "route to-callees: peers"), "")
     assert "callee-side" not in node.status()["peers"]
     for run in (caller, callee):
-        assert run.wait() == Counted(0, 1, 0, 0, 0, ""), run.scenario
+        figures = run.wait()
+        assert (figures.successful, figures.failed) == (1, 0), figures.errors
     [record] = node.records()
     assert (record["release_cause"], record["egress_peer"]) == ("NORMAL", "callee-side")
 
@@ -153,7 +155,7 @@ def test_a_storm_of_signals_ends_with_the_last_file(node: Node) -> None:
         change(node, f'called = "^139{"" if last == 0 else last - 1}"', f'called = "^139{last}"')
         node.process.send_signal(signal.SIGHUP)
     awaited(node, "configuration reloaded")
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + WITHIN_S
     while reload(node) != (0, taken(), ""):
         assert time.monotonic() < until
     with udp_socket(node.place.caller) as probe:

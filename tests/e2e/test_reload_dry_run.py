@@ -27,7 +27,7 @@ def node(make_node: NodeFactory) -> Node:
         arrival = arrival_of(load(made.config).core_settings(), Question(A, X, peer="caller-side"))
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as phone:
             phone.bind((arrival.flow.host, arrival.flow.port))
-            phone.settimeout(10.0)
+            phone.settimeout(60.0)
             phone.sendto(arrival.data, (made.place.node, 5060))
             while phone.recv(65_535).startswith(b"SIP/2.0 1"):
                 pass

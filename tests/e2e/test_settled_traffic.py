@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 
 from scenarios.rig.binding import Bound
-from scenarios.rig.engine import Counted
 from scenarios.rig.node import Node
 from scenarios.rig.place import INBOX_PORT
 from tests.e2e.stories import many
@@ -40,7 +39,8 @@ def node(make_node: Any, sipp: Any, place: Any) -> Node:
         sipp("message/uac", place.caller, rows=rows_of(MESSAGES), **inbox, **common): messages,
     }
     for run, count in runs.items():
-        assert run.wait() == Counted(0, count, 0, 0, 0, ""), run.scenario
+        figures = run.wait()
+        assert (figures.successful, figures.failed) == (count, 0), figures.errors
     assert node.stop() == 0
     return node
 

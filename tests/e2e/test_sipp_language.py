@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from scenarios.rig.place import Place, is_free
-from scenarios.rig.sipp import SIPP
+from scenarios.rig.place import Place
+from scenarios.rig.sipp import SIPP, is_bound
 from sipstack.scenario.credentials import is_right
 from sipstack.scenario.injection import Injection, read_injection
 from sipstack.scenario.loader import load_scenario
@@ -105,8 +105,8 @@ async def both(
     async def theirs() -> None:
         process = await asyncio.create_subprocess_exec(
             SIPP, f"{place.callee}:5060", "-sf", str(path), "-i", place.caller, "-p", str(PORT), "-ci", place.caller,
-            "-m", "1", "-nostdin", "-timeout", "10s", "-timeout_error",
-            "-recv_timeout", "5000", *words, *options, cwd=folder, stdin=subprocess.DEVNULL,
+            "-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error",
+            "-recv_timeout", "50000", *words, *options, cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         pids.append(process.pid)
@@ -118,7 +118,7 @@ async def both(
         for name, field in indexes:
             next(file for file in read if file.name == name).index(field)
         given = PlayerSettings(
-            place.caller, PORT, place.callee, 5060, injection=Injection(read), max_calls=1, timeout_s=10, pid=pids[0],
+            place.caller, PORT, place.callee, 5060, injection=Injection(read), max_calls=1, timeout_s=60, pid=pids[0],
             **settings,
         )  # fmt: skip
         player = Player(load_scenario(path), given)
@@ -344,9 +344,9 @@ async def test_a_real_sipp_knows_our_password(place: Place, tmp_path: Path) -> N
     ))  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         SIPP, "-sf", str(path), "-i", place.callee, "-p", "5060", "-ci", place.callee, "-m", "1", "-nostdin",
-        "-timeout", "20s", cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        "-timeout", "60s", cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while is_free(place.callee):
+    while not is_bound(place.callee, 5060):
         await asyncio.sleep(0.01)
     caller = tmp_path / "caller.xml"
     check = '<ereg regexp="true false" search_in="hdr" header="X:" check_it="true" assign_to="_"/>'
@@ -355,7 +355,7 @@ async def test_a_real_sipp_knows_our_password(place: Place, tmp_path: Path) -> N
         message("[authentication username=bob password=pw]", method="REGISTER"), recv("200", actions(check)),
     ))  # fmt: skip
     player = Player(
-        load_scenario(caller), PlayerSettings(place.caller, PORT, place.callee, 5060, max_calls=1, timeout_s=20)
+        load_scenario(caller), PlayerSettings(place.caller, PORT, place.callee, 5060, max_calls=1, timeout_s=60)
     )
     await player.open()
     report = await player.run()

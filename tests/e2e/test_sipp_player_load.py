@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.rig.place import Place, is_free
-from scenarios.rig.sipp import SIPP
+from scenarios.rig.place import Place
+from scenarios.rig.sipp import SIPP, is_bound
 from sipstack.scenario.loader import load_scenario
 from sipstack.scenario.player import Player
 from sipstack.scenario.settings import PlayerSettings
@@ -42,7 +42,7 @@ async def test_five_hundred_calls_a_second(place: Place, tmp_path: Path, seconds
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
     )  # fmt: skip
     try:
-        while is_free(place.callee):
+        while not is_bound(place.callee, 5060):
             await asyncio.sleep(0.01)
         calls = int(RATE * seconds)
         settings = PlayerSettings(

@@ -63,7 +63,8 @@ def test_callee_sees_the_fields_of_the_allow_list(nodes: Nodes) -> None:
 def test_each_new_description_has_the_next_version(nodes: Nodes, story: str, side: str) -> None:
     told = told_well(nodes, story)
     kind = ("INVITE", "200 INVITE")
-    versions = [origin_version(m.body) for m in getattr(told, side) if not m.is_sent and m.shown in kind and m.body]
+    bodies = [m.body for m in getattr(told, side) if not m.is_sent and m.shown in kind and m.body]
+    versions = [origin_version(body) for body in dict.fromkeys(bodies)]
     assert versions == [versions[0], versions[0] + 1, versions[0] + 2]
 
 
@@ -75,10 +76,12 @@ def origin_version(description: bytes) -> int:
 
 def test_each_early_dialog_has_a_tag_of_our_making(nodes: Nodes) -> None:
     told = told_well(nodes, "early-dialogs")
-    first, second = (message.value("To").partition(";tag=")[2] for message in received(told.caller, "180 INVITE"))
-    [answer] = received(told.caller, "200 INVITE")
-    assert first != second
-    assert answer.value("To").endswith(f";tag={second}")
+    ringing, answers = (
+        list(dict.fromkeys(message.value("To").partition(";tag=")[2] for message in received(told.caller, shown)))
+        for shown in ("180 INVITE", "200 INVITE")
+    )
+    assert len(ringing) == 2
+    assert answers == ringing[1:]
 
 
 def test_repeats_are_the_same_bytes(nodes: Nodes) -> None:

@@ -62,6 +62,11 @@ def recorded(**fields: Any) -> Falsify:
     return lambda told, _: replace(told, records=[{**told.records[0], **fields}])
 
 
+def at_once(told: Told) -> Told:
+    """As if it had taken no time: there was no reason to repeat anything."""
+    return replace(told, **{side: [replace(m, at_s=0.0) for m in getattr(told, side)] for side in ("caller", "callee")})
+
+
 def without(side: str, shown: str) -> Falsify:
     """A side without one message."""
     return lambda told, _: replace(told, **{side: [m for m in getattr(told, side) if m.shown != shown]})
@@ -102,7 +107,7 @@ WRONG: Final[dict[str, tuple[Falsify, str]]] = {
         "ladder of caller, step 3: expected <- 180 INVITE, found <- 200 INVITE",
     ),
     "a repeat": (
-        lambda told, _: replace(told, caller=[*told.caller, told.caller[1]]),
+        lambda told, _: replace(at_once(told), caller=[*at_once(told).caller, at_once(told).caller[1]]),
         "ladder of caller, step 2: expected <- 100 INVITE, found <- 100 INVITE x2",
     ),
     "another final": (
@@ -175,6 +180,16 @@ def test_a_story_that_nobody_may_hear_of(went_well: tuple[Told, Place]) -> None:
 def test_repeats_in_a_ladder(expected: list[str], found: str, is_right: bool) -> None:
     messages = [Seen(0.0, False, f"{method} sip:x SIP/2.0\r\n\r\n".encode()) for method in found]
     assert (ladder_differences("caller", expected, messages) == []) is is_right
+
+
+def test_who_has_no_answer_for_t1_asks_again(went_well: tuple[Told, Place]) -> None:
+    told, place = went_well
+    told = at_once(told)
+    late = replace(told.caller[-1], at_s=0.5)
+    repeated = replace(told, caller=[*told.caller[:-1], late, told.caller[1], late])
+    assert wrong(ANSWERED, repeated, place) == []
+    quick = replace(ANSWERED, settings="[sip]\nt1_ms = 600")
+    assert any(what.startswith("ladder of caller, step 2: ") for what in wrong(quick, repeated, place))
 
 
 def test_a_node_that_dies_is_told(places: Places, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from tests.e2e.datagrams import request
 from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
+from tests.e2e.stopwatch import stopwatch
 from tests.e2e.stories import A
 
 X = Bound(f"{BLOCK}0081", A, "13900139000")
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -76,9 +77,8 @@ def test_callers_that_reset_leave_a_record_each_and_nothing_else(node: Node, pla
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.close()
     until(node, lambda: node.status()["counters"]["tcp_connections"] == 0 and node.status()["open"] == 0)
-    attempts = node.status()["attempts"]
-    until(node, lambda: node.status()["records"] == attempts)
-    assert 0 < attempts <= 200  # a reset may overtake what was sent before it
+    until(node, lambda: (status := node.status())["records"] == status["attempts"])
+    assert 0 < node.status()["attempts"] <= 200  # a reset may overtake what was sent before it
     until(node, lambda: sockets(node) == before)
     assert node.status()["counters"]["faults"] == 0
     call_over_tcp(place, "after")
@@ -90,9 +90,9 @@ def test_calls_go_on_beside_connections_that_dribble(node: Node, place: Place) -
         for round_ in range(10):
             for one in strangers + ours:
                 one.sendall(b"INVITE sip:x"[round_ : round_ + 1])
-            started = time.monotonic()
+            took = stopwatch(node)
             call_over_tcp(place, f"beside-{round_}")
-            assert time.monotonic() - started < 5
+            assert took() < 5
         assert node.status()["counters"]["tcp_connections"] >= 400
     until(node, lambda: node.status()["counters"]["tcp_connections"] == 0)
     assert node.status()["counters"]["faults"] == 0
@@ -101,7 +101,7 @@ def test_calls_go_on_beside_connections_that_dribble(node: Node, place: Place) -
 
 def test_far_end_that_never_reads_costs_its_own_connection_only(node: Node, place: Place) -> None:
     with connections(place, 1, place.caller) as [deaf]:
-        deaf.settimeout(0.5)
+        deaf.settimeout(WAIT_S)  # the node ends it before
         with contextlib.suppress(OSError):
             for number in range(200_000):
                 deaf.sendall(request("OPTIONS", f"sip:{place.node}", f"{place.caller}:5060", f"o{number}"))

@@ -7,16 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from engine.core.hours import CHINA_S
+
 _T = TypeVar("_T")
 
 
-def wait_for(condition: Callable[[], _T], within_s: float = 20.0) -> _T:
+def wait_for(condition: Callable[[], _T], within_s: float = 60.0) -> _T:
     """What it says as soon as that is true of anything."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return found
+
+
+def stay_within_a_day(takes_s: float = 60.0) -> None:
+    """Waits for the next day in China if this one is over in so many seconds: what counts the calls of a day would
+    begin anew in the middle."""
+    left_s = 86_400 - (time.time() + CHINA_S) % 86_400
+    if left_s < takes_s:
+        time.sleep(left_s)
 
 
 def is_there(pid: int) -> bool:

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from scenarios.rig.place import is_free
+from scenarios.rig.place import PORT
+from scenarios.rig.sipp import is_bound
 
-START_S: Final = 20.0
+START_S: Final = 60.0
 
 
 class Kamailio:
@@ -42,7 +43,7 @@ class Kamailio:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + START_S
-        while is_free(host) or not pid.exists():
+        while not is_bound(host, PORT) or not pid.exists():
             assert self._process.poll() is None and time.monotonic() < deadline, self.log
             time.sleep(0.02)
 

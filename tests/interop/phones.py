@@ -17,7 +17,7 @@ from typing import Final
 from scenarios.rig.place import PORT
 from scenarios.rig.seen import Seen, ladder
 
-WAIT_S: Final = 20.0
+WAIT_S: Final = 60.0
 _LOOK_S: Final = 0.02
 _CONTROL_PORT: Final = 4444
 _SOUND_S: Final = 30  # baresip hangs up at the end of its sound, which no test waits for

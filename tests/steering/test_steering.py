@@ -35,7 +35,7 @@ class Group:
     def who_gets(self, data: bytes) -> int:
         """The worker to whose socket a datagram comes; nobody else has got anything."""
         self.sender.sendto(data, self.address)
-        ready, _, _ = select.select(self.sockets, [], [], 5.0)
+        ready, _, _ = select.select(self.sockets, [], [], 60.0)
         assert len(ready) == 1
         assert ready[0].recv(65_536) == data
         return self.sockets.index(ready[0])
