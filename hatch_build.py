@@ -41,7 +41,14 @@ IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
     (
         "sipstack.head_scan",
         "sipstack/head_scan.c",
-        ["sipstack/description_look.h", "sipstack/head_values.h", "sipstack/head_look.h", "sipstack/head_octets.h"],
+        [
+            "sipstack/description_look.h",
+            "sipstack/head_functions.h",
+            "sipstack/head_values.h",
+            "sipstack/head_look.h",
+            "sipstack/head_octets.h",
+            "sipstack/text_look.h",
+        ],
     ),
     ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
     ("engine.store.short_siv", "engine/store/short_siv.c", []),

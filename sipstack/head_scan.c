@@ -1,5 +1,5 @@
 /* sipstack.head_scan: what head_look.h finds in the bytes of one message, as objects (docs/decisions/0042), and what
- * description_look.h finds in those of a session description (docs/decisions/0054).
+ * else is looked at in C (head_functions.h).
  *
  * What goes in and comes out is told in head_scan.pyi. No object is made before all has been looked at.
  */
@@ -7,7 +7,7 @@
 #include <Python.h>
 #include <structmember.h>
 
-#include "description_look.h"
+#include "head_functions.h"
 #include "head_look.h"
 #include "head_values.h"
 
@@ -24,16 +24,6 @@ typedef struct {
 
 /* -- what a scan returns ------------------------------------------------------------------------------------------- */
 
-/* Puts an object at the next place of the tuple; its maker returns NULL when there is no object. */
-#define PUT(object)                          \
-    do {                                     \
-        PyObject *item = (object);           \
-        if (item == NULL) {                  \
-            Py_DECREF(made);                 \
-            return NULL;                     \
-        }                                    \
-        PyTuple_SET_ITEM(made, at++, item);  \
-    } while (0)
 #define PUT_TEXT(there, part) PUT((there) ? text(found->part) : Py_NewRef(self->empty))
 
 /* What a transaction is known by: branch and method; sent-by between them and the INVITE's method for its ACK, where it
@@ -304,61 +294,6 @@ static PyType_Spec spec = {
     .basicsize = sizeof(Scanner),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,
-};
-
-/* -- session descriptions ------------------------------------------------------------------------------------------ */
-
-/* Fills in what is found -> 1, 0 for a description that is not as usual, -1 with TypeError for what is none. */
-static int
-find_parts(PyObject *body, Description *found)
-{
-    if (!PyBytes_Check(body)) {
-        PyErr_SetString(PyExc_TypeError, "a description is bytes");
-        return -1;
-    }
-    return look_at_description(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), found);
-}
-
-static PyObject *
-octets(Span part)
-{
-    return PyBytes_FromStringAndSize(part.at, part.size);
-}
-
-static PyObject *
-usual_parts(PyObject *module, PyObject *body)
-{
-    Description found;
-    int status = find_parts(body, &found);
-    PyObject *made;
-    Py_ssize_t at = 0;
-    (void)module;
-    if (status <= 0)
-        return status < 0 ? NULL : Py_NewRef(Py_None);
-    made = PyTuple_New(3);
-    if (made == NULL)
-        return NULL;
-    PUT(octets(found.origin));
-    PUT(octets(span(found.crossing, found.attributes.at + found.attributes.size)));
-    PUT(octets(found.attributes));
-    return made;
-}
-
-static PyObject *
-plain_attributes(PyObject *module, PyObject *body)
-{
-    Description found;
-    int status = find_parts(body, &found);
-    (void)module;
-    if (status < 0)
-        return NULL;
-    return status > 0 && is_nobodys(&found) ? octets(found.attributes) : Py_NewRef(Py_None);
-}
-
-static PyMethodDef functions[] = {
-    {"usual_parts", usual_parts, METH_O, "The parts of a description of one medium."},
-    {"plain_attributes", plain_attributes, METH_O, "The attributes of one that names nobody."},
-    {NULL, NULL, 0, NULL},
 };
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */

@@ -82,3 +82,13 @@ def usual_parts(body: bytes, /) -> tuple[bytes, bytes, bytes] | None:
 
 def plain_attributes(body: bytes, /) -> bytes | None:
     """As `sipstack.sdp.read_plain_attributes`."""
+
+def has_few_digits(text: bytes, kinds: bytes, /) -> bool:
+    """Whether a text is one of words and a few digits; `kinds` says of each octet what it is there.
+
+    Bits: 1 a letter, 2 a digit, which is a letter as well, 4 refused. True where none is refused, at most eight are
+    digits, at most five letters stand together, and no five pairs of them do with one octet between each two.
+    """
+
+def usual_user(value: str, /) -> str:
+    """As `sipstack.scan.read_usual_user`."""

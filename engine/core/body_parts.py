@@ -25,7 +25,7 @@ def taken_parts(message: Message, types: tuple[str, ...]) -> list[BodyPart]:
     Raises RemoteSipError: 415 for a part of another type that must be read, 400 for a malformed multipart body.
     """
     body = body_of(message)
-    if body.encodings is UNENCODED and not body.disposition and body.media_type in types:
+    if body.encodings == UNENCODED and not body.disposition and body.media_type in types:
         return [body]  # nearly always
     return _Reader(types).read(body, 1)
 

@@ -18,9 +18,11 @@ from typing import Final, Generic, NamedTuple, TypeVar, final
 from engine.core.bodies import INFO_TYPES
 from engine.core.context import CoreContext
 from engine.core.copies import body_hides, text_hides
+from engine.core.plain_texts import is_plain_text
 from engine.core.session_bodies import description_holds_number, is_plain
 from engine.core.settings import PeerSettings
 from engine.core.spelling import LONG_FROM, holds_number
+from engine.core.text_bodies import TYPES
 from sipstack import headers as h
 from sipstack.dialog import Dialog
 from sipstack.events import Flow
@@ -41,8 +43,9 @@ OWN: Final = "own"  # what the receiver itself has written, back to it
 TRANSLATED: Final = "translated"  # read as what it is, and written anew in our words
 CHECKED: Final = "copied after check"  # the other side's text, searched for its number
 
-# All that crosses with a description, nearly always: how its body is to be read.
+# All that crosses with a body, nearly always: how it is to be read, in words of ours.
 _SDP_ROWS: Final = [f"Content-Type: {SDP_TYPE}"]
+_TEXT_ROWS: Final = {kind: [f"Content-Type: {kind}"] for kind in TYPES}  # by Content-Type
 
 # Where what a row says comes from, when it is not one field of the other side's message: its id in `sipstack.headers`.
 OURS: Final = -1  # from nothing that the other side wrote: always produced, and not searched
@@ -239,10 +242,17 @@ def _check(party: Party, rows: list[str], body: bytes, content_type: str) -> Non
         if rows == _SDP_ROWS:
             return  # nearly always; its Content-Type is a word of ours
         body = b""  # there is nothing to be found
+    elif rows == _TEXT_ROWS.get(content_type) and _is_plain_for(party, body):
+        return  # nearly every text; in none of those words stand nine digits
     if party.hidden:
         _check_number(party.hidden, party.peer, rows, body, content_type)
     for number in party.also_hidden:
         _check_number(number, party.peer, rows, body, content_type)
+
+
+def _is_plain_for(party: Party, text: bytes) -> bool:
+    """True when a text can hold none of what must not reach this party, which are all long numbers."""
+    return len(party.hidden) >= LONG_FROM and not party.also_hidden and is_plain_text(text)
 
 
 def _check_number(hidden: str, peer: PeerSettings, rows: list[str], body: bytes, content_type: str) -> None:

@@ -93,8 +93,8 @@ def _meant(found: re.Match[bytes]) -> bytes:
 
 # Letters of base64 in the encoding of digits, by their place: 0011dd dd0011 dddd00 11dddd.
 _CYCLE: Final = ("MNO", "DTjz", "AEIMQUYcgk", "wxyz012345")
-_NUMBER_LETTERS: Final = frozenset("".join(_CYCLE) + "0123456789")  # digits in hex are digits
-_CLASSES: Final = bytes(0x31 if chr(octet) in _NUMBER_LETTERS else 0x20 for octet in range(256))
+NUMBER_LETTERS: Final = frozenset("".join(_CYCLE) + "0123456789")  # digits in hex are digits
+_CLASSES: Final = bytes(0x31 if chr(octet) in NUMBER_LETTERS else 0x20 for octet in range(256))
 _RUN: Final = b"1" * 6  # nine digits have twelve letters in base64; a line may end among them
 _OCTETS: Final = b"11 11 11 11 11"  # nine semi-octets in hex
 

@@ -8,9 +8,9 @@ from engine.core.wire_forms import wire_user
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
-from sipstack.grammar import USUAL_CONTACT
 from sipstack.message import Message
-from sipstack.uri import PORT_LIMIT, SipUri, TelUri, Uri, parse_name_addr, parse_uri, uri_host
+from sipstack.scan import usual_user
+from sipstack.uri import SipUri, TelUri, Uri, parse_name_addr, parse_uri, uri_host
 
 
 def number_of(uri: Uri | None, peer: PeerSettings) -> Dialled:
@@ -49,9 +49,9 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
 
 
 def _number_in(value: str, peer: PeerSettings) -> Dialled:
-    match = USUAL_CONTACT.fullmatch(value)
-    if match is not None and int(match[4] or 0) < PORT_LIMIT:
-        return read_number(match[2], peer.number_format, peer.rules_in)
+    user = usual_user(value)
+    if user:  # nearly always
+        return read_number(user, peer.number_format, peer.rules_in)
     try:
         return number_of(parse_uri(parse_name_addr(value).uri), peer)
     except RemoteSipError:

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.core.body_parts import taken_parts
 from engine.core.numbers import mask
+from engine.core.plain_texts import is_plain_text
 from engine.core.spelling import LONG_FROM, fold, word_pattern
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
@@ -19,6 +20,10 @@ _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk",
 
 # Octets that no text in these begins with, and by which a program takes it for UTF-16 or UTF-32 whatever it says.
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+# How they are written.
+_TYPE_OF: Final = {"": "text/plain", **{name: f"text/plain;charset={name.upper()}" for name in _READABLE_CHARSETS}}
+TYPES: Final = tuple(_TYPE_OF.values())
 
 _NO_DIGIT: Final = bytes(octet for octet in range(256) if not 0x30 <= octet <= 0x39)
 _BETWEEN: Final = re.compile(r"[\W_]+")
@@ -48,7 +53,7 @@ def _crossing_part(part: BodyPart, hidden: str, spellings: tuple[str, ...]) -> t
     content = masked_text(part.content, hidden, charset) if hidden else part.content
     for number in spellings:
         content = masked_text(content, number, charset)
-    return content, f"text/plain;charset={charset.upper()}" if charset else "text/plain"
+    return content, _TYPE_OF[charset]
 
 
 def _charset(part: BodyPart) -> str:
@@ -70,7 +75,7 @@ def masked_text(body: bytes, number: str, charset: str = "") -> bytes:
     Only digits change, each into a `*`; a short number is masked where it stands as a word (`spelling`). `charset` is
     what the text says of itself, which its receiver will believe.
     """
-    if body.isascii() and len(number) >= LONG_FROM and not _has_digits(body, number):
+    if len(number) >= LONG_FROM and (is_plain_text(body) or (body.isascii() and not _has_digits(body, number))):
         return body  # nearly always in Latin letters: all of these charsets read it alike
     for codec, errors in _readings(body, charset):
         body = _masked(body, number, codec, errors)

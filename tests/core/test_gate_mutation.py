@@ -31,6 +31,7 @@ from tests.core.canaries_in_transit import (
     without_trust,
 )
 from tests.core.corenode import CALLEE, CALLEE2, CALLER, A, B, CoreNode
+from tests.core.parties import message, refused
 
 pytestmark = pytest.mark.pure
 
@@ -231,6 +232,20 @@ def with_line(row: Row) -> Row:
         return row.produce(draft)
 
     return row._replace(produce=produce)
+
+
+def test_a_text_that_is_not_searched_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that the masks have missed is stopped; if any text were plain, it would cross."""
+    monkeypatch.setattr(message_attempt, "crossing_text", lambda message, *_: (message.body, "text/plain"))
+    node = CoreNode()
+    node.book.wire_in(message(f"call {A}"), CALLER)
+    refused(node, 403, 21)
+    assert (node.counters["leaks_stopped"], node.sent_to(CALLEE)) == (1, [])
+    monkeypatch.setattr(disclosure, "is_plain_text", lambda text: True)
+    node = CoreNode()
+    node.hides = False
+    node.book.wire_in(message(f"call {A}"), CALLER)
+    assert A.encode() in node.sent_to(CALLEE)[0]
 
 
 @pytest.mark.parametrize("name", ["Subject", "P-Preferred-Identity", "Warning"])
