@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 
 from sipstack.aio.handshakes import PoolOf
 from sipstack.aio.sockets import bind_stream
@@ -96,6 +97,14 @@ async def ended(peer: socket.socket) -> bytes:
             while part := await asyncio.get_running_loop().sock_recv(peer, 65536):
                 data += part
     return data
+
+
+@contextlib.contextmanager
+def nobody(host: str) -> Iterator[socket.socket]:
+    """A port at which nobody listens and that nobody else gets meanwhile, as the end of a connection least of all."""
+    with socket.socket() as taken:
+        taken.bind((host, 0))
+        yield taken
 
 
 def reset(peer: socket.socket) -> None:

@@ -15,7 +15,7 @@ from sipstack.aio.sockets import bind_stream
 from sipstack.aio.stream import StreamLimits
 from sipstack.events import Disconnect, Flow, SendMessage
 from tests.sipstack.endpoint_rig import NEEDS_IPV6, WAIT_S, Note, read
-from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, reset
+from tests.sipstack.stream_rig import OPTIONS, StreamRig, answered, connected, ended, nobody, reset
 
 SO_ATTACH_FILTER: Final = 26  # of Linux; Python has no name for it
 
@@ -115,11 +115,11 @@ async def test_one_connection_is_opened_and_kept(rig: StreamRig, host: str) -> N
 
 
 async def test_what_finds_nobody_fails_at_once_each_message_by_itself(rig: StreamRig, host: str) -> None:
-    with socket.create_server((host, 0)) as server:
-        flow = Flow("TCP", *server.getsockname())
-    rig.endpoint.perform([SendMessage(b"one", flow), SendMessage(b"two", flow), Note("next")])
-    assert (rig.notes, rig.core.calls) == (["next"], [])
-    await rig.core.until(2)
+    with nobody(host) as gone:
+        flow = Flow("TCP", *gone.getsockname())
+        rig.endpoint.perform([SendMessage(b"one", flow), SendMessage(b"two", flow), Note("next")])
+        assert (rig.notes, rig.core.calls) == (["next"], [])
+        await rig.core.until(2)
     assert rig.core.calls == [f"failed {flow!r} one", f"failed {flow!r} two"]
     assert rig.transport.connections == 0
 
@@ -215,13 +215,13 @@ async def test_connection_that_carried_answers_only_is_lost_in_silence(rig: Stre
 
 
 async def test_trouble_is_told_once_and_its_end(rig: StreamRig, host: str) -> None:
-    with socket.create_server((host, 0)) as server:
+    with nobody(host) as server:
         flow = Flow("TCP", *server.getsockname())
-    for count in (1, 2):
-        rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
-        await rig.core.until(count)
-    assert rig.troubles == [f"{flow!r} Connection refused"]
-    with socket.create_server((flow.host, flow.port)) as server:
+        for count in (1, 2):
+            rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
+            await rig.core.until(count)
+        assert rig.troubles == [f"{flow!r} Connection refused"]
+        server.listen()
         server.setblocking(False)
         rig.endpoint.perform([SendMessage(OPTIONS(1), flow)])
         accepted, _ = await asyncio.get_running_loop().sock_accept(server)
@@ -253,10 +253,10 @@ async def test_request_that_went_by_the_second_way_fails_under_its_own_flow(
 
 async def test_answer_that_finds_nobody_is_no_trouble_of_ours(rig: StreamRig, host: str) -> None:
     """The port is whatever the sender of the request has written."""
-    with socket.create_server((host, 0)) as server:
-        port = server.getsockname()[1]
-    rig.endpoint.perform([SendMessage(b"SIP/2.0 200", Flow("TCP", host, 9, reply_port=port))])
-    await rig.core.until(1)
+    with nobody(host) as gone:
+        port = gone.getsockname()[1]
+        rig.endpoint.perform([SendMessage(b"SIP/2.0 200", Flow("TCP", host, 9, reply_port=port))])
+        await rig.core.until(1)
     assert (rig.core.calls, rig.troubles) == ([f"failed tcp:{host}:9 SIP/2.0 200"], [])
 
 

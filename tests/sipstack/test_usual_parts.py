@@ -121,9 +121,11 @@ def test_keeps_nothing(in_c: ModuleType) -> None:
 
     look()
     tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    for _ in range(20):
-        look()
-    after, _ = tracemalloc.get_traced_memory()
+    grown = []
+    for _ in range(3):  # other threads keep something now and then
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            look()
+        grown.append(tracemalloc.get_traced_memory()[0] - before)
     tracemalloc.stop()
-    assert after - before < len(USUAL)
+    assert min(grown) < len(USUAL)
