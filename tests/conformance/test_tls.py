@@ -142,10 +142,10 @@ def test_req_082_handshakes_do_not_hold_up_others(make_rig: RigFactory, authorit
     ]
     try:
         rig.caller.send(options(rig.caller, rig.place.node, rig.caller.word()))
-        rig.hear(rig.caller, "200 OPTIONS", 4.0)
+        rig.hear(rig.caller, "200 OPTIONS", 8.0)
         over_stream(rig, rig.caller, contexts(authority, "caller", f"ip:{rig.caller.host}"))
         rig.caller.send(options(rig.caller, rig.place.node, rig.caller.word()))
-        rig.hear(rig.caller, "200 OPTIONS", 4.0)
+        rig.hear(rig.caller, "200 OPTIONS", 8.0)
     finally:
         for connection in idle:
             connection.close()
