@@ -29,7 +29,7 @@ from engine.names import Names
 from engine.recording.beginning import begin_run
 from engine.recording.client import RecordWriter
 from engine.recording.frames import Hello
-from engine.runner import Runner
+from engine.runner import Runner, wall_offset_s
 from engine.starting import StartError, boot_id
 from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_reader import BindingReader
@@ -205,7 +205,7 @@ class SipPart:
         service = CallService(settings, transactions, TokenSource(secrets.token_bytes, owner), run)
         self._names.attach(service)  # before the calls of the last run: their INVITEs are taken back where they went
         loop_time = asyncio.get_running_loop().time()
-        service.set_wall_clock(time.time() - loop_time)
+        service.set_wall_clock(wall_offset_s())
         service.last_run.repeats, service.last_run.ended = left.repeats, left.ended
         service.last_run.adopt_reports(left.pending, left.reported, loop_time)
         callers, days = GroupCalls(records, cipher), DayCalls(records, cipher)
