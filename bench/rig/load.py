@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.rig.processes import cpu_s, memory_mb, module_cpu_s, private_mb, started
-from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM, RigError
+from bench.rig.systems import CALLEE, CALLER, PORT, SYSTEM, RigError, is_bound
 
 SCENARIOS: Final = Path(__file__).parent / "sipp"
-ANSWERING_S: Final = 0.4  # until SIPp, as callee, has its socket
+ANSWERING_S: Final = 60.0  # until SIPp, as callee, has its socket on a machine that is busy with other things
 DRAIN_S: Final = 0.5
 LATE_S: Final = 20.0  # beyond the time that the calls take by their rate
 HOLD_S: Final = 0.02  # with several workers a BYE sent at once overtakes its ACK
@@ -59,8 +59,12 @@ def answering(data: Path, job: str, more: Sequence[str] = ()) -> Iterator[None]:
     """Somebody at the callee's side meanwhile."""
     with tempfile.TemporaryDirectory(prefix="veil700-bench-") as name:
         arguments = ["-sf", _scenario("uas", job), "-i", CALLEE, "-p", str(PORT), *more]
-        with _sipp(data, Path(name), arguments):
-            time.sleep(ANSWERING_S)
+        with _sipp(data, Path(name), arguments) as process:
+            deadline = time.monotonic() + ANSWERING_S
+            while not is_bound(CALLEE):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RigError("SIPp, which was to answer, has not started")
+                time.sleep(0.02)
             yield
 
 

@@ -28,7 +28,7 @@ PORT: Final = 5060
 
 READY_S: Final = 60.0
 STOP_S: Final = 10.0
-RECORDS_S: Final = 3.0  # how long records may come after the last call
+RECORDS_S: Final = 20.0  # how long records may come after the last call
 JOBS: Final = ("call", "message")
 
 TWO_WORKERS: Final = "veil700-2.toml"  # in the data folder: the same configuration, with two workers
@@ -89,7 +89,7 @@ class System:
 @contextmanager
 def running(system: System, data: Path, job: str) -> Iterator[int]:
     """Starts a system on its data and yields its process id once it can take calls. Raises RigError."""
-    if _is_bound():
+    if is_bound():
         raise RigError(f"{SYSTEM}:{PORT} is taken: something else runs there")
     system.prepare(data)
     log = data / f"{system.name}.log"
@@ -105,7 +105,7 @@ def running(system: System, data: Path, job: str) -> Iterator[int]:
 
 def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_S
-    while not _is_bound() or system.says_ready not in log.read_text(errors="replace"):
+    while not is_bound() or system.says_ready not in log.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RigError(f"{system.name} has not started, see {log}: {_last_line(log)}")
         time.sleep(0.05)
@@ -131,9 +131,9 @@ def _last_line(log: Path) -> str:
     return log.read_text(errors="replace").strip().rpartition("\n")[2]
 
 
-def _is_bound() -> bool:
-    """True when somebody has the socket that the systems use."""
-    address = f"{int.from_bytes(socket.inet_aton(SYSTEM), sys.byteorder):08X}:{PORT:04X}"
+def is_bound(host: str = SYSTEM) -> bool:
+    """True when somebody has the socket that the systems use, or the same port of another host."""
+    address = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{PORT:04X}"
     return any(address in line for line in Path("/proc/net/udp").read_text().splitlines())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -14,10 +15,12 @@ from scenarios.rig.place import Place
 from scenarios.rig.privacy import CALLEE_CANARY, CALLER_CANARY, Side, leaks
 from scenarios.rig.record import expected_record, record_differences
 from scenarios.rig.seen import Seen, ladder
+from scenarios.rig.stage import SETTLES_S
 from scenarios.rig.story import Fact, Story
 from scenarios.rig.told import Told
 
 _NOTHING: Final = "nothing more"
+_LOOK_S: Final = 0.01
 _ROUNDED_S: Final = 0.01  # a timer of milliseconds, and what SIPp writes of its times
 
 
@@ -42,8 +45,10 @@ def wrong(story: Story, told: Told, place: Place) -> list[str]:
 
 def ended_wrong(node: Node) -> list[str]:
     """Ends the node: with exit status 0, sound counters, and a chain of records that is whole."""
+    deadline = time.monotonic() + SETTLES_S
     try:
-        status = node.status()
+        while (status := node.status())["calls"] and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)  # the last answer of a phone may still be on its way
     except ControlError as error:
         return [f"node: {error}"]
     found = [f"node, {name}: {count}" for name, count in unsound(status["counters"]).items()]

@@ -18,7 +18,7 @@ TIMES: Final[tuple[str, ...]] = get_args(Time)
 
 _ID_LENGTH: Final = 20  # a record_id is longer
 _CLOCKS_DIFFER_MS: Final = 2  # times are rounded, durations are taken from the monotonic clock
-_LONGEST_TRY_MS: Final = 5000
+_LONGEST_TRY_MS: Final = 30_000
 _ICID: Final = re.compile("icid-value=([^;]+)")
 _NO_BINDING: Final = {
     "mode": "", "subs_id": "", "binding_version": 0, "app_platform": "", "business_user": "", "order_id": "",

@@ -30,6 +30,7 @@ def play(
     use the node at the same time. Raises RigError when an engine does not start.
     """
     place = node.place
+    node.status()  # where no node runs that is told at once: its callers would try for long
     known = len(node.records())
     folder = Path(mkdtemp(prefix=f"{story.name}-", dir=node.folder))
     row = (story.call.dialled, caller_writes or story.call.caller, place.host_of(story.call.callee))

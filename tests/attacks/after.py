@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from scenarios.rig.node import unsound
@@ -48,6 +49,13 @@ def serves(rig: Rig) -> None:
         took.append(waited_s())
     assert min(took) < PROMPT_S, took
     assert unsound(rig.node.status()["counters"]) == {}
+
+
+def worked_s(rig: Rig) -> float:
+    """For how long the node's loop has run so far, whatever others did meanwhile."""
+    assert rig.node.process is not None
+    pid = rig.node.process.pid
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def memory_kb(rig: Rig) -> int:

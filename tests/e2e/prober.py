@@ -13,6 +13,7 @@ from typing import Final
 from scenarios.rig.node import Node
 from scenarios.rig.place import PORT
 from tests.e2e.datagrams import request, udp_socket
+from tests.e2e.stopwatch import stolen_s
 
 PROBER_PORT: Final = 5090
 PERIOD_S: Final = 0.05
@@ -58,7 +59,7 @@ class Prober(threading.Thread):
     def _starved_s(self) -> float:
         """How long this thread and the node's loop have stood ready to run, and others ran."""
         own = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/schedstat")
-        return sum(int(stat.read_text().split()[1]) for stat in (own, self._stat)) / 1e9
+        return sum(int(stat.read_text().split()[1]) for stat in (own, self._stat)) / 1e9 + stolen_s()
 
     def end(self) -> float:
         """Ends it; the longest wait in seconds."""

@@ -21,9 +21,9 @@ def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, s
     unbound = many(2 * EACH, 2 * EACH, "137")
     node.import_bindings(calls + messages)
     node.start()
-    sipp("answered/uas", place.callee, calls=EACH, timeout_s=60)
-    sipp("message/uas", place.callee, port=INBOX_PORT, calls=EACH, timeout_s=60)
-    common = {"target": place.node, "rate": RATE, "timeout_s": 50, "calls": EACH}
+    sipp("answered/uas", place.callee, calls=EACH, timeout_s=200)
+    sipp("message/uas", place.callee, port=INBOX_PORT, calls=EACH, timeout_s=200)
+    common = {"target": place.node, "rate": RATE, "timeout_s": 190, "calls": EACH}
     kinds = (
         ("answered/uac", PORT, calls),
         ("message/uac", INBOX_PORT, messages),

@@ -26,19 +26,23 @@ SECOND = Bound(f"{BLOCK}0067", A, "13700137000")  # tried first where nobody is
 SIX = Bound(f"{BLOCK}0066", A, "13300133000")
 
 
-@pytest.fixture
-def ports6() -> tuple[int, int]:
-    """Two of ::1 that are free: the node's, and that of a party."""
-    opened = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in range(2)]
-    try:
-        for probe in opened:
+def ports_of(place: Place) -> range:
+    """Four of ::1, which all places share, that only this one uses: the system gives none of them to anybody."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
             probe.bind(("::1", 0))
-        return opened[0].getsockname()[1], opened[1].getsockname()[1]
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    finally:
-        for probe in opened:
-            probe.close()
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    _, second, third = map(int, place.prefix.split("."))
+    first = 11_000 + 4 * (second % 8 * 250 + third)
+    return range(first, first + 4)
+
+
+@pytest.fixture
+def ports6(place: Place) -> tuple[int, int]:
+    """The node's, and that of a party."""
+    node, party, *_ = ports_of(place)
+    return node, party
 
 
 @pytest.fixture
@@ -113,7 +117,7 @@ def test_call_over_ipv6_and_streams(
     client = ssl.create_default_context(cafile=authority.file)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*files)
-    ports = dict(zip(("TCP", "TLS", "caller", "callee"), free_tcp6(4), strict=True))
+    ports = dict(zip(("TCP", "TLS", "caller", "callee"), ports_of(place), strict=True))
     over = f";transport={callee_by.lower()}"
     node = make_node(
         extra=f'[[listen]]\ntransport = "tcp"\naddress = "[::1]:{ports["TCP"]}"\n'
@@ -136,20 +140,6 @@ def test_call_over_ipv6_and_streams(
     assert invite.line(h.VIA).startswith(f"Via: SIP/2.0/{callee_by} [::1]:{ports[callee_by]};branch=")
     assert ok.value(h.CONTACT) == f"<sip:{SIX.x}@[::1]:{ports[caller_by]};transport={caller_by.lower()}>"
     assert [record["release_cause"] for record in node.records()] == ["NORMAL"]
-
-
-def free_tcp6(count: int) -> list[int]:
-    """Ports of ::1."""
-    opened = [socket.socket(socket.AF_INET6, socket.SOCK_STREAM) for _ in range(count)]
-    try:
-        for probe in opened:
-            probe.bind(("::1", 0))
-        return [probe.getsockname()[1] for probe in opened]
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    finally:
-        for probe in opened:
-            probe.close()
 
 
 # -- what comes back -------------------------------------------------------------------------------------------------

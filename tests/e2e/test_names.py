@@ -25,6 +25,7 @@ from tests.sipstack.dns_stub import DnsStub
 NAMED: Final = Bound("700123456780001", CALLER, "13400134000")  # its route leads to the name
 FIXED: Final = Bound("700123456780002", CALLER, "13600136000")  # to an address
 TARGET: Final = "sip:core.example"
+CALLS: Final = 2000
 PATIENCE_S: Final = 60.0
 TIMEOUT_MS: Final = 300  # of the DNS, where it does not answer: a loop that waited for it would stand still as long
 ASKING_S: Final = 3.0  # several rounds of questions to a DNS server that does not answer
@@ -114,26 +115,29 @@ def addresses_tried(record: dict[str, Any]) -> list[str]:
 
 @pytest.mark.paced  # a node that has too little of the machine turns some of them away
 def test_calls_are_shared_as_srv_records_say(make_named: MakeNamed, stub: DnsStub, sipp: Any) -> None:
-    """Requirement 75: 1,000 calls, 70 to 30, within 5 points; the DNS is asked for none of them."""
+    """Requirement 75: 70 to 30, within 5 points, as they are drawn; the DNS is asked for none of them.
+
+    Of 1,000 calls, as the requirement has it, one run in two thousand would miss that by chance, of 2,000 none.
+    """
     node = make_named()
     place = node.place
     zone(stub, (place.callee, 1, 70), (place.second, 1, 30), (place.host(30), 2, 100))
-    bound = many(10, 1000, "134")
+    bound = many(10, CALLS, "134")
     node.import_bindings(bound)
     node.start()
     for host in (place.callee, place.second):
-        sipp("answered/uas", host, calls=None, timeout_s=90)
+        sipp("answered/uas", host, calls=None, timeout_s=120)
     rows = [(one.x, one.a) for one in bound]
-    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=1000, rate=100, timeout_s=80)
+    caller = sipp("answered/uac", place.caller, target=place.node, rows=rows, calls=CALLS, rate=100, timeout_s=100)
     figures = caller.wait()
-    assert (figures.successful, figures.failed) == (1000, 0), figures.errors
+    assert (figures.successful, figures.failed) == (CALLS, 0), figures.errors
     assert unsound(node.status()["counters"]) == {}
     records = node.records()
     assert node.stop() == 0
     shares = Counter(addresses_tried(record)[0] for record in records)
     print(shares)
     assert set(shares) == {f"udp:{place.callee}:{PORT}", f"udp:{place.second}:{PORT}"}
-    assert abs(shares[f"udp:{place.callee}:{PORT}"] - 700) < 50
+    assert abs(shares[f"udp:{place.callee}:{PORT}"] - 0.7 * CALLS) < 0.05 * CALLS
     assert {tried["target"] for record in records for tried in record["attempts"]} == {TARGET}
     assert stub.asked["NAPTR core.example"] == stub.asked["SRV _sip._udp.core.example"] == 1
 

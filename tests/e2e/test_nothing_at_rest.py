@@ -119,13 +119,13 @@ def bye(invite: bytes, answer: bytes) -> bytes:
     )
 
 
-@pytest.mark.timeout(240)  # twenty commands
+@pytest.mark.timeout(600)  # twenty commands, five starts
 def test_no_file_log_or_command_names_a_party(
     make_node: NodeFactory, place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A call in progress, a refused message, a malformed request, kill -9 with a call open, and the next start."""
     # The caller never acknowledges: all that is asked while the call is up must fit into 64*T1, on a busy machine too.
-    node = make_node(extra='[log]\nlevel = "debug"\n[sip]\nt1_ms = 1000\n')
+    node = make_node(extra='[log]\nlevel = "debug"\n[sip]\nt1_ms = 3000\n')
     node.bind(BINDING)
     node.start()
     with ExitStack() as ends:

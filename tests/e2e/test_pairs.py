@@ -190,7 +190,6 @@ def test_whom_a_group_has_called_last_is_known_before_the_store_knows(
             assert_decided(told, decided)
 
 
-@pytest.mark.timeout(300)
 def test_a_node_does_what_is_told(place: Place, tmp_path: Path) -> None:
     stay_within_a_day(120.0)
     seen = run_pairs(FEW, place, tmp_path)

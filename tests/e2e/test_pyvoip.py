@@ -27,7 +27,7 @@ TAKEN = ("<- INVITE", "-> 180 INVITE", "-> 200 INVITE", "<- ACK")
 # Its transmitter of audio may be just about to send when a call ends, and says so.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:RTP Packet failed to send:RuntimeWarning"),
-    pytest.mark.timeout(300, method="thread"),  # its threads have once held up the one that a signal would interrupt
+    pytest.mark.timeout(600, method="thread"),  # its threads have once held up the one that a signal would interrupt
 ]
 
 
