@@ -29,8 +29,10 @@ import engine.store.archive as archive
 archive.BATCH_ROWS = 100
 def tell(done, total):
     print(done, flush=True)
+    sys.stdin.readline()
 def sync(descriptor, really=os.fsync):
     print("sync", flush=True)
+    sys.stdin.readline()
     really(descriptor)
 os.fsync = sync
 archive.archive(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], tell)
@@ -50,9 +52,13 @@ def shelf(records_db: Path, cipher: NumberCipher, make_record: Callable[..., Cal
 def killed_after(shelf: Shelf, lines: int) -> bool:
     """Runs an archive until it has said so many lines, then kills it; False when it had said fewer and was done."""
     command = [sys.executable, "-c", PROGRAM, str(shelf.path), str(shelf.folder), FOR_EVER]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = sum(1 for _ in zip(range(lines), process.stdout, strict=False))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin is not None and process.stdout is not None
+        said = 0
+        while said < lines and process.stdout.readline():
+            said += 1
+            if said < lines:
+                process.stdin.write("\n")
         process.kill()
     return said == lines
 

@@ -120,7 +120,7 @@ async def test_the_node_starts_it_and_tells_its_figures(book: Book, monkeypatch:
     await told.job.stop()
     ((event, figures),) = told.events
     assert event == "daily job"
-    assert figures["purged_days"] in (0, 1)  # by the clock of this machine
+    assert figures["purged_days"] in (0, 1, 2)  # by the clock of this machine
     assert figures.keys() == {"purged_days", "purged_records", "longest_lock_ms"}
 
 
@@ -176,7 +176,7 @@ async def test_a_job_that_runs_is_ended_with_the_node(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "executable", str(program))
     told = Told(tmp_path, monkeypatch)
     told.job.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (pipe.exists() and pipe.read_text().strip()):
             await asyncio.sleep(0.01)
         await told.job.stop()

@@ -290,12 +290,12 @@ async def test_a_cancelled_import_leaves_nothing(
 
     def progress(done: int, read: int) -> None:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     file = csv_file(*[line(number) for number in range(500)])
     async with open_bindings(stocked, cipher, lambda: now) as store:
         task = asyncio.create_task(store.import_csv(file, progress=progress))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         await asyncio.sleep(0)
         go_on.set()

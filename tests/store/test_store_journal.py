@@ -349,7 +349,7 @@ def test_a_long_start_tells_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPa
     recover(run.path, run.cipher, lambda at, last: told.append((at, last)))
     assert told == [(2, 4), (3, 4), (4, 4)]
     told.clear()
-    monkeypatch.setattr(loading, "PROGRESS_S", 3.0)
+    monkeypatch.setattr(loading, "PROGRESS_S", 600.0)
     assert (recover(run.path, run.cipher, lambda at, last: told.append((at, last))), told) == ([], [])
 
 

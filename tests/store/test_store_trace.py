@@ -232,7 +232,7 @@ def test_it_waits_for_an_import_and_for_no_node(
 
     def progress(_lines: int, _octets: int) -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     path = store.data_dir / "bindings.db"
     node = sqlite3.connect(store.data_dir / "records.db", isolation_level=None)
@@ -240,13 +240,13 @@ def test_it_waits_for_an_import_and_for_no_node(
         node.execute("BEGIN IMMEDIATE")
         node.execute("INSERT INTO counter VALUES ('n', 'd', 1, 1)")
         imported = threads.submit(import_bindings, path, store.cipher, file, lambda: now, progress=progress)
-        assert begun.wait(20)
+        assert begun.wait(60)
         asked = threads.submit(lambda: names(store.ask(now)))
         with pytest.raises(TimeoutError):
             asked.result(0.2)
         go_on.set()
-        assert asked.result(20) == ["one"]
-        assert imported.result(20).imported == 1
+        assert asked.result(60) == ["one"]
+        assert imported.result(60).imported == 1
 
 
 def test_it_does_not_wait_for_ever(store: Store, now: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_it_does_not_wait_for_ever(store: Store, now: float, monkeypatch: pytest
     begin = time.monotonic()
     with closing(other), pytest.raises(StoreError, match=r"bindings\.db: busy: another process is writing to it"):
         store.ask(now)
-    assert time.monotonic() - begin < 4.0
+    assert time.monotonic() - begin < 30.0  # without it, a minute
 
 
 def test_without_an_audit_row_nothing_is_told(store: Store, now: float, rows: Rows) -> None:

@@ -76,6 +76,7 @@ def test_a_disk_that_takes_too_long_is_overload(desk: Desk, monkeypatch: pytest.
     assert not desk.writer.is_overloaded
     monkeypatch.setattr(client, "SLOW_S", 0.05)
     desk.until(lambda: desk.writer.is_overloaded)
+    desk.writer.is_patient = False
     assert not desk.submit(Step.OPEN, "new")
     assert desk.submit(Step.ANSWER, "in progress")
     goes_on.set()
