@@ -64,7 +64,7 @@ class CalleeTry(RequestOwner):
     def __init__(self, call: Call, hop: Hop, binding: Binding) -> None:
         """Raises LeakStopped, and RemoteSipError for a body that cannot be looked into."""
         context = call.context
-        ids = ids_of_try(context.run.key, call.record.record_id, call.first_try, hop.name)
+        ids = self._ids(call, hop)
         self._cancel_rows: list[str] | None = None
         self.call = call
         self.hop = hop
@@ -91,6 +91,14 @@ class CalleeTry(RequestOwner):
         self.offer = draft.body  # what every early dialog of it has been sent
         self.transaction = ClientTransaction("INVITE", draft.branch, build(rows, draft), draft.flow, self)
         self.record = call.new_try(hop, ids.call_id)
+
+    @staticmethod
+    def _ids(call: Call, hop: Hop) -> TryIds:
+        """Of the first try at a callee by a Call-ID of its own: it stands in the open row before anything leaves."""
+        key, first = call.context.run.key, call.first_try
+        if len(call.record.attempts) == first:
+            return TryIds(key, call.context.tokens.call_id())
+        return ids_of_try(key, call.record.record_id, first, hop.name)
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
         remote = called_party(binding, self.call.request, self.call.facts, self.hop.peer, self.hop.target)
@@ -269,7 +277,7 @@ def end_unwanted(context: CoreContext, side: PairSide, cseq: int, now: float) ->
 def ack(context: CoreContext, side: PairSide, cseq: int, body: bytes = b"") -> bytes:
     """The ACK of a 2xx on this side (§13.2.2.4). Raises LeakStopped for a body that shows a number."""
     dialog = side.dialog
-    branch = ack_branch(context.run.key, dialog.call_id, dialog.remote_tag, cseq)
+    branch = ack_branch(dialog.local_tag, dialog.remote_tag, cseq)
     draft = RequestDraft(context, side.party, dialog, side.next_flow(), ("ACK", cseq), None, branch)
     draft.body, draft.content_type = body, CONTENT_TYPE
     data = build(REQUESTS[side.party.side]["ACK"], draft)

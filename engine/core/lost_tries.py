@@ -22,11 +22,11 @@ from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.identity import presented_uri, request_uri_for, to_value_for
 from engine.core.login import second_branch
 from engine.core.pair import CALLEE
-from engine.core.records import CallRecord
+from engine.core.records import Attempt, CallRecord
 from engine.core.routing import Hop
 from engine.core.stray_answers import StrayAnswers
 from engine.core.transit import ANONYMOUS
-from engine.core.try_ids import ids_of_try
+from engine.core.try_ids import TryIds, ids_of_try
 from sipstack.client_transaction import ClientTransaction
 from sipstack.dialog import Dialog, DialogId
 from sipstack.events import Flow
@@ -51,14 +51,23 @@ def _hops(context: CoreContext, record: CallRecord) -> list[Hop]:
     """Where its INVITEs may have gone: where the DNS leads now, and where the open row says that the first has gone."""
     hops = context.routing.hops(record.callee, record.record_id, record.mode == TRANSIT)
     tried = record.attempts[-1] if record.attempts else None
-    if tried is not None and (tried.peer, tried.target, tried.address) not in [
-        (hop.peer.name, hop.target.uri, hop.address) for hop in hops
-    ]:
+    if tried is not None and not any(_is_at(tried, hop) for hop in hops):
         gone = context.routing.hop_at(tried.peer, tried.target, tried.address)
         if gone is not None and gone.target not in gone.peer.targets:
             return [gone]  # a Route has led there, and to no place of ours (`engine.core.isc`)
         return hops if gone is None else [gone, *hops]
     return hops
+
+
+def _is_at(tried: Attempt, hop: Hop) -> bool:
+    return (tried.peer, tried.target, tried.address) == (hop.peer.name, hop.target.uri, hop.address)
+
+
+def _ids(key: bytes, record: CallRecord, first: int, hop: Hop) -> TryIds:
+    """Of the try that the open row knows they follow from the Call-ID beside it, of those behind it from the record."""
+    if record.callee_call_id and _is_at(record.attempts[-1], hop):
+        return TryIds(key, record.callee_call_id)
+    return ids_of_try(key, record.record_id, first, hop.name)
 
 
 @final
@@ -71,7 +80,7 @@ class LostTry(RequestOwner):
         self, context: CoreContext, strays: StrayAnswers, record: CallRecord, first: int, hop: Hop, is_again: bool
     ) -> None:
         """`is_again`: as it would have been sent with a password."""
-        ids = ids_of_try(context.run.key, record.record_id, first, hop.name)
+        ids = _ids(context.run.key, record, first, hop)
         branch, cseq = (second_branch(ids.branch), ids.cseq + 1) if is_again else (ids.branch, ids.cseq)
         identity = ANONYMOUS
         if record.mode != TRANSIT:

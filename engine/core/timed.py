@@ -13,7 +13,6 @@ from sipstack.server_transaction import ServerTransaction
 from sipstack.timers import MILLISECONDS, Timer
 
 _STOPPED: Final = float("inf")
-_UNKNOWN: Final = -1.0
 
 # The wheel's rounding: one that is due by then is due now.
 _ROUNDING_S: Final = 0.001 * MILLISECONDS
@@ -80,12 +79,9 @@ class TimedAttempt(AttemptBase):
             while due <= now + _ROUNDING_S:
                 first = self._due.index(due)
                 self._due[first] = _STOPPED
-                due = _UNKNOWN
                 self.expired(first, now)
                 due = self._soonest()
-        finally:
-            if due == _UNKNOWN:
-                due = self._soonest()  # one of them has raised
+        finally:  # when one has raised, `due` is its time: those behind it are looked for at once
             if due < self._alarm_at:
                 self._wait_until(due, now)
 

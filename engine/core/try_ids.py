@@ -1,8 +1,8 @@
-"""Identifiers of an INVITE of ours and of its ACKs: letters like those of `tokens`, but made anew by who has the key.
+"""Identifiers of an INVITE of ours and of its ACKs: letters like those of `tokens`, but made anew when they are wanted.
 
 After a restart the node takes back an INVITE of which nothing is known but its record (RFC 3261 §9.1), acknowledges a
-2xx with the very ACK that may have left before, and knows its own From tag by the Call-ID beside it. For everybody else
-they are random (BLAKE2b with a key is a pseudo-random function, RFC 7693).
+2xx with the very ACK that may have left before, and knows its own From tag by the Call-ID beside it. For everybody
+without the key those of an INVITE are random (BLAKE2b with a key is a pseudo-random function, RFC 7693).
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ _DIGEST_BYTES: Final = _BRANCH_END + 3  # the last three are the number
 class _Keyed:
     """The hashes as they are once the key is in them: to set them up costs more than to hash an identifier."""
 
-    __slots__ = ("ack", "call_id", "rest")
+    __slots__ = ("call_id", "rest")
 
     def __init__(self, key: bytes) -> None:
         self.call_id: Final = blake2b(key=key, digest_size=CALL_ID_LETTERS)
         self.rest: Final = blake2b(key=key, digest_size=_DIGEST_BYTES)
-        self.ack: Final = blake2b(key=key, digest_size=BRANCH_LETTERS)
 
 
 _KEYED: Final[dict[bytes, _Keyed]] = {}  # of the last key; a node has one
@@ -59,22 +58,26 @@ class TryIds:
         self.call_id = call_id
         self.tag = owner + letters[:TAG_LETTERS]
         self.branch = _COOKIE + owner + letters[TAG_LETTERS:_BRANCH_END]
-        self.cseq = FIRST_NUMBER + int.from_bytes(digest[_BRANCH_END:], "big")
+        self.cseq = FIRST_NUMBER + (digest[_BRANCH_END] << 16 | digest[_BRANCH_END + 1] << 8 | digest[_BRANCH_END + 2])
 
 
 def ids_of_try(key: bytes, record_id: str, first: int, hop: str) -> TryIds:
-    """Those of an attempt's try at the place `hop` (`Hop.name`), among those that begin with its try number `first`.
+    """Those of an attempt's try at the place `hop` (`Hop.name`), behind its try number `first`, the first at a callee.
 
-    A place is tried once for each callee, and which places were passed over another run does not know. They are of the
-    worker that began the record (`ownership`).
+    That one has a Call-ID that is drawn, since it stands in the open row before the INVITE leaves; of those behind it
+    another run knows nothing. A place is tried once for each callee, and which places were passed over it does not know
+    either. They are of the worker that began the record (`ownership`).
     """
     state = _keyed(key).call_id.copy()
     state.update(f"{record_id} {first} {hop}".encode())
     return TryIds(key, letter_of_record(record_id) + state.digest().translate(LETTERS).decode("ascii"))
 
 
-def ack_branch(key: bytes, call_id: str, remote_tag: str, cseq: int) -> str:
-    """The branch of our ACK of a 2xx: of one 2xx always the same, of another one another."""
-    state = _keyed(key).ack.copy()
-    state.update(f"{call_id} {remote_tag} {cseq}".encode(ENCODING, ERRORS))
-    return _COOKIE + state.digest().translate(LETTERS).decode("ascii")
+def ack_branch(tag: str, remote_tag: str, cseq: int) -> str:
+    """The branch of our ACK of a 2xx in the dialog of these tags, `tag` ours: of one 2xx always the same, of another
+    one another.
+
+    It says nothing but what else stands in the ACK, in letters, and our tag makes it unlike any of another dialog. Two
+    tags of a peer that are told apart by the case of a letter alone are the same to it, too (§7.3.1).
+    """
+    return f"{_COOKIE}{tag}{f'{cseq} {remote_tag}'.encode(ENCODING, ERRORS).translate(LETTERS).decode('ascii')}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.core.adoption import SKIPPED
-from engine.core.try_ids import TryIds
+from engine.core.call import Call
+from engine.core.try_ids import TryIds, ids_of_try
 from sipstack import headers as h
 from sipstack.message import Message
 from sipstack.testing.playbook import wire
@@ -60,6 +61,20 @@ def test_second_target_is_taken_back_by_its_own_names() -> None:
     node = restarted(first, TWO_TARGETS)
     cancelled(node, one)
     cancelled(node, other, CALLEE2)
+
+
+def test_only_what_no_row_names_can_be_told_from_the_record() -> None:
+    """The first INVITE has a Call-ID that was drawn, the second one that the next run must make."""
+    first = CoreNode(TWO_TARGETS)
+    one = start(first)
+    (call,) = first.context.attempts.values()
+    assert isinstance(call, Call)
+    first.book.wire_in(answer(one, 503), CALLEE)
+    first.book.wire_out("ACK ", CALLEE)
+    other = first.book.wire_out("INVITE ", CALLEE2)
+    made = [ids_of_try(FIRST_RUN.key, call.record.record_id, 0, tried.hop.name).call_id for tried in call.tries]
+    assert (one.call_id == made[0], other.call_id == made[1]) == (False, True)
+    assert one.from_tag == TryIds(FIRST_RUN.key, one.call_id).tag
 
 
 @pytest.mark.parametrize("before_cancel", [False, True])

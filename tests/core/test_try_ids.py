@@ -24,10 +24,21 @@ def test_each_key_has_its_own() -> None:
         assert (ids.tag, ids.branch) == (rest[:13], f"z9hG4bK{rest[13:29]}")
         digest = blake2b(ids.call_id.encode(), key=key, digest_size=32).digest()
         assert ids.cseq == FIRST_NUMBER + int.from_bytes(digest[29:], "big")
-        assert (
-            ack_branch(key, ids.call_id, "their tag", 7)
-            == f"z9hG4bK{letters_of(f'{ids.call_id} their tag 7', key, 16)}"
-        )
+
+
+def test_an_ack_has_a_branch_for_each_2xx() -> None:
+    """Letters of what the ACK itself says: our tag, its number, the peer's tag, whatever octets that has."""
+    branch = ack_branch("ours", "their-tag", 201_234_567)
+    assert branch == "z9hG4bKourssqrstuvwxauifjsnubh"
+    assert branch == ack_branch("ours", "their-tag", 201_234_567)
+    others = [
+        ("other", "their-tag", 201_234_567),
+        ("ours", "their-tog", 201_234_567),
+        ("ours", "their-tag", 201_234_568),
+    ]
+    assert len({branch, *(ack_branch(*other) for other in others)}) == 4
+    assert ack_branch("ours", "", 200_000_000).isalnum()
+    assert ack_branch("ours", "\udcff\u00e4", 200_000_000)[11:].isalpha()
 
 
 def test_the_rest_follows_from_the_call_id() -> None:
