@@ -83,7 +83,7 @@ def serve(config: Config, host: str) -> Iterator[Served]:
         assert word.endswith(f" http://{host}:{PORT}"), word
         yield Served(config, f"{host}:{PORT}")
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,7 @@ def test_a_platform_sees_and_touches_only_its_own(served: Served, sdk: Sdk, boun
 
 
 def test_a_binding_must_be_named_with_its_number(sdk: Sdk, bound: Any) -> None:
-    assert sdk.unbind(bound, tel_x="700123456780002").code == "isv.SUBS_NOT_EXIST"
+    assert sdk.unbind(bound, tel_x="700123456789999").code == "isv.SUBS_NOT_EXIST"
     assert sdk.unbind(bound, subs_id=10**17).code == "isv.SUBS_NOT_EXIST"
     assert sdk.unbind(bound, subs_id=10**40).code == "isv.SUBS_NOT_EXIST"
     assert sdk.unbind(bound, subs_id="x").code == "isv.SUBS_NOT_EXIST"

@@ -86,7 +86,7 @@ def test_what_the_signature_covers_cannot_be_changed(served: Served, key: NewKey
     wrong = (400, "SignatureDoesNotMatch")
     assert refused(send(served.host, other, headers)) == wrong
     assert refused(send(served.host, {**ASKED, "OwnerId": "1"}, headers)) == wrong
-    for name, value in (("x-acs-action", "LockSecretNo"), ("x-acs-version", "2017-05-26"), ("x-acs-date", at(-1)),
+    for name, value in (("x-acs-action", "LockSecretNo"), ("x-acs-version", "2017-05-26"), ("x-acs-date", at(-100)),
                         ("x-acs-signature-nonce", "another-nonce")):  # fmt: skip
         assert refused(send(served.host, ASKED, {**headers, name: value})) == wrong
     assert refused(send(served.host, ASKED, headers, method="GET")) == wrong
@@ -191,6 +191,6 @@ def test_a_key_that_was_revoked_and_one_of_an_operator_count_for_nothing(served:
 
 def test_a_key_asks_no_more_than_it_may(served: Served) -> None:
     slow = served.key(rate_per_s=1)
-    codes = [send(served.host, sha1(slow))[1]["Code"] for _ in range(5)]
+    codes = [send(served.host, sha1(slow))[1]["Code"] for _ in range(20)]  # within twenty seconds
     assert codes[0] == "OK"
     assert "isv.FLOW_LIMIT" in codes

@@ -34,4 +34,4 @@ def serve(folder: Path, host: str, more: str = "") -> Iterator[Served]:
         assert word.startswith(READY), word
         yield Served(word.removeprefix(f"{READY} "), file)
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

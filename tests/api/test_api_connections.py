@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -64,9 +65,10 @@ async def served(place: Place, monkeypatch: pytest.MonkeyPatch, protocol: type[C
 
 
 async def connect(place: Place, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(place.node, 8700)
-    writer.write(sent)
-    return reader, writer
+    """What is sent is there before the server looks: however busy the machine is, its time is not over by then."""
+    opened = socket.create_connection((place.node, 8700))
+    opened.sendall(sent)
+    return await asyncio.open_connection(sock=opened)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +78,13 @@ async def connect(place: Place, sent: bytes) -> tuple[asyncio.StreamReader, asyn
 )
 async def test_what_does_not_come_whole_is_not_waited_for(served: Served, place: Place, sent: bytes) -> None:
     reader, writer = await connect(place, sent)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         found = await reader.read()
     writer.close()
     is_second = sent.endswith(b"GET")
     assert (found.count(b"200 OK"), served.bodies) == ((1, [b"body"]) if is_second else (0, []))
     if b"bo" in sent and not is_second:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await served.cut_off.wait()
 
 
@@ -95,7 +97,7 @@ async def test_an_octet_now_and_then_is_no_more_time(served: Served, place: Plac
             await asyncio.sleep(0.05)
 
     dripping = asyncio.create_task(drip())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             assert await reader.read() == b""
     dripping.cancel()
@@ -114,7 +116,7 @@ async def test_a_slow_answer_is_waited_for_and_so_is_what_stands_behind(
     assert served.bodies == [b"body"]
     served.go_on.set()
     writer.write(behind[octets:])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in range(2):
             await reader.readuntil(b"body")
     assert served.bodies == [b"body", b"body"]
@@ -128,7 +130,7 @@ async def test_a_connection_rests_for_longer(served: Served, place: Place) -> No
         async with asyncio.timeout(1):
             await reader.read(1)
     writer.write(WHOLE % b"")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await reader.readuntil(b"body")
     writer.close()
 
@@ -136,7 +138,7 @@ async def test_a_connection_rests_for_longer(served: Served, place: Place) -> No
 async def one_too_many(served: Served, place: Place) -> tuple[bytes, dict[str, object]]:
     """Header and body of what it is told."""
     others = [await connect(place, WHOLE % b"slow") for _ in range(LIMIT - 1)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(served.bodies) < LIMIT - 1:
             await asyncio.sleep(0.01)
         reader, writer = await connect(place, WHOLE % b"")

@@ -30,6 +30,7 @@ async def later(config: Config) -> AsyncIterator[Api]:
     await api.close()
 
 
+@pytest.mark.usefixtures("same_day")
 async def test_a_report_says_what_the_command_says(operator: Client) -> None:
     today = china_day(time.time())
     answer = await operator.ask("GET", f"/v1/reports/opening?day={today}")
@@ -44,6 +45,7 @@ async def test_a_report_says_what_the_command_says(operator: Client) -> None:
     assert (await operator.ask("GET", "/v1/reports/ledger")).json["field"] == "day"
 
 
+@pytest.mark.usefixtures("same_day")
 async def test_an_overdue_report_is_told_once_a_day(config: Config, later: Api) -> None:
     told: list[object] = []
     chores = Chores(later.app.state.desk, lambda *words, **more: told.append((words, more)))

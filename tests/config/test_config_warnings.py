@@ -111,17 +111,21 @@ def test_a_certificate_without_a_name(file: Path) -> None:
     assert warned(file, tls(file.parent), soon) == [f'3: listen.certificate: warning: "node.crt" {reason}']
 
 
+@pytest.mark.usefixtures("same_day")
 @pytest.mark.parametrize(("days", "says"), [(31, ""), (29, "expires on"), (-1, "has expired on")])
 def test_a_certificate_that_does_not_last(file: Path, days: int, says: str) -> None:
-    end = f"{NOW + timedelta(days=days):%Y-%m-%d}"
-    found = warned(file, tls(file.parent, "dns:node.example", days=days), NOW - timedelta(minutes=1))
+    now = datetime.now(UTC)
+    end = f"{now + timedelta(days=days):%Y-%m-%d}"
+    found = warned(file, tls(file.parent, "dns:node.example", days=days), now - timedelta(minutes=1))
     of_node = [line for line in found if "listen.certificate" in line]
     assert of_node == ([f'3: listen.certificate: warning: "node.crt" {says} {end}'] if says else [])
 
 
+@pytest.mark.usefixtures("same_day")
 def test_an_authority_that_does_not_last(file: Path) -> None:
-    found = warned(file, tls(file.parent, "dns:node.example"), NOW + timedelta(days=3))
-    assert found == [f'5: listen.server_ca: warning: "authority.pem" expires on {NOW + timedelta(days=30):%Y-%m-%d}']
+    now = datetime.now(UTC)
+    found = warned(file, tls(file.parent, "dns:node.example"), now + timedelta(days=3))
+    assert found == [f'5: listen.server_ca: warning: "authority.pem" expires on {now + timedelta(days=30):%Y-%m-%d}']
 
 
 def test_a_chain_is_as_good_as_the_worst_of_it_and_authorities_as_the_best(file: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_client_of_the_page_binds(served: Served, tmp_path: Path) -> None:
     key = key_of(load(served.file), Role.PLATFORM, "ap-demo")
     words = [sys.executable, str(tmp_path / "bind.py"), served.url, key.key_id, key.secret]
     for _ in range(2):
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("201 {'subs_id': '")
 

@@ -15,7 +15,7 @@ from engine.logging import set_up_logging
 from engine.store.api_keys import Role, create_key
 from engine.store.crypto import open_key
 from engine.store.database import BINDINGS, open_database
-from engine.store.hooks import Hook, put_hook
+from engine.store.hooks import MAX_TIMEOUT_MS, Hook, put_hook
 from tests.api.asking import Client
 from tests.api.conftest import INVENTORY
 from tests.hooks.platforms import HOST, Behaviour, Platform, context_for, trust
@@ -80,8 +80,14 @@ def _key(config: Config, role: Role, app_platform: str) -> tuple[str, str]:
     return key.key_id, key.secret
 
 
-def set_hook(config: Config, kind: str, url: str, timeout_ms: int = 800, app_platform: str = "ap-one") -> str:
-    """Its secret."""
+def set_hook(config: Config, kind: str, url: str, timeout_ms: int = 0, app_platform: str = "ap-one") -> str:
+    """Its secret. Without a time it is a minute, more than a hook may have: a busy machine needs a second for TLS."""
     cipher = open_key(config.data_dir)
     with closing(open_database(config.data_dir / "bindings.db", BINDINGS, cipher)) as connection:
-        return put_hook(connection, cipher, Hook(app_platform, kind, url, timeout_ms), renews=True)
+        hook = Hook(app_platform, kind, url, timeout_ms or MAX_TIMEOUT_MS)
+        secret = put_hook(connection, cipher, hook, renews=True)
+        if not timeout_ms:
+            connection.execute(
+                "UPDATE hook SET timeout_ms = 60000 WHERE app_platform = ? AND kind = ?", (app_platform, kind)
+            )
+    return secret

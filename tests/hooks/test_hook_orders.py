@@ -44,7 +44,7 @@ def kept(config: Config) -> list[Any]:
 
 
 async def until_kept(config: Config) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := kept(config)):
             await asyncio.sleep(0.01)
     return found[0]
@@ -64,8 +64,9 @@ async def test_an_answer_that_says_nothing_of_time_holds_a_minute(
     node: Node, config: Config, start_platform: StartPlatform
 ) -> None:
     set_hook(config, "order", (await start_platform(says({"verified": True}))).url)
+    before = time.time()
     said = await node.ask("order")
-    assert abs(said["until_at"] - time.time() - HOLDS_S) < 5
+    assert before <= said["until_at"] - HOLDS_S <= time.time()
     state, until_at, _ = await until_kept(config)
     assert (state, until_at) == ("verified", said["until_at"])
 
@@ -74,11 +75,13 @@ async def test_no_and_silence_and_tests_are_not_kept(
     node: Node, api: Api, config: Config, start_platform: StartPlatform
 ) -> None:
     platform = await start_platform(says({"verified": False}))
-    set_hook(config, "order", platform.url, 100)
+    set_hook(config, "order", platform.url)
     assert (await node.ask("order"))["verdict"] == "deny"
     platform.behaviour = silent
+    set_hook(config, "order", platform.url, 100)
     assert (await node.ask("order"))["verdict"] == "none"
     platform.behaviour = says(TRUE)
+    set_hook(config, "order", platform.url)
     assert (await node.ask("order", is_test=True))["verdict"] == "allow"
     await api.close()
     assert kept(config) == []
@@ -136,19 +139,20 @@ async def test_a_bind_whose_order_is_not_true(platform: Client, config: Config, 
 async def test_a_hook_that_is_silent_holds_up_no_other_bind(
     platform: Client, operator: Client, config: Config, start_platform: StartPlatform
 ) -> None:
-    hook = await start_platform(silent)
-    set_hook(config, "order", hook.url, 2000)
+    hook = await start_platform(silent, plain=True)  # five handshakes of TLS would take some of the three seconds
+    set_hook(config, "order", hook.url, 3000)
     rows(config, "INSERT INTO service_order VALUES ('bu-two', 'order-2', '', 'verified', 0, NULL, '')")
     begun = time.monotonic()
     hanging = [asyncio.create_task(bind(platform, order_id=f"order-{number}")) for number in range(5)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(hook.asked) < 5:
             await asyncio.sleep(0)
     other = await bind(operator, business_user="bu-two", tel_x="700123456720001", order_id="order-2")
+    # All five hang at once: none of them has waited for another one.
     assert other.status == 201 and not any(task.done() for task in hanging)
     refused = await asyncio.gather(*hanging)
     assert {answer.code for answer in refused} == {"VERIFY_TIMEOUT"}
-    assert 2.0 <= time.monotonic() - begun < 6.0  # one behind the other they would take 10
+    assert time.monotonic() - begun >= 3.0
 
 
 @pytest.mark.usefixtures("proving")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import stat
 import time
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ from tests.hooks.conftest import StartPlatform, set_hook
 from tests.hooks.platforms import HOST, Asked, Behaviour, context_for, response, says, silent
 from tests.sipstack.certificates import Authority
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 UNTIL = "2099-01-31T08:00:00+08:00"
 UNTIL_AT = 4073500800.0
 
@@ -39,7 +40,7 @@ class Node:
         asked = {
             "id": self._last, "kind": kind, "app_platform": "ap-one", "business_user": "bu-one", "subs_id": "s1",
             "order_id": "order-1", "record_id": "r1", "tel_x": "700123456710001", "caller": "138****8000",
-            "is_message": False, "timeout_ms": 800,
+            "is_message": False,
         }  # fmt: skip
         self.writer.write(json.dumps(asked | more).encode() + b"\n")
         return self._last
@@ -177,21 +178,24 @@ async def _drip(_asked: Asked, writer: asyncio.StreamWriter) -> None:
 async def test_whoever_takes_too_long_has_said_nothing(
     node: Node, config: Config, start_platform: StartPlatform, behaviour: Behaviour
 ) -> None:
-    """The shorter of the two times is over long before the other, and before whoever drips has come to an end."""
+    """The shorter of the two times counts, and whoever drips has not come to an end then."""
     platform = await start_platform(behaviour)
     for hook_ms, asked_ms in ((300, 3000), (3000, 100)):
         set_hook(config, "decision", platform.url, hook_ms)
+        shorter_ms = min(hook_ms, asked_ms)
         begun = time.monotonic()
+        said = await node.ask("decision", timeout_ms=asked_ms, is_test=True)
+        assert shorter_ms / 1000 - 0.01 < time.monotonic() - begun
+        assert (said["verdict"], said["reason"]) == ("none", f"no answer within {shorter_ms} ms")
         assert await node.ask("decision", timeout_ms=asked_ms) == SILENCE
-        assert min(hook_ms, asked_ms) / 1000 - 0.01 < time.monotonic() - begun < 3.0
 
 
 async def test_noise_is_silence_at_once(node: Node, config: Config, start_platform: StartPlatform) -> None:
     platform = await start_platform(_noise)
-    set_hook(config, "decision", platform.url, 3000)
-    begun = time.monotonic()
-    assert await node.ask("decision", timeout_ms=3000) == SILENCE
-    assert time.monotonic() - begun < 3.0  # it was not waited for
+    set_hook(config, "decision", platform.url)
+    said = await node.ask("decision", is_test=True)
+    assert said["verdict"] == "none" and "no answer within" not in said["reason"]  # it was not waited for
+    assert await node.ask("decision") == SILENCE
 
 
 @pytest.mark.parametrize(
@@ -238,11 +242,11 @@ async def test_no_tls_where_it_must_be(node: Node, config: Config) -> None:
     server.close()
 
 
-async def test_nobody_there(node: Node, config: Config, start_platform: StartPlatform) -> None:
-    platform = await start_platform(silent)
-    set_hook(config, "decision", platform.url)
-    await platform.stop()
-    said = await node.ask("decision", is_test=True)
+async def test_nobody_there(node: Node, config: Config) -> None:
+    with socket.socket() as taken:  # that nobody else listens there meanwhile
+        taken.bind((HOST, 0))
+        set_hook(config, "decision", f"https://{HOST}:{taken.getsockname()[1]}/ask")
+        said = await node.ask("decision", is_test=True)
     assert (said["verdict"], said["reason"]) == ("none", "cannot connect: Connection refused")
 
 
@@ -281,22 +285,23 @@ async def test_a_connection_that_ends_with_the_question_is_not_the_end(
 async def test_a_silent_platform_holds_up_nobody_else(
     node: Node, config: Config, start_platform: StartPlatform
 ) -> None:
-    # Sixty-four handshakes of TLS on a busy machine would eat up the three seconds.
     mute, other = await start_platform(silent, plain=True), await start_platform(says({"allow": True}))
-    set_hook(config, "decision", mute.url, 3000)
+    set_hook(config, "decision", mute.url)
     set_hook(config, "decision", other.url, app_platform="ap-two")
-    hanging = {node.put("decision", timeout_ms=3000) for _ in range(MAX_WAITING + 1)}
+    hanging = {node.put("decision") for _ in range(MAX_WAITING + 1)}
     beyond = await node.hear()
     assert beyond.pop("id") == max(hanging) and beyond == SILENCE
     async with asyncio.timeout(WAIT_S):
         while len(mute.asked) < MAX_CONNECTIONS:
             await asyncio.sleep(0)
-    for _ in range(20):  # all of them before the time of the first that hangs is over, or that would be heard
+    for _ in range(20):  # what still hangs is not heard meanwhile
         key = node.put("decision", app_platform="ap-two")
         assert (await node.hear()) == {"id": key} | ALLOWED
     assert mute.connections == MAX_CONNECTIONS
-    assert {(await node.hear())["id"] for _ in range(MAX_WAITING)} == hanging - {max(hanging)}
     mute.behaviour = says({"allow": True})
+    mute.hang_up()  # those that had been put go once more
+    heard = [await node.hear() for _ in range(MAX_WAITING)]
+    assert {said.pop("id") for said in heard} == hanging - {max(hanging)} and heard == [ALLOWED] * MAX_WAITING
     assert await node.ask("decision") == ALLOWED  # and it is asked again
 
 
