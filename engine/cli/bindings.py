@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from engine.cli.common import (
     DONE,
@@ -29,6 +27,7 @@ from engine.cli.common import (
     say_json_array,
     tell,
 )
+from engine.cli.progress import counted_bar
 from engine.store.binding_import import COLUMNS, ImportReport
 from engine.store.binding_import import Progress as ProgressCall
 from engine.store.bindings import BindingRow
@@ -153,11 +152,9 @@ async def _as_objects(lines: AsyncIterator[str]) -> AsyncIterator[object]:
 @contextmanager
 def _progress_bar(file: Path) -> Iterator[ProgressCall | None]:
     """What draws the bar on a terminal; None where there is none."""
-    console = Console(stderr=True)
-    if not console.is_terminal or not file.is_file():
+    if not file.is_file():
         yield None
         return
-    columns = (TextColumn("{task.completed:,} bytes"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(str(file), total=file.stat().st_size)
-        yield lambda _lines, octets: bar.update(task, completed=octets)
+    size = file.stat().st_size
+    with counted_bar("bytes", size) as draw:
+        yield None if draw is None else lambda _lines, octets: draw(octets, size)
