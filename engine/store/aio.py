@@ -15,8 +15,14 @@ async def connected(open_connection: Callable[[], sqlite3.Connection]) -> AsyncI
     """aiosqlite on what `open_connection` returns, called in another thread; closed at the end.
 
     Opened before aiosqlite starts its thread: when opening fails there, that thread may still speak to a loop that has
-    ended, and says so with a traceback.
+    ended, and says so with a traceback. Nor is who is interrupted meanwhile let go before that thread has ended.
     """
     opened = await asyncio.to_thread(open_connection)
-    async with aiosqlite.Connection(lambda: opened, iter_chunk_size=64) as connection:
+    connection = aiosqlite.Connection(lambda: opened, iter_chunk_size=64)
+    begun = asyncio.ensure_future(connection)
+    try:
+        await asyncio.shield(begun)
         yield connection
+    finally:
+        await begun
+        await connection.close()
