@@ -29,7 +29,7 @@ from engine.store.inventory import apply_inventory, read_inventory
 from engine.store.lock import lock_records
 
 PORT: Final = 5060
-START_S: Final = 20.0
+START_S: Final = 60.0  # a busy machine may take half of it
 STOP_S: Final = 10.0
 _FIRST_SIGNAL_S: Final = 0.3
 _PROOFS: Final = ("tls_names", "username", "password", "password_file", "realm")

@@ -25,21 +25,19 @@ from tests.cli.commands import (
     ended,
     process,
 )
+from tests.sipstack.endpoint_rig import own_address
 
 
 @pytest.fixture
-def node(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def node(file: Path, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A node started by the verb `run`, and its ready line."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.23.5.1", 0))
-        port = probe.getsockname()[1]
     file.write_text(
-        f'[node]\ndata_dir = "data"\n[[listen]]\naddress = "127.23.5.1:{port}"\n'
+        f'[node]\ndata_dir = "data"\n[[listen]]\naddress = "{own_address(request)}:5060"\n'
         f'[inventory]\nfile = "{INVENTORY}"\n[[peer]]\nname = "core"\nmatch = ["127.23.5.2"]\n'
     )
     started = process("run", "--config", file)
     assert started.stdout is not None
-    ready, _, _ = select.select([started.stdout], [], [], 30)
+    ready, _, _ = select.select([started.stdout], [], [], 60)
     line = started.stdout.readline() if ready else ""
     yield started, line
     if started.poll() is None:
@@ -49,7 +47,7 @@ def node(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def test_the_verbs_work_beside_a_running_node(node: tuple[subprocess.Popen[str], str], run: Run, file: Path) -> None:
     started, line = node
-    assert re.fullmatch(r"veil700 ready sip=udp:127\.23\.5\.1:\d+\n", line)
+    assert re.fullmatch(r"veil700 ready sip=udp:127\.[\d.]+:5060\n", line)
     subs_id = run(*bind_words()).out.strip()
     assert run("bindings", "list", "--json").json[0]["subs_id"] == subs_id
     assert run("cdr", "verify").status == 0
@@ -79,7 +77,7 @@ def test_the_verbs_work_beside_a_running_node(node: tuple[subprocess.Popen[str],
     assert run("calls").out.split()[:3] == ["record_id", "kind", "state"]
 
     started.send_signal(signal.SIGTERM)
-    assert started.wait(30) == 0
+    assert started.wait(60) == 0
     assert run("status").err == f"veil700: {file.parent}/data/control-0.sock: no node runs here\n"
 
 
@@ -96,7 +94,7 @@ def test_interrupted_is_quiet(file: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(file.parent / "data" / "control-0.sock"))
         server.listen()
-        server.settimeout(30)
+        server.settimeout(60)
         started = process("status", "--config", file)
         connection, _ = server.accept()  # it waits for an answer that never comes
         started.send_signal(signal.SIGINT)

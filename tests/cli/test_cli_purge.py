@@ -20,7 +20,7 @@ DAY_S = 86_400
 
 
 @pytest.fixture
-def old(run: Run, file: Path) -> Run:
+def old(run: Run, file: Path, same_day: None) -> Run:
     """Three records of 800 days ago, one of today."""
     data_dir = file.parent / "data"
     cipher = open_key(data_dir)

@@ -166,6 +166,7 @@ def test_records_of_a_time(recorded: Run, words: list[str], found: list[str]) ->
     assert [json.loads(line)["record_id"] for line in done.out.splitlines()] == found
 
 
+@pytest.mark.usefixtures("same_day")
 def test_verify(recorded: Run, file: Path) -> None:
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     first = f"veil-1: 3 records, last seq 3, 0 open, signed up to {yesterday}\n"

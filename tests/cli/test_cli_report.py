@@ -14,6 +14,9 @@ from tests.cli.commands import Run, X, rows
 BLOCK = X[:11]
 
 
+pytestmark = pytest.mark.usefixtures("same_day")
+
+
 def today() -> str:
     return china_day(time.time())
 

@@ -22,7 +22,7 @@ from tests.scenario.scenes import document, recv, send
 from tests.sipstack.certificates import Authority
 from tests.sipstack.endpoint_rig import own_address, raw_socket
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 ROWS = "SEQUENTIAL\n13900139000;13800138000\n"
 
 
@@ -75,10 +75,10 @@ def test_a_call_over_tls(run: Run, tmp_path: Path, host: str) -> None:
     certificate, key = Authority(tmp_path).issue("uas", "dns:uas.example")
     (tmp_path / "rows.csv").write_text(ROWS)
     callee = process("scenario", "play", file_of("answered/uas"), "-t", "l1", "-tls_cert", certificate, "-tls_key", key,
-                     "-i", host, "-p", 5061, "-m", 2, "-timeout", "20s", "--json")  # fmt: skip
+                     "-i", host, "-p", 5061, "-m", 2, "-timeout", "60s", "--json")  # fmt: skip
     words = ("scenario", "play", file_of("answered/uac"), f"{host}:5061", "-t", "ln", "-i", host, "-p", 0, "-inf",
-             tmp_path / "rows.csv", "-m", 2, "-r", 100, "-timeout", "20s", "-d", 20)  # fmt: skip
-    for _ in range(400):
+             tmp_path / "rows.csv", "-m", 2, "-r", 100, "-timeout", "60s", "-d", 20)  # fmt: skip
+    for _ in range(1200):
         with closing(socket.socket()) as probe:
             if probe.connect_ex((host, 5061)) == 0:
                 break
@@ -88,7 +88,8 @@ def test_a_call_over_tls(run: Run, tmp_path: Path, host: str) -> None:
     assert ended(callee).json["successful"] == 2
 
 
-def test_twins_of_two_processes(run: Run, tmp_path: Path, host: str) -> None:
+def test_twins_of_two_processes(run: Run, tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sipstack.scenario.twin._CONNECT_S", WAIT_S)  # a busy machine needs long to start the other
     with raw_socket(host) as probe:
         twin = f"{host}:{probe.getsockname()[1]}"
     first, second = tmp_path / "first.xml", tmp_path / "second.xml"

@@ -98,13 +98,13 @@ def test_for_people(bound: Run, file: Path) -> None:
 
 
 def test_the_end_of_what_was_unbound(bound: Run) -> None:
-    at = now()
     [binding] = bound("bindings", "list", "--json").json
     before = utc_text(time.time())
     assert bound("unbind", binding["subs_id"]).status == 0
     [ended] = [row["ended"] for row in bound("bindings", "list", "--json").json]
     done = bound("trace", "--number", X, "--at", before, *WHY)
     assert f"until {ended}, when it was ended" in done.out
+    at = now()
     after = bound("trace", "--number", X, "--at", at, *WHY)
     assert after == Done(1, "", f"veil700: {X} was bound to nobody at {at}: the binding before ended {ended}\n")
 
@@ -126,6 +126,7 @@ def test_nobody_is_status_1_and_audited_all_the_same(bound: Run) -> None:
     assert not {A, B} & set(json.dumps(audited).split())
 
 
+@pytest.mark.usefixtures("same_day")
 def test_days_that_were_purged_are_told(bound: Run, file: Path) -> None:
     [binding] = bound("bindings", "list", "--json").json
     record(file, binding["subs_id"], Step.CLOSE, "ended")

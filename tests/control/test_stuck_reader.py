@@ -48,7 +48,7 @@ async def test_it_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     source = Source()
     server = ControlServer(socket_path(tmp_path), {}, streams={"flow": source.lines})
     async with asleep(tmp_path, server):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await source.ended.wait()
     await server.close()
 
@@ -60,7 +60,7 @@ async def test_the_node_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     async with asleep(tmp_path, server) as reader:
         await reader.readexactly(1)
         (serving,) = [task for task in asyncio.all_tasks() if "_serve" in repr(task.get_coro())]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.close()
             await asyncio.wait({serving})
     assert source.ended.is_set()

@@ -20,7 +20,7 @@ from engine.store.database import RECORDS, open_database
 from engine.store.errors import StoreError
 from engine.store.records import GroupWriter
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 BEGINS = Hello(0, 1, begins=True)
 GOES_ON = Hello(0, 1, begins=False)
 
