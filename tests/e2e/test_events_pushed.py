@@ -22,7 +22,7 @@ RATE = 100
 RUN_S = 8.0
 PORT = 8700
 PLATFORM = "ap-test"
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 class Asker:
@@ -50,7 +50,6 @@ class Asker:
 
 
 @pytest.mark.paced
-@pytest.mark.timeout(180)
 async def test_every_call_is_told_in_order(make_node: Callable[..., Node], sipp: Any) -> None:
     node = make_node()
     with node.config.open("a") as config:
@@ -77,7 +76,7 @@ async def test_every_call_is_told_in_order(make_node: Callable[..., Node], sipp:
     os.kill(pid, signal.SIGKILL)
     await calling
     async with asyncio.timeout(WITHIN_S):
-        while (await asyncio.to_thread(node.status))["api"]["state"] != "running":
+        while (api := (await asyncio.to_thread(node.status))["api"])["state"] != "running" or api["pid"] == pid:
             await asyncio.sleep(0.2)
         while (await asyncio.to_thread(node.status))["unloaded_bytes"]:
             await asyncio.sleep(0.2)

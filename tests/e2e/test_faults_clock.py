@@ -30,10 +30,10 @@ def test_clock_steps(make_node: Any, sipp: Any, tmp_path: Path, steps: tuple[int
         time.sleep(EACH_S)
         clock.step_clock(offset_s)
     figures = load.wait()
-    assert figures.retransmissions == 0
+    assert load.asks_once(figures)
     load.check_node()
     load.check_records()
-    assert load.node.stderr == ""
+    assert load.said == ""
     assert {account.status for account in load.accounts} == UNDISTURBED
     assert load.hung_up() < BYE_S
     wrong = {
@@ -61,7 +61,7 @@ def is_true(account: Account) -> bool:
     return (
         record["duration_source"] == "monotonic"
         and abs(record["duration_ms"] / 1000 - talked_s) < TOLD_WITHIN_S
-        and 0 < record["ring_ms"] < 1000
+        and 0 <= record["ring_ms"] < 1000  # 0: a busy machine had the node read 180 and 200 at once
         and record["bill_seconds"] == -(-record["duration_ms"] // 1000)
         and (record["release_cause"], record["release_direction"]) == ("NORMAL", "caller")
     )

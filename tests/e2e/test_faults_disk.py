@@ -18,7 +18,7 @@ from tests.e2e.prober import answers_all_the_while
 
 RATE = 40  # calls per second
 BEFORE_S = 1.5  # of undisturbed traffic, longer than the longest call
-AFTER_S = 2.5  # traffic after the fault
+AFTER_S = 4.0  # traffic after the fault
 
 NOTICED_S = 0.3  # by then the node knows that its store is down
 BACK_S = 1.7  # by then it knows that it is back: it looks once a second, and makes a new file first
@@ -68,8 +68,8 @@ class Run(Load):
         """What ended while the store was down stands before all that ended when it was back."""
         records = [account.record for account in self.accounts if account.record is not None]
         ended = {record["seq"]: at_s(record["release_time"]) for record in records}
-        during = [seq for seq, at in ended.items() if self.began_s + NOTICED_S < at < self.over_s - 0.1]
-        later = [seq for seq, at in ended.items() if at > self.over_s + BACK_S]
+        during = [seq for seq, at in ended.items() if self.began_s + NOTICED_S + self.late_s < at < self.over_s - 0.1]
+        later = [seq for seq, at in ended.items() if at > self.over_s + BACK_S + self.late_s]
         assert max(during) < min(later)
 
 
@@ -87,12 +87,12 @@ def test_disk_that_fails(make_run: Any, failure: str) -> None:
         status = run.node.status()
     print("status during the fault:", status)
     assert (status["state"], status["store_fault"] != "", status["spooled"] > RATE) == ("running", True, True)
-    refused = run.asked(run.began_s + NOTICED_S, run.over_s - 0.1)
+    refused = run.asked(run.began_s + NOTICED_S + run.late_s, run.over_s - 0.1)
     assert {account.status for account in refused} <= {500, 503}
     print(f"refused: {len(refused)}, the longest waited {max(account.wait_s for account in refused):.3f} s")
-    assert max(account.wait_s for account in refused) < AT_ONCE_S
-    assert {account.status for account in run.asked(run.over_s + BACK_S)} == UNDISTURBED
-    assert {account.status for account in run.asked(before_s=run.began_s - 0.3)} == UNDISTURBED
+    assert max(account.wait_s for account in refused) < AT_ONCE_S + run.late_s
+    assert {account.status for account in run.asked(run.over_s + BACK_S + run.late_s)} == UNDISTURBED
+    assert {account.status for account in run.asked(before_s=run.began_s - 0.3 - run.late_s)} == UNDISTURBED
     run.check_hanging_up()
     run.check_spool_first()
 
@@ -123,9 +123,9 @@ def test_stuck_disk(make_run: Any) -> None:
     sent_away = run.asked(run.began_s + STUCK_S, run.over_s - 0.1)
     assert {account.status for account in sent_away} == {503}
     print(f"sent away: {len(sent_away)}, the longest waited {max(account.wait_s for account in sent_away):.3f} s")
-    assert max(account.wait_s for account in sent_away) < AT_ONCE_S
+    assert max(account.wait_s for account in sent_away) < AT_ONCE_S + run.late_s
     assert max(account.wait_s for account in run.accounts) < GIVES_UP_S
-    assert {account.status for account in run.asked(run.over_s + BACK_S)} == UNDISTURBED
+    assert {account.status for account in run.asked(run.over_s + BACK_S + run.late_s)} == UNDISTURBED
     assert status["spooled"] > RATE
     run.check_hanging_up()
 
@@ -143,7 +143,7 @@ def test_locked_records(make_node: Any, sipp: Any, locked_s: float) -> None:
             time.sleep(locked_s)
             status = load.node.status()
             other.execute("ROLLBACK")
-        assert load.wait().retransmissions == 0
+        assert load.asks_once(load.wait())
     print("status while it was locked:", status)
     assert ("busy" in status["load_fault"], status["store_fault"], status["spooled"]) == (True, "", 0)
     assert status["unloaded_bytes"] > 1000 * RATE

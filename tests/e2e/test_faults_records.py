@@ -41,8 +41,8 @@ def test_it_is_killed_under_load(make_node: Any, sipp: Any) -> None:
     load.check_records()
     assert "the process that writes records has ended" in load.node.stderr
     assert {account.status for account in load.accounts} <= UNDISTURBED | {500}
-    assert {account.status for account in load.asked(back_s + BACK_S)} == UNDISTURBED
-    assert {account.status for account in load.asked(before_s=killed_s - 0.3)} == UNDISTURBED
+    assert {account.status for account in load.asked(back_s + BACK_S + load.late_s)} == UNDISTURBED
+    assert {account.status for account in load.asked(before_s=killed_s - 0.3 - load.late_s)} == UNDISTURBED
     assert load.hung_up() < BYE_S
     assert load.node.verify().is_clean
 

@@ -62,6 +62,7 @@ def test_torn_tail(make_node: Any, sipp: Any, seed: int) -> None:
         time.sleep(BEHIND_S)
         node.kill()
     load.caller.close()
+    load.metronome.end()
     print(tear(node, random.Random(seed)))
     node.start()
     assert node.stderr.count(DROPPED) == 1, node.stderr

@@ -66,6 +66,7 @@ def test_flood_of_a_stranger(make_node: Any, sipp: Any) -> None:
     after = node.status()
     figures = load.caller.wait()
     load.callee.end()
+    load.metronome.end()
     status = node.status()
     assert (unsound(status["counters"]), status["complete"]) == ({}, True)
     assert node.stop() == 0
