@@ -50,6 +50,7 @@ def play(served: Served, *how: str) -> None:
     assert done.returncode == 0, done.stdout[-5000:]
 
 
+@pytest.mark.timeout(300)  # hundreds of requests, on a machine that is busy with other tests
 def test_no_answer_is_a_surprise(served: Served) -> None:
     play(served, "--phases", "fuzzing", "--max-examples", "3", "--generation-deterministic")
 

@@ -22,6 +22,8 @@ from tests.e2e.waiting import wait_for
 
 __all__ = ["make_node", "place", "places"]
 
+pytestmark = pytest.mark.timeout(300)  # some of them place hundreds of calls, one behind the other
+
 PEER = """
 [[peer]]
 name = "core"

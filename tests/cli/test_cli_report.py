@@ -54,9 +54,10 @@ def test_what_does_not_add_up_is_status_1(stocked: Run, file: Path) -> None:
 
 def test_a_report_is_written_whole_or_not_at_all(stocked: Run, tmp_path: Path) -> None:
     out = tmp_path / "ledger.csv"
-    done = stocked("report", "ledger", "--since", "2026-01-01", "--until", "2027-01-01", "--out", out)
+    period = ("--since", days_later(today(), -30), "--until", days_later(today(), 1))
+    done = stocked("report", "ledger", *period, "--out", out)
     assert (done.status, done.out) == (0, f"{out}: 1 lines and their total\n")
-    printed = stocked("report", "ledger", "--since", "2026-01-01", "--until", "2027-01-01").out
+    printed = stocked("report", "ledger", *period).out
     assert out.read_text() == printed
     assert b"\r" not in out.read_bytes()
     (tmp_path / "dir.csv").mkdir()

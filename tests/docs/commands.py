@@ -32,7 +32,7 @@ from tests.docs.pages import ROOT, tokens
 
 SHOWN_HOST: Final = "127.0.0.1"
 PORTS: Final = (5060, 5070, 5080)
-STEP_S: Final = 60.0  # for one command on a machine that is busy with other tests
+STEP_S: Final = 120.0  # for one command on a machine that is busy with other tests
 
 _MARK: Final = re.compile(r"<!-- (run|setup): ([\w-]+)(?: (background)| exit=(\d+))?\s(.*?)-->", re.DOTALL)
 _SHOWN: Final = re.compile(r"<!-- shown -->")

@@ -268,6 +268,7 @@ def test_a_purge_waits_for_no_key_and_asks_for_its_own(book: Book, tmp_path: Pat
     assert len(seqs(book)) == 14
 
 
+@pytest.mark.timeout(300)  # twenty-five data folders, each flushed to the disk again and again
 @given(cuts=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=5), data=st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_days_purges_and_cuts_in_any_order_stay_clean(
