@@ -51,6 +51,10 @@ class Values:
     def __iter__(self) -> Iterator[str | None]: ...
     def ids(self) -> list[int]:
         """The field of each line, as in `Message.ids`."""
+    def has_any(self, fields: int, /) -> bool:
+        """Whether one of `fields` is there, one bit each."""
+    def is_repeated(self, header: int, /) -> bool:
+        """Whether a field has more than one line."""
 
 @final
 class Scanner:

@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
     PyObject_VAR_HEAD /* as many rows as the message has */
     PyObject *data;
-    uint64_t seen;
+    uint64_t seen, repeated;
     Py_ssize_t id_count;
     Row rows[];
 } Values;
@@ -43,6 +43,7 @@ values_of(PyObject *data, const Found *found, Py_ssize_t id_count)
         return NULL;
     made->data = Py_NewRef(data);
     made->seen = found->seen;
+    made->repeated = found->repeated;
     made->id_count = id_count;
     for (Py_ssize_t i = 0; i < found->line_count; i++) {
         Span value = found->values[i];
@@ -97,10 +98,35 @@ list_of_ids(PyObject *object, PyObject *Py_UNUSED(none))
     return list;
 }
 
+/* Whether any of the fields is there whose bits are set. */
+static PyObject *
+has_any(PyObject *object, PyObject *bits)
+{
+    unsigned long long wanted = PyLong_AsUnsignedLongLong(bits);
+    if (wanted == (unsigned long long)-1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong((((Values *)object)->seen & wanted) != 0);
+}
+
+static PyObject *
+is_repeated(PyObject *object, PyObject *id)
+{
+    Py_ssize_t number = PyNumber_AsSsize_t(id, PyExc_IndexError);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    if (number < 0 || number >= ((Values *)object)->id_count) {
+        PyErr_SetString(PyExc_IndexError, "no such field");
+        return NULL;
+    }
+    return PyBool_FromLong(((Values *)object)->repeated >> number & 1);
+}
+
 static PySequenceMethods values_as_sequence = {.sq_length = count_of_values, .sq_item = value_at};
 static PyMappingMethods values_as_mapping = {.mp_length = count_of_values, .mp_subscript = value_of};
 static PyMethodDef values_methods[] = {
     {"ids", list_of_ids, METH_NOARGS, "The field of each line."},
+    {"has_any", has_any, METH_O, "Whether a field is there whose bit is set."},
+    {"is_repeated", is_repeated, METH_O, "Whether a field has more than one line."},
     {NULL, NULL, 0, NULL},
 };
 

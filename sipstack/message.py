@@ -169,13 +169,19 @@ class Message:
         value = self.first[header]
         if value is None:
             return []
-        if self.ids.count(header) == 1:
+        first = self.first
+        if self.ids.count(header) == 1 if isinstance(first, list) else not first.is_repeated(header):
             return [value.strip(" \t")]
         return [
             line.partition(":")[2].strip(" \t")
             for line, number in zip(self.lines, self.ids, strict=True)
             if number == header
         ]
+
+    def has_any(self, fields: frozenset[int], bits: int) -> bool:
+        """True when one of `fields` is there; `bits` are the same ones, one each."""
+        first = self.first
+        return not fields.isdisjoint(self.ids) if isinstance(first, list) else first.has_any(bits)
 
     def named(self, name: str) -> list[str]:
         """All rows of a field by its full name, for fields that we only hand on."""

@@ -20,12 +20,11 @@ from engine.core.numbers import REAL
 from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
 from engine.core.policy import (
-    STEPS_BEFORE_LOOKUP,
     Facts,
     Refusal,
     called_number,
-    first_refusal,
     refusal_after_lookup,
+    refusal_before_lookup,
 )
 from engine.core.records import KEEP, Attempt, CallRecord, ReleaseCause, Step
 from engine.core.routing import Hop
@@ -150,7 +149,7 @@ class AttemptBase(TimerOwner):
         if self.facts.called.kind is REAL and self.may_pass:
             called = self.facts.called.number
             self.is_transit = self.context.routing.route_of(called, is_transit=True) is not None
-        refusal = self._objection_to_transit() if self.is_transit else first_refusal(STEPS_BEFORE_LOOKUP, self.facts)
+        refusal = self._objection_to_transit() if self.is_transit else refusal_before_lookup(self.facts)
         if refusal is None and self.peer.profile is ISC and self.request.first[h.ROUTE] is not None:
             refusal = self._read_route()
         if refusal is None and (policy.caller_max_calls or policy.caller_max_rate):

@@ -192,7 +192,7 @@ class Row(NamedTuple, Generic[DraftT_contra]):
 class Rows(Generic[DraftT_contra]):
     """All that one kind of message carries: its table, and what of it runs in which order."""
 
-    __slots__ = ("always", "fields", "own", "sources", "table")
+    __slots__ = ("always", "fields", "own", "source_bits", "sources", "table")
 
     def __init__(self, *table: Row[DraftT_contra]) -> None:
         self.table: Final = table
@@ -200,13 +200,14 @@ class Rows(Generic[DraftT_contra]):
         self.fields: Final = tuple([(row.source, row.produce) for row in table if row.source > VARIOUS])
         self.always: Final = tuple([row.produce for row in table if row.source == VARIOUS])
         self.sources: Final = frozenset([source for source, _ in self.fields])
+        self.source_bits: Final = sum([1 << source for source in self.sources])
 
 
 def crossing_rows(rows: Rows[DraftT_contra], draft: DraftT_contra) -> list[str]:
     """The rows that say what the other side said. Raises RemoteSipError when one of its fields is malformed."""
     found: list[str] = []
     message = draft.message
-    if message is not None and not rows.sources.isdisjoint(message.ids):
+    if message is not None and message.has_any(rows.sources, rows.source_bits):
         first = message.first
         for source, produce in rows.fields:
             if first[source] is not None:

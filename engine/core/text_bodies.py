@@ -58,6 +58,8 @@ def _crossing_part(part: BodyPart, hidden: str, spellings: tuple[str, ...]) -> t
 
 def _charset(part: BodyPart) -> str:
     """The charset that a text says it is in, "" for none. Raises RemoteSipError (415) when it cannot be looked into."""
+    if ";" not in part.content_type:
+        return ""
     params = part.content_type.lower().replace(" ", "").replace("\t", "").split(";")[1:]
     for param in params:
         name, _, value = param.partition("=")

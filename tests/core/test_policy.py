@@ -10,7 +10,15 @@ import pytest
 from engine.core import policy
 from engine.core.binding import Binding, Miss
 from engine.core.numbers import Dialled, DialledKind
-from engine.core.policy import STEPS_AFTER_LOOKUP, STEPS_BEFORE_LOOKUP, Facts, Refusal, first_refusal
+from engine.core.policy import (
+    STEPS_AFTER_LOOKUP,
+    STEPS_BEFORE_LOOKUP,
+    Facts,
+    Refusal,
+    first_refusal,
+    refusal_after_lookup,
+    refusal_before_lookup,
+)
 from engine.core.records import RELEASE, ReleaseCause
 from engine.core.settings import PeerSettings
 
@@ -41,11 +49,17 @@ def facts(
 
 
 def before(known: Facts) -> Refusal | None:
-    return first_refusal(STEPS_BEFORE_LOOKUP, known)
+    """What the table says, and what is called by name where nothing slows it down."""
+    found = first_refusal(STEPS_BEFORE_LOOKUP, known)
+    assert refusal_before_lookup(known) == found
+    return found
 
 
 def after(known: Facts) -> Refusal | None:
-    return first_refusal(STEPS_AFTER_LOOKUP, known)
+    """The same behind the lookup."""
+    found = first_refusal(STEPS_AFTER_LOOKUP, known)
+    assert refusal_after_lookup(known) == found
+    return found
 
 
 def refusal(cause: ReleaseCause, status: int, q850: int, decided_by: str) -> Refusal:

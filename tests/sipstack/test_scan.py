@@ -77,6 +77,7 @@ NAMES: Final = (
     "lines", "ids", "body", "method", "uri_text", "status", "reason", "cseq", "forwards", "call_id",
     "from_tag", "to_tag",
 )  # fmt: skip
+IDS: Final = (h.OTHER, h.VIA, h.CONTACT, h.ROUTE, h.P_ASSERTED_IDENTITY)
 URI_NAMES: Final = ("scheme", "user", "password", "host", "port", "params", "headers", "number", "text")
 VIA_NAMES: Final = ("text", "transport", "host", "port", "params", "rest", "branch", "asks_rport")
 
@@ -91,7 +92,8 @@ def plain(message: Message | None) -> object:
     via = [getattr(message.top_via, name) for name in VIA_NAMES]
     uri = [getattr(message.uri, name, None) for name in URI_NAMES]
     made = known_by(message), ResponseHead(message, "192.0.2.9", 5099).text(100, "made"), target(message)
-    seen = list(message.first), message.has_one_via, message.via_lines("192.0.2.9", 5099)
+    fields = [(message.values(number), message.has_any(frozenset((number,)), 1 << number)) for number in IDS]
+    seen = list(message.first), fields, message.has_one_via, message.via_lines("192.0.2.9", 5099)
     return values, [type(value) for value in values], seen, via, type(message.uri), uri, made
 
 
@@ -168,8 +170,13 @@ def test_values_are_made_when_they_are_asked_for(scan: Any) -> None:
     for wrong in (h.ID_COUNT, 2**70):
         with pytest.raises(IndexError):
             values[wrong]
-    with pytest.raises(TypeError):
-        values["Via"]
+        with pytest.raises(IndexError):
+            values.is_repeated(wrong)
+    for ask in (values.__getitem__, values.is_repeated, values.has_any):
+        with pytest.raises(TypeError):
+            ask("Via")
+    with pytest.raises(OverflowError):
+        values.has_any(2**70)
     with pytest.raises(TypeError):
         type(values)()
 
