@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+import pytest
+
 from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import INBOX_PORT, PORT
 from tests.e2e.stories import many
@@ -15,6 +17,7 @@ RATE = 10  # a second, of each of the four kinds
 LOOK_S = 0.05  # looks without a pause would take from the node the processor that it needs
 
 
+@pytest.mark.paced
 def test_every_attempt_is_accounted_for_while_they_come_and_go(make_node: Any, sipp: Any, place: Any) -> None:
     node: Node = make_node()
     calls, messages = many(0, EACH, "139"), many(EACH, EACH, "136")

@@ -142,6 +142,7 @@ def x_of_from(message: Seen) -> str:
     return message.value("From")[start : start + 15]
 
 
+@pytest.mark.paced
 def test_bad_network(make_node: Any, sipp: Any, place: Place) -> None:
     """A tenth is lost, a fifth comes two to five times, a tenth is up to 1 s late."""
     weather = Weather(700, loss=0.1, duplicate=0.2, copies=5, delay_s=1.0, late=0.1)

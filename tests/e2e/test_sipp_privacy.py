@@ -99,6 +99,7 @@ def test_trunks(make_node: Any, number_format: str, trust: str) -> None:
     assert ended_wrong(node) == []
 
 
+@pytest.mark.paced
 def test_calls_at_the_same_time_do_not_mix(make_node: Any, sipp: Any, place: Place) -> None:
     """Fifty calls through one X pair at once: each side's dialogs stay apart, and none knows another's names."""
     node = make_node()

@@ -37,6 +37,7 @@ def with_workers(node: Node, workers: int = 2) -> Node:
     return node
 
 
+@pytest.mark.paced
 def test_calls_and_messages_are_spread_over_both(make_node: Any, sipp: Any, place: Any) -> None:
     node = with_workers(make_node())
     calls, messages = many(0, COUNT, "139"), many(COUNT, COUNT, "136")
