@@ -58,7 +58,7 @@ def test_req_014_torture_messages(rig: Rig) -> None:
             rig.barrier()
             wrong |= {name: 1 for name in group if not EXPECTED[name] and any(map(drain, ends[name]))}
             if group is not groups[-1]:
-                rig.wait(2 * TRANSACTION_S)  # for branches that stand in several messages
+                rig.wait(1.5 * TRANSACTION_S)  # for branches that stand in several messages
     assert wrong == {}
 
 
