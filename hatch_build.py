@@ -13,6 +13,9 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +132,15 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
         library.extra_compile_args = [*library.extra_compile_args, *told]  # the list itself is shared by all
         for module, source, headers in IN_C:
             extensions.append(Extension(module, [source], depends=headers, extra_compile_args=list(CLOSED)))
-        command = build_ext(Distribution({"name": GROUP, "ext_modules": extensions}))
+
+        class FileByFile(build_ext):
+            """Setuptools compiles extensions side by side, but the files of one, as the library is, in a row."""
+
+            def build_extensions(self) -> None:
+                self.compiler.compile = partial(_side_by_side, self.compiler.compile)
+                super().build_extensions()
+
+        command = FileByFile(Distribution({"name": GROUP, "ext_modules": extensions}))
         command.build_lib = str(folder / "lib")
         command.build_temp = str(folder / "temp")
         command.parallel = len(os.sched_getaffinity(0))
@@ -141,6 +152,13 @@ def compile_into(root: Path, folder: Path) -> dict[str, str]:
         os.chdir(before)
     lib = folder / "lib"
     return {str(file): str(file.relative_to(lib)) for file in sorted(lib.rglob("*.so"))}
+
+
+def _side_by_side(compile_files: Callable[..., list[str]], sources: list[str], **options: Any) -> list[str]:
+    """The objects of all files, in their order: as many at a time as there are processors."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        objects = threads.map(lambda source: compile_files([source], **options), sources)
+        return [each for made in objects for each in made]
 
 
 def rare_header() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sysconfig
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,32 @@ def test_mypycs_own_code_is_told_and_closed(monkeypatch: pytest.MonkeyPatch, tmp
     assert told["sipstack.parser"] == ["-O2"]
     assert told["veil700__mypyc"] == ["-O2", *hatch_build.CLOSED, "-include", str(tmp_path / "rare.h")]
     assert told["sipstack.head_scan"] == list(hatch_build.CLOSED)
+
+
+def test_the_files_of_the_library_are_compiled_side_by_side(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    setuptools = pytest.importorskip("setuptools")
+    both = threading.Barrier(2)
+    asked: list[tuple[list[str], str]] = []
+
+    class Compiler:
+        def compile(self, sources: list[str], output_dir: str) -> list[str]:
+            both.wait(10.0)
+            asked.append((sources, output_dir))
+            return [f"{source[:-2]}.o" for source in sources]
+
+    def run(command: Any) -> None:
+        command.compiler = Compiler()
+        command.build_extensions()
+
+    made: list[str] = []
+    library = setuptools.Extension("veil700__mypyc", ["a.c", "b.c"], extra_compile_args=[])
+    monkeypatch.setattr("mypyc.build.mypycify", lambda *args, **options: [library])
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr("setuptools.command.build_ext.build_ext.run", run)
+    monkeypatch.setattr(
+        "setuptools.command.build_ext.build_ext.build_extensions",
+        lambda command: made.extend(command.compiler.compile(["a.c", "b.c"], output_dir="temp")),
+    )
+    hatch_build.compile_into(ROOT, tmp_path)
+    assert made == ["a.o", "b.o"]
+    assert sorted(asked) == [(["a.c"], "temp"), (["b.c"], "temp")]
