@@ -28,6 +28,7 @@ from engine.store.record_forms import ExportFormat
 from engine.store.verify import VerifyReport, verify
 from scenarios.rig.binding import Bound
 from scenarios.rig.errors import RigError
+from scenarios.rig.forks import Forked, Forks
 from scenarios.rig.making import make
 from scenarios.rig.place import Place
 
@@ -42,8 +43,8 @@ HERE: Final = Path(__file__).parent  # node.toml and inventory.toml
 class Node:
     """One data folder and configuration, and the process that runs on it, if any."""
 
-    def __init__(self, place: Place, folder: Path, extra: str = "") -> None:
-        """`extra` is TOML behind the usual tables."""
+    def __init__(self, place: Place, folder: Path, extra: str = "", forks: Forks | None = None) -> None:
+        """`extra` is TOML behind the usual tables; without `forks` each start loads for itself."""
         folder.mkdir(parents=True, exist_ok=True)
         self.place = place
         self.folder = folder
@@ -56,7 +57,8 @@ class Node:
         self.environment: dict[str, str] = {}  # what its process is given besides the rig's own
         self.starts = 0
         self.stdout = ""
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
+        self._forks = forks
 
     # -- its process -------------------------------------------------------------------------------------------
 
@@ -81,6 +83,9 @@ class Node:
         assert self.process is None
         self.starts += 1
         with (self.folder / f"stderr.{self.starts}").open("wb") as stderr:
+            if self._forks is not None and self._forks.suits(self.environment):
+                self.process = self._forks.start("--config", str(self.config), "run", stdout=stdout, stderr=stderr)
+                return
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "engine.main", "--config", self.config, "run"],
                 cwd=ROOT, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=stdout,

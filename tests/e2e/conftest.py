@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from scenarios.rig.forks import Forks
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place, Places
 from scenarios.rig.sipp import Sipp
 from tests.e2e.stories import file_of, put_away
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
+_FORKS = Forks()
 _PLACES = Places(100 + int(_WORKER.removeprefix("gw")) % 100)
 
 NodeFactory = Callable[..., Node]
@@ -42,12 +44,13 @@ def module_place() -> Place:
 
 
 @pytest.fixture
-def make_node(place: Place, tmp_path: Path) -> Iterator[NodeFactory]:
-    """Makes nodes on this test's place; not started."""
+def make_node(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NodeFactory]:
+    """Makes nodes on this test's place; not started. Those that are measured are no forks."""
     nodes: list[Node] = []
+    forks = None if any(map(request.node.get_closest_marker, ("alone", "paced", "long"))) else _FORKS
 
     def make(name: str = "n", extra: str = "") -> Node:
-        nodes.append(Node(place, tmp_path / name, extra))
+        nodes.append(Node(place, tmp_path / name, extra, forks))
         return nodes[-1]
 
     yield make
