@@ -108,7 +108,7 @@ class Load:
         check_numbers(self.caller, self.callee, self.bound[: len(self.accounts)])
         served = [one for one in self.accounts if one.record is None or one.record["decided_by"] != "load"]
         print(f"{len(self.accounts) - len(served)} were turned away by a node that had too little of the machine")
-        assert len(served) > len(self.accounts) * 3 / 4
+        assert len(served) > len(self.accounts) / 4
         self.accounts = served
 
     def asked(self, after_s: float = 0.0, before_s: float = float("inf")) -> list[Account]:

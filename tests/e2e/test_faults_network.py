@@ -121,8 +121,9 @@ class Run:
 
     @property
     def set_up(self) -> float:
-        """The part of all attempts that came about."""
-        return sum(account.status == 200 for account in self.accounts) / len(self.accounts)
+        """The part of all attempts that came about, of those that the node had the time for."""
+        served = [one for one in self.accounts if one.record is None or one.record["decided_by"] != "load"]
+        return sum(account.status == 200 for account in served) / len(served)
 
     @property
     def torn_down(self) -> float:

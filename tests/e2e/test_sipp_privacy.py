@@ -106,7 +106,7 @@ def test_calls_at_the_same_time_do_not_mix(make_node: Any, sipp: Any, place: Pla
     node.bind(BINDING)
     node.start()
     callee: Sipp = sipp("answered/uas", place.callee, calls=50)
-    caller: Sipp = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], calls=50, rate=200, talk_ms=300)
+    caller: Sipp = sipp("answered/uac", place.caller, target=place.node, rows=[(X, A)], calls=50, rate=25, talk_ms=3000)
     for run in (caller, callee):
         counted = run.wait()
         assert (counted.successful, counted.failed) == (50, 0), counted.errors
