@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
-from operator import itemgetter
 from typing import Any, Final, final
 
 
@@ -343,16 +342,18 @@ def _framed_as_usual(values: Sequence[object]) -> bytes | None:
         number = texts[at]
         if type(number) is not int:
             return None
-        texts[at] = f"{number}"
-    del texts[_NUMBERS_AT]
+        texts[at] = str(number)
     try:
-        lengths = [*map(len, texts)]
-        parts = texts * 2
-        parts[::2] = itemgetter(*lengths)(_TEXT_PREFIX)
-        parts[1::2] = texts
-        data = "".join(parts).encode("ascii")
+        before, behind = _framed_texts(texts[: _NUMBERS_AT.start]), _framed_texts(texts[_NUMBERS_AT.stop :])
     except (TypeError, IndexError, UnicodeEncodeError):
         return None
-    before = _NUMBERS_AT.start
-    at = sum(lengths[:before]) + before * 4
-    return b"".join((data[:at], _framed(values[_NUMBERS_AT]), data[at:]))
+    return before + _framed(values[_NUMBERS_AT]) + behind
+
+
+def _framed_texts(texts: Sequence[Any]) -> bytes:
+    """TypeError, IndexError or UnicodeEncodeError where one is no short ASCII."""
+    parts: list[str] = []
+    for text in texts:
+        parts.append(_TEXT_PREFIX[len(text)])
+        parts.append(text)
+    return "".join(parts).encode("ascii")
