@@ -206,18 +206,18 @@ class Message:
             self.forwards = parse_max_forwards(self.value(MAX_FORWARDS) or "")
         return None if self.forwards < 0 else self.forwards
 
-    def via_lines(self, source_host: str, source_port: int, load: str = "") -> list[str]:
+    def via_rows(self, source_host: str, source_port: int, load: str = "") -> str:
         """All Via rows for a response to this request, the top one with `received` and `rport` filled in, and `load`.
 
-        `load` as in `Via.with_source`.
+        Each stands behind a line end. `load` as in `Via.with_source`.
         """
         via = self.top_via
         if via is not None and self.has_one_via:
-            return [f"Via: {via.with_source(source_host, source_port, load)}"]
+            return f"\r\nVia: {via.with_source(source_host, source_port, load)}"
         rows = self.values(VIA)
         if via is not None:
             rows[0] = via.with_source(source_host, source_port, load) + via.rest
-        return [f"Via: {row}" for row in rows]
+        return "".join([f"\r\nVia: {row}" for row in rows])
 
     def start_line(self) -> str:
         """The first line as it would be sent."""

@@ -79,7 +79,7 @@ class ResponseHead:
 
     def __init__(self, request: Message, source_host: str, source_port: int) -> None:
         # Each with the line end before it, since any of them may be missing in what breaks the grammar.
-        self._vias = _lines(request.via_lines(source_host, source_port))
+        self._vias = request.via_rows(source_host, source_port)
         self._addresses = request.addresses
         self._after_to = request.call_rows
         self.has_to_tag = request.to_tag != ""
@@ -104,7 +104,7 @@ class ResponseHead:
 
     def tell_load(self, request: Message, source: Flow, load: str) -> None:
         """Every response from now on says so in the top Via: parameters of RFC 7339 §4."""
-        self._vias = _lines(request.via_lines(source.host, source.port, load))
+        self._vias = request.via_rows(source.host, source.port, load)
 
     def build(self, status: int, to_tag: str = "", lines: list[str] | None = None, body: bytes = b"") -> bytes:
         """A response with our reason phrase and `lines` behind the rows of the request."""
@@ -121,10 +121,6 @@ class ResponseHead:
         tag = f";tag={to_tag}" if to_tag and self._takes_tag else ""
         text = f"{_STATUS_LINES[status]}{self._vias}{self._addresses}{tag}{self._after_to}"
         return text + self._timestamp if status == 100 else text  # §8.2.6.1
-
-
-def _lines(rows: list[str]) -> str:
-    return "\r\n" + "\r\n".join(rows) if rows else ""
 
 
 def response_flow(request: Message, flow: Flow) -> Flow:

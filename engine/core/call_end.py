@@ -312,6 +312,6 @@ def _retire(call: Call, given: Given) -> None:
     """Ended and recorded: kept for repeats only."""
     timing = call.context.transactions.timing
     call.context.leave(call.record.record_id)
-    call.set(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)
+    call.set_last(t.FORGET_TIMER, timing.transaction_s + timing.t4_s, given.now)
     if call.context.sheds and not call.awaits_ack:  # else its 2xx is repeated, or a BYE is due to the caller
         call.shed()

@@ -60,6 +60,7 @@ class PairSide:
     last showed that it is there, in monotonic seconds; `takes` is what it says that it takes (`engine.core.refresh`),
     and `description` the last one that it was sent and that counts; b"" while that is the one in the call's answer.
     `credentials` is the row that the ACK of our latest INVITE repeats, "" where nobody asked for a password.
+    `key` is what the registry has this dialog by.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class PairSide:
         "dialog",
         "flow",
         "heard_at",
+        "key",
         "origin",
         "party",
         "pending_update",
@@ -82,6 +84,7 @@ class PairSide:
 
     def __init__(self, dialog: Dialog, party: Party, flow: Flow, origin: OriginRewriter, listeners: Listeners) -> None:
         self.dialog = dialog
+        self.key: Final = f"{dialog.local_tag} {dialog.remote_tag}"
         self.party = party
         self.flow = flow
         self.origin = origin
@@ -149,11 +152,6 @@ class PairSide:
         routes = [route[1:-1] for route in self.dialog.route_set]
         return flow.host.lower() in hosts_of([self.dialog.remote_target, *routes])
 
-    @property
-    def key(self) -> str:
-        """The key of this dialog in the registry."""
-        return f"{self.dialog.local_tag} {self.dialog.remote_tag}"
-
 
 @final
 class DialogPair:
@@ -174,6 +172,8 @@ class DialogPair:
 
     def forget(self, context: CoreContext) -> None:
         """Requests in these dialogs get 481 from now on."""
+        dialogs = context.dialogs
         for side in self.sides:
-            context.dialogs.pop(side.key, None)
+            if side.key in dialogs:  # `pop` is looked for by its name
+                del dialogs[side.key]
             side.pending_update = None

@@ -49,6 +49,17 @@ class TimedAttempt(AttemptBase):
         if due < self._alarm_at:
             self._wait_until(due, now)
 
+    def set_last(self, code: int, delay_s: float, now: float) -> None:
+        """Sets a timer behind which none is likely to come.
+
+        Where it is alone, the alarm waits for it at once: to find out so later would mean to fetch all of a call that
+        has ended, and that lies in no cache any more.
+        """
+        if self._soonest() == _STOPPED:
+            self._due = [_STOPPED] * len(self._due)  # one number for them all
+            self._alarm_at = _STOPPED
+        self.set(code, delay_s, now)
+
     def stop(self, code: int) -> None:
         """Stops one of its timers."""
         self._due[code] = _STOPPED

@@ -64,6 +64,16 @@ def test_a_fault_at_one_timer_costs_the_call_no_other() -> None:
     assert call.record.release_cause == "MAX_DURATION"
 
 
+def test_an_ended_call_is_woken_once_and_then_forgotten() -> None:
+    node = CoreNode()
+    talk = talking(node)
+    call = call_of(node)
+    talk.hang_up()
+    wheel = node.context.wheel
+    slots = [slot for slot, timers in wheel._slots.items() for timer in timers if timer.owner is call]
+    assert [round(slot * wheel.tick_s - node.book.now) for slot in slots] == [37]
+
+
 def test_of_many_timers_the_wheel_holds_few() -> None:
     node = CoreNode()
     talk = talking(node)

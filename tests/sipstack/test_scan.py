@@ -93,7 +93,7 @@ def plain(message: Message | None) -> object:
     uri = [getattr(message.uri, name, None) for name in URI_NAMES]
     made = known_by(message), ResponseHead(message, "192.0.2.9", 5099).text(100, "made"), target(message)
     fields = [(message.values(number), message.has_any(frozenset((number,)), 1 << number)) for number in IDS]
-    seen = list(message.first), fields, message.has_one_via, message.via_lines("192.0.2.9", 5099)
+    seen = list(message.first), fields, message.has_one_via, message.via_rows("192.0.2.9", 5099)
     return values, [type(value) for value in values], seen, via, type(message.uri), uri, made
 
 
