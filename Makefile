@@ -28,7 +28,7 @@ SIDE_BY_SIDE := not long and not paced and not alone and not interop
 ON_COMPILED := tests/sipstack tests/core tests/conformance tests/attacks tests/regress tests/leaktest tests/deciding \
   tests/test_runner.py tests/test_completeness.py tests/store/test_store_bindings.py tests/store/test_store_conditions.py \
   tests/store/test_store_crypto.py tests/store/test_store_restrictions.py tests/recording tests/store/test_breathing.py \
-  tests/store/test_contract_ends.py tests/store/test_feed.py tests/store/test_journal_heads.py tests/store/test_store_fresh.py \
+  tests/store/test_contract_ends.py tests/store/test_feed.py tests/store/test_journal_heads.py tests/store/test_journal_past_cache.py tests/store/test_store_fresh.py \
   tests/store/test_store_journal.py tests/store/test_store_kill.py tests/store/test_store_ledger.py \
   tests/store/test_store_restart.py tests/store/test_store_rows.py tests/store/test_store_steps.py \
   tests/store/test_store_writer.py tests/store/test_store_writer_faults.py \
