@@ -225,7 +225,7 @@ def _end_of_group(data: bytes, at: int, number: int) -> int:
         return 0
     mark, of, length, checksum = _GROUP.unpack_from(data, at)
     start, end = at + _GROUP.size, at + _GROUP.size + length
-    if mark != _MARK or of != number or end > len(data) or crc32(data[start:end]) != checksum:
+    if mark != _MARK or of != number or not length or end > len(data) or crc32(data[start:end]) != checksum:
         return 0
     return int(end)
 
