@@ -115,7 +115,7 @@ def bound(facts: Facts) -> Refusal | None:
 def in_force(facts: Facts) -> Refusal | None:
     """The binding must not have expired."""
     found = facts.found
-    if isinstance(found, Binding) and facts.wall_s >= found.expires_at:  # `is_expired`, without a call
+    if isinstance(found, Binding) and found.is_expired(facts.wall_s):
         if found.conditions.flags & LEGACY:
             return Refusal(ReleaseCause.NO_BINDING, "in_force")
         return Refusal(ReleaseCause.BINDING_EXPIRED, "in_force")
