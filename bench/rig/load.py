@@ -95,6 +95,15 @@ def place_answered(process: int, data: Path, job: str, rate: int, calls: int, la
 
 
 @contextmanager
+def calling(
+    data: Path, folder: Path, job: str, rate: int, calls: int, hold_s: float, more: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A caller that ends with the last of its calls, and of which nothing is counted but what `more` asks for."""
+    with _sipp(data, folder, [*_calling(data, job, rate, calls, hold_s), "-p", str(PORT), *more]) as process:
+        yield process
+
+
+@contextmanager
 def holding(data: Path, rate: int, at_once: int, port: int, hold_s: float = FOREVER_S) -> Iterator[Holder]:
     """A caller at a port of its own whose calls last so long; somebody must be `answering`.
 
@@ -178,9 +187,9 @@ def _calling(data: Path, job: str, rate: int, calls: int, hold_s: float) -> list
 
 
 def _sipp(data: Path, folder: Path, arguments: Sequence[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """SIPp with the fine clock."""
+    """SIPp with the fine clock. What `arguments` say stands above what is common to all."""
     environment = {**os.environ, "TERM": "xterm", "LD_PRELOAD": str(data / "fine_clock.so")}
-    return started(["sipp", *arguments, *COMMON], folder, Path(os.devnull), environment)
+    return started(["sipp", *COMMON, *arguments], folder, Path(os.devnull), environment)
 
 
 def _counted(folder: Path) -> tuple[int, int]:
