@@ -16,10 +16,9 @@ from engine.recording.frames import (
     REFUSED,
     ROWS,
     UNREADABLE,
-    Frame,
     Hello,
     content_of,
-    frame_of,
+    kind_and_length,
     say_hello,
     told,
 )
@@ -52,30 +51,29 @@ async def _begin(
 ) -> TakenOver:
     left = TakenOver()
     while True:
-        read = await _next(stream)
-        if read.kind == LOADING:
-            loading(*content_of(read))
-        elif read.kind == NOTES:
-            for note in content_of(read):
+        kind, content = await _next(stream)
+        if kind == LOADING:
+            loading(*content_of(content))
+        elif kind == NOTES:
+            for note in content_of(content):
                 tell(note)
-        elif read.kind == REFUSED:
-            raise StoreError(content_of(read))
-        elif read.kind == BEGUN:
-            left.begun(*content_of(read))
+        elif kind == REFUSED:
+            raise StoreError(content_of(content))
+        elif kind == BEGUN:
+            left.begun(*content_of(content))
             return left
-        elif read.kind == ROWS:
-            rows: list[Any] = content_of(read)
+        elif kind == ROWS:
+            rows: list[Any] = content_of(content)
             left.read(rows, cipher)
             if not rows:
                 unreadable = told(UNREADABLE, (left.unreadable, time.time()))
                 await asyncio.get_running_loop().sock_sendall(stream, unreadable)
 
 
-async def _next(stream: socket.socket) -> Frame:
-    """One frame, and nothing of what is behind it."""
-    head = await _exactly(stream, HEAD_BYTES)
-    read, length = frame_of(head)
-    return read._replace(content=await _exactly(stream, length))
+async def _next(stream: socket.socket) -> tuple[int, bytes]:
+    """Kind and content of one frame, and nothing of what is behind it."""
+    kind, length = kind_and_length(await _exactly(stream, HEAD_BYTES))
+    return kind, await _exactly(stream, length)
 
 
 async def _exactly(stream: socket.socket, count: int) -> bytes:

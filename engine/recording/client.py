@@ -25,17 +25,13 @@ from engine.recording.frames import (
     LAST,
     MORE_KEPT,
     NOTES,
-    READ_BYTES,
     REFUSED,
-    STEPS,
-    Figures,
-    Frame,
     Hello,
     Reader,
     content_of,
     figures_of,
-    frame,
     say_hello,
+    steps_frame,
 )
 from engine.store.rows import Row, extra_to_json
 from engine.store.segment import encoded_step
@@ -47,6 +43,7 @@ SENT_AT_ONCE: Final = 1_000  # ends that were kept, in one group
 SLOW_S: Final = 1.0  # steps that have been waiting longer: new calls are refused
 JOURNAL_LIMIT: Final = 256 * 1024 * 1024  # bytes that wait to be loaded; beyond it new calls are refused
 STOP_WAIT_S: Final = 10.0  # a disk that is stuck must not hold up the end for ever
+ANSWER_BYTES: Final = 4096  # read at once: a group's outcome takes 36
 ASK_AGAIN_S: Final = 1.0  # where not even that could be sent
 AWAY: Final = "journal: the process that writes it has ended"
 
@@ -55,6 +52,20 @@ Done = list[tuple[object, bool]]
 _CALL_OUT_TIME: Final = RECORD_COLUMNS.index("call_out_time")
 _RELEASE_CAUSE: Final = RECORD_COLUMNS.index("release_cause")
 _OF_KEPT: Final = object()  # the token of an end that was kept: nobody asks for its outcome
+_now_s: Final[Callable[[], float]] = time.monotonic  # the clock of asyncio's loops, without their Python
+
+
+@final
+class _Sent:
+    """A step that waits for its outcome."""
+
+    __slots__ = ("record_id", "step", "taken_s", "token")
+
+    def __init__(self, step: Step, record_id: object, token: object, taken_s: float) -> None:
+        self.step = step
+        self.record_id = record_id
+        self.token = token
+        self.taken_s = taken_s
 
 
 @final
@@ -74,7 +85,7 @@ class RecordWriter:
         `stream` is one on which the run that `hello` is about has begun (`engine.recording.beginning`).
         """
         self._lobby = lobby
-        self._stream = stream
+        self._use(stream)
         self._tell = tell
         self._hello = hello._replace(begins=False)
         self._on_done = on_done
@@ -82,9 +93,10 @@ class RecordWriter:
         # A loop that reads datagrams without turns of its own takes none for this either.
         self._soon: Callable[[Callable[[], None]], object] = getattr(self._loop, "before_waiting", self._loop.call_soon)
         self._reader = Reader()
+        self._flush_once: Callable[[], None] = self._flush
         self._new: list[bytes] = []  # encoded, since the last turn
         self._out: deque[bytes] = deque()  # frames that found no room
-        self._waiting: deque[tuple[Step, object, object, float]] = deque()  # step, record_id, token, when it was taken
+        self._waiting: deque[_Sent] = deque()
         self._spool: deque[tuple[object, bytes]] = deque()  # record_id and step of ends that are kept
         self._sent = 0  # of them, and not answered
         self._given_up: set[object] = set()  # attempts that were kept while other steps of theirs were on their way
@@ -93,8 +105,11 @@ class RecordWriter:
         self._is_stopping = False
         self._fault = ""
         self._load_faults = "", ""
-        self._figures = Figures(0, 0, 0)
-        self._before = Figures(0, 0, 0)  # of processes that have ended
+        self._unloaded_bytes = 0
+        self._lost_there = 0
+        self._damaged_there = 0
+        self._lost_before = 0  # by processes that have ended
+        self._damaged_before = 0
         self._ends = 0
         self._lost = 0  # ends that nobody has kept
 
@@ -121,7 +136,7 @@ class RecordWriter:
             self._refused.append((token, False))
         else:
             self._new.append(encoded)
-            self._waiting.append((step, values[0], token, self._loop.time()))
+            self._waiting.append(_Sent(step, values[0], token, _now_s()))
         self._flush_soon()
         return True
 
@@ -143,14 +158,14 @@ class RecordWriter:
         waiting = self._waiting
         return (
             len(waiting) >= QUEUE_LIMIT
-            or self._figures.unloaded_bytes > JOURNAL_LIMIT
-            or (bool(waiting) and self._loop.time() - waiting[0][3] > SLOW_S and not self._has_answer())
+            or self._unloaded_bytes > JOURNAL_LIMIT
+            or (bool(waiting) and _now_s() - waiting[0].taken_s > SLOW_S and not self._has_answer())
         )
 
     @property
     def written(self) -> int:
         """Records that are durable, since the start."""
-        return self._ends - self._figures.lost - self._before.lost
+        return self._ends - self._lost_there - self._lost_before
 
     @property
     def spooled(self) -> int:
@@ -160,7 +175,7 @@ class RecordWriter:
     @property
     def lost(self) -> int:
         """Records that could not be kept: the spool was full, or the row itself was refused."""
-        return self._lost + self._figures.lost + self._before.lost
+        return self._lost + self._lost_there + self._lost_before
 
     @property
     def fault(self) -> str:
@@ -180,12 +195,12 @@ class RecordWriter:
     @property
     def unloaded_bytes(self) -> int:
         """Bytes of the journal that are not in records.db yet."""
-        return self._figures.unloaded_bytes
+        return self._unloaded_bytes
 
     @property
     def damaged(self) -> int:
         """Places of the journal that could not be read back."""
-        return self._figures.damaged + self._before.damaged
+        return self._damaged_there + self._damaged_before
 
     # -- to the process --------------------------------------------------------------------------------------------
 
@@ -202,7 +217,7 @@ class RecordWriter:
     def _flush_soon(self) -> None:
         if not self._is_flushing:
             self._is_flushing = True
-            self._soon(self._flush)
+            self._soon(self._flush_once)
 
     def _flush(self) -> None:
         """One frame for all that has come in this turn, with what was kept."""
@@ -220,23 +235,23 @@ class RecordWriter:
     def _take_kept(self) -> None:
         kept = list(islice(self._spool, SENT_AT_ONCE))
         self._sent = len(kept)
-        now_s = self._loop.time()
+        now_s = _now_s()
         for record_id, encoded in kept:
             self._new.append(encoded)
-            self._waiting.append((KEEP, record_id, _OF_KEPT, now_s))
+            self._waiting.append(_Sent(KEEP, record_id, _OF_KEPT, now_s))
 
     def _frame(self, flags: int = 0) -> bytes:
         new, self._new = self._new, []
         if len(self._spool) > self._sent:
             flags |= MORE_KEPT
-        return frame(STEPS, b"".join(new), len(new), flags)
+        return steps_frame(new, flags)
 
     def _send(self, data: bytes) -> None:
         if self._out:
             self._out.append(data)
             return
         try:
-            sent = self._stream.send(data)
+            sent = self._send_now(data)
         except BlockingIOError:
             sent = 0
         except OSError:  # it has ended: what can be read says so
@@ -268,7 +283,7 @@ class RecordWriter:
                 if left_s <= 0.0:
                     return
                 self._stream.settimeout(left_s)
-                data = self._stream.recv(READ_BYTES)
+                data = self._recv(ANSWER_BYTES)
                 if not data:
                     return
                 self._take(data)
@@ -287,7 +302,7 @@ class RecordWriter:
 
     def _read(self) -> None:
         try:
-            data = self._stream.recv(READ_BYTES)
+            data = self._recv(ANSWER_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -299,12 +314,14 @@ class RecordWriter:
 
     def _take(self, data: bytes) -> None:
         done: Done = []
-        for read in self._reader.frames(data):
-            if read.kind == DONE:
-                self._figures = figures_of(read)
-                self._settle(read.steps, bool(read.flags & DURABLE), done)
+        reader = self._reader
+        reader.add(data)
+        while reader.next():
+            if reader.kind == DONE:
+                self._unloaded_bytes, self._lost_there, self._damaged_there = figures_of(reader.content)
+                self._settle(reader.steps, bool(reader.flags & DURABLE), done)
             else:
-                self._hear(read)
+                self._hear(reader)
         if self._spool and not self._sent:
             self._flush_soon()
         if done:
@@ -313,27 +330,28 @@ class RecordWriter:
     def _settle(self, count: int, is_durable: bool, done: Done) -> None:
         """The next `count` outcomes."""
         for _ in range(count):
-            step, record_id, token, _ = self._waiting.popleft()
-            if token is _OF_KEPT:
+            sent = self._waiting.popleft()
+            if sent.token is _OF_KEPT:
                 self._sent -= 1
                 if is_durable:
                     self._spool.popleft()
                     self._ends += 1
                 continue
             # What was given up meanwhile is counted with the end that was kept.
-            self._ends += step is CLOSE and is_durable and record_id not in self._given_up
-            done.append((token, is_durable))
-        if not self._waiting:
+            if sent.step is CLOSE and is_durable and sent.record_id not in self._given_up:
+                self._ends += 1
+            done.append((sent.token, is_durable))
+        if self._given_up and not self._waiting:
             self._given_up.clear()
 
-    def _hear(self, read: Frame) -> None:
+    def _hear(self, read: Reader) -> None:
         if read.kind == FAULTS:
-            self._fault, *others = content_of(read)
+            self._fault, *others = content_of(read.content)
             self._load_faults = others[0], others[1]
         elif read.kind == REFUSED:
-            self._fault = content_of(read)
+            self._fault = content_of(read.content)
         elif read.kind == NOTES:
-            for note in content_of(read):
+            for note in content_of(read.content):
                 self._tell(note)
 
     def _lose(self) -> None:
@@ -342,9 +360,9 @@ class RecordWriter:
         self._loop.remove_writer(self._stream)
         self._stream.close()
         self._fault = self._fault or AWAY
-        self._before = Figures(0, self.lost - self._lost, self.damaged)
-        self._figures = Figures(0, 0, 0)
-        lost: Done = [(token, False) for _, _, token, _ in self._waiting if token is not _OF_KEPT]
+        self._lost_before, self._damaged_before = self.lost - self._lost, self.damaged
+        self._unloaded_bytes, self._lost_there, self._damaged_there = 0, 0, 0
+        lost: Done = [(sent.token, False) for sent in self._waiting if sent.token is not _OF_KEPT]
         for left in (self._waiting, self._new, self._out, self._given_up):
             left.clear()
         self._sent = 0
@@ -357,11 +375,16 @@ class RecordWriter:
         if self._is_stopping:
             return
         try:
-            self._stream = say_hello(self._lobby, self._hello)
+            self._use(say_hello(self._lobby, self._hello))
         except OSError:
             self._loop.call_later(ASK_AGAIN_S, self._ask_again)
         else:
             self._loop.add_reader(self._stream, self._read)
+
+    def _use(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._recv: Callable[[int], bytes] = stream.recv  # bound once, as in `engine.recording.frames`
+        self._send_now: Callable[[bytes], int] = stream.send
 
 
 def _encoded(step: Step, values: Row, extra: object) -> bytes | None:

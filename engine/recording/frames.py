@@ -14,7 +14,7 @@ import json
 import marshal
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, final
 
 # To the writer.
@@ -36,17 +36,17 @@ DURABLE: Final = 1  # of DONE
 _HEAD: Final = struct.Struct("<BBHII")
 HEAD_BYTES: Final = _HEAD.size
 _FIGURES: Final = struct.Struct("<QQQ")  # bytes not loaded, ends lost, damaged places
+_FIGURES_BYTES: Final = _FIGURES.size
+_DONE: Final = struct.Struct("<BBHIIQQQ")  # both
 READ_BYTES: Final = 256 * 1024
 ROWS_AT_ONCE: Final = 100
 HELLO_BYTES: Final = 1024
 
-
-class Figures(NamedTuple):
-    """What goes with each DONE."""
-
-    unloaded_bytes: int
-    lost: int
-    damaged: int
+# Methods that are bound once: to find one at each call costs as much as what it does.
+_head: Final[Callable[[int, int, int, int, int], bytes]] = _HEAD.pack
+_read_head: Final[Callable[[bytes, int], tuple[int, int, int, int, int]]] = _HEAD.unpack_from
+_read_figures: Final[Callable[[bytes], tuple[int, int, int]]] = _FIGURES.unpack
+_done: Final[Callable[[int, int, int, int, int, int, int, int], bytes]] = _DONE.pack
 
 
 class Hello(NamedTuple):
@@ -57,68 +57,78 @@ class Hello(NamedTuple):
     begins: bool
 
 
-class Frame(NamedTuple):
-    """One frame as it was read."""
-
-    kind: int
-    flags: int
-    steps: int  # how many
-    content: bytes
-
-
-def frame(kind: int, content: bytes, count: int = 0, flags: int = 0) -> bytes:
-    """The bytes of one."""
-    return _HEAD.pack(kind, flags, 0, count, len(content)) + content
+def steps_frame(encoded: list[bytes], flags: int) -> bytes:
+    """The bytes of STEPS."""
+    size = 0
+    for step in encoded:
+        size += len(step)
+    return b"".join([_head(STEPS, flags, 0, len(encoded), size), *encoded])
 
 
-def frame_of(head: bytes) -> tuple[Frame, int]:
-    """A frame without its content, and how long that is; `head` is HEAD_BYTES long."""
-    kind, flags, _, count, length = _HEAD.unpack(head)
-    return Frame(kind, flags, count, b""), length
+def kind_and_length(head: bytes) -> tuple[int, int]:
+    """What a frame is, and how long its content; `head` is HEAD_BYTES long."""
+    kind, _, _, _, length = _read_head(head, 0)
+    return kind, length
 
 
 def told(kind: int, what: Any) -> bytes:
     """A frame with numbers, texts, octets, lists and tuples of them."""
-    return frame(kind, marshal.dumps(what))
+    content = marshal.dumps(what)
+    return _head(kind, 0, 0, 0, len(content)) + content
 
 
-def content_of(read: Frame) -> Any:
+def content_of(content: bytes) -> Any:
     """What `told` was given."""
-    return marshal.loads(read.content)  # noqa: S302 - from a process of this node
+    return marshal.loads(content)  # noqa: S302 - from a process of this node
 
 
-def done(count: int, is_durable: bool, figures: Figures) -> bytes:
+def done(count: int, is_durable: bool, unloaded_bytes: int, lost: int, damaged: int) -> bytes:
     """The outcome of `count` steps, 0 for the figures alone."""
-    return frame(DONE, _FIGURES.pack(*figures), count, DURABLE if is_durable else 0)
+    return _done(DONE, DURABLE if is_durable else 0, 0, count, _FIGURES_BYTES, unloaded_bytes, lost, damaged)
 
 
-def figures_of(read: Frame) -> Figures:
-    """What `done` was given."""
-    return Figures(*_FIGURES.unpack(read.content))
+def figures_of(content: bytes) -> tuple[int, int, int]:
+    """The figures of DONE: bytes not loaded, ends lost, damaged places."""
+    return _read_figures(content)
 
 
 @final
 class Reader:
-    """Puts frames together from what a stream brings."""
+    """Puts frames together from what a stream brings: `add` it, then `next` until there is none.
 
-    __slots__ = ("_left",)
+    What a frame says stands in the reader itself: an object for each costs more than the rest.
+    """
+
+    __slots__ = ("_at", "_data", "content", "flags", "kind", "steps")
 
     def __init__(self) -> None:
-        self._left = b""
+        self._data = b""
+        self._at = 0  # what stands before it has been read
+        self.kind = 0
+        self.flags = 0
+        self.steps = 0  # how many
+        self.content = b""
 
-    def frames(self, data: bytes) -> Iterator[Frame]:
-        """Those that are whole with `data`."""
-        if self._left:
-            data = self._left + data
-        at, size = 0, len(data)
-        while size - at >= HEAD_BYTES:
-            kind, flags, _, count, length = _HEAD.unpack_from(data, at)
-            end = at + HEAD_BYTES + length
-            if end > size:
-                break
-            yield Frame(kind, flags, count, data[at + HEAD_BYTES : end])
-            at = end
-        self._left = data[at:]
+    def add(self, data: bytes) -> None:
+        """What has come."""
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._at = 0
+
+    def next(self) -> bool:
+        """The next frame; False when the rest of it has not come yet."""
+        data = self._data
+        begin = self._at + HEAD_BYTES
+        if len(data) < begin:
+            if self._at == len(data):
+                self._data, self._at = b"", 0
+            return False
+        kind, flags, _, steps, length = _read_head(data, self._at)
+        end = begin + length
+        if len(data) < end:
+            return False
+        self.kind, self.flags, self.steps, self.content = kind, flags, steps, data[begin:end]
+        self._at = end
+        return True
 
 
 def say_hello(lobby: socket.socket, hello: Hello) -> socket.socket:

@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -29,8 +28,6 @@ from engine.recording.frames import (
     ROWS_AT_ONCE,
     STEPS,
     UNREADABLE,
-    Figures,
-    Frame,
     Hello,
     Reader,
     content_of,
@@ -56,7 +53,7 @@ class RefusedError(Exception):
 class Link:
     """One stream."""
 
-    __slots__ = ("_reader", "_waiting", "hello", "is_open", "keeps_more", "left", "socket")
+    __slots__ = ("_recv", "_send", "_waiting", "hello", "is_open", "keeps_more", "left", "reader", "socket", "steps")
 
     def __init__(self, hello: Hello, stream: socket.socket) -> None:
         self.hello = hello
@@ -64,21 +61,25 @@ class Link:
         self.is_open = True  # False: the other end has nothing more to say
         self.keeps_more = False
         self.left: LeftRows | None = None  # what it has been handed
-        self._reader = Reader()
+        self.reader: Final = Reader()
+        self.steps = 0  # gathered from it, and not written yet
         self._waiting = bytearray()
+        self._recv: Callable[[int], bytes] = stream.recv  # bound once, as in `engine.recording.frames`
+        self._send: Callable[[bytes], int] = stream.send
 
-    def read(self) -> list[Frame]:
-        """What has come. A stream at its end is not open any more."""
+    def read(self) -> bool:
+        """What has come is in the reader; False: nothing has. A stream at its end is not open any more."""
         try:
-            data = self.socket.recv(READ_BYTES)
+            data = self._recv(READ_BYTES)
         except BlockingIOError:
-            return []
+            return False
         except OSError:  # reset: it has ended with answers unread
             data = b""
         if not data:
             self.is_open = False
-            return []
-        return list(self._reader.frames(data))
+            return False
+        self.reader.add(data)
+        return True
 
     def send(self, data: bytes) -> bool:
         """Never blocks. False: there was no room for all of it, and the rest waits for `send_more`."""
@@ -86,13 +87,15 @@ class Link:
             self._waiting += data
             return False
         try:
-            sent = self.socket.send(data)
+            sent = self._send(data)
         except BlockingIOError:
             sent = 0
         except OSError:  # it is gone
             return True
+        if sent == len(data):
+            return True
         self._waiting += data[sent:]
-        return sent == len(data)
+        return False
 
     def send_more(self) -> None:
         """There is room again, or nobody is left who would make some."""
@@ -121,6 +124,11 @@ class Server:
         self._writer = writer
         self._window_s = window_s
         self._links: dict[int, Link] = {}  # by descriptor
+        self._each: list[Link] = []  # the same
+        self._has_ended = False  # one of them is not open any more
+        self._pieces: list[bytes] = []  # encoded steps of the next group
+        self._steps = 0  # how many
+        self._is_last = False  # nothing follows on one of the streams
         self._is_lobby_open = True
         self._fault: str | None = None  # None: what an earlier writer has left is being loaded
         self._notes_before = 0  # damaged places of which the log is told
@@ -129,7 +137,11 @@ class Server:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._next_group_s = 0.0
         self._is_published = True  # what was written may be loaded
-        self._told: tuple[Figures, tuple[str, str, str]] = (Figures(0, 0, 0), ("", "", ""))
+        # What was told last.
+        self._unloaded_bytes = 0
+        self._lost = 0
+        self._damaged = 0
+        self._faults = "", "", ""
         self._poll = select.poll()
 
     def run(self) -> None:
@@ -168,7 +180,7 @@ class Server:
         self._look()
 
     def _wait_ms(self) -> float:
-        waits = LOOK_S if self._told[0].unloaded_bytes or any(self._told[1]) else IDLE_S
+        waits = LOOK_S if self._unloaded_bytes or any(self._faults) else IDLE_S
         retry_s = self._writer.retry_in_s
         return 1000.0 * (waits if retry_s is None else min(waits, retry_s))
 
@@ -181,75 +193,89 @@ class Server:
         left_s = self._next_group_s - time.monotonic()
         if left_s > 0.0:
             time.sleep(left_s)
-        gathered: deque[tuple[Link, Frame]] = deque()
-        for link in list(self._links.values()):
-            for read in link.read():
-                if read.kind == STEPS:
-                    gathered.append((link, read))
-                else:
-                    self._begin_run(link, read)
         count = 0
-        while gathered:
-            self._next_group_s = time.monotonic() + self._window_s
-            count = self._write_group(gathered)
-        for link in [link for link in self._links.values() if not link.is_open]:
-            if link.is_done:
-                self._close(link)
-            else:
-                self._wait_for(link)
+        for link in self._each:
+            if link.read():
+                count = self._gather(link) or count
+            elif not link.is_open:
+                self._has_ended = True
+        if self._pieces:
+            count = self._write_group()
+        if self._has_ended:
+            self._let_go()
         return count > 1
 
-    def _write_group(self, gathered: deque[tuple[Link, Frame]]) -> int:
-        pieces: list[bytes] = []
-        counts: dict[Link, int] = {}
-        total, at_once = 0, False
-        while gathered and total < GROUP_LIMIT:
-            link, read = gathered.popleft()
-            pieces.append(read.content)
-            counts[link] = counts.get(link, 0) + read.steps
-            total += read.steps
-            link.keeps_more = bool(read.flags & MORE_KEPT)
-            at_once = at_once or bool(read.flags & LAST)
-        is_durable = self._writer.write(pieces, total, at_once)
-        self._tell_faults()
-        figures = self._figures()
-        for link, count in counts.items():
-            self._send(link, done(count, is_durable, figures))
-        self._told = figures, self._told[1]
+    def _gather(self, link: Link) -> int:
+        """What one stream has brought; the steps of the last group that was full with it, and is written."""
+        reader = link.reader
+        count = 0
+        while reader.next():
+            if reader.kind != STEPS:
+                self._begin_run(link, reader)
+                continue
+            self._pieces.append(reader.content)
+            self._steps += reader.steps
+            link.steps += reader.steps
+            link.keeps_more = bool(reader.flags & MORE_KEPT)
+            self._is_last = self._is_last or bool(reader.flags & LAST)
+            if self._steps >= GROUP_LIMIT:
+                count = self._write_group()
+        return count
+
+    def _write_group(self) -> int:
+        """What is gathered becomes durable, and those who have sent it are told; how many steps it was."""
+        now_s = time.monotonic()
+        self._next_group_s = now_s + self._window_s
+        pieces, count, at_once = self._pieces, self._steps, self._is_last
+        self._pieces, self._steps, self._is_last = [], 0, False
+        is_durable = self._writer.write(pieces, count, now_s, at_once)
+        if self._writer.fault != self._faults[0]:
+            self._tell_faults()
+        self._has_news()
+        for link in self._each:
+            if link.steps:
+                steps, link.steps = link.steps, 0
+                if not link.send(done(steps, is_durable, self._unloaded_bytes, self._lost, self._damaged)):
+                    self._wait_for(link)
         self._is_published = False
         self._publish()
-        return total
+        return count
 
     def _publish(self) -> None:
         """Not before what is kept is there, too: of two ends of one attempt the table takes the later."""
-        if not any(link.keeps_more for link in self._links.values()):
-            self._is_published = self._writer.publish()
+        for link in self._each:
+            if link.keeps_more:
+                return
+        self._is_published = self._writer.publish()
 
     # -- figures ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """What changes without a step: the journal is back, or has been loaded."""
+        """What changes without a step: the journal is back, or has been loaded; or the tables are out of order."""
         self._writer.retry()
         if not self._is_published:
             self._publish()
-        figures = self._figures()
-        if figures != self._told[0]:
-            self._told = figures, self._told[1]
-            self._tell_all(done(0, True, figures))
+        if self._has_news():
+            self._tell_all(done(0, True, self._unloaded_bytes, self._lost, self._damaged))
         self._tell_faults()
 
-    def _figures(self) -> Figures:
+    def _has_news(self) -> bool:
+        """Takes the figures as they are now; False when they are those that were told last."""
         writer = self._writer
-        return Figures(writer.unloaded_bytes, writer.lost, len(writer.notes) - self._notes_before)
+        unloaded_bytes, lost, damaged = writer.unloaded_bytes, writer.lost, len(writer.notes) - self._notes_before
+        if unloaded_bytes == self._unloaded_bytes and lost == self._lost and damaged == self._damaged:
+            return False
+        self._unloaded_bytes, self._lost, self._damaged = unloaded_bytes, lost, damaged
+        return True
 
     def _tell_faults(self) -> None:
         faults = self._writer.faults
-        if faults != self._told[1]:
-            self._told = self._told[0], faults
+        if faults != self._faults:
+            self._faults = faults
             self._tell_all(told(FAULTS, faults))
 
     def _tell_all(self, data: bytes) -> None:
-        for link in self._links.values():
+        for link in self._each:
             self._send(link, data)
 
     def _send(self, link: Link, data: bytes) -> None:
@@ -294,6 +320,7 @@ class Server:
             return
         link = Link(*hello)
         self._links[link.socket.fileno()] = link
+        self._each = [*self._links.values()]
         if self._fault is not None:
             self._receive(link)
 
@@ -314,7 +341,7 @@ class Server:
                 lambda rows, fault: self._later(lambda: self._hand_over(link, rows, fault)),
             )  # fmt: skip
         else:
-            self._send(link, told(BEGUN, ()) + told(FAULTS, self._told[1]))
+            self._send(link, told(BEGUN, ()) + told(FAULTS, self._faults))
 
     @staticmethod
     def _is_of_last_run(other: Link, link: Link) -> bool:
@@ -329,9 +356,9 @@ class Server:
             self._send(link, told(ROWS, left.rows[at : at + ROWS_AT_ONCE]))
         self._send(link, told(ROWS, []))
 
-    def _begin_run(self, link: Link, read: Frame) -> None:
+    def _begin_run(self, link: Link, read: Reader) -> None:
         assert read.kind == UNREADABLE and link.left is not None
-        unreadable, wall_s = content_of(read)
+        unreadable, wall_s = content_of(read.content)
 
         def begun(epoch: int, recent: list[Row], fault: str) -> None:
             self._later(lambda: self._send(link, told(REFUSED, fault) if fault else self._begun(epoch, recent)))
@@ -340,13 +367,25 @@ class Server:
         link.left = None
 
     def _begun(self, epoch: int, recent: list[Row]) -> bytes:
-        return told(BEGUN, (epoch, recent)) + told(FAULTS, self._told[1])
+        return told(BEGUN, (epoch, recent)) + told(FAULTS, self._faults)
+
+    def _let_go(self) -> None:
+        """Of those that are not open any more, once nothing is left to be said to them."""
+        ended = [link for link in self._each if not link.is_open]
+        self._has_ended = False
+        for link in ended:
+            if link.is_done:
+                self._close(link)
+            else:
+                self._has_ended = True
+                self._wait_for(link)
 
     def _close(self, link: Link) -> None:
         descriptor = link.socket.fileno()
         with suppress(KeyError):  # it was to wait
             self._poll.unregister(descriptor)
         del self._links[descriptor]
+        self._each = [*self._links.values()]
         link.socket.close()
         early, self._early = self._early, []
         for waiting in early:

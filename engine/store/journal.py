@@ -27,6 +27,7 @@ from engine.store.segment import (
     Seal,
     SegmentHead,
     UnreadableHead,
+    group_size,
     plain_group,
     read_head,
     stretches,
@@ -66,8 +67,7 @@ class Journal:
         self._seal: Seal | None = None
         self._offset = 0
         self._is_direct = False  # the file is written past the page cache
-        self._before = b""  # then: what stands before the offset in its block
-        self._room = mmap(-1, ROOM_BYTES)  # what is written so must begin at a page
+        self._room = _Room()
         self._last = NOWHERE  # behind the last group that counts
         self._known_end = UNKNOWN_END  # of the segment that was left last
         self._leave_at_s = 0.0
@@ -83,20 +83,29 @@ class Journal:
 
         OSError: nothing of it counts, and the segment is left.
         """
-        if self._file < 0 or self._offset >= SEGMENT_BYTES or time.monotonic() > self._leave_at_s:
+        if self._file < 0 or self._offset >= SEGMENT_BYTES:
             self.begin()
-        assert self._seal is not None
+        seal, room = self._seal, self._room
+        assert seal is not None
         plain = plain_group(pieces, count)
-        group = self._seal.group(self._offset, plain)
+        size = group_size(plain)
+        room.take(size)
+        seal.put(plain, self._offset, room.view, room.filled)
         try:
-            self._append(group)
+            self._append(size)
         except OSError:
             self._give_up()
             raise
-        self._offset += len(group)
-        self.appended += len(group)
-        after, self._last = self._last, self.end
-        return Group(self._head, plain, after, self._last, len(group))
+        room.keep(size)
+        self._offset += size
+        self.appended += size
+        after, self._last = self._last, (self._number, self._offset)
+        return Group(self._head, plain, after, self._last, size)
+
+    def leave_old(self, now_s: float) -> None:
+        """Leave the segment when it has been in use for long, by the monotonic clock."""
+        if now_s > self._leave_at_s:
+            self.close()
 
     def begin(self) -> None:
         """Make the next segment. OSError: there is none, and the one before has been left."""
@@ -124,31 +133,25 @@ class Journal:
         self._head, self._seal = head, Seal(self._cipher, head, encoded)
         self._leave_at_s = time.monotonic() + LONGEST_USE_S
         self._is_direct = _past_cache(file)
-        self._before = _last_block(encoded)
+        self._room.begin(encoded)
 
-    def _append(self, group: bytes) -> None:
-        """A group and the mark of the end, through to the disk; past the page cache, where the file system has that.
+    def _append(self, size: int) -> None:
+        """What is in the room and the mark of the end, through to the disk; past the page cache, where there is that.
 
         Then whole blocks are written, as the page cache would have them written: what stands before the group in its
         first one comes again as it is, so that no octet of it changes, however much of the write reaches the disk.
         """
+        room = self._room
         if self._is_direct:
-            whole = self._before + group
-            size = -(-(len(whole) + len(END)) // BLOCK_BYTES) * BLOCK_BYTES
-            if size > len(self._room):
-                self._room = mmap(-1, size)
-            self._room[:size] = whole.ljust(size, b"\0")
             try:
-                with memoryview(self._room)[:size] as blocks:
-                    _write_through(self._file, blocks, self._offset - len(self._before))
+                _write_through(self._file, room.blocks(size), self._offset - room.filled)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 self._is_direct = _through_cache(self._file)  # this file is not written so, and nothing of it was
             else:
-                self._before = _last_block(whole)
                 return
-        _write_through(self._file, group + END, self._offset)
+        _write_through(self._file, room.view[room.filled : room.filled + size + len(END)], self._offset)
 
     def close(self) -> None:
         """Leave the segment."""
@@ -164,6 +167,53 @@ class Journal:
         except OSError:
             pass  # the head of the next segment says where this one ends
         self.close()
+
+
+@final
+class _Room:
+    """Where a group is made for the disk: behind what stands before it in its first block, and with zeros behind it.
+
+    It begins at a page, as must all that is written past the page cache.
+    """
+
+    __slots__ = ("_blocks", "_memory", "filled", "view")
+
+    def __init__(self) -> None:
+        self._make(ROOM_BYTES)
+        self.filled = 0  # so much of its first block, by what stands in the file
+
+    def _make(self, size: int) -> None:
+        self._memory = mmap(-1, size)
+        self.view = memoryview(self._memory)
+        # By their number: to cut them off for each group costs more than to write them there.
+        self._blocks = [self.view[:end] for end in range(0, size + 1, BLOCK_BYTES)]
+
+    def begin(self, head: bytes) -> None:
+        """Nothing but a head stands in the file."""
+        before = _last_block(head)
+        self._memory[:] = before.ljust(len(self._memory), b"\0")
+        self.filled = len(before)
+
+    def take(self, size: int) -> None:
+        """There is room for a group of `size` bytes and for the mark of the end."""
+        needed = self.filled + size + len(END)
+        if needed > len(self.view):
+            before = self._memory[: self.filled]
+            self._make(-(-needed // BLOCK_BYTES) * BLOCK_BYTES)
+            self._memory[: self.filled] = before
+
+    def blocks(self, size: int) -> memoryview:
+        """The blocks of a group of `size` bytes and of the mark of the end."""
+        return self._blocks[-(-(self.filled + size + len(END)) // BLOCK_BYTES)]
+
+    def keep(self, size: int) -> None:
+        """The group of `size` bytes stands in the file: of it the last block is kept, where that is not full."""
+        end = self.filled + size
+        full = end // BLOCK_BYTES * BLOCK_BYTES
+        self.filled = end - full
+        if full:
+            self._memory.move(0, full, end - full)
+            self._memory[end - full : end] = bytes(full)
 
 
 def segment_path(folder: Path, number: int) -> Path:

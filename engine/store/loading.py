@@ -48,18 +48,15 @@ class LoadingThread(threading.Thread):
         self._node = node
         self._outbox = outbox
         self._idle_at_s = time.monotonic() + IDLE_S
-        self._until: Position | None = START  # nothing yet: a group that is being written must not be read
         self._asked: deque[tuple[Position, Callable[[], None]]] = deque()
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self.fault = ""  # why the database is down, on one line
         self.feed_fault = ""  # why nothing is taken from the outbox, on one line
 
-    def publish(self, until: Position) -> None:
-        """What stands before `until` may be loaded."""
-        self._until = until
-        if not self._wanted.is_set():
-            self._wanted.set()
+    def wake(self) -> None:
+        """The writer has published something (`engine.store.fresh`)."""
+        self._wanted.set()
 
     def ask(self, work: Callable[[], None], behind: Position = START) -> None:
         """Has this thread do `work`, which must not raise, once all that stands before `behind` is loaded."""
@@ -68,7 +65,6 @@ class LoadingThread(threading.Thread):
 
     def stop(self) -> None:
         """Nobody writes the journal any more: load what is left and end; STOP_WAIT_S at the longest."""
-        self._until = None
         self._ending.set()
         self._wanted.set()
         if self.ident is None:
@@ -86,6 +82,7 @@ class LoadingThread(threading.Thread):
                     continue
                 self._idle_at_s = time.monotonic() + IDLE_S
                 self._wanted.clear()
+                self._loader.fresh.is_awaited = True  # before it is asked what is published: the rest wakes it again
                 loaded = self._loader.loaded
                 if self._load():
                     retry_s = FIRST_RETRY_S
@@ -97,7 +94,7 @@ class LoadingThread(threading.Thread):
                     self._wanted.set()
                     self._ending.wait(retry_s)
                     retry_s = min(2.0 * retry_s, LAST_RETRY_S)
-            self._load()
+            self._load(to_the_end=True)
         finally:
             self._connection.close()
             self._loader.close()
@@ -131,10 +128,11 @@ class LoadingThread(threading.Thread):
         else:
             self.feed_fault = ""
 
-    def _load(self) -> bool:
-        """False when the database or the journal is down."""
+    def _load(self, to_the_end: bool = False) -> bool:
+        """False when the database or the journal is down. `to_the_end`: nobody writes the journal any more."""
+        loader = self._loader
         try:
-            while self._loader.load(self._until):
+            while loader.load(None if to_the_end else loader.fresh.published):
                 pass
             self._loader.remove_loaded(keep_spare=not self._ending.is_set())
         except sqlite3.Error as error:

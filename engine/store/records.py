@@ -58,10 +58,12 @@ class GroupWriter:
             raise
         outbox = OutboxReader(path.with_name("bindings.db")) if announces else None
         self._loading = LoadingThread(self._connection, self._loader, node, outbox)
+        self._fresh = self._loader.fresh
+        self.notes: Final[list[str]] = self._loader.notes  # what of the journal could not be read back, one line each
         self._journal = Journal(self._folder, cipher, node, run, self._loader.last_number)
         self._loaded_before = 0  # bytes that an earlier writer had left
-        self._hold_until_s = 0.0
-        self._fault = ""
+        self._hold_until_s = 0.0  # 0.0: nothing is held
+        self.fault = ""  # why the journal cannot be written
         self._retry_at_s = 0.0
         self._retry_in_s = FIRST_RETRY_S
 
@@ -108,29 +110,31 @@ class GroupWriter:
 
         self._loading.ask(begin)
 
-    def write(self, pieces: Sequence[bytes], count: int, at_once: bool = False) -> bool:
+    def write(self, pieces: Sequence[bytes], count: int, now_s: float, at_once: bool = False) -> bool:
         """Make `count` encoded steps durable as one group; a piece may be several of them. False: none of them is.
 
         `at_once`: it is tried also when it is not time yet to try again.
         """
-        began_s = time.monotonic()
-        if self._fault and began_s < self._retry_at_s and not at_once:
+        if self.fault and now_s < self._retry_at_s and not at_once:
             return False
+        journal = self._journal
         try:
-            group = self._journal.append(pieces, count)
+            journal.leave_old(now_s)
+            group = journal.append(pieces, count)
         except OSError as error:
             self._go_down(error)
             return False
-        self._loader.fresh.put(group)
-        self._come_back()
-        now_s = time.monotonic()
-        if now_s - began_s > SLOW_GROUP_S:
-            self._hold_until_s = now_s + HOLD_S
+        self._fresh.put(group)
+        if self.fault:
+            self._come_back()
+        ended_s = time.monotonic()
+        if ended_s - now_s > SLOW_GROUP_S:
+            self._hold_until_s = ended_s + HOLD_S
         return True
 
     def retry(self) -> None:
         """Nothing is to be written: try whether it could be, when it is time."""
-        if not self._fault or time.monotonic() < self._retry_at_s:
+        if not self.fault or time.monotonic() < self._retry_at_s:
             return
         try:
             self._journal.begin()
@@ -141,9 +145,14 @@ class GroupWriter:
 
     def publish(self) -> bool:
         """What is written may be loaded. False: not yet, somebody may have given up a step and kept its end."""
-        if self._fault or time.monotonic() < self._hold_until_s:
+        if self.fault:
             return False
-        self._loading.publish(self._journal.end)
+        if self._hold_until_s:
+            if time.monotonic() < self._hold_until_s:
+                return False
+            self._hold_until_s = 0.0
+        if self._fresh.publish(self._journal.end):
+            self._loading.wake()
         return True
 
     def stop(self) -> None:
@@ -156,7 +165,7 @@ class GroupWriter:
     @property
     def retry_in_s(self) -> float | None:
         """When to call `retry`; None while nothing is wrong."""
-        return max(0.0, self._retry_at_s - time.monotonic()) if self._fault else None
+        return max(0.0, self._retry_at_s - time.monotonic()) if self.fault else None
 
     @property
     def lost(self) -> int:
@@ -166,17 +175,12 @@ class GroupWriter:
     @property
     def faults(self) -> tuple[str, str, str]:
         """Why the journal cannot be written, why records.db cannot, why the outbox cannot be taken; one line each."""
-        return self._fault, self._loading.fault, self._loading.feed_fault
+        return self.fault, self._loading.fault, self._loading.feed_fault
 
     @property
     def unloaded_bytes(self) -> int:
         """Bytes of the journal that are not in records.db yet."""
         return max(0, self._journal.appended + self._loaded_before - self._loader.loaded)
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What of the journal could not be read back, one line each."""
-        return self._loader.notes
 
     def _without_error(self, work: Callable[[], None]) -> str:
         """What is wrong, on one line; "" when it is done. Another process may hold the database longer than else."""
@@ -193,10 +197,9 @@ class GroupWriter:
         return ""
 
     def _go_down(self, error: OSError) -> None:
-        self._fault = f"journal: {error.strerror or error}"
+        self.fault = f"journal: {error.strerror or error}"
         self._retry_at_s = time.monotonic() + self._retry_in_s
         self._retry_in_s = min(2.0 * self._retry_in_s, LAST_RETRY_S)
 
     def _come_back(self) -> None:
-        if self._fault:
-            self._fault, self._retry_in_s = "", FIRST_RETRY_S
+        self.fault, self._retry_in_s = "", FIRST_RETRY_S

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import marshal
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, cast, final
 from zlib import crc32
@@ -41,9 +41,17 @@ _LIST: Final = struct.Struct("<cI")  # how `marshal` begins a list and octets: m
 # ... and a step: a tuple of three, an integer, a tuple, a text
 _STEP: Final = struct.Struct("<5xcI5xcI")
 _STEP_MARKS: Final = (b"i", b"u")
-END: Final = bytes(_GROUP.size)  # written behind the last group, where the next one will stand
+_GROUP_BYTES: Final = _GROUP.size
+END: Final = bytes(_GROUP_BYTES)  # written behind the last group, where the next one will stand
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 _KEY_BYTES: Final = 32
+
+# Bound once, for each step and each group: to find a method costs as much as what these do.
+_dumps: Final[Callable[[tuple[int, tuple[Any, ...], Any], int], bytes]] = marshal.dumps
+_pack_list: Final[Callable[[bytes, int], bytes]] = _LIST.pack
+_pack_group: Final[Callable[[memoryview, int, bytes, int, int, int], None]] = _GROUP.pack_into
+_checksum: Final[Callable[[memoryview], int]] = crc32
 
 StoredStep = tuple[int, tuple[Any, ...], Any]  # Step, snapshot, extra
 Position = tuple[int, int]  # segment, offset in it
@@ -53,8 +61,8 @@ NOWHERE: Final[Position] = (-1, 0)  # before every position
 
 def encoded_step(step: int, values: tuple[Any, ...], extra: Any) -> bytes:
     """One step, as groups hold it; `values` begin with a text. ValueError for what `marshal` cannot hold."""
-    encoded = marshal.dumps((step, values, extra), MARSHAL_VERSION)
-    return _LIST.pack(b"s", len(encoded)) + encoded
+    encoded = _dumps((step, values, extra), MARSHAL_VERSION)
+    return _pack_list(b"s", len(encoded)) + encoded
 
 
 def kind_and_record(step: bytes) -> tuple[int, bytes]:
@@ -134,17 +142,21 @@ _TYPES: Final = {field.name: str if field.type in ("str", str) else int for fiel
 class Seal:
     """Seals and opens the groups of one segment."""
 
-    __slots__ = ("_aead", "_head", "_number")
+    __slots__ = ("_aead", "_encrypt", "_head", "_number")
 
     def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded_head: bytes) -> None:
         self._aead = AESGCM(cipher.derived_key(f"journal segment {head.salt}", _KEY_BYTES))
+        self._encrypt: Callable[[bytes, bytes, bytes, memoryview], int] = self._aead.encrypt_into
         self._head = encoded_head
         self._number = head.number
 
-    def group(self, offset: int, plain: bytes) -> bytes:
-        """The bytes of a group that is to stand at `offset`."""
-        sealed = self._aead.encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head)
-        return _GROUP.pack(_MARK, self._number, len(sealed), crc32(sealed)) + sealed
+    def put(self, plain: bytes, offset: int, room: memoryview, at: int) -> None:
+        """Make the `group_size` bytes of the group that is to stand at `offset` of the segment, at `at` of `room`."""
+        begin = at + _GROUP_BYTES
+        end = begin + len(plain) + _TAG_BYTES
+        sealed = room[begin:end]
+        self._encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head, sealed)
+        _pack_group(room, at, _MARK, self._number, end - begin, _checksum(sealed))
 
     def opened(self, offset: int, sealed: bytes) -> bytes | None:
         """The content of a group that stands at `offset`; None when it has not been written there."""
@@ -156,7 +168,12 @@ class Seal:
 
 def plain_group(pieces: Iterable[bytes], count: int) -> bytes:
     """What is sealed as one group: `count` encoded steps, some of them put behind each other already."""
-    return _LIST.pack(b"[", count) + b"".join(pieces)
+    return b"".join([_pack_list(b"[", count), *pieces])
+
+
+def group_size(plain: bytes) -> int:
+    """How many bytes the group of it has."""
+    return _GROUP_BYTES + len(plain) + _TAG_BYTES
 
 
 NO_STEPS: Final = plain_group((), 0)

@@ -90,6 +90,13 @@ def test_a_block_is_written_again_as_it_is(run: Run, disk: Disk) -> None:
         assert offset <= begin
 
 
+def test_behind_a_group_stand_zeros(run: Run, disk: Disk) -> None:
+    """Up to the end of its last block, whatever was longer before it."""
+    closes(run, 20)
+    for (offset, _, written), end in zip(disk.writes, run.ends, strict=True):
+        assert written[end - offset :] == bytes(len(written) - (end - offset))
+
+
 def test_a_group_may_be_longer_than_the_room(run: Run, disk: Disk) -> None:
     run.group((Step.CLOSE, "a"))
     run.group((Step.CLOSE, "long"), decided_by="x" * (ROOM_BYTES + 5_000))

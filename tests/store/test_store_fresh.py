@@ -143,6 +143,14 @@ def test_memory_is_bounded(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     assert mill.recorded == mill.appended
 
 
+def test_the_loader_is_woken_once_until_it_looks_again(mill: Mill) -> None:
+    fresh = mill.loader.fresh
+    assert [fresh.publish((1, end)) for end in (300, 400)] == [True, False]
+    fresh.is_awaited = True
+    assert fresh.published == (1, 400)
+    assert [fresh.publish((1, end)) for end in (500, 600)] == [True, False]
+
+
 @pytest.mark.pure
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -259,10 +260,21 @@ def test_a_segment_that_is_full_or_old_is_left(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(journal, "LONGEST_USE_S", -1.0)
     run.group((Step.CLOSE, "x"))
     run.journal.begin()
+    run.journal.leave_old(time.monotonic())
     run.group((Step.CLOSE, "y"))
     assert len(segment_numbers(run.folder)) == 4
     assert run.recover() == []
     assert run.ended == ["a", *[f"r{number:03d}" for number in range(1, len(run.ends) - 2)], "x", "y"]
+
+
+@pytest.mark.pure
+def test_a_running_writer_leaves_a_segment_that_is_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "LONGEST_USE_S", -1.0)
+    desk.writer.start()
+    for number in range(1, 4):
+        desk.close_many(f"r{number}")
+        assert all(desk.outcomes(1).values())
+        assert desk.writer.group_writer._journal.end[0] == number
 
 
 def test_a_segment_is_made_of_one_that_was_loaded(run: Run) -> None:

@@ -12,7 +12,8 @@ import pytest
 from engine.core.records import RECORD_COLUMNS, Step
 from engine.recording import client, serving
 from engine.recording.client import Done
-from engine.recording.frames import Figures, done
+from engine.recording.frames import done
+from engine.store import records
 from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
 from engine.store.journal import segment_numbers
@@ -78,7 +79,8 @@ class SteppedClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
     stepped = SteppedClock()
-    monkeypatch.setattr(serving, "time", stepped)
+    for module in (serving, records):
+        monkeypatch.setattr(module, "time", stepped)
     return stepped
 
 
@@ -158,9 +160,9 @@ def test_who_comes_alone_does_not_wait(records_db: Path, cipher: NumberCipher, m
 def test_a_group_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []  # as they are told, since whoever hears may hear of two at once
 
-    def noted(count: int, is_durable: bool, figures: Figures) -> bytes:
+    def noted(count: int, is_durable: bool, *figures: int) -> bytes:
         sizes.append(count)
-        return done(count, is_durable, figures)
+        return done(count, is_durable, *figures)
 
     monkeypatch.setattr(serving, "GROUP_LIMIT", 4)
     monkeypatch.setattr(serving, "done", noted)

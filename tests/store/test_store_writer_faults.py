@@ -221,8 +221,9 @@ def test_an_end_that_is_kept_replaces_the_one_in_the_journal(
     desk.submit(Step.KEEP, "a", release_cause="INTERNAL")
     desk.writer.start()
     assert all(desk.outcomes(1).values())
-    journal, loading = desk.writer.group_writer._journal, desk.writer.group_writer._loading
-    desk.until(lambda: desk.writer.spooled == 0 and loading._until == journal.end)
+    writer = desk.writer.group_writer
+    journal, loading = writer._journal, writer._loading
+    desk.until(lambda: desk.writer.spooled == 0 and writer._fresh.published == journal.end)
     loading.fault = ""
     desk.until(lambda: loading.fault != "")  # what was at work on the first end alone has failed
     intruder.execute("ROLLBACK")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
@@ -103,7 +104,7 @@ class RecordWriter:
     def _submitted(self, step: Step, values: Row, extra: object, token: object) -> bool:
         waiting = self.client._waiting
         if waiting and self.is_patient:
-            waiting[0] = (*waiting[0][:3], self._loop.time())
+            waiting[0].taken_s = time.monotonic()
         return self.client.submit(step, values, extra, token)
 
     def _connect(self) -> client.RecordWriter:
