@@ -1,8 +1,8 @@
 """Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
-The scan of the head, the datagrams of a socket and the cipher of a lookup, which are written in C, are modules of their
-own: there is all, or nothing.
+The scan of the head, the datagrams of a socket, the cipher of a lookup and what the hash of a record covers, which are
+written in C, are modules of their own: there is all, or nothing.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
 """
 
@@ -32,14 +32,14 @@ SHELL: Final = (
     "engine/completeness.py", "engine/store/binding_reader.py", "engine/store/crypto.py",
     # ... and what makes each step durable, and brings it into the tables (decision 0051).
     "engine/recording/client.py", "engine/recording/frames.py", "engine/recording/serving.py",
-    "engine/store/breathing.py", "engine/store/fresh.py", "engine/store/journal.py", "engine/store/journal_reader.py",
-    "engine/store/ledger.py", "engine/store/loader.py", "engine/store/records.py", "engine/store/rows.py",
-    "engine/store/segment.py",
+    "engine/store/breathing.py", "engine/store/caller_memory.py", "engine/store/fresh.py", "engine/store/journal.py",
+    "engine/store/journal_reader.py", "engine/store/ledger.py", "engine/store/loader.py", "engine/store/records.py",
+    "engine/store/rows.py", "engine/store/segment.py",
 )  # fmt: skip
 PURE: Final = ("__init__.py", "pcap.py")
 DOUBLES: Final = "sipstack/testing/doubles.py"  # tests that run on the compiled stack cannot do without
 
-# Written in C (decisions 0042, 0046 and 0050): module, source, what that includes.
+# Written in C (decisions 0042, 0046, 0050 and 0061): module, source, what that includes.
 IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
     (
         "sipstack.head_scan",
@@ -55,6 +55,7 @@ IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
     ),
     ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
     ("engine.store.short_siv", "engine/store/short_siv.c", []),
+    ("engine.core.record_frame", "engine/core/record_frame.c", []),
 )
 
 GROUP: Final = "veil700"  # the code of all modules is in one shared library of this name

@@ -2,7 +2,7 @@
 
 `compare` has sockets and disk: SIPp calls through the floor, through veil700, and through veil700 with a writer that
 confirms at once and writes nothing, in interleaved rounds. `count` needs nobody: it has the
-steps of 500 calls appended to the journal and loaded into the tables under valgrind.
+steps of 500 calls, and of 500 messages, appended to the journal and loaded into the tables under valgrind.
 
     make bench-durable                                                     # 5 rounds at 1000 calls/s
     .venv/bin/python -m bench.durable compare --rounds 1 --rate 100 --bindings 20000   # a short look
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from bench.durable_counted import WORKS
+from bench.durable_counted import OF_MESSAGES, WORKS
 from bench.instructions import CountError, interpreter, per_call
 from bench.rig.command import SECONDS, positive, tell
 from bench.rig.data import BINDINGS, ready_data
@@ -120,8 +120,8 @@ def _count(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"interpreter": interpreter(), "calls": COUNTED_CALLS, "instructions": counted}))
     else:
-        for name, instructions in {**counted, "both": sum(counted.values())}.items():
-            print(f"{name:8}{instructions:>10,} instructions per call")
+        for name, instructions in counted.items():
+            print(f"{name:16}{instructions:>10,} instructions per {'message' if OF_MESSAGES in name else 'call'}")
     return 0
 
 

@@ -1,13 +1,14 @@
-"""What `bench.durable count` runs under valgrind: the durable steps of calls, appended to the journal and loaded.
+"""What `bench.durable count` runs under valgrind: steps of calls and messages, appended to the journal and loaded.
 
     .venv/bin/python -m bench.durable_counted --calls 100 append load
 
 The steps are those that the core asks for when it plays the answered conversation: opened, answered, ended. They come
-in the order and in the groups of 1000 calls/s, held for 20 ms. `append` has the writer of records make each group
+in the order and in the groups of 1000 calls/s, held for 20 ms. Those of a message, which only begins and ends, are
+there for `append-message` and `load-message`. `append` has the writer of records make each group
 durable, and nothing is loaded. `load` brings into the tables what was appended before, as much at once as comes between
 two loads of a running node, and from memory as there, but for the first group. The clock decides nothing of it: under
 valgrind it would have everything loaded in small pieces. Prints, as
-`bench.counted` does, name and process id of a process that opens and closes stores, and of one for each of the two.
+`bench.counted` does, name and process id of a process that opens and closes stores, and of one for each work.
 """
 
 from __future__ import annotations
@@ -43,10 +44,12 @@ from engine.store.signing import open_signing_key
 
 APPEND: Final = "append"
 LOAD: Final = "load"
-WORKS: Final = (APPEND, LOAD)
+OF_MESSAGES: Final = "-message"
+WORKS: Final = (APPEND, LOAD, APPEND + OF_MESSAGES, LOAD + OF_MESSAGES)
 GROUP: Final = 6  # steps of two milliseconds of 1000 calls/s
 ANSWERED_LATER: Final = 2  # calls that have begun before this one is answered ...
 ENDED_LATER: Final = 24  # ... and before it has ended
+DELIVERED_LATER: Final = 4  # messages that have begun before this one has ended
 WINDOW_MS: Final = 2.0  # [cdr] commit_window_ms as it is shipped
 GROUPS_A_LOAD: Final = round(LONGEST_PAUSE_S * 1000.0 / WINDOW_MS)
 LIMIT_S: Final = 120.0  # for one group, under valgrind
@@ -71,19 +74,23 @@ def main() -> int:
     parser.add_argument("works", nargs="+", choices=WORKS)
     options = parser.parse_args()
     steps = interleaved(played(options.calls))
+    messages = interleaved(played(options.calls, "message"))
     with tempfile.TemporaryDirectory(prefix="veil700-count-") as name:
         folder = Path(name)
         loads = appended(folder / "loaded", steps)
+        loads_of_messages = appended(folder / "loaded-messages", messages)
         appended(folder / "appended", [])  # their files and tables cost more than steps
         appended(folder / "idle", [])
         works: dict[str, tuple[Sequence[CommitRecord], Path, Sequence[Sequence[Group]]]] = {
             NOTHING: ([], folder / "idle", []),
             APPEND: (steps, folder / "idle", []),
             LOAD: ([], folder / "loaded", loads),
+            APPEND + OF_MESSAGES: (messages, folder / "idle", []),
+            LOAD + OF_MESSAGES: ([], folder / "loaded-messages", loads_of_messages),
         }
 
         def work(name: str) -> None:
-            """To open a writer and a loader costs as much as the steps of calls: all three open both."""
+            """To open a writer and a loader costs as much as the steps of calls: all open both."""
             new, waiting, loads = works[name]
             append(folder / "appended", new)
             load(waiting, loads)
@@ -92,18 +99,18 @@ def main() -> int:
         return 0 if all(in_child(name, partial(work, name)) for name in (NOTHING, *options.works)) else 1
 
 
-def played(calls: int) -> list[list[CommitRecord]]:
-    """The steps of each call, in order."""
+def played(calls: int, conversation: str = "answered") -> list[list[CommitRecord]]:
+    """The steps of each call, or message, in order."""
     core = _Steps()
     for number in range(calls):
-        CONVERSATIONS["answered"](Ends(core, number))
+        CONVERSATIONS[conversation](Ends(core, number))
     each = core.commits // calls
     return [core.asked[first : first + each] for first in range(0, core.commits, each)]
 
 
 def interleaved(calls: Sequence[Sequence[CommitRecord]]) -> list[CommitRecord]:
-    """All steps in the order in which they come when a call begins every millisecond."""
-    due = (0, ANSWERED_LATER, ENDED_LATER)
+    """All steps in the order in which they come when a call, or a message, begins every millisecond."""
+    due = (0, ANSWERED_LATER, ENDED_LATER) if len(calls[0]) == 3 else (0, DELIVERED_LATER)
     ordered = sorted(
         (begins + later, index, step)
         for begins, steps in enumerate(calls)

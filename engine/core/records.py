@@ -7,7 +7,7 @@ The store (`engine.store`) gives `seq`, `prev_hash` and `hash`; everything else 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any, Final, final
 
@@ -293,7 +293,7 @@ _NULL: Final[bytes] = b"\xff\xff\xff\xff"
 _PREFIX: Final[tuple[bytes, ...]] = tuple(length.to_bytes(4, "big") for length in range(256))
 _TEXT_PREFIX: Final[tuple[str, ...]] = tuple(prefix.decode() for prefix in _PREFIX[:128])
 
-_HASHED_FIELDS: Final = len(FIELDS) - 2
+_BEFORE_HASH: Final = len(FIELDS) - 1
 _NUMBERS_AT: Final = slice(FIELDS.index("caller"), FIELDS.index("group_member") + 1)
 _INTEGERS_AT: Final = tuple(
     FIELDS.index(name)
@@ -301,6 +301,18 @@ _INTEGERS_AT: Final = tuple(
         "seq", "binding_version", "ring_ms", "duration_ms", "bill_seconds", "sip_status", "q850", "parts", "octets",
     )
 )  # fmt: skip
+
+
+def _compiled() -> Callable[[list[object], int], bytes | None] | None:
+    """`read_framed`, where the build has compiled it, and there for usual records."""
+    try:
+        from engine.core.record_frame import framed
+    except ImportError:
+        return None
+    return framed
+
+
+_IN_C: Final = _compiled()
 
 
 def chain_hash(prev_hash: str, values: Sequence[object]) -> str:
@@ -311,8 +323,19 @@ def chain_hash(prev_hash: str, values: Sequence[object]) -> str:
     ff ff ff and no bytes; an integer is hashed as decimal ASCII, text as UTF-8, a blob as it is. Raises
     TypeError for any other type.
     """
-    framed = (_framed_as_usual(values) if len(values) == _HASHED_FIELDS else None) or _framed(values)
-    return hashlib.sha256(framed + _framed((prev_hash,))).hexdigest()
+    return hash_of([*values, prev_hash], len(values) + 1)
+
+
+def hash_of(values: list[object], count: int) -> str:
+    """`chain_hash` of the first `count` of `values`, of which the last one is `prev_hash`."""
+    framed = None if _IN_C is None else _IN_C(values, count)
+    return hashlib.sha256(read_framed(values, count) if framed is None else framed).hexdigest()
+
+
+def read_framed(values: list[object], count: int) -> bytes:
+    """What is hashed. Raises TypeError."""
+    usual = _framed_as_usual(values) if count == _BEFORE_HASH else None
+    return _framed(values[:count]) if usual is None else usual
 
 
 def _framed(values: Iterable[object]) -> bytes:
@@ -323,8 +346,8 @@ def _framed(values: Iterable[object]) -> bytes:
         elif value is None:
             parts.append(_NULL)
             continue
-        elif isinstance(value, bytes):
-            data = value
+        elif isinstance(value, (bytes, bytearray)):
+            data = bytes(value)
         elif isinstance(value, int):
             data = b"%d" % value
         else:
@@ -335,9 +358,9 @@ def _framed(values: Iterable[object]) -> bytes:
     return b"".join(parts)
 
 
-def _framed_as_usual(values: Sequence[object]) -> bytes | None:
+def _framed_as_usual(values: list[object]) -> bytes | None:
     """The same at half the price for the record of an answered call: short ASCII where text stands; else None."""
-    texts: list[Any] = [*values]
+    texts: list[Any] = values[:_BEFORE_HASH]
     for at in _INTEGERS_AT:
         number = texts[at]
         if type(number) is not int:

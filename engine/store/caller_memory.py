@@ -42,6 +42,11 @@ _OF_STRANGERS: Final = frozenset((
 ))  # fmt: skip
 
 
+def is_remembered(end: Row) -> bool:
+    """False for the end of an attempt (a snapshot) that leaves nothing here: nearly every one."""
+    return bool(end[_MEMBER]) or end[_CAUSE] in _OF_STRANGERS
+
+
 @final
 class CallerMemory:
     """For the thread that loads."""

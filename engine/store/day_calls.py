@@ -51,10 +51,14 @@ class DayCallMemory:
         self._connection: sqlite3.Connection | None = None
         self._swept_day = 0
 
-    def of(self, opens: Sequence[Row], ends: Sequence[Row]) -> Callable[[sqlite3.Connection], None] | None:
-        """What is to be written with these steps (snapshots, in RECORD_COLUMNS order); None for nothing."""
+    def of(
+        self, opens: Sequence[Row], ends: Sequence[Row], limited: frozenset[str] | None
+    ) -> Callable[[sqlite3.Connection], None] | None:
+        """What is to be written with these steps (snapshots, in RECORD_COLUMNS order); None for nothing.
+
+        `limited` is what `limited` has said.
+        """
         bound = [row for row in (*opens, *ends) if row[_SUBS_ID] and row[_CALLER]]
-        limited = self._limited() if bound else frozenset()
         counted = [row for row in bound if (limited is None or row[_SCENARIO] in limited) and _was_let_in(row)]
         if not counted:
             return None
@@ -73,7 +77,7 @@ class DayCallMemory:
 
         return write
 
-    def _limited(self) -> frozenset[str] | None:
+    def limited(self) -> frozenset[str] | None:
         """The scenarios that limit calls; None when that cannot be read: then all are counted."""
         if not self._bindings.is_file():
             return frozenset()

@@ -73,12 +73,13 @@ class Feed:
         self._expected: dict[object, Row] = {}  # record_id -> snapshot
 
     def expect(self, *steps: Sequence[Row]) -> None:
-        """Snapshots (order of RECORD_COLUMNS) of what the next transaction of a ledger writes, numbers in clear.
-
-        None given: no number stays in memory longer than its transaction.
-        """
+        """Snapshots (order of RECORD_COLUMNS) of what the next transaction of a ledger writes, numbers in clear."""
         platform = _KNOWN["app_platform"]
-        self._expected = {values[0]: values for one in steps for values in one if values[platform]}
+        self._expected.update({values[0]: values for one in steps for values in one if values[platform]})
+
+    def expect_no_more(self) -> None:
+        """No number stays in memory longer than its transaction."""
+        self._expected.clear()
 
     def begin(self) -> None:
         """A transaction of the connection has begun. sqlite3.Error as it comes."""
@@ -193,7 +194,8 @@ class Feed:
         values = [row[_RECORD[name]] if name in _RECORD else "" for name in RECORD_COLUMNS]
         for name in NUMBER_COLUMNS:
             blob = values[_KNOWN[name]]
-            values[_KNOWN[name]] = self._cipher.decrypt(blob, f"cdr.{name}") if isinstance(blob, bytes) else ""
+            hidden = bytes(blob) if isinstance(blob, bytes | bytearray) else b""
+            values[_KNOWN[name]] = self._cipher.decrypt(hidden, f"cdr.{name}") if hidden else ""
         return tuple(values)
 
 

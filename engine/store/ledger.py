@@ -9,12 +9,22 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Final, final
 
-from engine.core.records import GENESIS_HASH, chain_hash
+from engine.core.records import GENESIS_HASH, hash_of
 from engine.store.anchors import Anchors
-from engine.store.breathing import breathing
+from engine.store.breathing import ROWS_AT_ONCE
 from engine.store.feed import Feed
 from engine.store.journal import SET_POSITION, position_text
-from engine.store.rows import CDR_COLUMNS, INSERT_ANSWER, INSERT_CDR, INSERT_OPEN, OPEN_CALL_TIME, Closing, Row
+from engine.store.rows import (
+    CDR_COLUMNS,
+    HASH,
+    INSERT_ANSWER,
+    INSERT_CDR,
+    INSERT_OPEN,
+    OPEN_CALL_TIME,
+    PREV_HASH,
+    SEQ,
+    Row,
+)
 from engine.store.segment import Position
 from engine.store.signing import Signer
 
@@ -23,6 +33,8 @@ _COUNT: Final = (
     "INSERT INTO counter VALUES (?, ?, ?, ?) ON CONFLICT (node, day) DO UPDATE"
     " SET attempts = attempts + excluded.attempts, records = records + excluded.records"
 )
+_CALL_TIME: Final = CDR_COLUMNS.index("call_time")
+_IN_ONE: Final = 8  # rows in a statement; more gives nothing, and a piece is a whole number of them
 _GROUP_MEMBER: Final = CDR_COLUMNS.index("group_member")
 _Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
 
@@ -45,19 +57,21 @@ class Ledger:
         self._node = node
         self._seq = 0
         self._hash = GENESIS_HASH
+        self._records = _Insert(INSERT_CDR)
         self._open = _Slots("call_open", INSERT_OPEN)
         self._answered = _Slots("call_answer", INSERT_ANSWER)
         self._anchors = Anchors(connection, node, signer, clock)
         self._is_stale = True  # what is kept in memory of the tables must be read again
 
     def write(
-        self, opens: Sequence[Row], answers: Sequence[Row], closings: Sequence[Closing],
+        self, opens: Sequence[Row], answers: Sequence[Row], closings: Iterable[list[object]],
         gone: Sequence[object] = (), position: Position | None = None,
         beside: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:  # fmt: skip
         """Commit all of it or nothing. An attempt stands in `closings`, or in `opens` or `answers` or both of them.
 
-        `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
+        `closings` are rows of RowMaker, made when they are asked for, or beforehand: each is completed and stored soon
+        after. `gone` are attempts that have their record already, and lose their open rows; `position` is how far the
         journal is in the tables with it; `beside` writes what else belongs to these steps. Unfit for a step out of
         order; sqlite3.Error as it comes. After an error all is rolled back.
         """
@@ -116,7 +130,7 @@ class Ledger:
                 raise Unfit("opened when it is answered")
         new = self._open.write(self._connection, opens)
         for row in new:
-            _count(counts, row[OPEN_CALL_TIME])[0] += 1
+            _count(counts, str(row[OPEN_CALL_TIME])[:10])[0] += 1
         if self._feed is not None:
             self._feed.opened(new)
 
@@ -129,29 +143,74 @@ class Ledger:
         if self._feed is not None:
             self._feed.answered(new)
 
-    def _close(self, closings: Sequence[Closing], counts: _Counts) -> None:
-        seq, prev_hash = self._seq, self._hash
+    def _close(self, closings: Iterable[list[object]], counts: _Counts) -> None:
+        """In pieces: what the processor has in its caches is stored before the next is made.
+
+        Nobody need breathe: sqlite3 lets go of the interpreter for each row that it stores.
+        """
         rows: list[list[object]] = []
-        for closing in breathing(closings):
-            count = _count(counts, closing.call_time)
-            count[0] += closing.record_id not in self._open.taken  # else it was counted when it was opened
+        for row in closings:
+            rows.append(row)
+            if len(rows) == ROWS_AT_ONCE:
+                self._record(rows, counts)
+                rows = []
+        if rows:
+            self._record(rows, counts)
+
+    def _record(self, rows: list[list[object]], counts: _Counts) -> None:
+        seq, prev_hash = self._seq, self._hash
+        taken = self._open.taken
+        day, count = "", [0, 0]
+        for row in rows:
+            today = str(row[_CALL_TIME])[:10]
+            if today != day:
+                day, count = today, _count(counts, today)
+            count[0] += row[0] not in taken  # else it was counted when it was opened
             count[1] += 1
             seq += 1
-            hashed = [*closing.head, seq, *closing.tail]
-            record_hash = chain_hash(prev_hash, hashed)
-            rows.append(_bindable([*hashed, prev_hash, record_hash, *closing.extension]))
-            prev_hash = record_hash
-        if rows:
-            if self._feed is not None:
-                self._feed.ended(rows, self._open.taken, self._answered.taken)
-            self._vacate([closing.record_id for closing in closings])
-            self._connection.executemany(INSERT_CDR, rows)
-            self._seq, self._hash = seq, prev_hash
+            row[SEQ] = seq
+            row[PREV_HASH] = prev_hash
+            row[HASH] = prev_hash = hash_of(row, HASH)
+            if row[_GROUP_MEMBER] is None:
+                row[_GROUP_MEMBER] = ""  # as INSERT_CDR wants it
+        if self._feed is not None:
+            self._feed.ended(rows, taken, self._answered.taken)
+        self._vacate([row[0] for row in rows])
+        self._records.store(self._connection, rows)
+        self._seq, self._hash = seq, prev_hash
 
     def _vacate(self, record_ids: Iterable[object]) -> None:
         for record_id in record_ids:
             self._open.vacate(record_id)
             self._answered.vacate(record_id)
+
+
+@final
+class _Insert:
+    """Rows go into a table several at a time: a statement finds its place in each tree, and goes on from there."""
+
+    __slots__ = ("_many", "_one")
+
+    def __init__(self, statement: str) -> None:
+        """`statement` is for one row."""
+        head, row = statement.split(" VALUES ")
+        self._one = statement
+        self._many = f"{head} VALUES {', '.join([row] * _IN_ONE)}"
+
+    def store(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+        """In their order. sqlite3.Error as it comes."""
+        whole = len(rows) - len(rows) % _IN_ONE
+        if whole:
+            connection.executemany(self._many, [_joined(rows[at : at + _IN_ONE]) for at in range(0, whole, _IN_ONE)])
+        if whole < len(rows):
+            connection.executemany(self._one, rows[whole:])
+
+
+def _joined(rows: Sequence[Sequence[object]]) -> list[object]:
+    values: list[object] = []
+    for row in rows:
+        values.extend(row)
+    return values
 
 
 @final
@@ -169,7 +228,7 @@ class _Slots:
         self._free: list[int] = []
         self._vacated: list[int] = []  # the row is still there
         self._top = 0
-        self._insert = insert.replace("INSERT OR FAIL", "REPLACE", 1)
+        self._insert = _Insert(insert.replace("INSERT OR FAIL", "REPLACE", 1))
         self._delete = f"DELETE FROM {table} WHERE slot = ?"
         self._read = f"SELECT record_id, slot FROM {table}"
 
@@ -183,9 +242,8 @@ class _Slots:
 
     def vacate(self, record_id: object) -> None:
         """The row of that record, if it has one, can be overwritten or cleared."""
-        slot = self.taken.pop(record_id, None)
-        if slot is not None:
-            self._vacated.append(slot)
+        if record_id in self.taken:
+            self._vacated.append(self.taken.pop(record_id))
 
     def write(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
         """Rows begin with record_id; `slot` is put before it. Returns those whose record had no row yet."""
@@ -199,7 +257,7 @@ class _Slots:
                 self.taken[row[0]] = slot = self._take()
                 new.append(row)
             with_slots.append((slot, *row))
-        connection.executemany(self._insert, with_slots)
+        self._insert.store(connection, with_slots)
         return new
 
     def clear(self, connection: sqlite3.Connection) -> None:
@@ -218,13 +276,6 @@ class _Slots:
         return self._top
 
 
-def _bindable(record: list[object]) -> list[object]:
-    """Parameters of INSERT_CDR: "" where NULL is usual."""
-    if record[_GROUP_MEMBER] is None:
-        record[_GROUP_MEMBER] = ""
-    return record
-
-
-def _count(counts: _Counts, call_time: object) -> list[int]:
-    """[attempts, records] of the UTC day of the attempt."""
-    return counts.setdefault(str(call_time)[:10], [0, 0])
+def _count(counts: _Counts, day: str) -> list[int]:
+    """[attempts, records] of a UTC day."""
+    return counts.setdefault(day, [0, 0])

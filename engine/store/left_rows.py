@@ -11,7 +11,6 @@ from collections.abc import Collection
 from typing import Final, cast, final
 
 from engine.core.records import (
-    EXTENSION_COLUMNS,
     NODE_RESTART_ANSWERED,
     RELEASE,
     ReleaseCause,
@@ -25,7 +24,7 @@ from engine.store.feed import Feed
 from engine.store.ledger import Ledger
 from engine.store.open_rows import ANSWERED_COLUMNS
 from engine.store.owner import begin_epoch
-from engine.store.rows import HASHED, NUMBER_COLUMNS, OPEN_COLUMNS, SEQ, Closing, Row, utc_seconds, utc_text
+from engine.store.rows import CDR_COLUMNS, NUMBER_COLUMNS, OPEN_COLUMNS, Row, utc_seconds, utc_text
 from engine.store.signing import Signer
 
 ROWS_AT_ONCE: Final = 500  # open rows closed in one transaction
@@ -88,8 +87,8 @@ def _owner(row: Row, workers: int) -> int:
     return owner_of_record(str(row[_RECORD_ID]), str(row[_TEL_X] or "") if is_answered else "", workers)
 
 
-def _closing(values: Row, cipher: NumberCipher, wall_s: float) -> Closing:
-    """The record of one open row: what the row knows, and an end by restart."""
+def _closing(values: Row, cipher: NumberCipher, wall_s: float) -> list[object]:
+    """The record of one open row, as `RowMaker.closing`: what the row knows, and an end by restart."""
     row: dict[str, object] = dict(zip(OPEN_COLUMNS, values[:-1], strict=True))
     for name in NUMBER_COLUMNS:
         blob = row[name]
@@ -106,8 +105,8 @@ def _closing(values: Row, cipher: NumberCipher, wall_s: float) -> Closing:
     row["release_direction"] = "platform"
     row["release_cause"] = cause.value
     row["sip_status"], row["q850"] = RELEASE[cause] if answered_s is None else NODE_RESTART_ANSWERED
-    extension = (*[row[name] for name in EXTENSION_COLUMNS], cipher.key_id)
-    return Closing([row[name] for name in HASHED[:SEQ]], [row[name] for name in HASHED[SEQ + 1 :]], extension)
+    row |= {"seq": 0, "prev_hash": "", "hash": "", "key_id": cipher.key_id}
+    return [row[name] for name in CDR_COLUMNS]
 
 
 def _for_record(blob: bytes, name: str, cipher: NumberCipher) -> bytes | None:

@@ -6,13 +6,13 @@ The connection flushes each commit (`synchronous=FULL`), so a segment that is lo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, final
 
 from engine.core.records import ANSWER, CHANGE, CLOSE, KEEP, OPEN
-from engine.store.breathing import breathe, breathing
-from engine.store.caller_memory import CallerMemory
+from engine.store.breathing import ROWS_AT_ONCE, breathe, breathing
+from engine.store.caller_memory import CallerMemory, is_remembered
 from engine.store.crypto import NumberCipher, sync_folder
 from engine.store.day_calls import DayCallMemory
 from engine.store.feed import Feed, OutboxReader
@@ -28,12 +28,19 @@ from engine.store.journal import (
 from engine.store.journal_reader import JournalReader
 from engine.store.ledger import Ledger
 from engine.store.left_rows import LeftRows
-from engine.store.rows import Closing, Row, RowMaker, extra_to_json
+from engine.store.rows import Row, RowMaker, extra_to_json
 from engine.store.segment import Group, Position, SegmentHead, decoded_step, kind_and_record
 from engine.store.signing import Signer
 
 BATCH_STEPS: Final = 4_000  # in one transaction, so that its locks and its memory are bounded
 STEPS_AT_ONCE: Final = 256  # cut apart in one go, about half a millisecond
+
+# As integers: to compare one with a member of an enumeration costs more than all else that is done with a step here.
+_OPEN: Final = int(OPEN)
+_ANSWER: Final = int(ANSWER)
+_CHANGE: Final = int(CHANGE)
+_CLOSE: Final = int(CLOSE)
+_KEEP: Final = int(KEEP)
 
 # Errors of sqlite3 that blame the row. All others (full, locked, I/O, damaged) mean that the database is down.
 _ROW_ERRORS: Final = (
@@ -149,15 +156,16 @@ class Loader:
             self._write_singly(books, batch, opens, answers, ends)
 
     def _write_singly(
-        self, books: _Books, batch: _Batch, opens: list[Row], answers: list[_Answer], ends: list[Row]
+        self, books: _Books, batch: _Batch, opens: list[Row], answers: list[_Answer], ends: list[bytes]
     ) -> None:
         """One bad row must not sink its batch. Cut off in between, it is done again, and finds what it had written."""
-        missing = books.ledger.missing(values[0] for values in ends)
+        ids = [decoded_step(step)[1][0] for step in breathing(ends)]
+        missing = books.ledger.missing(ids)
         lost = 0
-        for values in ends:
-            if values[0] not in missing:
-                books.ledger.write([], [], [], gone=(values[0],))
-            elif not books.write_one([], [], [values]):
+        for record_id, step in zip(ids, ends, strict=True):
+            if record_id not in missing:
+                books.ledger.write([], [], [], gone=(record_id,))
+            elif not books.write_one([], [], [step]):
                 lost += 1
                 self._spoil(batch)
         for values in opens:
@@ -214,24 +222,25 @@ class _Batch:
 
     def _add(self, step: bytes) -> None:
         kind, record_id = kind_and_record(step)
-        if kind == OPEN:
+        if kind == _OPEN:
             self._opens[record_id] = step
-        elif kind in (ANSWER, CHANGE):
+        elif kind in (_ANSWER, _CHANGE):
             self._answers[record_id] = step
         else:
-            assert kind in (CLOSE, KEEP)
-            self._ends.pop(record_id, None)  # kept as it was told: the later one is true
+            assert kind in (_CLOSE, _KEEP)
+            if record_id in self._ends:  # kept as it was told: the later one is true
+                del self._ends[record_id]
             self._ends[record_id] = step
 
-    def net(self) -> tuple[list[Row], list[_Answer], list[Row]]:
-        """What to open, to answer, and to record; what begins and ends here is only recorded."""
+    def net(self) -> tuple[list[Row], list[_Answer], list[bytes]]:
+        """What to open, to answer, and (not decoded yet) to record; what begins and ends here is only recorded."""
         ends = self._ends
         opens = [step for record_id, step in self._opens.items() if record_id not in ends]
         answers = [step for record_id, step in self._answers.items() if record_id not in ends]
         return (
             [decoded_step(step)[1] for step in breathing(opens)],
             [decoded_step(step)[1:] for step in breathing(answers)],
-            [decoded_step(step)[1] for step in breathing([*ends.values()])],
+            [*ends.values()],
         )
 
 
@@ -255,32 +264,40 @@ class _Books:
         return _same_run(head, self._head)
 
     def write(
-        self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[Row], position: Position | None = None
+        self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[bytes], position: Position | None = None
     ) -> None:
-        """Make the rows and commit them."""
+        """Make the rows and commit them; those of `ends` while they are written, piece by piece."""
         maker = self._maker
-        try:
-            maker.expect(opens, ends)
-            open_rows = [maker.open_row(values) for values in breathing(opens)]
-            answer_rows = [maker.answer_row(values, _dialogs(extra)) for values, extra in breathing(answers)]
-            closings: list[Closing] = [maker.closing(values) for values in breathing(ends)]
-        finally:
-            maker.forget()
-        if self._feed is not None:
-            self._feed.expect(opens, [values for values, _ in answers], ends)
-        both = [work for work in (self._memory.of(opens, ends), self._days.of(opens, ends)) if work is not None]
+        open_rows = [maker.open_row(values) for values in breathing(opens)]
+        answer_rows = [maker.answer_row(values, _dialogs(extra)) for values, extra in breathing(answers)]
+        limited = self._days.limited() if opens or ends else frozenset()
+        noted: list[Row] = []
 
         def beside(connection: sqlite3.Connection) -> None:
-            for work in both:
-                work(connection)
+            for work in (self._memory.of(opens, noted), self._days.of(opens, noted, limited)):
+                if work is not None:
+                    work(connection)
 
         try:
+            if self._feed is not None:
+                self._feed.expect(opens, [values for values, _ in answers])
+            closings = self._closings(ends, noted, notes_all=limited != frozenset())
             self.ledger.write(open_rows, answer_rows, closings, position=position, beside=beside)
         finally:
             if self._feed is not None:
-                self._feed.expect()
+                self._feed.expect_no_more()
 
-    def write_one(self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[Row]) -> bool:
+    def _closings(self, ends: Sequence[bytes], noted: list[Row], notes_all: bool) -> Iterator[list[object]]:
+        """Their rows. `noted` gets the snapshots that the tables beside the records may want: all, or what they say."""
+        for at in range(0, len(ends), ROWS_AT_ONCE):
+            known: list[Row] = [decoded_step(step)[1] for step in ends[at : at + ROWS_AT_ONCE]]
+            noted += known if notes_all else [values for values in known if is_remembered(values)]
+            if self._feed is not None:
+                self._feed.expect(known)
+            for values in known:
+                yield self._maker.closing(values)
+
+    def write_one(self, opens: Sequence[Row], answers: Sequence[_Answer], ends: Sequence[bytes]) -> bool:
         """The same for a single row; False when it is the row that is bad. sqlite3.Error when the database is down."""
         try:
             self.write(opens, answers, ends)
@@ -300,4 +317,4 @@ def _is_down(error: Exception) -> bool:
 
 
 def _same_run(head: SegmentHead, other: SegmentHead | None) -> bool:
-    return other is not None and (head.node, head.boot_id) == (other.node, other.boot_id)
+    return head is other or (other is not None and (head.node, head.boot_id) == (other.node, other.boot_id))

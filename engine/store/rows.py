@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 from engine.core.records import EXTENSION_COLUMNS, FIELDS, RECORD_COLUMNS
-from engine.store.crypto import NumberCipher
+from engine.store.crypto import ColumnCipher, NumberCipher
 
 NUMBER_COLUMNS: Final = ("caller", "callee", "group_member")
 TIME_COLUMNS: Final = ("call_time", "call_out_time", "ring_time", "answer_time", "release_time")
@@ -28,9 +27,11 @@ ANSWER_COLUMNS: Final = (
 )  # fmt: skip
 
 OPEN_COLUMNS: Final = tuple(name for name in RECORD_COLUMNS if name not in _END_COLUMNS)
-HASHED: Final = FIELDS[:-2]  # all but prev_hash and hash
 CDR_COLUMNS: Final = (*FIELDS, *EXTENSION_COLUMNS, "key_id")
+# What the ledger knows of a row of `cdr`.
 SEQ: Final = FIELDS.index("seq")
+PREV_HASH: Final = FIELDS.index("prev_hash")
+HASH: Final = FIELDS.index("hash")
 
 
 # Nearly always NULL where they stand. sqlite3 looks for an adapter of None and of bytes, but of no text and bytearray.
@@ -64,10 +65,9 @@ _ATTEMPTS: Final = _AT["attempts"]
 _CALLER_CALL_ID: Final = _AT["caller_call_id"]
 _CALLER_BRANCH: Final = _AT["caller_branch"]
 _ICID_IN: Final = _AT["icid_in"]
-_TIMES: Final = tuple(_AT[name] for name in TIME_COLUMNS)
+_TIMES_END: Final = _CALL_TIME + len(TIME_COLUMNS)  # they stand in a row
 _OPEN_NUMBERS: Final = tuple((_AT[name], f"call_open.{name}") for name in NUMBER_COLUMNS)
 _CDR_NUMBERS: Final = tuple((_AT[name], f"cdr.{name}") for name in NUMBER_COLUMNS)
-_EXTENSION_AT: Final = len(RECORD_COLUMNS) - len(EXTENSION_COLUMNS)
 _pick_open: Final = itemgetter(*[_AT[name] for name in OPEN_COLUMNS])
 _pick_answer: Final = itemgetter(*[_AT[name] for name in ANSWER_COLUMNS])
 _EMPTY_AT_OPEN: Final = tuple(_AT[name] for name in _NULL_AT_OPEN)
@@ -88,9 +88,8 @@ class RowMaker:
     def __init__(self, cipher: NumberCipher, boot_id: str, epoch: int = 0) -> None:
         """`boot_id` and `epoch` (`engine.store.owner`) are those of the run whose rows these are."""
         self._cipher = cipher
-        self._batch = cipher.batch()
-        columns = [column for _, column in (*_OPEN_NUMBERS, *_CDR_NUMBERS)]
-        self._hidden: dict[str, dict[str, bytearray]] = {column: {} for column in columns}
+        self._open_numbers = [(at, cipher.of_column(column)) for at, column in _OPEN_NUMBERS]
+        self._cdr_numbers = [(at, cipher.of_column(column)) for at, column in _CDR_NUMBERS]
         self._key_id = cipher.key_id
         self._boot_id = boot_id
         self._epoch = epoch
@@ -98,23 +97,10 @@ class RowMaker:
         self._targets: dict[tuple[str, str, str], str] = {}
         self._attempts: dict[object, str] = {}  # a target as configured has no number in it
 
-    def expect(self, opens: Sequence[Row], ends: Sequence[Row]) -> None:
-        """Encrypts the numbers of a group together, which costs half; the caller calls `forget` in any case."""
-        for group, columns in ((opens, _OPEN_NUMBERS), (ends, _CDR_NUMBERS)):
-            for at, column in columns:
-                texts = [cast(str, values[at]) for values in group if values[at]]
-                if texts:
-                    self._hidden[column] = dict(zip(texts, self._batch.encrypt_all(texts, column), strict=True))
-
-    def forget(self) -> None:
-        """No number stays in memory longer than its group."""
-        for hidden in self._hidden.values():
-            hidden.clear()
-
     def open_row(self, values: Row) -> Row:
         """Parameters of INSERT_OPEN behind `slot`; ValueError without call_time."""
         stored = self._as_text(values)
-        self._hide_numbers(stored, _OPEN_NUMBERS)
+        _hide_numbers(stored, self._open_numbers)
         for at in _EMPTY_AT_OPEN:
             stored[at] = stored[at] or ""
         return (*_pick_open(stored), self._boot_id, self._key_id, self._epoch)
@@ -128,14 +114,15 @@ class RowMaker:
         hidden = None if dialogs is None else bytearray(self._cipher.encrypt(dialogs, DIALOGS))
         return (stored[_RECORD_ID], *_pick_answer(stored), hidden, self._key_id)
 
-    def closing(self, values: Row) -> Closing:
-        """What the ledger needs to append the record; ValueError without call_time."""
+    def closing(self, values: Row) -> list[object]:
+        """Parameters of INSERT_CDR, the ledger's still without a value; ValueError without call_time."""
         stored = self._as_text(values)
-        self._hide_numbers(stored, _CDR_NUMBERS)
-        for at, _ in _CDR_NUMBERS:
-            if stored[at]:
-                stored[at] = bytes(stored[at])  # as it is hashed
-        return Closing(stored[:SEQ], stored[SEQ:_EXTENSION_AT], (*stored[_EXTENSION_AT:], self._key_id))
+        _hide_numbers(stored, self._cdr_numbers)
+        stored.insert(SEQ, 0)
+        stored.insert(PREV_HASH, "")
+        stored.insert(HASH, "")
+        stored.append(self._key_id)
+        return stored
 
     def _as_text(self, values: Row) -> list[Any]:
         """A copy with times and attempts as text; numbers still in clear."""
@@ -143,7 +130,7 @@ class RowMaker:
         if stored[_CALL_TIME] is None:
             raise ValueError("a record without call_time")
         text = self._clock.text
-        for at in _TIMES:
+        for at in range(_CALL_TIME, _TIMES_END):
             if stored[at] is not None:
                 stored[at] = text(stored[at])
         attempts = stored[_ATTEMPTS]
@@ -153,14 +140,6 @@ class RowMaker:
             for at in (_CALLER_CALL_ID, _CALLER_BRANCH, _ICID_IN):
                 stored[at] = stored[at].encode("utf-8", "backslashreplace").decode()
         return stored
-
-    def _hide_numbers(self, stored: list[Any], columns: tuple[tuple[int, str], ...]) -> None:
-        for at, column in columns:
-            text = stored[at]
-            if text:
-                stored[at] = self._hidden[column].get(text) or self._cipher.encrypt(text, column)
-            else:
-                stored[at] = None
 
     def _attempts_json(self, attempts: tuple[tuple[str, str, int, int, int | None, str], ...]) -> str:
         """The `attempts` column: a JSON array of objects.
@@ -182,41 +161,39 @@ class RowMaker:
 
 
 @final
-class Closing:
-    """A record that is ready but for `seq`, `prev_hash` and `hash`."""
-
-    __slots__ = ("extension", "head", "tail")
-
-    def __init__(self, head: list[object], tail: list[object], extension: Row) -> None:
-        self.head = head  # FIELDS before seq: record_id, node
-        self.tail = tail  # FIELDS after seq, up to icid_out
-        self.extension = extension  # EXTENSION_COLUMNS and key_id
-
-    @property
-    def record_id(self) -> object:
-        return self.head[0]
-
-    @property
-    def call_time(self) -> object:
-        return self.tail[_CALL_TIME - SEQ]
-
-
-@final
 class UtcText:
     """Seconds since the epoch as RFC 3339 UTC with milliseconds, with a memo of seconds. For one thread."""
 
     def __init__(self) -> None:
         self._prefixes: dict[int, str] = {}
+        self._second, self._prefix = 0, "1970-01-01T00:00:00."  # the last one
 
     def text(self, seconds: float) -> str:
         """2026-11-24T01:02:03.456Z, rounded to the millisecond."""
-        total_ms = round(seconds * 1000.0)
+        total_ms = rounded(seconds * 1000.0)
         second = total_ms // 1000
-        prefix = self._prefixes.get(second)
-        if prefix is None:
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            _remember(self._prefixes, second, prefix)
-        return prefix + _MS[total_ms - second * 1000]
+        if second != self._second:
+            prefix = self._prefixes.get(second)
+            if prefix is None:
+                prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+                _remember(self._prefixes, second, prefix)
+            self._second, self._prefix = second, prefix
+        return self._prefix + _MS[total_ms - second * 1000]
+
+
+def rounded(number: float) -> int:
+    """As `round`, to which compiled code goes a long way."""
+    whole = int(number)
+    rest = number - whole
+    if rest > 0.5 or (rest == 0.5 and whole % 2):
+        return whole + 1
+    return whole if rest > -0.5 else round(number)
+
+
+def _hide_numbers(stored: list[Any], columns: list[tuple[int, ColumnCipher]]) -> None:
+    for at, column in columns:
+        text = stored[at]
+        stored[at] = bytearray(column.encrypt(text)) if text else None
 
 
 def _remember(memo: dict[Any, str], key: object, text: str) -> None:

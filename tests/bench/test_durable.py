@@ -95,6 +95,7 @@ def test_the_node_with_and_without_its_writer(tmp_path: Path, monkeypatch: pytes
 def test_what_is_counted_is_what_the_core_asks_for(tmp_path: Path) -> None:
     calls = played(30)
     assert [[step.step for step in call] for call in calls] == [[OPEN, ANSWER, CLOSE]] * 30
+    assert [[step.step for step in message] for message in played(30, "message")] == [[OPEN, CLOSE]] * 30
     assert [call[1].extra is not None for call in calls] == [True] * 30
     steps = interleaved(calls)
     place = {id(step): at for at, step in enumerate(steps)}
@@ -128,16 +129,23 @@ def test_a_step_that_is_not_durable_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_the_count_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"append": 23_000, "load": 100_456, "append-message": 12_000, "load-message": 45_000}
+
     def per_call(program: str, calls: int, works: Sequence[str]) -> dict[str, int]:
-        assert (program, calls, tuple(works)) == ("bench.durable_counted", COUNTED_CALLS, ("append", "load"))
-        return {"append": 23_000, "load": 100_456}
+        assert (program, calls, tuple(works)) == ("bench.durable_counted", COUNTED_CALLS, durable_counted.WORKS)
+        return found
 
     monkeypatch.setattr("bench.durable.per_call", per_call)
     assert main(["count"]) == 0
-    shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-    assert shown == [["append", "23,000"], ["load", "100,456"], ["both", "123,456"]]
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(words[0], words[1], words[-1]) for words in shown] == [
+        ("append", "23,000", "call"),
+        ("load", "100,456", "call"),
+        ("append-message", "12,000", "message"),
+        ("load-message", "45,000", "message"),
+    ]
     assert main(["count", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["instructions"] == {"append": 23_000, "load": 100_456}
+    assert json.loads(capsys.readouterr().out)["instructions"] == found
 
 
 def raising(error: Exception) -> Callable[..., Any]:

@@ -269,6 +269,45 @@ def test_any_grouping_gives_the_same_books(
         book.connection.close()
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 31, 32, 33, 71])
+def test_any_number_of_rows_at_once(book: Book, count: int) -> None:
+    """Some are stored together: each stands where it would by itself, and holds what it would."""
+    ids = [f"r{number:03d}" for number in range(count)]
+    book.write([(Step.OPEN, one) for one in ids])
+    assert book.connection.execute("SELECT slot, record_id FROM call_open ORDER BY slot").fetchall() == [
+        (slot, one) for slot, one in enumerate(ids, 1)
+    ]
+    book.write([(Step.OPEN, one) for one in ids] + [(Step.ANSWER, one) for one in ids], egress_peer="second")
+    for table in ("call_open", "call_answer"):
+        rows = book.connection.execute(f"SELECT record_id, egress_peer FROM {table} ORDER BY slot").fetchall()
+        assert rows == [(one, "second") for one in ids]
+    book.write([(Step.CLOSE, one) for one in reversed(ids)])
+    assert book.connection.execute("SELECT rowid, seq, record_id FROM cdr ORDER BY rowid").fetchall() == [
+        (number, number, one) for number, one in enumerate(reversed(ids), 1)
+    ]
+    together = book.connection.execute("SELECT * FROM cdr WHERE record_id = 'r000'").fetchone()
+    assert counters(book) == [("veil-1", "2026-11-24", count, count)]
+    assert verify(book.path).is_clean
+    book.write([(Step.CLOSE, "alone")])
+    alone = book.connection.execute("SELECT * FROM cdr WHERE record_id = 'alone'").fetchone()
+    own = [FIELDS.index(name) for name in ("record_id", "seq", "caller_call_id", "callee_call_id", "prev_hash", "hash")]
+    assert [each for at, each in enumerate(alone) if at not in own and together[at] != each] == [alone[-2]]
+
+
+@pytest.mark.parametrize("bad", [0, 3, 7, 8, 20])
+def test_a_bad_row_among_many_takes_all_back(book: Book, bad: int) -> None:
+    book.write([(Step.CLOSE, "there")])
+    ids = [f"r{number:03d}" for number in range(20)]
+    ids.insert(bad, "there")
+    with pytest.raises(sqlite3.IntegrityError):
+        book.write([(Step.CLOSE, one) for one in ids])
+    assert (ended(book), counters(book)) == (["there"], [("veil-1", "2026-11-24", 1, 1)])
+    ids.remove("there")
+    book.write([(Step.CLOSE, one) for one in ids])
+    assert ended(book) == ["there", *ids]
+    assert verify(book.path).is_clean
+
+
 def test_what_did_not_happen_is_stored_as_null(book: Book) -> None:
     book.write([(Step.OPEN, "a"), (Step.CLOSE, "b")])
     query = "SELECT group_member, call_out_time, ring_time, answer_time FROM"
