@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from engine.core.binding import LEGACY, TO_GROUP, UNCONDITIONAL, Binding, Miss, Restriction
 from engine.store.call_conditions import ConditionReader, Found
 from engine.store.crypto import NumberCipher
-from engine.store.database import open_read_only, reason
+from engine.store.database import open_read_only, read_only_uri, reason, store_errors
 from engine.store.day_calls import DayCalls
 from engine.store.errors import StoreError
 from engine.store.group_calls import GroupCalls
 from engine.store.number_memory import is_cooling
 
+if TYPE_CHECKING:
+    from engine.store.target_read import TargetReader
+
 # The last column is 0 where nothing of `_CONDITIONS` says more than nothing, and the number is no Y: as with most.
 # It is `_RESTRICTED` where all there is is a restriction, of whatever. Where `beside` has no row, all is looked for.
 _RESTRICTED: Final = 2
-_FIND: Final = (
+FIND: Final = (
     "SELECT subs_id, version, mode, tel_y, callee, presented, app_platform, business_user, order_id, scenario,"
     " expires_at, (flags OR max_call_s OR ring_timeout_s OR tel_y != '')"
     f" | CASE (SELECT is_any FROM beside) WHEN 0 THEN 0 ELSE EXISTS (SELECT 1 FROM restriction) * {_RESTRICTED}"
@@ -42,7 +45,21 @@ _IS_RESTRICTED: Final = "SELECT 1 FROM restriction"
 _IN_FORCE: Final = "SELECT 1 FROM target WHERE x = ? AND expires_at > ? LIMIT 1"
 _X_OF: Final = "SELECT tel_x FROM binding WHERE subs_id = ? ORDER BY version DESC LIMIT 1"
 
+_CALLER: Final = "target.caller"
+_CALLEE: Final = "target.callee"
+
 _MISS_OF_RESTRICTION: Final = {"everything": Miss.SUSPENDED, "number_block": Miss.FROZEN}
+
+
+def _compiled() -> type[TargetReader] | None:
+    try:
+        from engine.store.target_read import TargetReader as InC
+    except ImportError:
+        return None
+    return InC
+
+
+IN_C: Final = _compiled()
 
 
 @final
@@ -55,21 +72,26 @@ class BindingReader:
 
     def __init__(
         self, path: Path, cipher: NumberCipher, *, at_rest: bool = False, callers: GroupCalls | None = None,
-        days: DayCalls | None = None,
+        days: DayCalls | None = None, make: type[TargetReader] | None = IN_C,
     ) -> None:  # fmt: skip
         """Opens bindings.db read-only, `at_rest` as `open_read_only` says; StoreError when it cannot be read.
 
         Without `callers` nobody has called yet through any binding of a group, without `days` nobody today.
         """
+        self._in_c: TargetReader | None = None
         self._path = path
         self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
         self._cursor = self._connection.cursor()
         self._cipher = cipher
-        self._callers_cipher = cipher.of_column("target.caller")
-        self._callees_cipher = cipher.of_column("target.callee")
+        self._callers_cipher = cipher.of_column(_CALLER)
+        self._callees_cipher = cipher.of_column(_CALLEE)
         self._conditions = ConditionReader(self._cursor, cipher)
         self._callers = callers
         self._days = days
+        if make is not None and not at_rest:
+            key, (mixer, other) = cipher.short_keys((_CALLER, _CALLEE))
+            with store_errors(path):
+                self._in_c = make(read_only_uri(path), FIND, key, mixer, other, Binding, UNCONDITIONAL)
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
         """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
@@ -78,31 +100,41 @@ class BindingReader:
         does not answer at once.
         """
         try:
-            if caller:
-                parameters = (x, self._callers_cipher.encrypt(caller))
-                row = self._cursor.execute(_FIND, parameters).fetchone()
-                if row is not None:
-                    (
-                        subs_id, version, mode, tel_y, callee, presented, platform, user, order_id, scenario,
-                        expires_at, beside,
-                    ) = row  # fmt: skip
-                    callee = self._callees_cipher.decrypt(callee)
-                    binding = Binding(
-                        subs_id, version, mode, x, tel_y, caller, callee, presented, platform, user, order_id,
-                        scenario, expires_at,
-                    )  # fmt: skip
-                    if beside and (beside != _RESTRICTED or self._conditions.is_restricted(binding)):
-                        return self._with_conditions(binding, parameters, wall_s)
-                    return binding
-            return self._missed(x, caller, wall_s)
+            found = self._read(x, caller) if caller else None
+            if found is None:
+                return self._missed(x, caller, wall_s)
+            binding, beside = found
+            if beside and (beside != _RESTRICTED or self._conditions.is_restricted(binding)):
+                return self._with_conditions(binding, wall_s)
+            return binding
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {reason(error)}") from error
 
-    def _with_conditions(self, binding: Binding, parameters: tuple[str, bytes], wall_s: float) -> Binding | Miss:
-        same = (*parameters, binding.subs_id, binding.version)
+    def _read(self, x: str, caller: str) -> tuple[Binding, int] | None:
+        """What `FIND` finds, and its last column."""
+        if self._in_c is not None:
+            try:
+                return self._in_c.find(x, caller)
+            except ValueError:
+                pass  # no usual row: what follows says what is wrong with it, if anything is
+        row = self._cursor.execute(FIND, (x, self._callers_cipher.encrypt(caller))).fetchone()
+        if row is None:
+            return None
+        (
+            subs_id, version, mode, tel_y, callee, presented, platform, user, order_id, scenario, expires_at, beside,
+        ) = row  # fmt: skip
+        callee = self._callees_cipher.decrypt(callee)
+        binding = Binding(
+            subs_id, version, mode, x, tel_y, caller, callee, presented, platform, user, order_id, scenario, expires_at,
+        )  # fmt: skip
+        return binding, beside
+
+    def _with_conditions(self, binding: Binding, wall_s: float) -> Binding | Miss:
+        x, caller = binding.tel_x, binding.caller
+        same = (x, self._callers_cipher.encrypt(caller), binding.subs_id, binding.version)
         row = self._cursor.execute(_CONDITIONS, same).fetchone()
         if row is None:  # ended or changed since it was found
-            return self.find(parameters[0], binding.caller, wall_s)
+            return self.find(x, caller, wall_s)
         found = Found(*row)
         binding = binding._replace(tel_x=self._x_of(binding, found.flags))
         members: tuple[str, ...] = ()
@@ -144,6 +176,8 @@ class BindingReader:
 
     def close(self) -> None:
         self._connection.close()
+        if self._in_c is not None:
+            self._in_c.close()
         if self._callers is not None:
             self._callers.close()
         if self._days is not None:

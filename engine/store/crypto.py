@@ -64,6 +64,10 @@ class NumberCipher:
         """For a thread that encrypts or decrypts values of one column one by one, again and again."""
         return ColumnCipher(self, self._key, column)
 
+    def short_keys(self, columns: Sequence[str]) -> tuple[bytes, list[bytes]]:
+        """The key and what `siv.mixer_of` gives for each column, for what encrypts their short texts by itself."""
+        return self._key, [_mixer(self._key, column) for column in columns]
+
     def decrypt(self, blob: bytes, column: str) -> str:
         """The text again; StoreError when the bytes are not from this column under this key."""
         try:
@@ -173,7 +177,7 @@ class ColumnCipher:
     def __init__(self, cipher: NumberCipher, key: bytes, column: str, make: MakeShortColumn | None = IN_C) -> None:
         self._cipher = cipher
         self._column = column
-        mixer = mixer_of(key[: KEY_BYTES // 2], column.encode()).to_bytes(BLOCK, "big")
+        mixer = _mixer(key, column)
         self._short: ShortColumn = PlainColumn(key, mixer) if make is None else make(key, mixer)
 
     def encrypt(self, text: str) -> bytes:
@@ -185,6 +189,10 @@ class ColumnCipher:
         """As `NumberCipher.decrypt`, which also answers for what does not decrypt."""
         text = self._short.decrypt(blob)
         return self._cipher.decrypt(blob, self._column) if text is None else text
+
+
+def _mixer(key: bytes, column: str) -> bytes:
+    return mixer_of(key[: KEY_BYTES // 2], column.encode()).to_bytes(BLOCK, "big")
 
 
 @final

@@ -114,7 +114,7 @@ def open_read_only(
     """
     if not path.is_file():
         raise StoreError(f"{path}: no such file")
-    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if at_rest else ''}"
+    uri = f"{read_only_uri(path)}{'&immutable=1' if at_rest else ''}"
     with store_errors(path):
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_ms / 1000.0, isolation_level=None, check_same_thread=not any_thread
@@ -130,6 +130,11 @@ def open_read_only(
             connection.close()
             raise
         return connection
+
+
+def read_only_uri(path: Path) -> str:
+    """What SQLite opens such a connection by."""
+    return f"file:{quote(str(path))}?mode=ro"
 
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:

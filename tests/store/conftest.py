@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.records import Attempt, CallRecord
+from engine.store.binding_reader import IN_C
 from engine.store.crypto import NumberCipher, open_key
 from engine.store.inventory import apply_inventory, read_inventory
+from tests.sipstack.scans import compile_c
 from tests.store.desk import Desk
 
 NOW = 1_795_482_123.456  # 2026-11-24T01:02:03.456Z
@@ -149,6 +152,23 @@ def stocked(bindings_db: Path, cipher: NumberCipher, inventory_file: Path) -> Pa
     """bindings.db with that inventory."""
     apply_inventory(bindings_db, cipher, read_inventory(inventory_file), wall_s=NOW)
     return bindings_db
+
+
+@pytest.fixture(scope="session")
+def target_reader(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What reads targets in C: the one that is used, or would be."""
+    if IN_C is not None:
+        return IN_C
+    try:
+        return compile_c("engine.store.target_read", tmp_path_factory.mktemp("c")).TargetReader
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["by the library", "in C"])
+def read_by(request: pytest.FixtureRequest) -> Any:
+    """What a `BindingReader` reads with."""
+    return None if request.param == "by the library" else request.getfixturevalue("target_reader")
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,8 +28,8 @@ IMPORTED_ID = "01a2407b4e12527a9b73000000000002"  # the end counts lines: it loo
 
 
 @pytest.fixture
-def reader(stocked: Path, cipher: NumberCipher) -> BindingReader:
-    reader = BindingReader(stocked, cipher)
+def reader(stocked: Path, cipher: NumberCipher, read_by: Any) -> Iterator[BindingReader]:
+    reader = BindingReader(stocked, cipher, make=read_by)
     yield reader
     reader.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,9 @@ def execute(stocked: Path) -> Iterator[Execute]:
 
 
 @pytest.fixture
-def reader(stocked: Path, cipher: NumberCipher, records_db: Path) -> Iterator[BindingReader]:
+def reader(stocked: Path, cipher: NumberCipher, records_db: Path, read_by: Any) -> Iterator[BindingReader]:
     open_database(records_db, RECORDS, cipher).close()
-    reader = BindingReader(stocked, cipher, callers=GroupCalls(records_db, cipher))
+    reader = BindingReader(stocked, cipher, callers=GroupCalls(records_db, cipher), make=read_by)
     yield reader
     reader.close()
 
@@ -309,15 +310,15 @@ def test_what_changes_while_it_is_read_is_read_again(
 ) -> None:
     """A call never mixes two versions of a binding."""
     execute("UPDATE target SET flags = ?", CALLS_BLOCKED)
-    own = reader._callees_cipher
+    read = reader._read
 
-    class Meddler:
-        def decrypt(self, blob: bytes) -> str:
-            reader._callees_cipher = own  # once
-            execute("UPDATE target SET version = 2, flags = 0")
-            return own.decrypt(blob)
+    def meddle(x: str, caller: str) -> tuple[Binding, int] | None:
+        found = read(x, caller)
+        reader._read = read  # type: ignore[method-assign]  # once
+        execute("UPDATE target SET version = 2, flags = 0")
+        return found
 
-    reader._callees_cipher = Meddler()  # type: ignore[assignment]
+    reader._read = meddle  # type: ignore[method-assign]
     found = reader.find(X, A, now)
     assert isinstance(found, Binding)
     assert (found.version, found.conditions) == (2, UNCONDITIONAL)
