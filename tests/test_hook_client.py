@@ -6,8 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -16,6 +15,8 @@ from engine.core.asking import AskHook, HookAnswer
 from engine.core.attempt import AttemptBase
 from engine.core.records import CallRecord
 from engine.hook_client import HookClient
+from tests.core.corenode import CALLER, CoreNode
+from tests.core.parties import message
 
 WAIT_S = 30.0  # for a machine that is busy with other tests
 Reply = Callable[[dict[str, Any]], object]  # an object to send as JSON, bytes as they are, None for nothing
@@ -25,7 +26,13 @@ def question(record_id: str = "r1") -> AskHook:
     record = CallRecord(record_id, "veil-1", "voice")
     record.app_platform, record.business_user, record.subs_id = "ap-demo", "bu-express", "s1"
     record.order_id, record.tel_x, record.caller = "order-1", "700123456780001", "13800138000"
-    return AskHook(cast(AttemptBase, SimpleNamespace(record=record)), "decision", 800)
+    node = CoreNode()
+    node.looks_up = False
+    node.book.wire_in(message(), CALLER)
+    (attempt,) = node.service.attempts
+    assert isinstance(attempt, AttemptBase)
+    attempt.record = record
+    return AskHook(attempt, "decision", 800)
 
 
 class Heard:

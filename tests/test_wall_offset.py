@@ -24,6 +24,7 @@ class Clocks:
         return self.monotonic() + 3600.0
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("stands_still", [[], [0, 0.3], [0, 0, 0.3], [0, 0.3, 0.3, 0, 0.3, 0.3]])
 def test_who_waits_for_a_processor_between_two_looks_is_not_misled(
     monkeypatch: pytest.MonkeyPatch, stands_still: list[float]

@@ -88,18 +88,21 @@ def test_a_step_that_is_taken_before_it_is_durable(monkeypatch: pytest.MonkeyPat
         play(case)
 
 
+@pytest.mark.pure
 def test_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.core.service.CallService._in_dialog", lambda *_: {}["missing"])
     with pytest.raises(KeyError):
         play(CALL)
 
 
+@pytest.mark.pure
 def test_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.core.context.CoreContext.leave", lambda *_: None)
     with pytest.raises(AssertionError, match="left"):
         play(TEXT)
 
 
+@pytest.mark.pure
 def test_an_attempt_without_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     count = CoreContext.count
 
