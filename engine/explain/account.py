@@ -28,6 +28,7 @@ from engine.deciding.rehearsal import GroupFinder, Rehearsal
 from engine.explain import ways
 from engine.explain.beside import beside, counts
 from engine.explain.conditions import limits, questions, row_of
+from engine.explain.rules import rule_of
 from engine.explain.spelling import RulePlaces, spellings
 from engine.explain.told import Explanation, Line, veiled
 from engine.store.rows import utc_text
@@ -257,9 +258,7 @@ class _Account:
             refusal = step(attempt.facts) if passed else None
             took_us = (perf_counter_ns() - start) / 1000 if passed else None
             result = f"refused, {_told(refusal)}" if refusal is not None else "passed" if passed else "not reached"
-            rule = " ".join((step.__doc__ or "").split())
-            said = f"{result} ({rule.rstrip('.')})"
-            yield Line("policy", step.__name__, said, self._of_step(step, attempt), took_us)
+            yield Line("policy", step.__name__, f"{result} ({rule_of(step)})", self._of_step(step, attempt), took_us)
             passed = passed and refusal is None
         return passed
 
