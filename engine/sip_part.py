@@ -7,12 +7,11 @@ import gc
 import secrets
 import socket
 import sys
-import time
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
-from engine.capture.captures import Captures
+from engine.capture.captures import Captures, audit_capture
+from engine.capture.tapped import Tapped
 from engine.config import Config
 from engine.control.server import AskingVerb, StreamVerb, Verb
 from engine.core.context import Run
@@ -31,7 +30,6 @@ from engine.recording.client import RecordWriter
 from engine.recording.frames import Hello
 from engine.runner import Runner, wall_offset_s
 from engine.starting import StartError, boot_id
-from engine.store.audit import Asker, audit_row, write_audit
 from engine.store.binding_reader import BindingReader
 from engine.store.crypto import NumberCipher
 from engine.store.day_calls import DayCalls
@@ -105,10 +103,10 @@ class SipPart:
         except LookupFailed as error:
             raise StartError(f"cannot resolve targets: {error}, and [dns] servers is empty") from None
         self._runner, self._service = await self._build(cipher, lobby, hello)
+        self.tapped = Tapped(self._runner.tap, self._service.trunks.peer_name, self._runner.parties)
         self._captures = Captures(
-            self._config.listeners, self._runner.tap, self._service.trunks.peer_name,
-            lambda: self._trunk_names, self._runner.parties,
-            partial(_audit_capture, self._config.data_dir / "bindings.db", cipher),
+            self._config.listeners, self.tapped, lambda: self._trunk_names,
+            partial(audit_capture, self._config.data_dir / "bindings.db", cipher),
         )  # fmt: skip
 
     def serve(self) -> None:
@@ -230,10 +228,6 @@ def _count_calls(service: CallService, settings: CoreSettings) -> None:
     """Where a limit asks for it each of several workers counts, for the others."""
     if settings.policy.caller_max_calls or any(peer.max_calls for peer in settings.peers):
         service.intake.limits.count()
-
-
-def _audit_capture(path: Path, cipher: NumberCipher, asker: Asker, detail: str) -> None:
-    write_audit(path, cipher, audit_row(time.time(), asker, "capture", detail))
 
 
 def _tame_collector() -> None:

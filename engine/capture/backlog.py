@@ -14,25 +14,28 @@ _BATCH_BYTES: Final = 256 * 1024
 
 
 class Captured(NamedTuple):
-    """A message as the tap has seen it. `at_s`: seconds since 1970."""
+    """A message as the tap has seen it. `at_s`: seconds since 1970. `peer`: whose the far end is, "" for nobody's."""
 
     at_s: float
     is_sent: bool
     data: bytes
     flow: Flow
+    peer: str
 
 
 @final
 class Backlog:
     """Of one capture; used in the loop's thread alone."""
 
-    __slots__ = ("_octets", "_waiting", "lost", "seen")
+    __slots__ = ("_octets", "_waiting", "gaps", "lost", "seen", "turns")
 
     def __init__(self) -> None:
         self._waiting: deque[Captured] = deque()
         self._octets = 0
         self.seen = 0
         self.lost = 0  # found no room
+        self.gaps = 0  # one of several workers was away, and how much it has not told nobody knows
+        self.turns = 0  # a worker has gone or is back: what it knows of its calls is to be asked for
 
     def add(self, message: Captured) -> None:
         """One more, or one more that is lost."""
@@ -43,6 +46,16 @@ class Backlog:
             return
         self._waiting.append(message)
         self._octets += size
+
+    def miss(self, count: int) -> None:
+        """So many have found no room before they came here."""
+        self.seen += count
+        self.lost += count
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing waits."""
+        return not self._waiting
 
     def take(self) -> list[Captured]:
         """The oldest ones, as many as are worked on at a time."""

@@ -14,19 +14,17 @@ from typing import Final, NamedTuple, final
 from engine.capture.backlog import Captured
 from engine.capture.masker import Masker, without_credentials
 from engine.capture.selection import Selection
+from engine.capture.tapped import Parties
 from engine.capture.wanted import Wanted
 from engine.core.settings import ListenerSettings
 
 _KEY_BYTES: Final = 32
 
-Parties = tuple[str, str, str]
-"""A 700 number, and the real numbers of who calls and who is called by it, "" for none."""
-
 
 class Batch(NamedTuple):
-    """Messages with the peers that their far ends are, "" for strangers; what the node knows of its calls, if asked."""
+    """Messages, and what the node knows of its calls, if asked."""
 
-    messages: list[tuple[Captured, str]]
+    messages: list[Captured]
     parties: list[Parties]
 
 
@@ -56,16 +54,16 @@ class Capture:
             for x, *numbers in batch.parties:
                 for number in filter(None, numbers):
                     self._masker.known.add_beside(x, number)
-        rows = [row for message, peer in batch.messages if (row := self._row(message, peer)) is not None]
+        rows = [row for message in batch.messages if (row := self._row(message)) is not None]
         self.shown += len(rows)
         line = json.dumps({"messages": rows}).encode() + b"\n" if rows else b""
         self.worked_s = time.thread_time() - began_s
         return line
 
-    def _row(self, message: Captured, peer: str) -> dict[str, object] | None:
+    def _row(self, message: Captured) -> dict[str, object] | None:
         data = message.data
         head = data.partition(b"\r\n\r\n")[0].decode("latin-1")
-        if not self._selection.takes(data, head, message.is_sent, peer):
+        if not self._selection.takes(data, head, message.is_sent, message.peer):
             if self._masker is not None:
                 self._masker.known.read(head)
             return None
@@ -83,7 +81,7 @@ class Capture:
             "transport": flow.transport,
             "local": self._local(flow.local),
             "remote": (flow.host, flow.port),
-            "peer": peer,
+            "peer": message.peer,
             "data": b64encode(shown).decode("ascii"),
         }
 

@@ -9,17 +9,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
 from typing import Final, final
 
-from engine.capture.backlog import Backlog, Captured
-from engine.capture.capture import Batch, Capture, Parties
+from engine.capture.backlog import Backlog
+from engine.capture.capture import Batch, Capture
+from engine.capture.tapped import Parties, Source
 from engine.capture.wanted import Wanted, WantedFault, read_wanted
 from engine.config.values import ALIKE, shown, suggestion
 from engine.core.numbers import is_privacy_number, mask
 from engine.core.settings import ListenerSettings
-from engine.store.audit import Asker
+from engine.store.audit import Asker, audit_row, write_audit
+from engine.store.crypto import NumberCipher
 from engine.store.errors import StoreError
-from sipstack.events import Flow
 
 MAX_CAPTURES: Final = 4
 
@@ -36,27 +38,21 @@ _ASK_S: Final = 1.0
 # Behind the last answer of the last call come its ACK and the end of its other dialog.
 _GRACE_S: Final = 1.0
 
-Tap = Callable[[bool, bytes, Flow], None]
-
 
 @final
 class Captures:
     """Of one node. All but the work on messages happens in the loop's thread."""
 
     def __init__(
-        self, listeners: Sequence[ListenerSettings], attach: Callable[[Tap | None], None],
-        peer_of: Callable[[Flow], str], peers: Callable[[], list[str]], parties: Callable[[], list[Parties]],
+        self, listeners: Sequence[ListenerSettings], source: Source, peers: Callable[[], list[str]],
         audit: Callable[[Asker, str], None],
     ) -> None:  # fmt: skip
-        """`attach` sets or takes away the tap. `peer_of`: whose an address is, "" for nobody's. `parties`: the numbers
-        of all calls in progress. `audit` writes what somebody has asked to see; it blocks, and raises StoreError."""
+        """`audit` writes what somebody has asked to see; it blocks, and raises StoreError."""
         self._listeners: Final = listeners
-        self._attach = attach
-        self._peer_of = peer_of
+        self._source = source
         self._peers = peers
-        self._parties = parties
         self._audit = audit
-        self._backlogs: list[Backlog] = []
+        self._at_work = 0
 
     async def run(self, request: dict[str, object]) -> AsyncGenerator[bytes, None]:
         """The answer to `veil700 capture`: lines of JSON. The tap ends with the iterator."""
@@ -66,8 +62,9 @@ class Captures:
             yield _line({"error": str(fault)})
             return
         backlog = Backlog()
-        self._open(backlog)  # it counts from now on, while the audit is written
+        self._at_work += 1
         try:
+            await self._source.open(backlog)  # it counts from now on, while the audit is written
             if wanted.asker is not None:
                 try:
                     await asyncio.to_thread(self._audit, wanted.asker, _detail(wanted))
@@ -78,54 +75,49 @@ class Captures:
             async for line in self._lines(wanted, Capture(wanted, self._listeners), backlog):
                 yield line
         finally:
-            self._close(backlog)
+            self._at_work -= 1
+            self._source.close(backlog)
 
     def _read(self, request: dict[str, object]) -> Wanted:
         wanted = read_wanted(request)
         if wanted.peer and wanted.peer not in self._peers():
             known = suggestion(wanted.peer, self._peers(), ALIKE)
             raise WantedFault(f"--peer: there is no peer {shown(wanted.peer)}{known}")
-        if len(self._backlogs) >= MAX_CAPTURES:
+        if self._at_work >= MAX_CAPTURES:
             raise WantedFault(f"{MAX_CAPTURES} captures are at work already")
         return wanted
 
     async def _lines(self, wanted: Wanted, capture: Capture, backlog: Backlog) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + wanted.for_s
+        loop, source = asyncio.get_running_loop(), self._source
+        ends_at = loop.time() + wanted.for_s + source.behind_s
         why = "time"
-        told_at = loop.time()
-        known_lost, asked_at = -1, 0.0  # the calls in progress are asked for at the start, and when something is missed
+        told_at, told_gaps = loop.time(), 0
+        # The calls in progress are asked for at the start, and when something is missed.
+        known_lost, known_turns, asked_at = -1, 0, 0.0
         while True:
             now = loop.time()
+            if now >= ends_at:
+                source.close(backlog)  # what waits is shown, and no more comes
             batch = backlog.take()
             parties: list[Parties] = []
-            if backlog.lost != known_lost and now - asked_at >= _ASK_S:
-                parties, known_lost, asked_at = self._parties(), backlog.lost, now
-            named = [(message, self._peer_of(message.flow)) for message in batch]
-            line = await asyncio.to_thread(capture.work, Batch(named, parties))
-            if line or now - told_at >= HEARTBEAT_S:
-                told_at = now
+            if backlog.turns != known_turns or (backlog.lost != known_lost and now - asked_at >= _ASK_S):
+                known_lost, known_turns, asked_at = backlog.lost, backlog.turns, now
+                parties = await source.parties()
+            line = await asyncio.to_thread(capture.work, Batch(batch, parties))
+            if line or backlog.gaps != told_gaps or now - told_at >= HEARTBEAT_S:
+                told_at, told_gaps = now, backlog.gaps
                 yield line + _counts(capture, backlog)
             if capture.has_all and why != "calls":
-                why, ends_at = "calls", min(ends_at, now + _GRACE_S)
+                why, ends_at = "calls", min(ends_at, now + _GRACE_S + source.behind_s)
             if now >= ends_at and not batch:
                 break
             await asyncio.sleep(max(_LOOK_S, capture.worked_s * _REST))
         yield _counts(capture, backlog) + _line({"end": why})
 
-    def _open(self, backlog: Backlog) -> None:
-        self._backlogs.append(backlog)
-        self._attach(self._tap)
 
-    def _close(self, backlog: Backlog) -> None:
-        self._backlogs.remove(backlog)
-        if not self._backlogs:
-            self._attach(None)
-
-    def _tap(self, is_sent: bool, data: bytes, flow: Flow) -> None:
-        message = Captured(time.time(), is_sent, data, flow)
-        for backlog in self._backlogs:
-            backlog.add(message)
+def audit_capture(path: Path, cipher: NumberCipher, asker: Asker, detail: str) -> None:
+    """Writes what somebody has asked to see to the store at `path`. Raises StoreError."""
+    write_audit(path, cipher, audit_row(time.time(), asker, "capture", detail))
 
 
 def _detail(wanted: Wanted) -> str:
@@ -140,7 +132,8 @@ def _detail(wanted: Wanted) -> str:
 
 def _counts(capture: Capture, backlog: Backlog) -> bytes:
     return _line({
-        "seen": backlog.seen, "lost": backlog.lost, "withheld": capture.withheld, "shown": capture.shown
+        "seen": backlog.seen, "lost": backlog.lost, "withheld": capture.withheld, "shown": capture.shown,
+        "gaps": backlog.gaps,
     })  # fmt: skip
 
 

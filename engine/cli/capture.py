@@ -110,7 +110,7 @@ class _Written:
     """What has come of a capture, and the file that it goes into: whole after every line of the node's."""
 
     def __init__(self, file: BinaryIO, *, is_revealed: bool) -> None:
-        self.counts: dict[str, int] = {"seen": 0, "shown": 0, "lost": 0, "withheld": 0}
+        self.counts: dict[str, int] = {"seen": 0, "shown": 0, "lost": 0, "withheld": 0, "gaps": 0}
         self._file = file
         self._writer = PcapngWriter()
         how = "real numbers in clear" if is_revealed else "real numbers replaced by pseudonyms"
@@ -146,14 +146,17 @@ class _Written:
                     one["at"], one["transport"], source, destination, b64decode(one["data"]), is_sent=one["sent"]
                 )
             )
+        if answer.get("gaps", 0) > self.counts["gaps"]:
+            tell("veil700: a worker is away: what it does until it is back may be missing")
         self.counts |= {name: answer[name] for name in self.counts if name in answer}
         self._put(b"".join(blocks))
 
     def _text(self) -> str:
         counts = self.counts
+        gaps = f"; {counts['gaps']} times a worker was away, and what it did may be missing" if counts["gaps"] else ""
         return (
             f"{counts['seen']} messages seen, {counts['shown']} written, {counts['lost']} lost since they came too "
-            f"fast, {counts['withheld']} withheld since a real number may stand in them"
+            f"fast, {counts['withheld']} withheld since a real number may stand in them{gaps}"
         )
 
     def _put(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from engine.control.client import ControlError
@@ -31,3 +31,23 @@ async def ask_at(
     if "error" in answer:
         raise ControlError(str(answer["error"]))
     return answer
+
+
+async def follow_at(path: Path, verb: str, more: Mapping[str, object]) -> AsyncGenerator[dict[str, object], None]:
+    """Sends one verb to the socket at `path` and returns what is said to it, line by line, until it is ended there.
+
+    Raises ControlError when there is nobody, or when it is refused.
+    """
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+        try:
+            writer.write(json.dumps({**more, "verb": verb}).encode() + b"\n")
+            while (line := await reader.readline()).endswith(b"\n"):
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise ControlError(str(answer["error"]))
+                yield answer
+        finally:
+            writer.close()
+    except (OSError, ValueError) as error:
+        raise ControlError(f"{path}: {error}") from None

@@ -14,6 +14,7 @@ import socket
 import sys
 from typing import Any, Final, final
 
+from engine.capture.feed import FEED, PARTIES, Feed
 from engine.config import Config, ConfigError
 from engine.control.server import ControlServer
 from engine.keeper import FAILED, READY
@@ -77,11 +78,12 @@ class _Child:
             await part.open(open_key(config.data_dir), lobby, hello)
             if description.is_draining:
                 part.runner.take_no_more()
+            feed = Feed(part.tapped, description.secret)
             control = ControlServer(
                 worker_socket(config.data_dir, passed.worker),
                 part.verbs | taking.verbs | {"status": part.status},
-                part.asking | taking.asking | {"standing": part.runner.standing},
-                part.streams,
+                part.asking | taking.asking | {"standing": part.runner.standing, PARTIES: feed.parties},
+                {FEED: feed.run},
             )
             try:
                 await control.start()

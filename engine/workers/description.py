@@ -27,6 +27,7 @@ class Description:
     is_draining: bool
     counts_fd: int  # the page of shared limits
     records_fd: int  # the connection to the process of the records
+    secret: str  # who shows it is the supervisor
 
     def config(self) -> Config:
         """Raises ConfigError: a file that it names has changed since the supervisor has read it."""

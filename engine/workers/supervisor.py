@@ -6,22 +6,26 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 from engine.beside import Beside
+from engine.capture.captures import Captures, audit_capture
 from engine.config import Config
 from engine.control.protocol import socket_path
-from engine.control.server import Answer, AskingVerb, ControlServer, Verb
+from engine.control.server import Answer, AskingVerb, ControlServer, StreamVerb, Verb
 from engine.recording.child import private_kb
 from engine.reload import Reload
 from engine.starting import start_control, tell, tell_failing_expects
 from engine.steering.shared import SharedSockets
 from engine.stopping import Stopping
+from engine.store.crypto import NumberCipher
 from engine.workers.counts import make_page
 from engine.workers.description import Description
 from engine.workers.group_reload import GroupReload
 from engine.workers.places import worker_socket
+from engine.workers.taps import Taps
 from engine.workers.team import Team
 from engine.workers.worker import Worker, WorkerGone
 
@@ -44,18 +48,19 @@ class Supervisor:
                 for place in range(workers)
             ]
         )
+        self._taps = Taps(self._team.workers)
         self._reload = GroupReload(config, self._team, self._beside)
 
     async def run(self) -> None:
         """Starts, supervises, drains."""
         beside, team = self._beside, self._team
         try:
-            await beside.open_stores()
+            cipher = await beside.open_stores()
             tell_failing_expects(self._config, self._log)
             await beside.start_records()
             api_url = asyncio.ensure_future(beside.start_api())
             await team.start()
-            await self._serve(await api_url)
+            await self._serve(await api_url, cipher)
         finally:
             await beside.let_records_go()
             await team.end()
@@ -64,10 +69,12 @@ class Supervisor:
             self._sockets.close()
             os.close(self._counts)
 
-    async def _serve(self, api_part: str) -> None:
+    async def _serve(self, api_part: str, cipher: NumberCipher) -> None:
         config, log, beside, team = self._config, self._log, self._beside, self._team
         reload = Reload(self._config_file, config, self._reload.take, log.info, log.warning)
-        control = ControlServer(socket_path(config.data_dir), self._verbs(reload), self._asking(reload))
+        control = ControlServer(
+            socket_path(config.data_dir), self._verbs(reload), self._asking(reload), self._streams(cipher)
+        )
         stopping = Stopping()
         try:
             await start_control(control)
@@ -91,6 +98,7 @@ class Supervisor:
             is_draining=self._team.is_draining,
             counts_fd=self._counts,
             records_fd=self._beside.lobby.fileno(),
+            secret=self._taps.secret,
             sockets=self._sockets.passed(place).told(),
         )
 
@@ -103,12 +111,8 @@ class Supervisor:
             told = await team.status()
             return {**told, **reload.status(), **self._beside.status(), "supervisor_uss_kb": private_kb(os.getpid())}
 
-        async def capture() -> Answer:
-            return {"error": "capture: not supported yet with more than one worker"}
-
         verbs: dict[str, Callable[[], Awaitable[Answer]]] = {
             "status": status, "calls": team.calls, "drain": team.take_no_more, "resume": team.take_again,
-            "capture": capture,
         }  # fmt: skip
         told: dict[str, Verb] = {name: _told(verb) for name, verb in verbs.items()}
         return told | {"reload": reload.reload, "rehearse_reload": reload.rehearse}
@@ -118,6 +122,13 @@ class Supervisor:
             return {**await self._team.standing(request), **reload.in_force()}
 
         return {"standing": _told(standing), "release": _told(self._team.release)}
+
+    def _streams(self, cipher: NumberCipher) -> dict[str, StreamVerb]:
+        captures = Captures(
+            self._config.listeners, self._taps, lambda: [peer.name for peer in self._reload.config.peer],
+            partial(audit_capture, self._config.data_dir / "bindings.db", cipher),
+        )  # fmt: skip
+        return {"capture": captures.run}
 
 
 def _told(verb: Any) -> Any:

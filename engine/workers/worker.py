@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import ExitStack, aclosing
 from functools import partial
 from pathlib import Path
 from typing import Final, final
 
-from engine.control.asking import ask_at
+from engine.control.asking import ask_at, follow_at
 from engine.control.client import ControlError
 from engine.keeper import Habits, Keeper, Log, Words, launch
 from engine.workers.description import Description
@@ -53,6 +53,17 @@ class Worker:
             raise WorkerGone(f"worker {self.place} is being started again")
         try:
             return await ask_at(self._path, verb, more)
+        except ControlError as error:
+            raise WorkerGone(f"worker {self.place}: {error}") from None
+
+    async def follow(self, verb: str, more: Mapping[str, object]) -> AsyncGenerator[dict[str, object], None]:
+        """What it says, line by line, until it ends that. Raises WorkerGone as `ask`."""
+        if not self._keeper.is_ready:
+            raise WorkerGone(f"worker {self.place} is being started again")
+        try:
+            async with aclosing(follow_at(self._path, verb, more)) as answers:
+                async for answer in answers:
+                    yield answer
         except ControlError as error:
             raise WorkerGone(f"worker {self.place}: {error}") from None
 

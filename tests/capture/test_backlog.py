@@ -11,7 +11,7 @@ FLOW = Flow("UDP", "192.0.2.1", 5060)
 
 
 def of(size: int) -> Captured:
-    return Captured(0.0, False, b"x" * size, FLOW)
+    return Captured(0.0, False, b"x" * size, FLOW, "")
 
 
 @pytest.mark.parametrize(("size", "room"), [(1, MAX_MESSAGES), (64 * 1024, MAX_BYTES // (64 * 1024))])

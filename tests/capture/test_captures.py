@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64decode
 from contextlib import aclosing
@@ -9,7 +10,8 @@ from contextlib import aclosing
 import pytest
 
 from engine.capture.backlog import MAX_MESSAGES
-from engine.capture.captures import Captures, Tap
+from engine.capture.captures import Captures
+from engine.capture.tapped import Tap, Tapped
 from engine.core.settings import ListenerSettings
 from engine.store.audit import Asker
 from engine.store.errors import StoreError
@@ -27,9 +29,8 @@ class World:
         self.audited: list[tuple[Asker, str]] = []
         self.is_audit_full = is_audit_full
         listeners = [ListenerSettings("UDP", "0.0.0.0", 5060, "192.0.2.1:5060")]
-        self.captures = Captures(
-            listeners, self.attach, lambda flow: "trunk", lambda: ["trunk"], lambda: parties or [], self.audit
-        )
+        tapped = Tapped(self.attach, lambda flow: "trunk", lambda: parties or [])
+        self.captures = Captures(listeners, tapped, lambda: ["trunk"], self.audit)
 
     def attach(self, tap: Tap | None) -> None:
         self.tap = tap
@@ -98,6 +99,20 @@ async def test_what_comes_too_fast_is_lost_and_counted() -> None:
         ends = [json.loads(line) async for some in lines for line in some.splitlines()]
     counts, end = ends[-2:]
     assert (counts["seen"], counts["lost"], end) == (MAX_MESSAGES + 5, 5, {"end": "time"})
+
+
+async def test_its_time_ends_it_while_more_comes_than_it_carries() -> None:
+    world = World()
+    ends: list[bytes] = []
+    async with asyncio.timeout(10), aclosing(world.captures.run({"for_s": 0.2})) as lines:
+        async for line in lines:
+            ends.append(line)
+            for _ in range(150):  # of which the next look takes 64
+                if world.tap is not None:
+                    world.tap(False, invite(A), FLOW)
+    assert ends[-1].endswith(b'{"end": "time"}\n')
+    counts = json.loads(ends[-1].splitlines()[0])
+    assert counts["shown"] == counts["seen"] > 64
 
 
 async def test_a_fault_withholds_the_message_that_it_was_about(monkeypatch: pytest.MonkeyPatch) -> None:
