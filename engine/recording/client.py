@@ -390,10 +390,10 @@ class RecordWriter:
 def _encoded(step: Step, values: Row, extra: object) -> bytes | None:
     """The step as the journal holds it; None for what it cannot hold."""
     try:
-        return encoded_step(int(step), values, extra)
+        return encoded_step(step, values, extra)
     except ValueError:  # a named tuple, a member of an enumeration: written as what they are
         with suppress(TypeError, AttributeError, ValueError):
-            return encoded_step(int(step), values, json.loads(extra_to_json(extra)))
+            return encoded_step(step, values, json.loads(extra_to_json(extra)))
     return None
 
 

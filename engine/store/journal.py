@@ -40,6 +40,7 @@ SPARE: Final = (
 )
 NEXT: Final = "next"  # that one while it is made ready
 BLOCK_BYTES: Final = 4096  # a multiple of every disk's; what is written past the page cache is whole blocks
+_ZEROS: Final = bytes(BLOCK_BYTES)
 ROOM_BYTES: Final = 64 * 1024  # for a group on its way; more when one is longer
 LONGEST_USE_S: Final = 600.0  # a segment is left after it, however little it holds
 
@@ -213,7 +214,7 @@ class _Room:
         self.filled = end - full
         if full:
             self._memory.move(0, full, end - full)
-            self._memory[end - full : end] = bytes(full)
+            self._memory[end - full : end] = _ZEROS if full == BLOCK_BYTES else bytes(full)
 
 
 def segment_path(folder: Path, number: int) -> Path:

@@ -61,10 +61,25 @@ START: Final[Position] = (0, 0)
 NOWHERE: Final[Position] = (-1, 0)  # before every position
 
 
-def encoded_step(step: int, values: tuple[Any, ...], extra: Any) -> bytes:
+def plain_encoded_step(step: int, values: tuple[Any, ...], extra: Any, /) -> bytes:
     """One step, as groups hold it; `values` begin with a text. ValueError for what `marshal` cannot hold."""
-    encoded = _dumps((step, values, extra), MARSHAL_VERSION)
+    encoded = _dumps((int(step), values, extra), MARSHAL_VERSION)
     return _pack_list(b"s", len(encoded)) + encoded
+
+
+EncodeStep = Callable[[int, tuple[Any, ...], Any], bytes]
+
+
+def _compiled() -> EncodeStep | None:
+    try:
+        from engine.store.step_octets import encoded_step as in_c
+    except ImportError:
+        return None
+    return in_c
+
+
+IN_C: Final = _compiled()
+encoded_step: Final[EncodeStep] = plain_encoded_step if IN_C is None else IN_C
 
 
 def kind_and_record(step: bytes) -> tuple[int, bytes]:
