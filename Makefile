@@ -32,7 +32,9 @@ ON_COMPILED := tests/sipstack tests/core tests/conformance tests/attacks tests/r
   tests/store/test_store_journal.py tests/store/test_store_kill.py tests/store/test_store_ledger.py \
   tests/store/test_store_restart.py tests/store/test_store_rows.py tests/store/test_store_steps.py tests/store/test_step_octets.py \
   tests/store/test_store_writer.py tests/store/test_store_writer_faults.py tests/store/test_target_read.py \
-  tests/bench/test_guard.py tests/e2e/test_adoption.py tests/e2e/test_faults_*.py tests/e2e/test_sms_restart.py
+  tests/bench/test_guard.py tests/e2e/test_adoption.py tests/e2e/test_faults_*.py tests/e2e/test_sms_restart.py \
+  tests/e2e/test_workers*.py tests/explain/test_explain_golden.py tests/test_hook_client.py \
+  tests/store/test_store_kill_points.py
 
 WHEEL = $(BIN)/python -m pip wheel --disable-pip-version-check --no-input --no-deps -w dist .
 
@@ -76,7 +78,7 @@ test-compiled: build
 test-built: $(VENV)/.ok-dev
 	@$(BIN)/python -m tests.compiled_tree
 	@cd build/compiled && .venv/bin/pytest -q -n $(WORKERS) --dist worksteal -m "$(SIDE_BY_SIDE)" $(ON_COMPILED)
-	@cd build/compiled && .venv/bin/pytest -q -m "(paced or alone) and not long" tests/e2e/test_faults_*.py
+	@cd build/compiled && .venv/bin/pytest -q -m "(paced or alone) and not long" tests/e2e/test_faults_*.py tests/e2e/test_workers.py
 
 check: $(VENV)/.ok-dev
 	@echo "check: ruff, mypy, architecture"

@@ -29,6 +29,8 @@ DEATHS = [
     if (when != "half" or point == "append") and (when == "before" or point != SQL)
 ]
 
+OF_SMALL_SEGMENTS = ("head of a segment", "new segment", "removal")  # how long they are is compiled in
+
 
 def run(folder: Path, seed: int, first: int, point: str, when: str, number: int) -> tuple[set[tuple[str, str]], bool]:
     """The steps that were told to be durable, and whether the process died at its point."""
@@ -96,7 +98,10 @@ def check_recovery(folder: Path, told: set[tuple[str, str]], may_be_torn: bool) 
     check_tables(folder, told)
 
 
-@pytest.mark.parametrize(("point", "when"), DEATHS)
+@pytest.mark.parametrize(
+    ("point", "when"),
+    [pytest.param(*death, marks=[pytest.mark.pure] if death[0] in OF_SMALL_SEGMENTS else []) for death in DEATHS],
+)
 def test_death_at_a_point(tmp_path: Path, point: str, when: str) -> None:
     """Twice on one store, and once more while the second start recovers it."""
     chance = random.Random(f"{point} {when}")
