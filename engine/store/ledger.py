@@ -20,6 +20,7 @@ from engine.store.rows import (
     INSERT_ANSWER,
     INSERT_CDR,
     INSERT_OPEN,
+    NULL_IN_CDR,
     OPEN_CALL_TIME,
     PREV_HASH,
     SEQ,
@@ -35,7 +36,7 @@ _COUNT: Final = (
 )
 _CALL_TIME: Final = CDR_COLUMNS.index("call_time")
 _IN_ONE: Final = 8  # rows in a statement; more gives nothing, and a piece is a whole number of them
-_GROUP_MEMBER: Final = CDR_COLUMNS.index("group_member")
+_NULLS: Final = [CDR_COLUMNS.index(name) for name in NULL_IN_CDR]
 _Counts = dict[str, list[int]]  # UTC day -> [attempts, records]
 
 
@@ -171,10 +172,12 @@ class Ledger:
             row[SEQ] = seq
             row[PREV_HASH] = prev_hash
             row[HASH] = prev_hash = hash_of(row, HASH)
-            if row[_GROUP_MEMBER] is None:
-                row[_GROUP_MEMBER] = ""  # as INSERT_CDR wants it
         if self._feed is not None:
             self._feed.ended(rows, taken, self._answered.taken)
+        for row in rows:
+            for at in _NULLS:  # as INSERT_CDR wants them
+                if row[at] is None:
+                    row[at] = ""
         self._vacate([row[0] for row in rows])
         self._records.store(self._connection, rows)
         self._seq, self._hash = seq, prev_hash

@@ -102,6 +102,7 @@ def test_what_was_refused_begins_and_ends(node: Node, make_record: MakeRecord, n
     assert [kind for _, kind, _ in node.events()] == [START, END, CDR]
     (end,) = node.payloads(END)
     assert (end["release_cause"], end["sip_status"], end["answer_time"]) == ("TENANT_SUSPENDED", 403, None)
+    assert [payload["ring_time"] for payload in (end, *node.payloads(CDR))] == [None, None]
 
 
 def test_messages(node: Node, make_record: MakeRecord, now: float) -> None:
