@@ -42,7 +42,7 @@ def objection(request: Message, min_se_s: int) -> tuple[int, tuple[str, ...]] | 
             return 420, (f"Unsupported: {', '.join(unsupported)}",)
     if first[h.PRIVACY] is not None and privacy_unmet(request):
         return 500, ()
-    if request.max_forwards() == 0:
+    if request.forwards <= 0 and request.max_forwards() == 0:
         return 483, ()
     if request.method in REFRESHING and is_too_small(request, min_se_s):
         return TOO_SMALL, (min_se_line(min_se_s),)

@@ -21,7 +21,7 @@ from engine.core.disclosure import Party
 from engine.core.frozen_call import FrozenCall, FrozenFlow, FrozenSide, invite_of
 from engine.core.given import Given
 from engine.core.numbers import UNKNOWN
-from engine.core.outputs import CommitRecord, FaultFound
+from engine.core.outputs import CommitRecord, FaultFound, InProgress
 from engine.core.pair import CALLEE, CALLER, DialogPair, PairSide
 from engine.core.policy import Facts
 from engine.core.records import CLOSE, KEEP, NODE_RESTART_ANSWERED, CallRecord, ReleaseCause, Step
@@ -88,16 +88,19 @@ class Adopted:
 
 
 @final
-class NotAdopted:
+class NotAdopted(InProgress):
     """A call of another run that cannot be served on: nobody hears of its end, but the record does."""
 
-    __slots__ = ("_context", "record")
-
-    state_name = "Ended"
+    __slots__ = ("_context",)
 
     def __init__(self, context: CoreContext, record: CallRecord) -> None:
         self._context = context
         self.record = record
+
+    @property
+    def state_name(self) -> str:
+        """It has none of a table: it has ended."""
+        return "Ended"
 
     def close(self, now: float) -> None:
         """Records the end. Only the wall clock can be trusted to say how long it talked."""

@@ -17,7 +17,7 @@ from engine.core.health import UP
 from engine.core.intake import PEER_LIMIT, PEER_LOAD, retry_after_s
 from engine.core.isc import NOT_FOLLOWED, ServiceRoute, service_route
 from engine.core.numbers import REAL
-from engine.core.outputs import CommitRecord, LeakFound, LookUpBinding
+from engine.core.outputs import CommitRecord, InProgress, LeakFound, LookUpBinding
 from engine.core.pair import CALLER
 from engine.core.policy import (
     Facts,
@@ -90,7 +90,7 @@ class RequestOwner(TimerOwner):
         """The challenge has been answered: the number of the request is this now, and its ACK needs this row."""
 
 
-class AttemptBase(TimerOwner):
+class AttemptBase(InProgress):
     """An INVITE without To tag or a MESSAGE from a known peer: one record, whatever becomes of it."""
 
     __slots__ = (
@@ -107,7 +107,6 @@ class AttemptBase(TimerOwner):
         "party",
         "peer",
         "policy",
-        "record",
         "refusal",
         "request",
         "service_route",
@@ -272,11 +271,6 @@ class AttemptBase(TimerOwner):
             hops = self.context.routing.hops(callee, self.record.record_id, self.is_transit)
         return [hop for hop in hops if hop.target.is_secure] if self.is_secure else hops
 
-    @property
-    def state_name(self) -> str:
-        """The state of its table, in words."""
-        raise NotImplementedError
-
     def wait_for_store(self, now: float) -> None:
         """Gives the store STORE_WAIT_S for the lookup and the open row together; then the attempt is refused."""
         raise NotImplementedError
@@ -291,10 +285,6 @@ class AttemptBase(TimerOwner):
 
     def permitted(self, binding: Binding, now: float) -> None:
         """All steps let it pass, and there is a target."""
-        raise NotImplementedError
-
-    def committed(self, step: Step, durable: bool, now: float) -> None:
-        """A step is durable, or could not be made so."""
         raise NotImplementedError
 
     def commit(self, step: Step, extra: object = None) -> None:

@@ -31,14 +31,15 @@ def begun(
     wall_s = context.wall(now)
     if numbers is None:
         numbers = number_of(request.uri, peer), caller_of(request, peer)
-    time = "%012x" % int(wall_s * 1000)  # noqa: UP031  # a format of its own costs three times as much when compiled
+    time = int(wall_s * 1000).to_bytes(6, "big").hex()  # a format of twelve digits costs five times as much
     record_id = f"{time}-{context.tokens.owner}{context.tokens.letters(RECORD_LETTERS)}"
     record = CallRecord(record_id, context.settings.node, kind)
     record.call_time = wall_s
     record.ingress_peer = peer.name
     record.caller_call_id = masked_identifier(request.call_id)
     record.caller_cseq = request.cseq
-    record.caller_branch = masked_identifier(request.top_via.branch) if request.top_via is not None else ""
+    via = request.top_via
+    record.caller_branch = masked_identifier(via.branch) if via is not None else ""
     if peer.trusted and request.first[h.P_CHARGING_VECTOR] is not None:
         record.icid_in = masked_identifier(icid_value(request))
     _write_numbers(record, numbers[0], numbers[1])
@@ -66,7 +67,7 @@ def write_binding(record: CallRecord, binding: Binding) -> None:
     record.tel_x = binding.tel_x
     record.tel_y = binding.tel_y
     record.presented_number = binding.presented
-    record.group_member = binding.member
+    record.group_member = "" if binding.mode == "AXB" else binding.member  # a property of a tuple is searched for
 
 
 def number_called(record: CallRecord) -> str:

@@ -112,6 +112,7 @@ class Binding(NamedTuple):
             return ""
         return self.callee if self.conditions.flags & TO_GROUP else self.caller
 
-    def is_expired(self, wall_s: float) -> bool:
-        """True from the very second named in `expiration` on."""
-        return wall_s >= self.expires_at
+
+def is_expired(binding: Binding, wall_s: float) -> bool:
+    """True from the very second named in `expiration` on. A function, since a method of a tuple is searched for."""
+    return wall_s >= binding.expires_at

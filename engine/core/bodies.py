@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.core.body_parts import taken_parts
+from engine.core.body_parts import says_more, taken_parts
 from engine.core.session_bodies import OriginRewriter
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.multipart import BodyPart
 from sipstack.sdp import CONTENT_TYPE as SDP_TYPE
+
+_USUAL_TYPE: Final = f" {SDP_TYPE}"  # as it stands behind the colon
 
 # Key presses in INFO; no other body of INFO has a meaning that both ends could need from us.
 INFO_TYPES: Final = ("application/dtmf-relay", "application/dtmf")
@@ -25,14 +27,8 @@ def crossing_sdp(message: Message, rewriter: OriginRewriter) -> bytes:
     """
     if not message.body:
         return b""
-    first = message.first
-    if (
-        message.value(h.CONTENT_TYPE) == SDP_TYPE
-        and first[h.CONTENT_DISPOSITION] is None
-        and first[h.CONTENT_ENCODING] is None
-        and first[h.CONTENT_TRANSFER_ENCODING] is None
-    ):  # nearly always
-        return rewriter.rewrite(message.body, message)
+    if message.first[h.CONTENT_TYPE] == _USUAL_TYPE and not says_more(message):
+        return rewriter.rewrite(message.body, message)  # nearly always
     part = _only_part(message, (SDP_TYPE,))
     return b"" if part is None else rewriter.rewrite(part.content, message)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.multipart import MAX_DEPTH, MAX_PARTS, UNENCODED, BodyPart, body_of, split_parts
@@ -17,6 +18,16 @@ _NOT_TAKEN: Final = 415
 
 # What a description is for: one for early media of its own (RFC 3959) is none of the session.
 _SESSION: Final = ("", "session")
+
+
+def says_more(message: Message) -> bool:
+    """True when fields say more of a body than its type does: how it is encoded, or what it is for."""
+    first = message.first
+    return (
+        first[h.CONTENT_DISPOSITION] is not None
+        or first[h.CONTENT_ENCODING] is not None
+        or first[h.CONTENT_TRANSFER_ENCODING] is not None
+    )
 
 
 def taken_parts(message: Message, types: tuple[str, ...]) -> list[BodyPart]:

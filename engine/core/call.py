@@ -6,7 +6,6 @@ call knows, and what it hears: every input makes one step of the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from engine.core import call_end as end
@@ -15,6 +14,7 @@ from engine.core import call_table as t
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.attempt_record import number_called
 from engine.core.binding import Binding
+from engine.core.call_actions import act
 from engine.core.callee_try import CalleeTry, ack
 from engine.core.choice import NOWHERE
 from engine.core.context import CoreContext
@@ -24,7 +24,7 @@ from engine.core.group_call import call_next
 from engine.core.pair import CALLEE, CALLER, DialogEnd, DialogPair
 from engine.core.policy import Facts, Refusal, callee_refusal
 from engine.core.records import CHANGE, CLOSE, OPEN, CallRecord, ReleaseCause, Step
-from engine.core.redirect import follow, open_row_again
+from engine.core.redirect import follow
 from engine.core.refresh import Refresh, due
 from engine.core.session_timer import refusal_of
 from engine.core.settings import PeerSettings
@@ -50,8 +50,9 @@ _INPUT_OF_TIMER: Final = {
     t.CLOSE_TIMER: t.CLOSE_FAILED,
 }
 
-_MOVES: Final = t.CALL_TABLE.moves
 _INPUTS: Final = t.CALL_TABLE.width
+_STATES: Final = bytes([state for state, _ in t.CALL_TABLE.moves])
+_ACTIONS: Final = bytes([action for _, action in t.CALL_TABLE.moves])
 
 _NOT_ANSWERED: Final = Refusal(ReleaseCause.NO_ANSWER, "ring_timer")
 
@@ -187,8 +188,9 @@ class Call(TimedAttempt):
     def step(self, event: int, given: Given) -> None:
         """One move of the table, and its action."""
         given.event = event
-        self.state, action = _MOVES[self.state * _INPUTS + event]
-        _ACTIONS[action](self, given)
+        place = self.state * _INPUTS + event
+        self.state = _STATES[place]
+        act(self, _ACTIONS[place], given)
 
     # -- what the store says ---------------------------------------------------------------------------------------
 
@@ -367,43 +369,3 @@ class Call(TimedAttempt):
             self.step(t.CALLER_ACKED, Given(now))
         else:
             self.step(_INPUT_OF_TIMER[code], Given(now))
-
-
-def _nothing(call: Call, given: Given) -> None:
-    """The table says so."""
-
-
-def _unexpected(call: Call, given: Given) -> None:
-    call.context.count(f"unexpected_{t.INPUTS[given.event].replace(' ', '_')}")
-
-
-_ACTIONS: Final[tuple[Callable[[Call, Given], None], ...]] = (
-    _nothing,
-    _unexpected,
-    setup.open_row,
-    end.refuse,
-    setup.send_invite,
-    setup.relay_provisional,
-    setup.store_answer,
-    end.cancel_and_refuse,
-    setup.send_answer,
-    end.send_answer_and_close,
-    end.release_and_refuse,
-    setup.release_stray,
-    end.hold_bye,
-    setup.pass_ack,
-    setup.repeat_ack,
-    end.relay_bye,
-    end.close_and_hold,
-    end.end_both,
-    end.close,
-    end.answer_byes,
-    end.join_bye,
-    end.answer_bye_now,
-    end.reject_bye,
-    end.send_held_bye,
-    end.send_final,
-    end.send_unrecorded,
-    open_row_again,
-    end.keep_end,
-)

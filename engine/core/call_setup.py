@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from engine.core.call import Call
 
 _EXPIRES_DIGITS: Final = 9  # thirty years
-_RINGING_STATUS: Final = range(180, 190)  # 18x: the callee's phone is doing something (contract §6, ring_time)
+
+# What carries a response to the INVITE: looked for once, since it is looked for by two values.
+_EARLY_ROWS: Final = RESPONSES[CALLER]["INVITE", 1]
+_ANSWER_ROWS: Final = RESPONSES[CALLER]["INVITE", 2]
 
 
 def heed_expires(call: Call, now: float) -> None:
@@ -49,10 +52,13 @@ def send_invite(call: Call, given: Given) -> None:
     """The prepared INVITE leaves."""
     tried, now = call.current, given.now
     assert tried is not None
-    policy, ring_s = call.policy, call.conditions.ring_timeout_s
+    policy, wanted_s = call.policy, call.conditions.ring_timeout_s
+    ring_s = policy.ring_timeout_s
+    if wanted_s and wanted_s < ring_s:
+        ring_s = float(wanted_s)
     if call.record.call_out_time is None:
         call.record.call_out_time = call.context.wall(now)
-    call.set(t.RING_TIMER, min(ring_s or policy.ring_timeout_s, policy.ring_timeout_s), now)
+    call.set(t.RING_TIMER, ring_s, now)
     call.set(t.FIRST_RESPONSE_TIMER, policy.first_response_ms / 1000, now)
     tried.start(now)
 
@@ -71,7 +77,7 @@ def relay_provisional(call: Call, given: Given) -> None:
     """A 101-199 in a dialog of its own towards the caller; one that would leak stays here, counted."""
     tried, response, now = given.tried, given.message, given.now
     assert tried is not None and response is not None
-    if call.rang_at is None and response.status in _RINGING_STATUS:
+    if call.rang_at is None and 180 <= response.status <= 189:  # its phone does something (contract §6, ring_time)
         call.rang_at = now
         call.record.ring_time = call.context.wall(now)
     if not tried.may_fork(response):
@@ -117,8 +123,9 @@ def _response_for_caller(call: Call, pair: DialogPair, response: Message) -> byt
     draft.body, draft.content_type = crossing_sdp(response, caller.origin), CONTENT_TYPE
     if draft.body and response.first[h.RSEQ] is not None:
         caller.description = draft.body  # sent reliably it counts, and the 2xx has none (RFC 3262 §5)
-    rows = transit.ANSWERS[status // 100] if call.is_transit else RESPONSES[CALLER]["INVITE", status // 100]
-    return build(rows, draft)
+    if call.is_transit:
+        return build(transit.ANSWERS[status // 100], draft)
+    return build(_EARLY_ROWS if status < 200 else _ANSWER_ROWS, draft)
 
 
 def store_answer(call: Call, given: Given) -> None:

@@ -16,6 +16,7 @@ from engine.core.health import UP
 from engine.core.identity import request_uri_for
 from engine.core.login import bye_owner, with_credentials
 from engine.core.pair import CALLEE, DialogPair, PairSide
+from engine.core.records import rounded_ms
 from engine.core.routing import Hop
 from engine.core.session_bodies import OriginRewriter
 from engine.core.transit import called_party, sender
@@ -80,7 +81,7 @@ class CalleeTry(RequestOwner):
             call.party.hide_too(wire_forms("" if call.is_transit else binding.callee, hop.peer, call.peer))
         self.party.may_transfer = call.party.may_transfer = call.peer.allow_transfer and hop.peer.allow_transfer
         self.origin = OriginRewriter(context.tokens.session_id(), context.address(hop.flow))
-        self.request_uri = request_uri_for(binding.callee, hop.peer, hop.target)
+        self.request_uri = request_uri_for(binding.callee, hop)
         self.pairs: dict[str, DialogPair] = {}
         self.credentials = ""  # the row that its ACK repeats, where it was asked for a password
         self.cancel_wanted = False
@@ -101,7 +102,7 @@ class CalleeTry(RequestOwner):
         return ids_of_try(key, call.record.record_id, first, hop.name)
 
     def _draft(self, binding: Binding, identity: str, ids: TryIds) -> RequestDraft:
-        remote = called_party(binding, self.call.request, self.call.facts, self.hop.peer, self.hop.target)
+        remote = called_party(binding, self.call.request, self.call.facts, self.hop)
         dialog = Dialog((ids.call_id, ids.tag, ""), self.local, remote, self.cseq, -1)
         dialog.remote_target = self.request_uri
         request = self.call.request
@@ -171,7 +172,7 @@ class CalleeTry(RequestOwner):
         """Writes how this try ended; nothing that comes later changes it."""
         self.is_over = True
         self.record.status = status
-        self.record.ms = round((now - self.sent_at) * 1000)
+        self.record.ms = rounded_ms(now - self.sent_at)
 
     def cancel(self, now: float, rows: list[str] | None = None) -> None:
         """Takes the INVITE back: at once when a provisional has come, else as soon as one comes (§9.1). `rows`: why."""

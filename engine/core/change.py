@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.frozen_call import freeze
-from engine.core.outputs import CommitRecord
-from engine.core.records import CHANGE, CallRecord, Step
+from engine.core.outputs import CommitRecord, InProgress
+from engine.core.records import CHANGE, Step
 from engine.core.session_timer import last_known
 from sipstack.message import Message
 from sipstack.table import Table
-from sipstack.timers import TimerOwner
 
 if TYPE_CHECKING:
     from engine.core.relay import Relay
@@ -57,10 +56,10 @@ CHANGE_TABLE: Final = Table(
 
 
 @final
-class Change(TimerOwner):
+class Change(InProgress):
     """One change on its way into the store, and the 2xx that waits for it."""
 
-    __slots__ = ("_relay", "before", "data", "record", "response", "state")
+    __slots__ = ("_relay", "before", "data", "response", "state")
 
     def __init__(self, relay: Relay, response: Message, data: bytes, before: tuple[str, int]) -> None:
         """`data` is the 2xx; `before` is what the near side goes back to: its target, and the session interval."""
@@ -68,7 +67,7 @@ class Change(TimerOwner):
         self.response: Final = response
         self.data: Final = data
         self.before: Final = before
-        self.record: CallRecord = relay.call.record
+        self.record = relay.call.record
         self.state = CHANGING
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, final
 
 from engine.core.health import UP
@@ -15,7 +14,8 @@ class Choice:
 
     __slots__ = ("_passed", "_place", "_risk", "hops")
 
-    def __init__(self, hops: Sequence[Hop]) -> None:
+    def __init__(self, hops: list[Hop]) -> None:
+        """`hops` may be the route's own list: it is read, never changed."""
         self.hops: Final = hops
         self._place = 0  # the next one to look at
         self._passed: tuple[Hop, ...] = ()  # looked at, and not well
@@ -57,4 +57,4 @@ def _until(hop: Hop) -> float:
 
 
 # Of an attempt that is not routed yet.
-NOWHERE: Final = Choice(())
+NOWHERE: Final = Choice([])

@@ -146,7 +146,9 @@ class CoreContext:
 
     def leave(self, record_id: str) -> None:
         """It is no more."""
-        self.attempts.pop(record_id, None)
+        attempts = self.attempts
+        if record_id in attempts:  # `pop` is looked for by its name
+            del attempts[record_id]
         limits = self.intake.limits
         if limits.is_counting:
             limits.ended(record_id)

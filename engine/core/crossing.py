@@ -12,7 +12,19 @@ from typing import Final
 
 from engine.core.capabilities import ACCEPT, ALLOW, ALLOW_WITH_TRANSFER, CROSSING_OPTIONS, INSTEAD
 from engine.core.charging import answered_vector, asked_vector
-from engine.core.disclosure import CHECKED, NEW, OWN, TRANSLATED, VARIOUS, Draft, RequestDraft, ResponseDraft, Row, Rows
+from engine.core.disclosure import (
+    CHECKED,
+    NEW,
+    OWN,
+    TRANSLATED,
+    TYPE_ROWS,
+    VARIOUS,
+    Draft,
+    RequestDraft,
+    ResponseDraft,
+    Row,
+    Rows,
+)
 from engine.core.domain_fields import asserted_service, disposition, early_media, service_route
 from engine.core.features import FEATURE_MARK, feature_tags, wanted_features
 from engine.core.oc import ANNOUNCED
@@ -24,6 +36,10 @@ from sipstack.message import Message
 from sipstack.uri import parse_params
 
 MAX_FORWARDS: Final = 70
+_FORWARDS: Final = [f"\r\nMax-Forwards: {came - 1}\r\n" for came in range(256)]  # by what came
+
+_RPORT: Final = ";rport"
+_RPORT_AND_LOAD: Final = f"{_RPORT}{ANNOUNCED}"
 _USUAL_MIN_SE: Final = 90  # seconds; what a request without Min-SE means (RFC 4028 §5)
 
 # The breadth that a request begins with (RFC 5393 §5.3.3); two digits are no number of anybody.
@@ -53,14 +69,12 @@ def _start(draft: RequestDraft) -> str:
     else but To is of this dialog alone.
     """
     dialog, method, message = draft.dialog, draft.method, draft.message
-    left = None if message is None else message.max_forwards()
-    forwards = MAX_FORWARDS if left is None else left - 1
-    via = draft.context.listeners.all[draft.flow.local].via_start
-    load = ANNOUNCED if draft.party.peer.overload_control else ""
-    return (
-        f"{method} {dialog.request_uri()} SIP/2.0\r\n{via}{draft.branch};rport{load}\r\n"
-        f"Max-Forwards: {forwards}\r\n{dialog.request_rows(method, draft.seq)}"
-    )
+    came = None if message is None else message.max_forwards()
+    forwards = _FORWARDS[MAX_FORWARDS + 1 if came is None else came]
+    via = draft.context.listeners.all[draft.flow.local].request_via
+    end = _RPORT_AND_LOAD if draft.party.peer.overload_control else _RPORT
+    rows = dialog.request_rows(method, draft.seq)
+    return f"{method} {dialog.request_uri()}{via}{draft.branch}{end}{forwards}{rows}"  # few pieces: each costs
 
 
 def _asserted_identity(draft: RequestDraft) -> str:
@@ -155,7 +169,10 @@ def _reason(draft: Draft) -> str:
 
 
 def _content_type(draft: Draft) -> str:
-    return f"Content-Type: {draft.content_type}" if draft.body else ""
+    if not draft.body:
+        return ""
+    row = TYPE_ROWS.get(draft.content_type)
+    return f"Content-Type: {draft.content_type}" if row is None else row
 
 
 def _passed(draft: Draft) -> str:

@@ -44,8 +44,9 @@ TRANSLATED: Final = "translated"  # read as what it is, and written anew in our 
 CHECKED: Final = "copied after check"  # the other side's text, searched for its number
 
 # All that crosses with a body, nearly always: how it is to be read, in words of ours.
-_SDP_ROWS: Final = [f"Content-Type: {SDP_TYPE}"]
-_TEXT_ROWS: Final = {kind: [f"Content-Type: {kind}"] for kind in TYPES}  # by Content-Type
+TYPE_ROWS: Final = {kind: f"Content-Type: {kind}" for kind in (SDP_TYPE, *TYPES)}
+_SDP_ROWS: Final = [TYPE_ROWS[SDP_TYPE]]
+_TEXT_ROWS: Final = {kind: [TYPE_ROWS[kind]] for kind in TYPES}
 
 # Where what a row says comes from, when it is not one field of the other side's message: its id in `sipstack.headers`.
 OURS: Final = -1  # from nothing that the other side wrote: always produced, and not searched

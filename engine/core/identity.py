@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from engine.core.numbers import UNKNOWN, Dialled, DialledKind, read_number
-from engine.core.settings import DIGEST, TEL, CallerSource, PeerSettings, TargetSettings
+from engine.core.routing import Hop
+from engine.core.settings import DIGEST, TEL, CallerSource, PeerSettings
 from engine.core.wire_forms import wire_user
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
 from sipstack.message import Message
 from sipstack.scan import usual_user
-from sipstack.uri import SipUri, TelUri, Uri, parse_name_addr, parse_uri, uri_host
+from sipstack.uri import SipUri, TelUri, Uri, parse_name_addr, parse_uri
 
 
 def number_of(uri: Uri | None, peer: PeerSettings) -> Dialled:
@@ -35,8 +36,8 @@ def caller_of(request: Message, peer: PeerSettings) -> Dialled:
         return _number_in(request.value(h.FROM) or "", peer)
     if peer.caller is DIGEST:
         return UNKNOWN
-    if len(asserted) == 1 and "," not in asserted[0]:
-        return _number_in(asserted[0], peer)
+    if len(asserted) == 1 and (user := usual_user(asserted[0])):  # nearly always
+        return read_number(user, peer.number_format, peer.rules_in)
     found = UNKNOWN
     for value in [value for row in asserted for value in split_list(row)]:
         number = _number_in(value, peer)
@@ -58,20 +59,16 @@ def _number_in(value: str, peer: PeerSettings) -> Dialled:
         return UNKNOWN
 
 
-def request_uri_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
+def request_uri_for(number: str, hop: Hop) -> str:
     """The Request-URI for a real number at a target of a peer."""
-    if peer.number_format is TEL:
-        return _tel_uri(wire_user(number, peer))
-    scheme = "sips" if target.is_secure else "sip"
-    port = f":{target.port}" if target.port else ""  # a name without one stays so: it is looked up as a domain
-    return f"{scheme}:{wire_user(number, peer)}@{uri_host(target.host)}{port}"
+    user = wire_user(number, hop.peer)
+    return _tel_uri(user) if hop.peer.number_format is TEL else f"{hop.uri_start}{user}{hop.uri_end}"
 
 
-def to_value_for(number: str, peer: PeerSettings, target: TargetSettings) -> str:
+def to_value_for(number: str, hop: Hop) -> str:
     """The To value for a real number: its address without a port."""
-    if peer.number_format is TEL:
-        return f"<{_tel_uri(wire_user(number, peer))}>"
-    return f"<sip:{wire_user(number, peer)}@{uri_host(target.host)}>"
+    user = wire_user(number, hop.peer)
+    return f"<{_tel_uri(user)}>" if hop.peer.number_format is TEL else f"<sip:{user}{hop.to_end}"
 
 
 def real_uri(number: str, peer: PeerSettings, domain: str) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from engine.core.next_hop import flow_to
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause
-from engine.core.routing import Hop, flow_to
+from engine.core.routing import Hop
 from engine.core.settings import CoreSettings, PeerSettings, ServedSide
 from sipstack import headers as h
 from sipstack.events import Flow

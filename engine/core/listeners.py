@@ -11,7 +11,7 @@ from engine.core.settings import ListenerSettings
 class Listener:
     """One listener, its share of the rows made once."""
 
-    __slots__ = ("address", "advertised", "contact_end", "host", "is_ipv6", "transport", "via_start")
+    __slots__ = ("address", "advertised", "contact_end", "host", "is_ipv6", "request_via", "transport", "via_start")
 
     def __init__(self, settings: ListenerSettings) -> None:
         self.advertised: Final = settings.advertise
@@ -20,6 +20,7 @@ class Listener:
         self.address: Final = f"{settings.host} {settings.port}"  # what it is bound to: the same in every run
         self.host: Final = self.advertised.rpartition(":")[0].strip("[]")  # as the world names it
         self.via_start: Final = f"Via: SIP/2.0/{settings.transport} {self.advertised};branch="
+        self.request_via: Final = f" SIP/2.0\r\n{self.via_start}"  # as it stands behind the Request-URI
         parameter = "" if settings.transport == "UDP" else f";transport={settings.transport.lower()}"
         self.contact_end: Final = f"@{self.advertised}{parameter}>"
 

@@ -85,9 +85,9 @@ class LostTry(RequestOwner):
         identity = ANONYMOUS
         if record.mode != TRANSIT:
             identity = presented_uri(record.presented_number, hop.peer, context.settings.domain)
-        remote = to_value_for(record.callee, hop.peer, hop.target)
+        remote = to_value_for(record.callee, hop)
         dialog = Dialog(DialogId(ids.call_id, ids.tag, ""), f"{identity};tag={ids.tag}", remote, cseq, -1)
-        dialog.remote_target = request_uri_for(record.callee, hop.peer, hop.target)
+        dialog.remote_target = request_uri_for(record.callee, hop)
         party = Party(CALLEE, hop.peer, record.caller, context.contact(hop.flow, record.presented_number))
         draft = RequestDraft(context, party, dialog, hop.flow, ("INVITE", cseq), None, branch)
         draft.identity = identity

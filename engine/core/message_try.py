@@ -10,7 +10,7 @@ from engine.core.binding import Binding
 from engine.core.crossing import MESSAGE
 from engine.core.disclosure import Party, RequestDraft, build
 from engine.core.pair import CALLEE
-from engine.core.records import Attempt
+from engine.core.records import Attempt, rounded_ms
 from engine.core.routing import Hop
 from engine.core.settings import MessageText
 from engine.core.transit import sender
@@ -27,32 +27,20 @@ _RELAY: Final = MessageText.RELAY
 
 
 @final
-class Outgoing:
-    """What a MESSAGE says towards one target, besides what every message of ours says."""
-
-    __slots__ = ("body", "content_type", "to", "uri")
-
-    def __init__(self, uri: str, to: str, body: bytes, content_type: str) -> None:
-        self.uri = uri  # Request-URI
-        self.to = to  # value of To
-        self.body = body
-        self.content_type = content_type
-
-
-@final
 class MessageTry(RequestOwner):
     """A MESSAGE to one target."""
 
     __slots__ = ("attempt", "health", "peer", "record", "sent_at", "transaction")
 
-    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: Outgoing) -> None:
-        """Builds it. Raises LeakStopped and RemoteSipError."""
+    def __init__(self, attempt: MessageAttempt, hop: Hop, binding: Binding, outgoing: tuple[str, str]) -> None:
+        """Builds it; `outgoing` are Request-URI and value of To. Raises LeakStopped and RemoteSipError."""
         context = attempt.context
         tokens = context.tokens
         call_id, tag, seq = tokens.call_id(), tokens.tag(), tokens.first_cseq()
         identity = sender(binding, attempt.request, attempt.facts, hop.peer, context.settings.domain)
-        dialog = Dialog((call_id, tag, ""), f"{identity};tag={tag}", outgoing.to, seq, -1)
-        dialog.remote_target = outgoing.uri
+        uri, to = outgoing
+        dialog = Dialog((call_id, tag, ""), f"{identity};tag={tag}", to, seq, -1)
+        dialog.remote_target = uri
         party = Party(CALLEE, hop.peer, binding.caller, "", attempt.left_callees)
         if context.has_rules:
             party.hide_too(wire_forms(binding.caller, attempt.peer, hop.peer, attempt.facts.caller.wire))
@@ -63,7 +51,7 @@ class MessageTry(RequestOwner):
         if attempt.policy.message_text is _RELAY:
             build(rows, draft)  # what the sender writes of himself may cross, not what a row says
             draft.party = Party(CALLEE, hop.peer, "", "")
-        draft.body, draft.content_type = outgoing.body, outgoing.content_type
+        draft.body, draft.content_type = attempt.body, attempt.content_type
         self.attempt = attempt
         self.peer = hop.peer
         self.health = hop.health
@@ -79,7 +67,7 @@ class MessageTry(RequestOwner):
     def ended(self, status: int, now: float) -> None:
         """Writes how this try ended; 0 when no answer came."""
         self.record.status = status
-        self.record.ms = round((now - self.sent_at) * 1000)
+        self.record.ms = rounded_ms(now - self.sent_at)
 
     def take_back(self, now: float) -> None:
         """Stops sending what its sender is about to be told has not arrived."""

@@ -199,7 +199,7 @@ def masked_identifier(text: str) -> str:
     The same identifier gives the same text, so that it can still be looked for.
     """
     for place in range(_RUN_DIGITS - 1, len(text), _RUN_DIGITS):  # each run covers one of these places
-        if text[place] in _ASCII_DIGITS and _has_run(text, place):
+        if 0x30 <= ord(text[place]) <= 0x39 and _has_run(text, place):
             return _DIGITS.sub(_masked_run, text)
     return text  # nearly always, and for a fifth of the price of a search
 
@@ -207,9 +207,9 @@ def masked_identifier(text: str) -> str:
 def _has_run(text: str, place: int) -> bool:
     """True when ten digits stand together around the one at `place`."""
     begin, end = place, place + 1
-    while begin > 0 and text[begin - 1] in _ASCII_DIGITS:
+    while begin > 0 and 0x30 <= ord(text[begin - 1]) <= 0x39:
         begin -= 1
-    while end < len(text) and text[end] in _ASCII_DIGITS:
+    while end < len(text) and 0x30 <= ord(text[end]) <= 0x39:
         end += 1
     return end - begin >= _RUN_DIGITS
 
@@ -218,7 +218,6 @@ def _has_run(text: str, place: int) -> bool:
 _RUN: Final = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]{10,16}(?![0-9A-Za-z])")
 _RUN_DIGITS: Final = 10
 _DIGITS: Final = re.compile(r"[0-9]{10,}")
-_ASCII_DIGITS: Final = frozenset("0123456789")
 
 
 def _masked_run(found: re.Match[str]) -> str:
@@ -228,7 +227,7 @@ def _masked_run(found: re.Match[str]) -> str:
 
 def is_mobile(digits: str) -> bool:
     """1[3-9] and nine digits; `digits` must hold nothing but ASCII digits."""
-    return len(digits) == MOBILE_LENGTH and digits[0] == "1" and digits[1] >= "3"
+    return len(digits) == MOBILE_LENGTH and ord(digits[0]) == 0x31 and ord(digits[1]) >= 0x33
 
 
 def is_landline(digits: str) -> bool:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, final
 
 from engine.core.records import CallRecord, Step
 from sipstack.events import Output
+from sipstack.timers import TimerOwner
 
 if TYPE_CHECKING:
     from engine.core.attempt import AttemptBase
 
 
-class InProgress(Protocol):
-    """Whatever has an open record: an attempt, or what awaits the report on a short message."""
+class InProgress(TimerOwner):
+    """Whatever has an open record: an attempt, or what awaits the report on a short message.
+
+    A base and no protocol: what is compiled finds the members of a protocol by a search for their names.
+    """
+
+    __slots__ = ("record",)
 
     record: CallRecord
 
     @property
     def state_name(self) -> str:
         """The state of its table, in words."""
+        raise NotImplementedError
 
     def committed(self, step: Step, durable: bool, now: float) -> None:
         """A step is durable, or could not be made so."""
+        raise NotImplementedError
 
 
 @final

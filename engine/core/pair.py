@@ -8,7 +8,7 @@ from engine.core.context import CoreContext
 from engine.core.crossing import leading_number
 from engine.core.disclosure import Party
 from engine.core.listeners import Listeners
-from engine.core.routing import flow_to, hosts_of
+from engine.core.next_hop import flow_to, hosts_of
 from engine.core.session_bodies import OriginRewriter
 from sipstack import headers as h
 from sipstack.dialog import Dialog
@@ -167,13 +167,16 @@ class DialogPair:
 
     def register(self, context: CoreContext, call: Call) -> None:
         """Makes both dialogs known to requests."""
-        for side in (CALLER, CALLEE):
-            context.dialogs[self.sides[side].key] = DialogEnd(call, self, side)
+        context.dialogs[self.caller.key] = DialogEnd(call, self, CALLER)
+        context.dialogs[self.callee.key] = DialogEnd(call, self, CALLEE)
 
     def forget(self, context: CoreContext) -> None:
         """Requests in these dialogs get 481 from now on."""
-        dialogs = context.dialogs
-        for side in self.sides:
-            if side.key in dialogs:  # `pop` is looked for by its name
-                del dialogs[side.key]
-            side.pending_update = None
+        _forget(context.dialogs, self.caller)
+        _forget(context.dialogs, self.callee)
+
+
+def _forget(dialogs: dict[str, DialogEnd], side: PairSide) -> None:
+    if side.key in dialogs:  # `pop` is looked for by its name
+        del dialogs[side.key]
+    side.pending_update = None

@@ -18,6 +18,7 @@ from engine.core.binding import (
     Binding,
     Conditions,
     Miss,
+    is_expired,
 )
 from engine.core.hours import is_within
 from engine.core.numbers import PRIVACY, REAL, Dialled, DialledKind
@@ -115,7 +116,7 @@ def bound(facts: Facts) -> Refusal | None:
 def in_force(facts: Facts) -> Refusal | None:
     """The binding must not have expired."""
     found = facts.found
-    if isinstance(found, Binding) and found.is_expired(facts.wall_s):
+    if isinstance(found, Binding) and is_expired(found, facts.wall_s):
         if found.conditions.flags & LEGACY:
             return Refusal(ReleaseCause.NO_BINDING, "in_force")
         return Refusal(ReleaseCause.BINDING_EXPIRED, "in_force")

@@ -265,7 +265,7 @@ class CallRecord:
             self.record_id, self.node, self.kind, self.mode, self.subs_id, self.binding_version,
             self.app_platform, self.business_user, self.order_id, self.scenario, self.tel_x, self.tel_y,
             self.caller, self.callee, self.group_member, self.presented_number, self.ingress_peer,
-            self.egress_peer, tuple([(a.peer, a.target, a.status, a.ms, a.bye, a.address) for a in self.attempts]),
+            self.egress_peer, _shown(self.attempts),
             self.caller_call_id, self.callee_call_id, self.call_time, self.call_out_time, self.ring_time,
             self.answer_time, self.release_time, self.ring_ms, self.duration_ms, self.duration_source,
             self.bill_seconds, self.release_direction, self.release_cause, self.sip_status, self.q850,
@@ -274,11 +274,28 @@ class CallRecord:
         )  # fmt: skip
 
 
+def _shown(attempts: list[Attempt]) -> tuple[object, ...]:
+    if not attempts:
+        return ()
+    if len(attempts) == 1:  # nearly always
+        a = attempts[0]
+        return ((a.peer, a.target, a.status, a.ms, a.bye, a.address),)
+    return tuple([(a.peer, a.target, a.status, a.ms, a.bye, a.address) for a in attempts])
+
+
 def elapsed_ms(start_s: float | None, end_s: float | None) -> int:
     """Milliseconds from start to end, rounded; 0 when one is missing; never negative (wall clocks step)."""
     if start_s is None or end_s is None or end_s <= start_s:
         return 0
-    return round((end_s - start_s) * 1000.0)
+    return rounded_ms(end_s - start_s)
+
+
+def rounded_ms(elapsed_s: float) -> int:
+    """Milliseconds of what is not negative, as `round` has them: a half goes to the even one."""
+    exact = elapsed_s * 1000.0
+    whole = int(exact)
+    rest = exact - whole
+    return whole + 1 if rest > 0.5 or (rest == 0.5 and whole & 1) else whole
 
 
 def bill_seconds(duration_ms: int) -> int:

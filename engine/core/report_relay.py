@@ -162,8 +162,8 @@ class ReportRelay(RequestOwner):
         context, record, entry = self._context, self._record, self._entry
         domain, tokens = context.settings.domain, context.tokens
         if entry.from_mobile:  # back to the phone, from the centre that it has addressed
-            uri = request_uri_for(record.caller, hop.peer, hop.target)
-            to = to_value_for(record.caller, hop.peer, hop.target)
+            uri = request_uri_for(record.caller, hop)
+            to = to_value_for(record.caller, hop)
             identity = real_uri(entry.centre, hop.peer, domain)
         else:
             uri, to = entry.gateway, f"<{entry.gateway}>"

@@ -1,30 +1,32 @@
-"""Where a message comes from and where it goes: peers by source, routes by called number, next hops of dialogs."""
+"""Where a message comes from and where it goes: peers by source, routes by called number."""
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
+from engine.core.called_pattern import CalledPattern
 from engine.core.health import AddressHealth, Health
 from engine.core.listeners import Listeners
 from engine.core.settings import CoreSettings, PeerSettings, RouteSettings, TargetSettings
 from engine.core.targets import Draw, Fixed, InOrder, Plan, TargetTable, plan_of_addresses, plan_of_targets
 from sipstack.events import Flow
-from sipstack.grammar import USUAL_SIP_URI
-from sipstack.location import DEFAULT_PORTS, Address, Place
-from sipstack.uri import SipUri, parse_uri, uri_host
+from sipstack.location import Address, Place
+from sipstack.uri import uri_host
 
 # Sources remembered: past this many, the memory starts anew instead of growing.
-_MAX_REMEMBERED_SOURCES: Final = 4096
+MAX_REMEMBERED_SOURCES: Final = 4096
 
 
 @final
 class Hop:
-    """One place to try: a target of a peer, or one address of it where it is a name."""
+    """One place to try: a target of a peer, or one address of it where it is a name.
 
-    __slots__ = ("address", "flow", "health", "name", "peer", "target")
+    `uri_start`, `uri_end` and `to_end` stand around a user: a Request-URI for it at the target, and the end of a To.
+    """
+
+    __slots__ = ("address", "flow", "health", "name", "peer", "target", "to_end", "uri_end", "uri_start")
 
     def __init__(
         self, peer: PeerSettings, target: TargetSettings, flow: Flow, health: AddressHealth, is_target: bool = True
@@ -38,6 +40,11 @@ class Hop:
         self.name: Final = f"{peer.name} {health.address}"  # of no other place of a route; the same after a restart
         # What records add to a name: "udp:192.0.2.1:5060". An address that is configured is there already.
         self.address: Final = "" if target.place is None and is_target else health.address
+        host = uri_host(target.host)
+        port = f":{target.port}" if target.port else ""  # a name without one stays so: it is looked up as a domain
+        self.uri_start: Final = "sips:" if target.is_secure else "sip:"
+        self.uri_end: Final = f"@{host}{port}"
+        self.to_end: Final = f"@{host}>"
 
 
 @final
@@ -62,7 +69,7 @@ class _Route:
 
     def __init__(self, settings: RouteSettings) -> None:
         self.settings: Final = settings
-        self.pattern: Final = re.compile(settings.called, re.ASCII)
+        self.pattern: Final = CalledPattern(settings.called)
         self.plan: Plan = Fixed([])
         self.hops: list[Hop] | None = []
         self.repeats = False
@@ -78,6 +85,9 @@ class Routing:
         "_by_network",
         "_by_source",
         "_health",
+        "_last_host",
+        "_last_peer",
+        "_last_port",
         "_peers",
         "_plans",
         "_remembered",
@@ -104,6 +114,9 @@ class Routing:
         self._by_network: list[tuple[IPv4Network | IPv6Network, Source]] = []
         self._by_name = {name: peer for peer in settings.peers for name in peer.tls_names}
         self._remembered: dict[tuple[str, int], PeerSettings | None] = {}
+        # The datagram before this one, nearly always from the same trunk: two comparisons in the place of a key.
+        self._last_host, self._last_port = "", -1
+        self._last_peer: PeerSettings | None = None
         for peer in settings.peers:
             for entry in peer.match:
                 self._add_source(Source(entry, peer))
@@ -130,17 +143,23 @@ class Routing:
         known by its certificate.
         """
         if flow.transport == "UDP":
-            source = (flow.host, flow.port)
-        elif flow.transport == "TLS" and self._by_name:
+            if flow.port != self._last_port or flow.host != self._last_host:
+                self._last_peer = self._peer_at(flow.host, flow.port)
+                self._last_host, self._last_port = flow.host, flow.port
+            return self._last_peer
+        if flow.transport == "TLS" and self._by_name:
             return self._peer_by_certificate(flow)
-        else:
-            source = (flow.host, 0)
+        return self._peer_at(flow.host, 0)
+
+    def _peer_at(self, host: str, port: int) -> PeerSettings | None:
+        """Whose an address is; port 0 for that of a connection."""
+        source = (host, port)
         remembered = self._remembered.get(source)
         if remembered is not None or source in self._remembered:
             return remembered
-        found = self.source_of(*source)
+        found = self.source_of(host, port)
         peer = None if found is None or found.peer.tls_names else found.peer
-        if len(self._remembered) >= _MAX_REMEMBERED_SOURCES:
+        if len(self._remembered) >= MAX_REMEMBERED_SOURCES:
             self._remembered.clear()
         self._remembered[source] = peer
         return peer
@@ -181,7 +200,7 @@ class Routing:
         route's own: it is read, never changed.
         """
         for route in self._transits if is_transit else self._routes:
-            if route.pattern.search(called):
+            if route.pattern.takes(called):
                 hops = route.hops
                 if hops is None:
                     hops = []
@@ -246,14 +265,14 @@ class Routing:
 
     def _hop(self, peer: PeerSettings, target: TargetSettings, at: Address) -> Hop:
         # What is configured, not what the DNS has led to, must be in the certificate of who answers there.
-        names = (target.host if target.place is not None else _canonical(at.host),) if at.transport == "TLS" else ()
+        names = (target.host if target.place is not None else canonical(at.host),) if at.transport == "TLS" else ()
         flow = Flow(at.transport, at.host, at.port, self.listeners.index_for(at.transport, at.host), names)
         return Hop(peer, target, flow, self._health.of(at.transport, at.host, at.port))
 
     def _may_reach(self, found: Address) -> bool:
         """False for an address that reaches nobody, too many, or the node itself, whatever the DNS says."""
         address = address_of(found.host)
-        if address is None or address.is_multicast or address.is_unspecified or not _is_unicast(address):
+        if address is None or address.is_multicast or address.is_unspecified or not is_unicast(address):
             return False
         return self.listeners.index_for(found.transport, found.host) >= 0 and not self.listeners.is_own(
             found.transport, found.host, found.port
@@ -262,7 +281,7 @@ class Routing:
     def route_of(self, called: str, is_transit: bool = False) -> RouteSettings | None:
         """The first route that matches a canonical national number; of those with `transit` where that is wanted."""
         for route in self._transits if is_transit else self._routes:
-            if route.pattern.search(called):
+            if route.pattern.takes(called):
                 return route.settings
         return None
 
@@ -270,10 +289,10 @@ class Routing:
         entry = source.entry
         if "/" in entry:
             self._by_network.append((ip_network(entry, strict=False), source))
-        elif (parts := _split_port(entry))[1]:
-            self._by_source[(_canonical(parts[0]), int(parts[1]))] = source
+        elif (parts := split_port(entry))[1]:
+            self._by_source[(canonical(parts[0]), int(parts[1]))] = source
         else:
-            self._by_address[_canonical(entry)] = source
+            self._by_address[canonical(entry)] = source
 
     def source_of(self, host: str, port: int) -> Source | None:
         """The entry that a source falls under: its address with the port, its address, or the smallest network."""
@@ -298,7 +317,7 @@ def _each_once(hops: list[Hop]) -> list[Hop]:
     return list(found.values())
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
+@lru_cache(maxsize=MAX_REMEMBERED_SOURCES)
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
     """The address that a host is, without brackets and zone; None for a name.
 
@@ -312,87 +331,19 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
     return address if mapped is None else mapped
 
 
-def _canonical(host: str) -> str:
+def canonical(host: str) -> str:
+    """An address as `address_of` writes it; a name as it is."""
     address = address_of(host)
     return host if address is None else str(address)
 
 
-def flow_to(uri: str, known: Flow, listeners: Listeners, peer: PeerSettings | None = None) -> Flow:
-    """Where a request to `uri` goes: to its address by its transport, where those may be; else to `known`.
-
-    `known` is where the dialog's own messages came from, or were first sent to. A host name, or an address that reaches
-    nobody or too many in a Contact or Record-Route takes us nowhere: the request goes to `known`. So it does instead of
-    to this machine or its own link when the party itself is neither: no party sends us into the node's own services
-    (metadata, control). A URI that names no transport means that of `known`, and so does one whose transport no
-    listener speaks; but what is asked for by a sips URI leaves over TLS or not at all (RFC 3261 §26.2.2). A `peer` that
-    is not trusted takes us to hosts of its own only: nobody outside chooses which machines here are sent something.
-    """
-    usual = USUAL_SIP_URI.fullmatch(uri) if known.transport == "UDP" else None
-    if usual is not None and usual[2] == known.host and usual[4] is None and int(usual[3] or 5060) == known.port:
-        return known  # nearly always: a phone is where it says
-    parsed = parse_uri(uri)
-    if not isinstance(parsed, SipUri):
-        return known
-    host = _reachable(parsed.host, known.host)
-    if host and host != known.host and peer is not None and not peer.trusted and not _is_host_of(peer, host):
-        host = ""
-    if (parsed.params or parsed.scheme != "sip") and (transport := _transport_of(parsed)) not in ("", known.transport):
-        local = listeners.index_for(transport, known.host)
-        if parsed.scheme == "sips":
-            port = parsed.port or DEFAULT_PORTS["TLS"]
-            return Flow("TLS", host or known.host, port, max(local, 0), (parsed.host.strip("[]").lower(),))
-        if host and local >= 0:
-            return Flow(transport, host, parsed.port or DEFAULT_PORTS[transport], local, known.identities)
-    if not host:
-        return known
-    transport = known.transport
-    port = parsed.port or DEFAULT_PORTS[transport]
-    if transport == "UDP":
-        return Flow(transport, host, port, known.local)
-    if host == known.host:
-        if known.reply_port:  # its own connection, and where it listens when that has gone (RFC 5923 §3)
-            return Flow(transport, host, known.port, known.local, known.identities, port)
-        return Flow(transport, host, port, known.local, known.identities)
-    return Flow(transport, host, port, known.local, (*known.identities, host))
-
-
-def _is_host_of(peer: PeerSettings, host: str) -> bool:
-    """True for the address of one of its targets, and for one that its `match` covers, whatever the port."""
-    places = (entry if "/" in entry else _canonical(_split_port(entry)[0]) for entry in peer.match)
-    is_there = any(ip_address(host) in ip_network(place, strict=False) for place in places)
-    return is_there or any(target.host == host for target in peer.targets)
-
-
-def _split_port(entry: str) -> tuple[str, str]:
+def split_port(entry: str) -> tuple[str, str]:
     """Address and port of an entry of `match`; "" where it names none: "2001:db8::1" does not."""
     host, _, port = entry.rpartition(":")
     return (host, port) if host[-1:] == "]" or entry.count(":") == 1 else (entry, "")
 
 
-def _transport_of(uri: SipUri) -> str:
-    """As in Flow; "" when it names none that we speak. Of a sips URI it is TLS (RFC 3261 §26.2.2)."""
-    if uri.scheme == "sips":
-        return "TLS"
-    named = (uri.param("transport") or "").upper()
-    return named if named in DEFAULT_PORTS else ""
-
-
-@lru_cache(maxsize=_MAX_REMEMBERED_SOURCES)
-def _reachable(host: str, near: str) -> str:
-    """The address that `host` is, when a party that was seen at `near` may send us there; else ""."""
-    address = address_of(host)
-    return "" if address is None or not _may_send_to(address, address_of(near)) else str(address)
-
-
-def _may_send_to(address: IPv4Address | IPv6Address, near: IPv4Address | IPv6Address | None) -> bool:
-    if near is None or address.version != near.version or address.is_multicast or address.is_unspecified:
-        return False
-    if not _is_unicast(address):
-        return False
-    return (near.is_loopback or not address.is_loopback) and (near.is_link_local or not address.is_link_local)
-
-
-def _is_unicast(address: IPv4Address | IPv6Address) -> bool:
+def is_unicast(address: IPv4Address | IPv6Address) -> bool:
     """False for 240/4 with the broadcast address, and 0/8 (RFC 6890)."""
     return isinstance(address, IPv6Address) or not (address.is_reserved or address in _THIS_NETWORK)
 
@@ -403,8 +354,3 @@ _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 def shown_address(at: Flow | Address) -> str:
     """Where something is sent, for people and records: "udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"."""
     return f"{at.transport.lower()}:{uri_host(at.host)}:{at.port}"
-
-
-def hosts_of(uris: list[str]) -> set[str]:
-    """The hosts of SIP URIs: names in lower case, addresses as `address_of` writes them."""
-    return {_canonical(parsed.host).lower() for uri in uris if isinstance(parsed := parse_uri(uri), SipUri)}

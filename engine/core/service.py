@@ -82,7 +82,7 @@ class CallService:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
         """Bytes of one message."""
-        may_answer = data[:8] == b"SIP/2.0 " or self._context.routing.peer_of(flow) is not None
+        may_answer = data.startswith(b"SIP/2.0 ") or self._context.routing.peer_of(flow) is not None
         if not may_answer and is_worthless(data):
             self.intake.strangers += 1
             if not is_keep_alive(data):
@@ -137,10 +137,7 @@ class CallService:
 
     def record_committed(self, attempt: InProgress, step: Step, durable: bool, now: float) -> list[Output]:
         """The writer's answer to CommitRecord."""
-        if isinstance(attempt, AttemptBase):  # nearly always, and without the search for the method
-            attempt.committed(step, durable, now)
-        else:
-            attempt.committed(step, durable, now)
+        attempt.committed(step, durable, now)
         return self._context.take()
 
     # -- what the shell may know and say ---------------------------------------------------------------------------
@@ -194,7 +191,8 @@ class CallService:
 
     def _dispatch(self, event: Output, now: float) -> None:
         if type(event) is ResponseReceived:
-            if event.response.status in CHALLENGES and answers_challenge(self._context, event, now):
+            status = event.response.status
+            if status >= 400 and status in CHALLENGES and answers_challenge(self._context, event, now):
                 return
             transaction = event.transaction
             owner = transaction.owner
@@ -274,10 +272,11 @@ class CallService:
     ) -> bool:
         """Answers of RFC 3261 §8.2 that need no decision of ours; they are counted, not recorded (contract §5)."""
         method = request.method
-        if method in ("CANCEL", "BYE", "PRACK", "UPDATE", "INFO"):
-            self._answer(transaction, 481, now)  # no transaction, no dialog
-        elif method not in ("INVITE", "MESSAGE", "OPTIONS"):
-            self._answer(transaction, 405, now, ALLOW)
+        if method not in ("INVITE", "MESSAGE", "OPTIONS"):
+            if method in ("CANCEL", "BYE", "PRACK", "UPDATE", "INFO"):
+                self._answer(transaction, 481, now)  # no transaction, no dialog
+            else:
+                self._answer(transaction, 405, now, ALLOW)
         elif (  # nearly every URI is sip: or tel:
             request.uri is None
             or isinstance(request.uri, OtherUri)
@@ -322,7 +321,7 @@ class CallService:
             context.respond(transaction, 100, transaction.head.build(100), now)
         else:
             attempt = MessageAttempt(context, transaction, peer, now, numbers)
-        context.count(f"attempts_{kind}")
+        context.count("attempts_voice" if kind == "voice" else "attempts_message")
         self.intake.attempts += 1
         if refusal is None:
             attempt.begin(now)

@@ -183,7 +183,7 @@ def remember_harmless(line: bytes) -> None:
     """Adds to HARMLESS; when it is full it starts anew, so that one party's lines cannot be in the way for good."""
     if len(HARMLESS) >= MAX_HARMLESS:
         HARMLESS.intersection_update(_KNOWN_HARMLESS)
-        HARMLESS_ROWS.clear()  # their lines are all in HARMLESS
+        _forget_rows()  # their lines are all in HARMLESS
     HARMLESS.add(line)
 
 
@@ -192,8 +192,36 @@ def remember_harmless_rows(rows: bytes) -> None:
     if len(rows) > _MAX_HARMLESS_OCTETS or not HARMLESS.issuperset(rows.split(b"\r\n")[:-1]):
         return
     if len(HARMLESS_ROWS) >= MAX_HARMLESS_ROWS:
-        HARMLESS_ROWS.clear()
+        _forget_rows()
     HARMLESS_ROWS.add(rows)
+
+
+@final
+class _Asked:
+    """Of these the rows that were asked for last: they are the next ones nearly always, and to compare is no hash."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self) -> None:
+        self.rows = b""
+
+
+_LAST: Final = _Asked()
+
+
+def are_harmless(rows: bytes) -> bool:
+    """True for attributes that are in HARMLESS_ROWS."""
+    if rows and rows == _LAST.rows:
+        return True
+    if rows not in HARMLESS_ROWS:
+        return False
+    _LAST.rows = rows
+    return True
+
+
+def _forget_rows() -> None:
+    HARMLESS_ROWS.clear()
+    _LAST.rows = b""
 
 
 def _is_odd(line: bytes) -> bool:

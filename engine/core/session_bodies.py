@@ -7,10 +7,10 @@ from typing import Final, NamedTuple, final
 
 from engine.core.session_attributes import (
     HARMLESS,
-    HARMLESS_ROWS,
     NO_HOSTS,
     TABLES,
     Exchange,
+    are_harmless,
     crossing_attribute,
     is_harmless,
     remember_harmless,
@@ -138,7 +138,7 @@ class OriginRewriter:
         if usual is None:
             return self._made(*self._read(body, sender))
         origin, crossing, attributes = usual
-        if attributes in HARMLESS_ROWS:
+        if are_harmless(attributes):
             return self._made(origin, crossing)  # nearly always: what `_read` makes of it
         origin, crossed = self._read(body, sender)
         if crossed == crossing:
@@ -156,8 +156,10 @@ class OriginRewriter:
         if known != self._last:
             self._version += 1
             self._last = known
-        family = "IP6" if ":" in self._address else "IP4"
-        start = f"v=0\r\no=- {self._session_id} {self._version} IN {family} {self._address}\r\ns=-\r\n"
+        version = str(self._version)
+        session_id = version if self._version == self._session_id else str(self._session_id)  # the first has its number
+        family = " IN IP6 " if ":" in self._address else " IN IP4 "
+        start = f"v=0\r\no=- {session_id} {version}{family}{self._address}\r\ns=-\r\n"
         return start.encode() + crossing
 
 
@@ -275,7 +277,7 @@ def is_plain(body: bytes) -> bool:
     Its origin is ours, the words of the lines behind it are too short, and its attributes have been judged each.
     """
     attributes = plain_attributes(body)
-    return attributes is not None and attributes in HARMLESS_ROWS
+    return attributes is not None and are_harmless(attributes)
 
 
 def description_holds_number(body: bytes, number: str) -> bool:

@@ -148,8 +148,7 @@ def refreshed(call: Call, response: Message, now: float) -> None:
 
 def stop(call: Call) -> None:
     """The call ends: nothing limits it any more."""
-    for code in _LIMITS:
-        call.stop(code)
+    call.stop_each(_LIMITS)
     if call.refresh is not None:
         call.refresh.abandon()
 

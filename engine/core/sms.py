@@ -66,7 +66,7 @@ class ShortMessage:
 def is_short_message(request: Message) -> bool:
     """True for a MESSAGE whose body says that it is an RP message."""
     value = request.first[h.CONTENT_TYPE]
-    if value is None or "3gpp" not in value.lower():  # nearly always
+    if value is None or value.startswith(" text/"):  # nearly always
         return False
     return value.partition(";")[0].strip(" \t").lower() == CONTENT_TYPE
 

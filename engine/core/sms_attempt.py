@@ -10,7 +10,6 @@ from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped
 from engine.core.identity import request_uri_for, to_value_for
 from engine.core.message_attempt import MessageAttempt
-from engine.core.message_try import Outgoing
 from engine.core.numbers import REAL
 from engine.core.policy import Refusal
 from engine.core.records import ReleaseCause
@@ -99,7 +98,7 @@ class SmsAttempt(MessageAttempt):
                 return
         self.send_first(now)
 
-    def outgoing(self, hop: Hop, binding: Binding) -> Outgoing:
+    def outgoing(self, hop: Hop, binding: Binding) -> tuple[str, str]:
         """An RP-DATA for the service centre of that peer, or from it for the callee."""
         sms = self._sms
         assert sms is not None
@@ -109,9 +108,9 @@ class SmsAttempt(MessageAttempt):
         if number == binding.caller:
             raise LeakStopped
         self._reference = self.context.tokens.first_cseq() & 0xFF
-        body = rp_data(sms, self._reference, centre, number)
-        uri = request_uri_for(to_whom, hop.peer, hop.target)
-        return Outgoing(uri, to_value_for(to_whom, hop.peer, hop.target), body, CONTENT_TYPE)
+        self.body, self.content_type = rp_data(sms, self._reference, centre, number), CONTENT_TYPE
+        uri = request_uri_for(to_whom, hop)
+        return uri, to_value_for(to_whom, hop)
 
     def tried(self, now: float) -> None:
         """A report may come as soon as the RP-DATA has left, before its 2xx too."""

@@ -13,7 +13,7 @@ from typing import Final, final
 from engine.core.attempt import STORE_WAIT_S
 from engine.core.context import CoreContext
 from engine.core.disclosure import LeakStopped
-from engine.core.outputs import CommitRecord, LeakFound
+from engine.core.outputs import CommitRecord, InProgress, LeakFound
 from engine.core.policy import Refusal
 from engine.core.records import RELEASE, CallRecord, ReleaseCause, Step
 from engine.core.report_relay import Report, ReportEntry, ReportRelay
@@ -22,7 +22,7 @@ from engine.core.settings import PeerSettings
 from sipstack.errors import RemoteSipError
 from sipstack.server_transaction import ServerTransaction
 from sipstack.table import Table
-from sipstack.timers import Timer, TimerOwner
+from sipstack.timers import Timer
 
 # Whoever has sent an RP-DATA waits 35 to 45 s for its report (TS 24.011 §10, TR1M): what comes later interests nobody.
 REPORT_WAIT_S: Final = 45.0
@@ -115,15 +115,15 @@ _INPUT_OF_TIMER: Final = {_REPORT_TIMER: TIME_OVER, _CLOSE_TIMER: CLOSE_FAILED}
 
 
 @final
-class PendingReport(TimerOwner):
+class PendingReport(InProgress):
     """What awaits the report on one RP-DATA of ours; it owns the record from the 202 on."""
 
-    __slots__ = ("_call_id", "_last", "_relay", "_report", "_timer", "context", "entry", "record", "state")
+    __slots__ = ("_call_id", "_last", "_relay", "_report", "_timer", "context", "entry", "state")
 
     def __init__(self, context: CoreContext, record: CallRecord, entry: ReportEntry) -> None:
         """Reports on the RP-DATA that has left under the record's `callee_call_id` are matched from now on."""
         self.context = context
-        self.record: CallRecord = record
+        self.record = record
         self.entry = entry
         self.state = OPEN
         self._call_id = record.callee_call_id

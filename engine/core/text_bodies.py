@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.core.body_parts import taken_parts
+from engine.core.body_parts import says_more, taken_parts
 from engine.core.numbers import mask
 from engine.core.plain_texts import is_plain_text
 from engine.core.spelling import LONG_FROM, fold, word_pattern
+from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.message import Message
 from sipstack.multipart import BodyPart, join_parts
@@ -20,10 +21,22 @@ _READABLE_CHARSETS: Final = ("utf-8", "us-ascii", "iso-8859-1", "gb2312", "gbk",
 
 # Octets that no text in these begins with, and by which a program takes it for UTF-16 or UTF-32 whatever it says.
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+_MARKING: Final = (0xFF, 0xFE, 0)  # the first octet of any
 
 # How they are written.
 _TYPE_OF: Final = {"": "text/plain", **{name: f"text/plain;charset={name.upper()}" for name in _READABLE_CHARSETS}}
 TYPES: Final = tuple(_TYPE_OF.values())
+
+# Nearly every Content-Type: the charset of each, by the value as it stands behind the colon.
+_USUAL_CHARSETS: Final = {
+    " text/plain": "",
+    **{
+        f" text/plain;{space}charset={spelling}": name
+        for name in _READABLE_CHARSETS
+        for spelling in (name, name.upper())
+        for space in ("", " ")
+    },
+}
 
 _NO_DIGIT: Final = bytes(octet for octet in range(256) if not 0x30 <= octet <= 0x39)
 _BETWEEN: Final = re.compile(r"[\W_]+")
@@ -39,18 +52,28 @@ def crossing_text(message: Message, hidden: str, spellings: tuple[str, ...] = ()
     """
     if not message.body:
         return b"", ""
+    charset = _usual_charset(message)
+    if charset is not None:  # nearly always
+        return _crossing_text(message.body, charset, hidden, spellings)
     parts = taken_parts(message, TEXT_TYPES)
     if not parts:
         raise RemoteSipError("message holds no text", 415)
-    texts = [_crossing_part(part, hidden, spellings) for part in parts]
+    texts = [_crossing_text(part.content, _charset(part), hidden, spellings) for part in parts]
     return texts[0] if len(texts) == 1 else join_parts(texts)
 
 
-def _crossing_part(part: BodyPart, hidden: str, spellings: tuple[str, ...]) -> tuple[bytes, str]:
-    charset = _charset(part)
-    if part.content.startswith(_UTF_16_MARKS):
+def _usual_charset(message: Message) -> str | None:
+    """The charset of a body that is one text, "" where it names none; None where more is to be read to know that."""
+    if says_more(message):
+        return None
+    return _USUAL_CHARSETS.get(message.first[h.CONTENT_TYPE] or "")
+
+
+def _crossing_text(content: bytes, charset: str, hidden: str, spellings: tuple[str, ...]) -> tuple[bytes, str]:
+    if content and content[0] in _MARKING and content.startswith(_UTF_16_MARKS):
         raise RemoteSipError("text is in another charset than it says", 415)
-    content = masked_text(part.content, hidden, charset) if hidden else part.content
+    if hidden:
+        content = masked_text(content, hidden, charset)
     for number in spellings:
         content = masked_text(content, number, charset)
     return content, _TYPE_OF[charset]

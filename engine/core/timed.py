@@ -18,14 +18,34 @@ _STOPPED: Final = float("inf")
 _ROUNDING_S: Final = 0.001 * MILLISECONDS
 
 
-class TimedAttempt(AttemptBase):
+class AlarmedAttempt(AttemptBase):
+    """An attempt with one entry in the wheel, the alarm, which is no later than the first thing that it waits for."""
+
+    __slots__ = ("_alarm", "_alarm_at")
+
+    _alarm: Timer | None
+    _alarm_at: float
+
+    def _wait_until(self, due: float, now: float) -> None:
+        if self._alarm is not None:
+            self._alarm.owner = None
+        self._alarm_at = due
+        self._alarm = self.context.wheel.set(now, due - now, self, 0)
+
+    def _drop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.owner = None
+            self._alarm = None
+
+
+class TimedAttempt(AlarmedAttempt):
     """An attempt with several timers, each known by its code.
 
-    A timer that is set or stopped is a number in a row. In the wheel is one, the alarm, no later than the first of
-    them: it looks which are due, and waits for the next. When it comes too early it finds nothing to do.
+    A timer that is set or stopped is a number in a row. The alarm looks which are due, and waits for the next. When it
+    comes too early it finds nothing to do.
     """
 
-    __slots__ = ("_alarm", "_alarm_at", "_due")
+    __slots__ = ("_due",)
 
     def __init__(
         self,
@@ -38,9 +58,8 @@ class TimedAttempt(AttemptBase):
     ) -> None:
         """`timers`: its codes are below that. The rest as in AttemptBase."""
         AttemptBase.__init__(self, context, transaction, peer, tag, known)
+        self._alarm, self._alarm_at = None, _STOPPED
         self._due: list[float] = [_STOPPED] * timers  # monotonic seconds
-        self._alarm: Timer | None = None
-        self._alarm_at = _STOPPED
 
     def set(self, code: int, delay_s: float, now: float) -> None:
         """Sets one of its timers anew."""
@@ -77,9 +96,7 @@ class TimedAttempt(AttemptBase):
     def stop_all(self) -> None:
         """Stops them all: nothing holds the attempt any more."""
         self._due = [_STOPPED] * len(self._due)
-        if self._alarm is not None:
-            self._alarm.owner = None
-            self._alarm = None
+        self._drop_alarm()
 
     def timer_fired(self, code: int, now: float) -> None:
         """The alarm. What one of them raises comes out; those behind it wait for the next alarm."""
@@ -88,7 +105,7 @@ class TimedAttempt(AttemptBase):
         due = self._soonest()
         try:
             while due <= now + _ROUNDING_S:
-                first = self._due.index(due)
+                first = self._code_of(due)
                 self._due[first] = _STOPPED
                 self.expired(first, now)
                 due = self._soonest()
@@ -108,8 +125,58 @@ class TimedAttempt(AttemptBase):
                 soonest = due
         return soonest
 
-    def _wait_until(self, due: float, now: float) -> None:
-        if self._alarm is not None:
-            self._alarm.owner = None
-        self._alarm_at = due
-        self._alarm = self.context.wheel.set(now, due - now, self, 0)
+    def _code_of(self, due: float) -> int:
+        """The first that is due then. A loop, since `index` compares objects, too."""
+        code = 0
+        while self._due[code] != due:
+            code += 1
+        return code
+
+
+class OneTimerAttempt(AlarmedAttempt):
+    """An attempt that waits for one thing at a time: its timer is a number, and no row of them."""
+
+    __slots__ = ("_due",)
+
+    def __init__(
+        self,
+        context: CoreContext,
+        transaction: ServerTransaction,
+        peer: PeerSettings,
+        tag: str,
+        known: tuple[Facts, CallRecord],
+    ) -> None:
+        """As in AttemptBase."""
+        AttemptBase.__init__(self, context, transaction, peer, tag, known)
+        self._alarm, self._alarm_at = None, _STOPPED
+        self._due = _STOPPED  # monotonic seconds
+
+    def set_timer(self, delay_s: float, now: float) -> None:
+        """Sets it anew."""
+        due = now + delay_s
+        self._due = due
+        if due < self._alarm_at:
+            self._wait_until(due, now)
+
+    def stop_timer(self) -> None:
+        """Stops it; it may be set again."""
+        self._due = _STOPPED
+
+    def end_timer(self) -> None:
+        """Stops it for good: nothing holds the attempt any more."""
+        self._due = _STOPPED
+        self._drop_alarm()
+
+    def timer_fired(self, code: int, now: float) -> None:
+        """The alarm, which may have come too early."""
+        self._alarm = None
+        self._alarm_at = _STOPPED
+        while self._due <= now + _ROUNDING_S:
+            self._due = _STOPPED
+            self.expired(now)
+        if self._due < self._alarm_at:
+            self._wait_until(self._due, now)
+
+    def expired(self, now: float) -> None:
+        """It is due."""
+        raise NotImplementedError

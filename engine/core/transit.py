@@ -22,7 +22,8 @@ from engine.core.numbers import PRIVACY, REAL, SEPARATORS, UNKNOWN, Dialled, Dia
 from engine.core.pair import CALLER
 from engine.core.policy import Facts, Refusal
 from engine.core.records import ReleaseCause
-from engine.core.settings import DIGEST, PeerSettings, TargetSettings
+from engine.core.routing import Hop
+from engine.core.settings import DIGEST, PeerSettings
 from sipstack import headers as h
 from sipstack.errors import RemoteSipError
 from sipstack.fields import split_list
@@ -102,10 +103,10 @@ def sender(binding: Binding, request: Message, facts: Facts, peer: PeerSettings,
     return _written(request.value(h.FROM) or "")
 
 
-def called_party(binding: Binding, request: Message, facts: Facts, peer: PeerSettings, target: TargetSettings) -> str:
+def called_party(binding: Binding, request: Message, facts: Facts, hop: Hop) -> str:
     """To: the callee's number, in transit what the caller has written. Raises RemoteSipError."""
     if binding.mode != TRANSIT or facts.peer.caller is DIGEST:
-        return to_value_for(binding.callee, peer, target)
+        return to_value_for(binding.callee, hop)
     return _written(request.value(h.TO) or "")
 
 

@@ -115,7 +115,7 @@ def verdict_of(attempt: AttemptBase, ways: Ways) -> Verdict:
     else:
         places, hop = ways.of(route, attempt)
         name = route.name
-    uri = request_uri_for(callee, hop.peer, hop.target)
+    uri = request_uri_for(callee, hop)
     return Verdict(
         SENT, "", "", 0, 0, 0, 0, record.subs_id, callee, record.presented_number, name, places, uri
     )  # fmt: skip

@@ -94,7 +94,7 @@ class BindingReader:
                 self._in_c = make(read_only_uri(path), FIND, key, mixer, other, Binding, UNCONDITIONAL)
 
     def find(self, x: str, caller: str, wall_s: float) -> Binding | Miss:
-        """The target of (X, caller), expired ones too (`Binding.is_expired`), or why there is none.
+        """The target of (X, caller), expired ones too (`binding.is_expired`), or why there is none.
 
         `caller` is canonical, "" when unknown; `wall_s` in seconds since the epoch. StoreError when the store
         does not answer at once.

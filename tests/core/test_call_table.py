@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core import call_actions, call_end, call_setup
 from engine.core import call_table as t
 from engine.core import message_table as m
 from engine.core import sms_report as r
-from engine.core.call import _ACTIONS
-from engine.core.message_attempt import _DO
+from engine.core.call import Call
+from engine.core.given import Given
+from engine.core.message_attempt import MessageAttempt
 from engine.core.sms_report import _DO as _DO_REPORT
 from sipstack.table import Table
 
@@ -267,8 +269,47 @@ def test_final_failures_leave_only_from_refusing() -> None:
     assert rows == {(t.REFUSING, t.CLOSED), (t.REFUSING, t.CLOSE_FAILED)}
 
 
-def test_each_action_has_its_function() -> None:
-    assert len(_ACTIONS) == len(t.ACTIONS) == len(set(_ACTIONS))
-    assert len(_DO) == len(m.ACTIONS) == len(set(_DO))
+class Counting:
+    """In the place of a context: what an action counts is an action of its own."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+
+    def count(self, name: str) -> None:
+        self.done.append(name)
+
+
+@pytest.mark.pure
+def test_each_action_of_a_call_is_a_function_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for module in (call_setup, call_end):
+        for name, what in list(vars(module).items()):
+            if callable(what) and getattr(what, "__module__", "") == module.__name__:
+                monkeypatch.setattr(module, name, lambda call, given, name=name: done.append(name))
+    monkeypatch.setattr(call_actions, "open_row_again", lambda call, given: done.append("open_row_again"))
+    call = object.__new__(Call)
+    monkeypatch.setattr(Call, "context", Counting(done))
+    for action in range(len(t.ACTIONS)):
+        call_actions.act(call, action, Given(0.0))
+    assert len(done) == len(set(done)) == len(t.ACTIONS) - 1  # one does nothing
+    assert done[t.SEND_UNRECORDED - 1] == "send_unrecorded" and done[t.RELAY_BYE - 1] == "relay_bye"
+    assert done[t.UNEXPECTED - 1] == "unexpected_permitted"
+
+
+@pytest.mark.pure
+def test_each_action_of_a_message_is_a_method_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in [name for name in vars(MessageAttempt) if name.startswith("do_")]:
+        monkeypatch.setattr(MessageAttempt, name, lambda *given, name=name: done.append(name))
+    attempt = object.__new__(MessageAttempt)
+    monkeypatch.setattr(MessageAttempt, "context", Counting(done))
+    for action in range(len(m.ACTIONS)):
+        attempt.act(action, m.PERMITTED, 0.0)
+    assert done == [
+        "unexpected_permitted", "do_open", "do_close", "do_send", "do_answer", "do_answer_unrecorded", "do_open_again",
+        "do_keep", "do_hand_over",
+    ]  # fmt: skip
+
+
+def test_each_action_of_a_report_has_its_function() -> None:
     assert len(_DO_REPORT) == len(r.REPORT_TABLE.actions) == len(set(_DO_REPORT))
-    assert _ACTIONS[t.SEND_UNRECORDED].__name__ == "send_unrecorded" and _ACTIONS[t.RELAY_BYE].__name__ == "relay_bye"

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core import identity
+from engine.core.health import AddressHealth
 from engine.core.identity import caller_of, number_of, presented_uri, request_uri_for, to_value_for
 from engine.core.numbers import Dialled, DialledKind
+from engine.core.routing import Hop
 from engine.core.settings import CallerSource, NumberFormat, PeerSettings, TargetSettings
 from sipstack.errors import RemoteSipError
+from sipstack.events import Flow
 from sipstack.message import Message, render
 from sipstack.parser import parse
 from sipstack.uri import SipUri, TelUri, parse_name_addr, parse_uri
@@ -252,6 +255,11 @@ def test_no_uri_names_nobody() -> None:
 # -- what we write -----------------------------------------------------------------------------------------------------
 
 
+def at(peer: PeerSettings, target: TargetSettings) -> Hop:
+    """The place of a target of a peer."""
+    return Hop(peer, target, Flow("UDP", target.host, target.port), AddressHealth("", None))
+
+
 @pytest.mark.parametrize(
     ("number_format", "uri", "to"),
     [
@@ -263,13 +271,13 @@ def test_no_uri_names_nobody() -> None:
 )
 def test_real_number_towards_a_trunk(number_format: NumberFormat, uri: str, to: str) -> None:
     trunk = replace(PEER, number_format=number_format)
-    assert request_uri_for(B, trunk, TARGET) == uri
-    assert to_value_for(B, trunk, TARGET) == to
+    assert request_uri_for(B, at(trunk, TARGET)) == uri
+    assert to_value_for(B, at(trunk, TARGET)) == to
 
 
 def test_ipv6_target_in_brackets() -> None:
-    assert request_uri_for(B, PEER, TARGET6) == f"sip:{B}@[2001:db8::1]:5070"
-    assert to_value_for(B, PEER, TARGET6) == f"<sip:{B}@[2001:db8::1]>"
+    assert request_uri_for(B, at(PEER, TARGET6)) == f"sip:{B}@[2001:db8::1]:5070"
+    assert to_value_for(B, at(PEER, TARGET6)) == f"<sip:{B}@[2001:db8::1]>"
 
 
 @pytest.mark.parametrize("number_format", list(NumberFormat))
@@ -277,9 +285,9 @@ def test_ipv6_target_in_brackets() -> None:
 def test_what_we_write_is_read_back_on_the_same_trunk(number_format: NumberFormat, number: str) -> None:
     trunk = replace(PEER, number_format=number_format)
     for target in (TARGET, TARGET6):
-        uri = parse_uri(request_uri_for(number, trunk, target))
+        uri = parse_uri(request_uri_for(number, at(trunk, target)))
         assert number_of(uri, of(number_format)) == Dialled(DialledKind.REAL, number)
-        to = parse_uri(parse_name_addr(to_value_for(number, trunk, target)).uri)
+        to = parse_uri(parse_name_addr(to_value_for(number, at(trunk, target))).uri)
         assert number_of(to, of(number_format)) == Dialled(DialledKind.REAL, number)
 
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from engine.core import callee_try, message_attempt, message_try
+from engine.core.health import AddressHealth
 from engine.core.identity import request_uri_for, to_value_for
 from engine.core.number_rules import NumberRule, NumberRules
 from engine.core.numbers import PRIVACY, UNKNOWN, Dialled, DialledKind, read_number
-from engine.core.routing import Routing
+from engine.core.routing import Hop, Routing
 from engine.core.settings import NumberFormat, PeerSettings, TargetSettings
 from engine.core.wire_forms import arriving_user, wire_forms
 from sipstack import headers as h
+from sipstack.events import Flow
 from tests.core.corenode import CALLEE, CALLER, CoreNode, X
 from tests.core.parties import B_SDP, answer, invite, message, refused, send, start, talking
 from tests.core.restart import frozen_of, restarted
@@ -93,8 +95,8 @@ def test_a_700_number_behind_a_routing_prefix_is_one() -> None:
 )
 def test_rules_write_what_is_sent(number_format: str, number: str, uri: str, to: str) -> None:
     peer = replace(PLAIN, number_format=NumberFormat(number_format), rules_out=LOCAL_B)
-    where = TargetSettings("sip:h", "h", 0)
-    assert (request_uri_for(number, peer, where), to_value_for(number, peer, where)) == (uri, to)
+    hop = Hop(peer, TargetSettings("sip:h", "h", 0), Flow("UDP", "h", 5060), AddressHealth("", None))
+    assert (request_uri_for(number, hop), to_value_for(number, hop)) == (uri, to)
 
 
 def test_a_number_as_it_would_come() -> None:

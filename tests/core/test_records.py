@@ -24,6 +24,7 @@ from engine.core.records import (
     bill_seconds,
     chain_hash,
     elapsed_ms,
+    rounded_ms,
 )
 
 # Contract §5, first table: causes, SIP status, Q.850.
@@ -213,3 +214,16 @@ def test_the_hash_tells_null_from_empty_and_one_field_from_two() -> None:
 def test_what_no_column_holds_has_no_hash() -> None:
     with pytest.raises(TypeError, match="float"):
         chain_hash(GENESIS_HASH, [1.5])
+
+
+@given(st.floats(0, 1e7) | st.integers(0, 10**6).map(lambda half: half / 2000))
+def test_milliseconds_are_rounded_as_python_rounds(elapsed_s: float) -> None:
+    assert rounded_ms(elapsed_s) == round(elapsed_s * 1000)
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_each_try_stands_in_the_snapshot(count: int) -> None:
+    record = CallRecord("r", "n", "voice")
+    record.attempts = [Attempt(f"peer-{place}", "sip:h", address="udp:192.0.2.1:5060") for place in range(count)]
+    tried = record.snapshot()[RECORD_COLUMNS.index("attempts")]
+    assert tried == tuple((f"peer-{place}", "sip:h", 0, 0, None, "udp:192.0.2.1:5060") for place in range(count))

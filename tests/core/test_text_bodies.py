@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from engine.core.numbers import mask
 from engine.core.spelling import fold, holds_number
-from engine.core.text_bodies import masked_text
+from engine.core.text_bodies import _USUAL_CHARSETS, crossing_text, masked_text
+from sipstack.errors import RemoteSipError
+from sipstack.message import Message
+from sipstack.parser import parse
 
 MOBILE = "13800138000"
 LANDLINE = "2088888888"
@@ -169,3 +172,25 @@ def test_somebody_elses_number_stays(number: str, other: str) -> None:
     text = f"{other}，您好"
     expected = text if number != other else f"{mask(number)}，您好"
     assert masked(text, number) == expected
+
+
+def texted(body: bytes, *rows: str) -> Message:
+    return parse(
+        "\r\n".join((
+            "MESSAGE sip:a@h SIP/2.0", "Via: SIP/2.0/UDP h;branch=z9hG4bK1", "From: <sip:b@h>;tag=t", "To: <sip:a@h>",
+            "Call-ID: c", "CSeq: 1 MESSAGE", "Max-Forwards: 70", *rows, f"Content-Length: {len(body)}", "", "",
+        )).encode() + body
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("written", _USUAL_CHARSETS)
+@given(body=st.binary(min_size=1, max_size=20) | TEXTS.map(str.encode) | st.just(b"call 138 0013 8000"))
+def test_a_type_in_its_usual_spelling_is_read_like_any_other(written: str, body: bytes) -> None:
+    """A field that says nothing more than is meant without it has the type read letter by letter."""
+    said: list[object] = []
+    for rows in ((f"Content-Type:{written}",), (f"Content-Type:{written}", "Content-Encoding: identity")):
+        try:
+            said.append(crossing_text(texted(body, *rows), MOBILE))
+        except RemoteSipError as error:
+            said.append(error.status_hint)
+    assert said[0] == said[1]

@@ -6,8 +6,9 @@ import pytest
 
 from engine.core.call import Call
 from engine.core.call_table import HOOK_TIMER, MAX_CALL_TIMER, SESSION_TIMER
+from engine.core.message_attempt import MessageAttempt
 from tests.core.corenode import CoreNode
-from tests.core.parties import talking
+from tests.core.parties import send, talking
 
 
 def call_of(node: CoreNode) -> Call:
@@ -85,3 +86,41 @@ def test_of_many_timers_the_wheel_holds_few() -> None:
     assert node.context.wheel.entries == before
     call.stop(SESSION_TIMER)
     talk.hang_up()
+
+
+def message_of(node: CoreNode) -> MessageAttempt:
+    (attempt,) = node.context.attempts.values()
+    assert isinstance(attempt, MessageAttempt)
+    return attempt
+
+
+def test_the_one_timer_of_a_message_waits_behind_an_alarm_that_was_set_for_an_earlier_time() -> None:
+    node = CoreNode()
+    send(node)
+    attempt = message_of(node)  # its alarm is that of the store, 5 s; it waits for the delivery, 20 s
+    attempt.set_timer(7.0, node.book.now)
+    node.book.at(6.99)
+    assert attempt.state_name == "Sending"
+    node.book.at(7.0)
+    assert attempt.record.decided_by == "message_timer"
+
+
+def test_the_one_timer_of_a_message_may_be_set_for_an_earlier_time_than_its_alarm() -> None:
+    node = CoreNode()
+    send(node)
+    attempt = message_of(node)
+    attempt.set_timer(1.0, node.book.now)
+    node.book.at(1.0)
+    assert attempt.record.decided_by == "message_timer"
+
+
+def test_the_one_timer_of_a_message_that_was_stopped_does_not_fire_and_may_be_set_again() -> None:
+    node = CoreNode()
+    send(node)
+    attempt = message_of(node)
+    attempt.stop_timer()
+    node.book.at(6.0)
+    assert attempt.state_name == "Sending"
+    attempt.set_timer(1.0, node.book.now)
+    node.book.at(7.0)
+    assert attempt.record.decided_by == "message_timer"

@@ -141,8 +141,18 @@ def test_no_party_fills_the_memory_for_good() -> None:
     for count in range(2 * session_attributes.MAX_HARMLESS_ROWS):
         rows = b"a=ptime:%d\r\n" % count
         OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + rows)
-        assert rows in HARMLESS_ROWS
+        assert rows in HARMLESS_ROWS and session_attributes.are_harmless(rows)
         assert len(HARMLESS_ROWS) <= session_attributes.MAX_HARMLESS_ROWS
+
+
+def test_rows_that_are_forgotten_are_judged_anew() -> None:
+    rows = b"a=ptime:20\r\n"
+    OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + rows)
+    assert session_attributes.are_harmless(rows) and session_attributes.are_harmless(rows)
+    assert not session_attributes.are_harmless(b"") and not session_attributes.are_harmless(rows + rows)
+    for count in range(100, 100 + session_attributes.MAX_HARMLESS_ROWS):
+        OriginRewriter(1, OURS).rewrite(HEAD + AUDIO + b"a=ptime:%d\r\n" % count)
+    assert session_attributes.are_harmless(rows) is (rows in HARMLESS_ROWS) is False
 
 
 # -- what the gate need not search -------------------------------------------------------------------------------------

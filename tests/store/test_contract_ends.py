@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.binding import Binding
+from engine.core.binding import Binding, is_expired
 from engine.domain.problems import Problem
 from engine.store.audit import Asker
 from engine.store.binder import Change
@@ -46,7 +46,7 @@ def test_an_order_that_runs_is_served_to_its_end(shop: Shop, data_dir: Path) -> 
         shop.do(lambda: shop.binder.update(bound.subs_id, Change(tel_a=OTHER), shop.now))
         found = reader.find(X, OTHER, shop.now)
         assert isinstance(found, Binding) and (found.callee, found.expires_at) == (B, bound.expires_at)
-        assert found.is_expired(bound.expires_at)
+        assert is_expired(found, bound.expires_at)
     assert list(BindingInvariants(shop.connection, shop.cipher, shop.now).findings()) == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.core.binding import Binding, Miss
+from engine.core.binding import Binding, Miss, is_expired
 from engine.domain.problems import Problem
 from engine.store.audit import Asker
 from engine.store.binding_reader import BindingReader
@@ -69,7 +69,7 @@ async def test_what_a_call_finds(stocked: Path, cipher: NumberCipher, reader: Bi
         assert reader.find("700123456780002", A, now) is Miss.UNBOUND
         expired = reader.find(X, A, EXPIRES_AT)
         assert isinstance(expired, Binding)
-        assert expired.is_expired(EXPIRES_AT)
+        assert is_expired(expired, EXPIRES_AT)
         assert reader.find(X, C, EXPIRES_AT) is Miss.UNBOUND, "an expired binding makes nobody a stranger"
         await store.unbind(subs_id)
     assert reader.find(X, A, now) is Miss.COOLING
@@ -176,7 +176,7 @@ async def test_an_expired_target_gives_way(
     assert found.callee == C
     old = reader.find(X, B, late)
     assert isinstance(old, Binding)
-    assert old.is_expired(late)
+    assert is_expired(old, late)
 
 
 async def test_many_binds_at_once_do_not_mix(stocked: Path, cipher: NumberCipher, now: float, rows: Rows) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.binding import Binding
+from engine.core.binding import Binding, is_expired
 from engine.domain.problems import Problem
 from engine.store.binding_reader import BindingReader
 from engine.store.bindings import BindingStore, open_bindings
@@ -85,7 +85,7 @@ class History:
         for x in XS:
             for caller in PEOPLE:
                 found = reader.find(x, caller, self.clock_s)
-                is_bound = isinstance(found, Binding) and not found.is_expired(self.clock_s)
+                is_bound = isinstance(found, Binding) and not is_expired(found, self.clock_s)
                 self.found.append((self.clock_s, x, caller, found.subs_id if is_bound else ""))  # type: ignore[union-attr]
 
 
