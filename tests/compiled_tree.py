@@ -53,6 +53,8 @@ def make_environment(place: Path) -> None:
         if script.is_file() and not made.exists() and (text := script.read_bytes()).startswith(b"#!"):
             made.write_bytes(text.replace(str(Path(sys.prefix)).encode(), str(place).encode(), 1))
             made.chmod(0o755)
+    for mark in (".ok", ".ok-dev"):  # it has all that it needs: else `make` in the tree would begin it anew
+        (place / mark).touch()
 
 
 if __name__ == "__main__":
