@@ -74,6 +74,7 @@ def test_without_an_answer_there_is_no_figure() -> None:
         figures(turns)
 
 
+@pytest.mark.pure
 def test_the_node_with_and_without_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it but what needs a compiler; the null writer's node serves every call and keeps none."""
     monkeypatch.setattr(rig_data, "_compile", lambda _folder: None)
