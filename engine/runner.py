@@ -180,17 +180,16 @@ class Runner:
             return None
 
     def _commit(self, output: CommitRecord) -> None:
-        attempt, step = output.attempt, output.step
         writer = self._writer
-        self._books.waiting += step is CLOSE
-        if writer is None or not writer.submit(step, output.values, output.extra, (attempt, step)):
-            self._loop.call_soon(self._tell, attempt, step, False)
+        self._books.waiting += output.step is CLOSE
+        if writer is None or not writer.submit(output.step, output.values, output.extra, output):
+            self._loop.call_soon(self._tell, output)
             self._look_at_store()
 
     def records_done(self, done: Done) -> None:
         """The writer's answers, in the order in which it was asked: what one leads to is done before the next one."""
-        for token, durable in done:
-            self.endpoint.perform(self._told(token, durable))
+        for output, durable in done:
+            self.endpoint.perform(self._told(output, durable))
         self._look_at_store()
 
     def _look_at_store(self) -> None:
@@ -198,12 +197,12 @@ class Runner:
         if self._writer is not None:
             self._service.intake.is_store_behind = self._writer.is_overloaded
 
-    def _tell(self, attempt: InProgress, step: Step, durable: bool) -> None:
-        self.endpoint.perform(self._told((attempt, step), durable))
+    def _tell(self, refused: CommitRecord) -> None:
+        self.endpoint.perform(self._told(refused, False))
 
-    def _told(self, token: object, durable: bool) -> list[Output]:
-        assert isinstance(token, tuple)
-        attempt, step = token
+    def _told(self, output: object, durable: bool) -> list[Output]:
+        assert isinstance(output, CommitRecord)
+        attempt, step = output.attempt, output.step
         self._books.waiting -= step is CLOSE
         if not durable:
             self._missed(attempt, step)
@@ -213,7 +212,7 @@ class Runner:
         if step is OPEN and durable and attempt.record.group_member:
             self._called(attempt.record)
         try:
-            return self._service.record_committed(attempt, step, durable, self._loop.time())
+            return self._service.record_committed(attempt, step, durable, self.endpoint.now())
         except Exception as fault:
             self._fault(fault)
             return []
@@ -232,14 +231,14 @@ class Runner:
 
     def _looked_up(self, query: LookUpBinding, found: Binding | Miss | None) -> list[Output]:
         try:
-            return self._service.binding_looked_up(query, found, self._loop.time())
+            return self._service.binding_looked_up(query, found, self.endpoint.now())
         except Exception as fault:
             self._fault(fault)
             return []
 
     def _hook_answered(self, asked: AskHook, answer: HookAnswer | None) -> None:
         try:
-            outputs = self._service.hook_answered(asked, answer, self._loop.time())
+            outputs = self._service.hook_answered(asked, answer, self.endpoint.now())
         except Exception as fault:
             self._fault(fault)
         else:

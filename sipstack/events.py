@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 if TYPE_CHECKING:
     from sipstack.client_transaction import ClientTransaction
@@ -189,3 +189,27 @@ class MalformedReceived(Output):
     def __init__(self, error: RemoteSipError, flow: Flow) -> None:
         self.error = error
         self.flow = flow
+
+
+class Core(Protocol):
+    """What an endpoint drives: verbs that return what is to be done. `now` is monotonic seconds.
+
+    Where all is compiled, whoever has this for a base is called without a search.
+    """
+
+    __slots__ = ()
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
+        """Bytes of one message from `flow`."""
+
+    def transport_failed(self, flow: Flow, now: float, data: bytes) -> list[Output]:
+        """`data`, or what begins so, could not be sent to `flow`."""
+
+    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
+        """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
+
+    def handle_timer(self, now: float) -> list[Output]:
+        """Time has come for something."""
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is wanted next."""

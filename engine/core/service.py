@@ -44,6 +44,7 @@ from sipstack.errors import RemoteSipError
 from sipstack.events import (
     AckReceived,
     CancelReceived,
+    Core,
     Disconnect,
     Flow,
     MalformedReceived,
@@ -62,7 +63,7 @@ from sipstack.uri import OtherUri
 
 
 @final
-class CallService:
+class CallService(Core):
     """All calls and messages of one node."""
 
     __slots__ = ("_authentication", "_context", "_load", "_strays", "intake", "last_run", "trunks")
@@ -345,9 +346,7 @@ class CallService:
         if end is None:
             return None
         side = end.pair.sides[end.side]
-        if side.dialog.call_id != call_id or not side.accepts(self._context, flow):
-            return None
-        return end
+        return end if side.dialog.call_id == call_id and side.accepts(self._context, flow) else None
 
     def _in_dialog(self, transaction: ServerTransaction, request: Message, flow: Flow, now: float) -> None:
         end = self._dialog_end(request, flow)

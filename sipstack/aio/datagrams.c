@@ -1,20 +1,25 @@
-/* sipstack.aio.datagrams: one datagram in or out with one call of the kernel (docs/decisions/0046).
+/* sipstack.aio.datagrams: one datagram in or out with one call of the kernel (docs/decisions/0046), and what the kernel
+ * says that is ready (docs/decisions/0064).
  *
  * What goes in and comes out is told in datagrams.pyi. The socket never blocks, so the interpreter is not let go of
- * around these calls: where a thread computes, the loop would wait for it after each of them.
+ * around its calls: where a thread computes, the loop would wait for it after each of them.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define MAX_DATAGRAM 65536
 #define PLACES 256 /* far ends that are remembered; where two want one place, the later has it */
 #define NOT_MINE (-1)
+#define MOST 64 /* descriptors that one look tells of; the next one tells of the others */
+#define NONE (-1)
 
 typedef union {
     struct sockaddr any;
@@ -233,13 +238,109 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+/* -- what is ready ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    int epoll, count, at;
+    struct epoll_event found[MOST];
+} Ready;
+
+static PyObject *
+next_ready(PyObject *object, PyObject *Py_UNUSED(nothing))
+{
+    Ready *self = (Ready *)object;
+    return PyLong_FromLong(self->at < self->count ? self->found[self->at++].data.fd : NONE);
+}
+
+static PyObject *
+wait_for_ready(PyObject *object, PyObject *left)
+{
+    Ready *self = (Ready *)object;
+    double left_s = PyFloat_AsDouble(left);
+    int wait_ms = -1;
+    if (left_s == -1.0 && PyErr_Occurred())
+        return NULL;
+    if (left_s >= 0.0 && left_s < INT_MAX / 1000) {
+        wait_ms = (int)(left_s * 1000.0);
+        wait_ms += wait_ms < left_s * 1000.0; /* never early */
+    }
+    self->at = 0;
+    if (wait_ms == 0)
+        self->count = epoll_wait(self->epoll, self->found, MOST, 0);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        self->count = epoll_wait(self->epoll, self->found, MOST, wait_ms);
+        Py_END_ALLOW_THREADS
+    }
+    if (self->count < 0 && errno != EINTR)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (self->count < 0 && PyErr_CheckSignals() < 0)
+        return NULL;
+    return next_ready(object, NULL);
+}
+
+static PyObject *
+new_ready(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    int epoll;
+    Ready *self;
+    if (names != NULL && PyDict_GET_SIZE(names) > 0) {
+        PyErr_SetString(PyExc_TypeError, "no names of arguments are taken");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "i", &epoll))
+        return NULL;
+    self = (Ready *)type->tp_alloc(type, 0); /* zeroed */
+    if (self != NULL)
+        self->epoll = epoll;
+    return (PyObject *)self;
+}
+
+static void
+drop_ready(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef ready_methods[] = {
+    {"wait", wait_for_ready, METH_O, "Waits so many seconds, and tells of one that is ready."},
+    {"next", next_ready, METH_NOARGS, "Another one of the same look."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot ready_slots[] = {
+    {Py_tp_new, new_ready},
+    {Py_tp_dealloc, drop_ready},
+    {Py_tp_methods, ready_methods},
+    {Py_tp_doc, "The descriptors that are ready."},
+    {0, NULL},
+};
+
+static PyType_Spec ready_spec = {
+    .name = "sipstack.aio.datagrams.Ready",
+    .basicsize = sizeof(Ready),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = ready_slots,
+};
+
+/* -- the module ---------------------------------------------------------------------------------------------------- */
+
+static int
+add_type(PyObject *module, const char *name, PyType_Spec *of)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, of, NULL);
+    int status = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    Py_XDECREF(type);
+    return status;
+}
+
 static int
 fill_module(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    int status = type == NULL ? -1 : PyModule_AddObjectRef(module, "Datagrams", type);
-    Py_XDECREF(type);
-    return status;
+    return add_type(module, "Datagrams", &spec) < 0 ? -1 : add_type(module, "Ready", &ready_spec);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
@@ -247,7 +348,7 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}}
 static PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "sipstack.aio.datagrams",
-    .m_doc = "Datagrams of one socket, in and out.",
+    .m_doc = "Datagrams of one socket, in and out, and what is ready.",
     .m_slots = module_slots,
 };
 

@@ -1,4 +1,5 @@
-"""What `datagrams.c` makes, where the build has compiled it: `sipstack.aio.udp.PlainDatagrams`, in C."""
+"""What `datagrams.c` makes, where the build has compiled it: `PlainDatagrams` of `sipstack.aio.udp` and `PlainReady` of
+`sipstack.aio.wakes`, in C."""
 
 from collections.abc import Callable
 from typing import final
@@ -19,3 +20,14 @@ class Datagrams:
 
     def send(self, data: bytes, host: str, port: int, /) -> int:
         """0, or an errno; -1 without a try where the host is not an address as inet_pton takes it for this family."""
+
+@final
+class Ready:
+    """Of an epoll by its descriptor; who has opened it closes it."""
+
+    def __init__(self, epoll: int, /) -> None: ...
+    def wait(self, left_s: float, /) -> int:
+        """As `PlainReady.wait`."""
+
+    def next(self) -> int:
+        """As `PlainReady.next`."""

@@ -6,30 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, final
 
-from sipstack.events import Disconnect, Flow, Output, SendMessage
-
-
-class Core(Protocol):
-    """What an endpoint drives. `now` is the loop's monotonic time in seconds."""
-
-    def receive(self, data: bytes, flow: Flow, now: float) -> list[Output]:
-        """Bytes of one message from `flow`."""
-
-    def transport_failed(self, flow: Flow, now: float, data: bytes) -> list[Output]:
-        """`data`, or what begins so, could not be sent to `flow`."""
-
-    def connection_lost(self, flow: Flow, now: float) -> list[Output]:
-        """The connection that `flow` names has gone, and what was sent by it may have arrived or not."""
-
-    def handle_timer(self, now: float) -> list[Output]:
-        """Time has come for something."""
-
-    def next_deadline(self) -> float | None:
-        """When `handle_timer` is wanted next."""
+from sipstack.aio.wakes import NEVER, Timed, Wakes, now_s
+from sipstack.events import Core, Disconnect, Flow, Output, SendMessage
 
 
 class Transport(Protocol):
     """Puts bytes on the wire; False when that failed at once."""
+
+    __slots__ = ()
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends, or says that it could not."""
@@ -51,6 +35,8 @@ class Transport(Protocol):
 class Receiver(Protocol):
     """Who hears of transports: an endpoint, or who stands between them and it."""
 
+    __slots__ = ()
+
     def add_transport(self, name: str, transport: Transport) -> None:
         """As `Endpoint.add_transport`."""
 
@@ -69,8 +55,10 @@ Tap = Callable[[bool, bytes, Flow], None]
 
 
 @final
-class Endpoint:
+class Endpoint(Timed, Receiver):
     """Feeds a core and does what it says, in its order. Everything happens in the loop's thread, without a task.
+
+    On a `NodeLoop` its timer is the selector's, on any other one a handle of the loop.
 
     `execute` gets the outputs that are neither SendMessage nor Disconnect. `on_fault` gets what the core or `execute`
     raised: a bug of ours costs the message that met it, never the node. `tap` sees all that comes and goes; nearly
@@ -82,11 +70,18 @@ class Endpoint:
         self._execute = execute
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
+        self._wakes: Wakes | None = getattr(self._loop, "wakes", None)
+        if self._wakes is not None:
+            self._wakes.keep_time(self)
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
         self._transports: dict[str, Transport] = {}
         self._is_open = True
         self.tap: Tap | None = None
+
+    def now(self) -> float:
+        """What the loop's clock says, in monotonic seconds."""
+        return self._loop.time() if self._wakes is None else now_s()
 
     def add_transport(self, name: str, transport: Transport) -> None:
         """Registers the transport that carries flows of this name ("UDP")."""
@@ -106,14 +101,14 @@ class Endpoint:
         if self.tap is not None:
             self.tap(False, data, flow)
         try:
-            outputs = self._core.receive(data, flow, self._loop.time())
+            outputs = self._core.receive(data, flow, self.now())
         except Exception as fault:
             self._on_fault(fault)
             outputs = []
         self.perform(outputs)
 
     def perform(self, outputs: list[Output]) -> None:
-        """Does what verbs of the core returned, each output as it comes, then sets the timer anew.
+        """Does what verbs of the core returned, each output as it comes, then sets a timer of the loop anew.
 
         Once it is closed, nothing is sent any more.
         """
@@ -127,18 +122,21 @@ class Endpoint:
                     self._execute(output)
             except Exception as fault:
                 self._on_fault(fault)
-        self._arm()
+        if self._wakes is None:
+            self._arm()
 
     def undelivered(self, flow: Flow, data: bytes) -> None:
         """Called by a transport for a message that has not left or has come back: its beginning, b"" for none of it."""
-        self._guarded(lambda: self._core.transport_failed(flow, self._loop.time(), data))
+        self._guarded(lambda: self._core.transport_failed(flow, self.now(), data))
 
     def connection_lost(self, flow: Flow) -> None:
         """Called by a transport when a connection has gone by which it had sent requests."""
-        self._guarded(lambda: self._core.connection_lost(flow, self._loop.time()))
+        self._guarded(lambda: self._core.connection_lost(flow, self.now()))
 
     def close(self) -> None:
         """Ends the timer and the transports. The core hears of nothing any more."""
+        if self._wakes is not None and self._is_open:
+            self._wakes.keep_no_time(self)
         self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
@@ -159,9 +157,25 @@ class Endpoint:
         if transport is not None:
             transport.disconnect(flow)
 
+    def due(self) -> float:
+        """When the core wants its timer next."""
+        deadline = self._core.next_deadline()
+        return NEVER if deadline is None else deadline
+
+    def time_has_come(self) -> None:
+        """It is due."""
+        if not self._is_open:
+            return
+        try:
+            outputs = self._core.handle_timer(self.now())
+        except Exception as fault:
+            self._on_fault(fault)
+            outputs = []
+        self.perform(outputs)
+
     def _fire(self) -> None:
         self._timer = None
-        self._guarded(lambda: self._core.handle_timer(self._loop.time()))
+        self.time_has_come()
 
     def _guarded(self, verb: Callable[[], list[Output]]) -> None:
         if not self._is_open:

@@ -1,4 +1,4 @@
-"""The loop of a process that serves calls: asyncio's, but that readers are called without a turn of it."""
+"""The loop of a process that serves calls: asyncio's, but that readers and some timers are called without a turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVarTuple, final
+from typing import Any, Final, TypeVarTuple, final
 
 from sipstack.aio.wakes import Wakes
 
@@ -21,33 +21,31 @@ class NodeLoop(asyncio.SelectorEventLoop):
     time = staticmethod(monotonic)  # asyncio's asks the same clock, but is a function of Python around it
 
     def __init__(self) -> None:
-        self._wakes = Wakes(self._failed)
-        super().__init__(self._wakes)  # type: ignore[arg-type]  # it is one by what it does
+        self.wakes: Final = Wakes(self._failed)
+        # As `call_soon`, but without a turn of the loop: once all has been read that is there.
+        self.before_waiting: Final = self.wakes.before_waiting
+        super().__init__(self.wakes)  # type: ignore[arg-type]  # it is one by what it does
 
     def add_reader(self, fd: Any, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """As asyncio's. It must not be a descriptor of a transport or of a call such as `sock_recv`."""
-        self._wakes.read_by(_number(fd), partial(callback, *args))
+        self.wakes.read_by(_number(fd), partial(callback, *args) if args else callback)
 
     def remove_reader(self, fd: Any) -> bool:
         """As asyncio's, which itself calls it for what `sock_recv` and the like have added."""
-        return self._wakes.forget(_number(fd)) or super().remove_reader(fd)
-
-    def before_waiting(self, act: Callable[[], object]) -> None:
-        """As `call_soon`, but without a turn of the loop: once all has been read that is there."""
-        self._wakes.before_waiting(act)
+        return self.wakes.forget(_number(fd)) or super().remove_reader(fd)
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio's."""
-        self._wakes.is_asked = True
+        self.wakes.is_asked = True
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's; `call_later` comes here, too."""
-        self._wakes.is_asked = True
+        self.wakes.is_asked = True
         return super().call_at(when, callback, *args, context=context)
 
     def _failed(self, fault: Exception) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Protocol, final
 
-from sipstack.aio.endpoint import Receiver
+from sipstack.aio.endpoint import Receiver, Transport
 from sipstack.aio.icmp import report_unreachable, unreachable
 from sipstack.aio.sockets import set_dscp
 from sipstack.events import Flow
@@ -142,7 +142,6 @@ class UdpTransport:
 
     def _read(self) -> None:
         """Straight to the core, all that waits: no task, no queue, no turn of the loop."""
-        received = self._endpoint.received
         receive = self._receive
         for _ in range(BURST):
             if self._bound is None:
@@ -154,7 +153,8 @@ class UdpTransport:
                 return
             if taken is None:
                 return  # nothing more is there
-            received(taken[0], taken[1])
+            data, flow = taken
+            self._endpoint.received(data, flow)
 
     def send(self, data: bytes, flow: Flow) -> bool:
         """Sends one datagram; False when the kernel refused its way, or the flow's host is no IP address."""
@@ -284,7 +284,7 @@ def bind_udp(host: str, port: int, dscp: int = 0, shares: bool = False) -> socke
 
 
 @final
-class UdpSockets:
+class UdpSockets(Transport):
     """The UDP sockets of an endpoint: each message leaves by that of its flow's listener."""
 
     def __init__(self, endpoint: Receiver) -> None:

@@ -1,32 +1,95 @@
 """What is read often is read as soon as it is ready, and not by a turn of asyncio's loop.
 
 A turn costs several times what the kernel takes to say that a datagram is there: lists of events, handles, a queue, the
-heap of timers. So the loop's selector (`sipstack.aio.loop`) calls such readers itself, and goes back to the loop when
-that has something to do.
+heap of timers. So the loop's selector (`sipstack.aio.loop`) calls such readers itself, and whoever is due some hundred
+times a second (`Timed`), and goes back to the loop when that has something to do.
 """
 
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from selectors import EpollSelector, SelectorKey
-from time import monotonic
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+if TYPE_CHECKING:
+    from sipstack.aio.datagrams import Ready as InC
 
 _MOST: Final = 64  # descriptors that one look tells of; the next one tells of the others
+_LONGEST_S: Final = 3600.0  # then it looks again whether anything is due
+NEVER: Final = float("inf")
+NONE: Final = -1  # in the place of a descriptor
+
+now_s: Final[Callable[[], float]] = time.monotonic  # the clock of asyncio's loops, without their Python
 
 Act = Callable[[], object]
 
 
+class Timed(Protocol):
+    """Who has a time at which something is to be done, another one after anything that it does."""
+
+    __slots__ = ()
+
+    def due(self) -> float:
+        """When, in monotonic seconds, or NEVER. Asked before each wait."""
+
+    def time_has_come(self) -> None:
+        """It is due."""
+
+
+@final
+class PlainReady:
+    """What is ready, by Python's epoll: where nothing is compiled."""
+
+    __slots__ = ("_epoll", "_found")
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+        self._found: list[int] = []  # the first one last
+
+    def wait(self, left_s: float, /) -> int:
+        """Waits so many seconds -> a descriptor that is ready, NONE when none is; a signal may end it early."""
+        found = self._epoll.poll(left_s, _MOST)
+        self._found = [descriptor for descriptor, _ in reversed(found)]
+        return self.next()
+
+    def next(self) -> int:
+        """Another one that was ready then; NONE when there is none."""
+        return self._found.pop() if self._found else NONE
+
+
+def _compiled() -> type[InC] | None:
+    try:
+        from sipstack.aio.datagrams import Ready
+    except ImportError:
+        return None
+    return Ready
+
+
+_IN_C: Final = _compiled()
+
+
 @final
 class Wakes:
-    """A selector for a loop of asyncio, with readers of its own.
+    """A selector for a loop of asyncio, with readers and timers of its own.
 
     What asyncio registers lies in a selector of asyncio's, which this one waits for as for one descriptor more.
     """
 
-    __slots__ = ("_at_last", "_behind", "_epoll", "_on_fault", "_others", "_readers", "is_asked")
+    __slots__ = (
+        "_at_last",
+        "_behind",
+        "_epoll",
+        "_next",
+        "_on_fault",
+        "_others",
+        "_readers",
+        "_timed",
+        "_wait",
+        "is_asked",
+    )
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         """`on_fault` gets what a reader raised."""
@@ -35,7 +98,11 @@ class Wakes:
         self._others = EpollSelector()
         self._epoll = select.epoll()
         self._epoll.register(self._others.fileno(), select.EPOLLIN)
+        ready = PlainReady(self._epoll) if _IN_C is None else _IN_C(self._epoll.fileno())
+        self._wait: Final[Callable[[float], int]] = ready.wait
+        self._next: Final[Callable[[], int]] = ready.next
         self._readers: dict[int, Act] = {}  # by descriptor
+        self._timed: list[Timed] = []
         self._at_last: list[Act] = []
         self._behind: list[int] = []  # descriptors that were ready after one of asyncio's
 
@@ -57,6 +124,14 @@ class Wakes:
         """Has something done once, when all that was ready has been read."""
         self._at_last.append(act)
 
+    def keep_time(self, timed: Timed) -> None:
+        """From now on it is called when it is due, behind what was ready by then."""
+        self._timed.append(timed)
+
+    def keep_no_time(self, timed: Timed) -> None:
+        """It is not called any more."""
+        self._timed.remove(timed)
+
     # -- what asyncio asks of a selector -----------------------------------------------------------------------------
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
@@ -66,8 +141,8 @@ class Wakes:
         connection that is closed, say, the node must know before a datagram has it send something there.
         """
         self.is_asked = False
-        left_s = -1.0 if timeout is None else max(0.0, timeout)
-        ends = monotonic() + left_s
+        now = now_s()
+        ends = NEVER if timeout is None else now + max(0.0, timeout)
         if self._behind:
             behind, self._behind = self._behind, []
             for descriptor in behind:
@@ -75,19 +150,38 @@ class Wakes:
         is_others = False
         while True:
             self._do_last()
-            ready = self._epoll.poll(0.0 if self.is_asked else left_s, _MOST)
-            for descriptor, _ in ready:
+            due = self._due()
+            if due <= now:
+                self._do_due(now)
+                self._do_last()
+                due = self._due()
+            left_s = 0.0 if self.is_asked else min(due, ends) - now
+            descriptor = self._wait(min(max(0.0, left_s), _LONGEST_S))
+            while descriptor >= 0:
                 if is_others:
                     self._behind.append(descriptor)
                 else:
                     is_others = not self._read(descriptor)
-            if is_others or self.is_asked or not ready:
+                descriptor = self._next()
+            if is_others or self.is_asked:
                 break
-            if timeout is not None:
-                left_s = ends - monotonic()
-                if left_s <= 0.0:
-                    break
+            now = now_s()
+            if ends <= now:
+                break
         return self._others.select(0) if is_others else []
+
+    def _due(self) -> float:
+        """When the next one is due of those that keep their time here, or NEVER."""
+        due = NEVER
+        for timed in self._timed:
+            due = min(due, timed.due())
+        return due
+
+    def _do_due(self, now: float) -> None:
+        """Once each: what is due again at once is so behind what is ready by then."""
+        for timed in list(self._timed):
+            if timed.due() <= now:
+                self._do(timed.time_has_come)
 
     def _read(self, descriptor: int) -> bool:
         """False for what asyncio reads, or nobody any more."""

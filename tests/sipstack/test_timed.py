@@ -1,0 +1,304 @@
+"""What keeps its time with the selector: called when it is due, without a turn of the loop, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
+from typing import TypeVar
+
+import pytest
+
+from sipstack.aio.endpoint import Endpoint
+from sipstack.aio.loop import NodeLoop
+from sipstack.aio.udp import open_udp
+from sipstack.aio.wakes import NEVER
+from sipstack.events import Flow, Output, SendMessage
+from sipstack.testing.doubles import Note
+from tests.sipstack.endpoint_rig import NOWHERE, Fault, Rig, raw_socket, read
+
+T = TypeVar("T")
+WAIT_S = 30.0  # for a machine that is busy with other tests
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+def run(story: Callable[[NodeLoop], Awaitable[T]]) -> T:
+    """A story on a loop of its own, which must not take for ever."""
+
+    async def told() -> T:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, NodeLoop)
+        async with asyncio.timeout(WAIT_S):
+            return await story(loop)
+
+    with asyncio.Runner(loop_factory=NodeLoop) as runner:
+        return runner.run(told())
+
+
+class Alarm:
+    """Due at these times, in seconds from now; does something then."""
+
+    def __init__(self, times: list[float], act: Callable[[], object] = lambda: None) -> None:
+        start = monotonic()
+        self._times = [start + one for one in times]
+        self._act = act
+        self.late: list[float] = []
+
+    def due(self) -> float:
+        return self._times[0] if self._times else NEVER
+
+    def time_has_come(self) -> None:
+        self.late.append(monotonic() - self._times.pop(0))
+        self._act()
+
+
+class Turns:
+    """Counts those of a loop."""
+
+    def __init__(self, loop: NodeLoop) -> None:
+        self.count = 0
+        turn = loop._run_once  # type: ignore[attr-defined]
+
+        def counted() -> None:
+            self.count += 1
+            turn()
+
+        loop._run_once = counted  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------------- the selector
+
+
+def test_each_time_is_kept_without_a_turn_of_the_loop_and_never_early() -> None:
+    async def story(loop: NodeLoop) -> tuple[list[float], int]:
+        done = loop.create_future()
+        turns = Turns(loop)
+        alarm = Alarm([number / 1000 for number in range(50)])
+        last = Alarm([0.06], lambda: done.set_result(None))
+        loop.wakes.keep_time(alarm)
+        loop.wakes.keep_time(last)
+        await done
+        assert len(last.late) == 1
+        loop.wakes.keep_no_time(last)
+        loop.wakes.keep_no_time(alarm)
+        return alarm.late, turns.count
+
+    late, turns = run(story)
+    assert len(late) == 50 and min(late) >= 0.0
+    assert turns < 10
+
+
+def test_nobody_is_called_who_keeps_no_time_any_more() -> None:
+    async def story(loop: NodeLoop) -> list[float]:
+        second = Alarm([0.0])
+        first = Alarm([0.0], lambda: loop.wakes.keep_no_time(first))
+        gone = Alarm([0.01])
+        for one in (first, gone, second):
+            loop.wakes.keep_time(one)
+        loop.wakes.keep_no_time(gone)
+        await asyncio.sleep(0.05)
+        return [len(one.late) for one in (first, gone, second)]
+
+    assert run(story) == [1, 0, 1]
+
+
+def test_what_is_ready_is_read_first_and_what_a_time_asks_for_is_done_before_waiting(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    said: list[str] = []
+
+    async def story(loop: NodeLoop) -> None:
+        done = loop.create_future()
+
+        def last() -> None:
+            said.append("before waiting")
+            if said.count("before waiting") == 2:
+                done.set_result(None)
+
+        def come() -> None:
+            said.append("time")
+            loop.before_waiting(last)
+
+        def take() -> None:
+            said.append(near.recv(100).decode())
+            loop.before_waiting(last)
+            while alarm.due() > monotonic():
+                pass
+
+        alarm = Alarm([0.005], come)
+        loop.add_reader(near, take)
+        loop.wakes.keep_time(alarm)
+        far.send(b"datagram")
+        await done
+        loop.remove_reader(near)
+
+    run(story)
+    assert said == ["datagram", "before waiting", "time", "before waiting"]
+
+
+def test_one_that_is_always_due_keeps_nobody_waiting(ends: tuple[socket.socket, socket.socket]) -> None:
+    near, far = ends
+
+    async def story(loop: NodeLoop) -> tuple[bytes, int]:
+        read = loop.create_future()
+        loop.add_reader(near, lambda: read.set_result(near.recv(100)))
+        always = Alarm([0.0] * 1_000_000)
+        loop.wakes.keep_time(always)
+        loop.call_later(0.01, far.send, b"datagram")
+        data: bytes = await read
+        loop.remove_reader(near)
+        await asyncio.sleep(0.01)  # and the loop has its turns
+        loop.wakes.keep_no_time(always)
+        return data, len(always.late)
+
+    data, calls = run(story)
+    assert data == b"datagram" and calls > 1
+
+
+def test_a_loop_that_is_always_asked_for_keeps_no_time_waiting() -> None:
+    async def story(loop: NodeLoop) -> bool:
+        alarm = Alarm([0.01])
+        loop.wakes.keep_time(alarm)
+        ends = loop.time() + WAIT_S / 2
+        while not alarm.late and loop.time() < ends:
+            await asyncio.sleep(0)
+        return bool(alarm.late)
+
+    assert run(story)
+
+
+def test_one_that_fails_is_told_of_and_called_again() -> None:
+    told: list[str] = []
+
+    async def story(loop: NodeLoop) -> int:
+        loop.set_exception_handler(lambda _, about: told.append(repr(about["exception"])))
+
+        def fail() -> None:
+            raise ValueError("a bug of ours")
+
+        alarm = Alarm([0.0, 0.001], fail)
+        loop.wakes.keep_time(alarm)
+        await asyncio.sleep(0.02)
+        return len(alarm.late)
+
+    assert run(story) == 2
+    assert told == ["ValueError('a bug of ours')"] * 2
+
+
+# ---------------------------------------------------------------------- an endpoint
+
+
+def test_the_timer_of_an_endpoint_takes_no_turn() -> None:
+    async def story(loop: NodeLoop) -> tuple[list[str], int]:
+        rig = Rig()
+        turns = Turns(loop)
+
+        def again(data: bytes, flow: Flow) -> list[Output]:
+            if len(rig.core.calls) < 20:
+                rig.core.deadline = loop.time() + 0.001
+            return [Note("timer")]
+
+        rig.core.answer = again
+        rig.core.deadline = loop.time() + 0.001
+        await rig.core.until(20)
+        rig.endpoint.close()
+        assert rig.notes == ["timer"] * 20 and rig.faults == []
+        return rig.core.calls, turns.count
+
+    calls, turns = run(story)
+    assert calls == ["timer"] * 20
+    assert turns < 40  # each call has woken up the story, and nobody else
+
+
+def test_a_timer_that_a_datagram_sets_or_a_fault_leaves_is_kept(host: str) -> None:
+    async def story(loop: NodeLoop) -> tuple[list[str], list[str]]:
+        rig = Rig()
+        transport = open_udp(rig.endpoint, host, 0)
+
+        def answer(data: bytes, flow: Flow) -> list[Output]:
+            if data == b"timer":
+                return [SendMessage(b"fired", sender)]
+            rig.core.deadline = loop.time()
+            if data == b"bug":
+                raise Fault("in receive")
+            return [SendMessage(data, flow)]
+
+        rig.core.answer = answer
+        with raw_socket(host) as peer:
+            sender = Flow("UDP", *peer.getsockname())
+            found = []
+            for data in (b"good", b"bug"):
+                peer.sendto(data, transport.local)
+                while not found or found[-1] != b"fired":
+                    found.append(await read(peer))
+                found.append(b"")
+        rig.endpoint.close()
+        assert found == [b"good", b"fired", b"", b"fired", b""]
+        return rig.core.calls, rig.faults
+
+    calls, faults = run(story)
+    assert calls == ["receive good", "timer", "receive bug", "timer"]
+    assert faults == ["in receive"]
+
+
+def test_a_bug_in_a_timer_is_told_and_the_next_one_comes() -> None:
+    async def story(loop: NodeLoop) -> tuple[list[str], list[str]]:
+        rig = Rig()
+
+        def fail(data: bytes, flow: Flow) -> list[Output]:
+            if len(rig.core.calls) < 2:
+                rig.core.deadline = loop.time()
+            raise Fault("in a timer")
+
+        rig.core.answer = fail
+        rig.core.deadline = loop.time()
+        await rig.core.until(2)
+        rig.endpoint.close()
+        return rig.core.calls, rig.faults
+
+    assert run(story) == (["timer"] * 2, ["in a timer"] * 2)
+
+
+def test_a_closed_endpoint_has_no_time_and_the_others_keep_theirs() -> None:
+    async def story(loop: NodeLoop) -> tuple[list[str], list[str]]:
+        closed, stays = Rig(), Rig()
+        for rig in (closed, stays):
+            rig.core.deadline = loop.time() + 0.01
+        closed.endpoint.perform([SendMessage(b"x", NOWHERE)])  # whose failure is still to be told
+        closed.endpoint.close()
+        closed.endpoint.close()
+        await stays.core.until(1)
+        await asyncio.sleep(0.01)
+        stays.endpoint.close()
+        return closed.core.calls, stays.core.calls
+
+    assert run(story) == ([], ["timer"])
+
+
+def test_an_endpoint_that_is_closed_by_its_own_timer() -> None:
+    async def story(loop: NodeLoop) -> list[str]:
+        rig = Rig()
+        endpoint: Endpoint = rig.endpoint
+
+        def close(data: bytes, flow: Flow) -> list[Output]:
+            endpoint.close()
+            rig.core.deadline = loop.time()
+            return []
+
+        rig.core.answer = close
+        rig.core.deadline = loop.time()
+        await rig.core.until(1)
+        await asyncio.sleep(0.01)
+        return rig.core.calls
+
+    assert run(story) == ["timer"]
