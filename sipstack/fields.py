@@ -11,6 +11,7 @@ from sipstack.uri import PORT_LIMIT, check_host_port, parse_params, token_param
 
 SEQUENCE_LIMIT: Final = 2**31  # CSeq sequence numbers stay below (RFC 3261 §8.1.1.5)
 
+_BRANCH: Final = ";branch="
 _SOURCE_PARAMS: Final = frozenset(("received", "rport"))
 _LOAD_PARAMS: Final = frozenset(("oc", "oc-algo", "oc-seq", "oc-validity"))  # RFC 7339 §4
 
@@ -60,6 +61,8 @@ class Via:
 
     def _without_source(self) -> str:
         """The value without `received` and `rport`."""
+        if self.branch and len(self.params) == len(self.branch) + len(_BRANCH):
+            return self.text  # nearly always: the branch is the only parameter
         folded = self.params.lower()
         return self._without(_SOURCE_PARAMS) if "received" in folded or "rport" in folded else self.text
 

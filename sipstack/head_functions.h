@@ -1,5 +1,6 @@
 /* What sipstack.head_scan offers beside the scan: what description_look.h finds in a session description
- * (docs/decisions/0054), text_look.h in a text and head_look.h in an address (docs/decisions/0059). For head_scan.c alone.
+ * (docs/decisions/0054), text_look.h in a text and head_look.h in an address (docs/decisions/0059), and the bytes of a
+ * message that leaves (docs/decisions/0064). For head_scan.c alone.
  */
 #ifndef HEAD_FUNCTIONS_H
 #define HEAD_FUNCTIONS_H
@@ -107,11 +108,62 @@ usual_user(PyObject *module, PyObject *value)
     return PyUnicode_New(0, 0);
 }
 
+/* -- messages that leave ------------------------------------------------------------------------------------------- */
+
+#define LENGTH_ROW "Content-Length: "
+#define LAST_ENDS "\r\n\r\n"
+#define MOST_DIGITS 20
+
+/* Rows that are ASCII, joined by line ends, the length of the body in a row of its own, and the body. */
+static PyObject *
+rendered(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    char digits[MOST_DIGITS], *first = digits + MOST_DIGITS, *at;
+    PyObject *made;
+    Py_ssize_t rows, body_size, left, size;
+    (void)module;
+    if (count != 2 || !PyList_Check(given[0]) || !PyBytes_Check(given[1])) {
+        PyErr_SetString(PyExc_TypeError, "a list of rows and the bytes of a body are rendered");
+        return NULL;
+    }
+    rows = PyList_GET_SIZE(given[0]);
+    left = body_size = PyBytes_GET_SIZE(given[1]);
+    do
+        *--first = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    size = 2 * rows + (Py_ssize_t)sizeof(LENGTH_ROW LAST_ENDS) - 1 + (digits + MOST_DIGITS - first) + body_size;
+    for (Py_ssize_t i = 0; i < rows; i++) {
+        PyObject *row = PyList_GET_ITEM(given[0], i);
+        if (!PyUnicode_Check(row) || !PyUnicode_IS_COMPACT_ASCII(row))
+            return Py_NewRef(Py_None);
+        size += PyUnicode_GET_LENGTH(row);
+    }
+    if ((made = PyBytes_FromStringAndSize(NULL, size)) == NULL)
+        return NULL;
+    at = PyBytes_AS_STRING(made);
+    for (Py_ssize_t i = 0; i < rows; i++) {
+        PyObject *row = PyList_GET_ITEM(given[0], i);
+        memcpy(at, PyUnicode_1BYTE_DATA(row), (size_t)PyUnicode_GET_LENGTH(row));
+        at += PyUnicode_GET_LENGTH(row);
+        *at++ = '\r';
+        *at++ = '\n';
+    }
+    memcpy(at, LENGTH_ROW, sizeof(LENGTH_ROW) - 1);
+    at += sizeof(LENGTH_ROW) - 1;
+    memcpy(at, first, (size_t)(digits + MOST_DIGITS - first));
+    at += digits + MOST_DIGITS - first;
+    memcpy(at, LAST_ENDS, sizeof(LAST_ENDS) - 1);
+    at += sizeof(LAST_ENDS) - 1;
+    memcpy(at, PyBytes_AS_STRING(given[1]), (size_t)body_size);
+    return made;
+}
+
 static PyMethodDef functions[] = {
     {"usual_parts", usual_parts, METH_O, "The parts of a description of one medium."},
     {"plain_attributes", plain_attributes, METH_O, "The attributes of one that names nobody."},
     {"has_few_digits", (PyCFunction)(void (*)(void))has_few_digits, METH_FASTCALL, "Whether a text is one of words."},
     {"usual_user", usual_user, METH_O, "The user of an address in its usual spelling."},
+    {"rendered", (PyCFunction)(void (*)(void))rendered, METH_FASTCALL, "The bytes of a message of these rows."},
     {NULL, NULL, 0, NULL},
 };
 

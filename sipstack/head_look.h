@@ -76,16 +76,30 @@ folded(const char *at)
     return word | 0x2020202020202020u;
 }
 
+static inline uint32_t
+folded_half(const char *at)
+{
+    uint32_t word;
+    memcpy(&word, at, 4);
+    return word | 0x20202020u;
+}
+
+/* The last octets are looked at together with some before them, and not one by one. */
 static inline int
 is_same_name(const char *at, const char *name, ptrdiff_t size)
 {
     ptrdiff_t i = 0;
-    for (; size - i >= 8; i += 8)
+    if (size < 4) {
+        while (i < size && (at[i] | 0x20) == (name[i] | 0x20))
+            i++;
+        return i == size;
+    }
+    if (size < 8)
+        return folded_half(at) == folded_half(name) && folded_half(at + size - 4) == folded_half(name + size - 4);
+    for (; size - i > 8; i += 8)
         if (folded(at + i) != folded(name + i))
             return 0;
-    while (i < size && (at[i] | 0x20) == (name[i] | 0x20))
-        i++;
-    return i == size;
+    return folded(at + size - 8) == folded(name + size - 8);
 }
 
 /* The id of a name in any case, 0 for one that has none. */
@@ -157,7 +171,7 @@ look_at_via(Span value, Found *found)
         return 0;
     found->via_params = span(start, end);
     start = at;
-    at = skip(at, end, TOKEN);
+    at = run(at, TOKEN);
     found->branch = span(start, at);
     if (!found->asks_rport && TAKES(at, end, ";rport"))
         found->asks_rport = 1;
@@ -178,14 +192,14 @@ look_at_address(Span value, Span *tag)
         if (!TAKES(at, end, "\" "))
             return 0;
     } else if (at < end && (classes[(uint8_t)*at] & TOKEN)) {
-        at = skip(at, end, TOKEN);
+        at = run(at, TOKEN);
         if (!TAKES(at, end, " "))
             return 0;
     }
     if (!TAKES(at, end, "<sip:") && !TAKES(at, end, "<tel:"))
         return 0;
     start = at;
-    at = skip(at, end, URI);
+    at = run(at, URI);
     if (at == start || !TAKES(at, end, ">"))
         return 0;
     *tag = span(end, end);
@@ -194,7 +208,7 @@ look_at_address(Span value, Span *tag)
     if (!TAKES(at, end, ";tag="))
         return 0;
     *tag = span(at, end);
-    return at < end && skip(at, end, TOKEN) == end;
+    return at < end && run(at, TOKEN) == end;
 }
 
 /* Whether a row stands right behind the row of `before` and is written as we do: its name, and one space. */
@@ -249,14 +263,14 @@ usual_uri(const char *at, const char *end, Span *user, Span *host, int *port, Sp
     if (!TAKES(at, end, "sip:"))
         return NULL;
     start = at;
-    at = skip(at, end, USER);
+    at = run(at, USER);
     *user = span(start, at);
     if (user->size == 0 || !TAKES(at, end, "@") || (at = host_port(at, end, host, port)) == NULL)
         return NULL;
     *params = span(at, at);
     if (at < end && *at == ';') {
-        const char *mark = skip(at + 1, end, LOWER), *stop;
-        if (mark == at + 1 || mark == end || *mark != '=' || (stop = skip(mark + 1, end, LOWER)) == mark + 1)
+        const char *mark = run(at + 1, LOWER), *stop;
+        if (mark == at + 1 || mark == end || *mark != '=' || (stop = run(mark + 1, LOWER)) == mark + 1)
             return NULL;
         *params = span(at, stop);
         at = stop;
@@ -314,7 +328,7 @@ static const char *
 look_at_lines(const Spellings *known, const char *at, const char *end, Found *found)
 {
     while (end - at >= 2 && memcmp(at, "\r\n", 2) != 0) {
-        const char *colon = skip(at, end, TOKEN), *stop;
+        const char *colon = run(at, TOKEN), *stop;
         int id;
         if (colon == at || colon == end || *colon != ':' || found->line_count == known->max_lines)
             return NULL;

@@ -39,6 +39,16 @@ skip(const char *at, const char *end, int class)
     return at;
 }
 
+/* The same where what stands at the end is of no class, as CR, a blank and the NUL behind all bytes are: whoever stops
+ * there need not ask whether it is the end. */
+static inline const char *
+run(const char *at, int class)
+{
+    while (classes[(uint8_t)*at] & class)
+        at++;
+    return at;
+}
+
 #define BEGINS(at, end, word) ((size_t)((end) - (at)) >= sizeof(word) - 1 && memcmp(at, word, sizeof(word) - 1) == 0)
 #define TAKES(at, end, word) (BEGINS(at, end, word) && ((at) += sizeof(word) - 1, 1))
 
@@ -85,14 +95,14 @@ static const char *
 host_port(const char *at, const char *end, Span *host, int *port)
 {
     const char *start = at;
-    at = skip(at, end, HOST);
+    at = run(at, HOST);
     if (at == start || *start == '.')
         return NULL;
     *host = span(start, at);
     *port = 0;
     if (at < end && *at == ':') {
         start = ++at;
-        at = skip(at, end, DIGIT);
+        at = run(at, DIGIT);
         if (at == start || *start == '0' || (*port = number(span(start, at), 5)) < 0 || *port > 65535)
             return NULL;
     }

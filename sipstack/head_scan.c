@@ -11,7 +11,8 @@
 #include "head_look.h"
 #include "head_values.h"
 
-enum { RESULTS = 16, TOP_VIA = 9, ASKED = 5 }; /* the sizes of what is made */
+#define PARTS 30 /* what is told of a message */
+#define MEMORY 64 /* texts that are remembered, none of them longer; where two want one place, the later has it */
 
 typedef struct {
     PyObject_HEAD
@@ -19,12 +20,26 @@ typedef struct {
     Spellings known;
     Py_ssize_t id_count;
     int ack; /* its place in `methods`, -1 where it has none */
-    PyObject *methods[MAX_METHODS], *transports[3], *empty;
+    PyObject *methods[MAX_METHODS], *transports[3], *empty, *remembered[MEMORY];
 } Scanner;
 
-/* -- what a scan returns ------------------------------------------------------------------------------------------- */
+/* -- what has been found, as objects ------------------------------------------------------------------------------- */
 
-#define PUT_TEXT(there, part) PUT((there) ? text(found->part) : Py_NewRef(self->empty))
+/* A text that few far ends have, and in each of their messages: made once. */
+static PyObject *
+shared(Scanner *self, Span part)
+{
+    PyObject **place, *made;
+    if (part.size < 1 || part.size > MEMORY)
+        return text(part);
+    place = &self->remembered[(size_t)(part.size * 7 + part.at[0] + part.at[part.size - 1] * 3) % MEMORY];
+    if (*place != NULL && PyUnicode_GET_LENGTH(*place) == part.size &&
+        memcmp(PyUnicode_1BYTE_DATA(*place), part.at, (size_t)part.size) == 0)
+        return Py_NewRef(*place);
+    if ((made = text(part)) != NULL)
+        Py_XSETREF(*place, Py_NewRef(made));
+    return made;
+}
 
 /* What a transaction is known by: branch and method; sent-by between them and the INVITE's method for its ACK, where it
  * is a request's. Empty for a branch of RFC 2543. */
@@ -58,81 +73,74 @@ key_of(const Scanner *self, const Found *found, int is_ack)
     return made;
 }
 
-static PyObject *
-top_via(const Scanner *self, const Found *found)
-{
-    PyObject *made = PyTuple_New(TOP_VIA);
-    Py_ssize_t at = 0;
-    if (made == NULL)
-        return NULL;
-    PUT(text(found->via));
-    PUT(Py_NewRef(self->transports[found->transport]));
-    PUT(text(found->via_host));
-    PUT(PyLong_FromLong(found->via_port));
-    PUT(text(found->via_params));
-    PUT(text(found->branch));
-    PUT(PyBool_FromLong(found->asks_rport));
-    PUT_TEXT(found->addresses.size > 0, addresses);
-    PUT_TEXT(found->addresses.size > 0, call_rows);
-    return made;
-}
+#define ADD(object)                             \
+    do {                                        \
+        if ((parts[count] = (object)) == NULL)  \
+            return count;                       \
+        count++;                                \
+    } while (0)
+#define ADD_IF(there, object) ADD((there) ? (object) : Py_NewRef(self->empty))
+#define ADD_NUMBER(there, number) ADD(PyLong_FromLong((there) ? (number) : 0))
 
-static PyObject *
-asked(const Found *found)
-{
-    PyObject *made = PyTuple_New(ASKED);
-    Py_ssize_t at = 0;
-    if (made == NULL)
-        return NULL;
-    PUT(text(found->user));
-    PUT(text(found->host));
-    PUT(PyLong_FromLong(found->port));
-    PUT(text(found->params));
-    PUT(PyLong_FromLong(found->forwards));
-    return made;
-}
-
-/* A tuple of all that has been found; NULL without memory. */
-static PyObject *
-objects(const Scanner *self, PyObject *data, const Found *found)
+/* Fills in all that `make` is told behind the bytes -> how much there is: less than PARTS without memory. */
+static int
+find_parts_of(Scanner *self, PyObject *data, const Found *found, PyObject **parts)
 {
     int has_keys = !(found->odd & ODD_KEYS), has_request = found->status == 0 && !(found->odd & ODD_REQUEST);
-    int is_ack = found->status == 0 && found->method == self->ack;
-    PyObject *made = PyTuple_New(RESULTS), *key;
-    Py_ssize_t at = 0;
-    if (made == NULL)
-        return NULL;
-    PUT(PyLong_FromLong(found->odd));
-    PUT(values_of(data, found, self->id_count));
-    PUT(PyBytes_FromStringAndSize(found->body.at, found->body.size));
-    PUT(Py_NewRef(found->method < 0 ? self->empty : self->methods[found->method]));
-    PUT_TEXT(found->status == 0, uri_text);
-    PUT(PyLong_FromLong(found->status));
-    PUT_TEXT(found->status != 0, reason);
-    PUT_TEXT(found->contact.size > 0, contact);
-    PUT(key = has_keys ? key_of(self, found, is_ack) : Py_NewRef(self->empty));
-    PUT(PyBool_FromLong(has_keys && !(found->repeated >> self->known.fields[VIA] & 1)));
-    PUT_TEXT(has_keys, from_tag);
-    PUT_TEXT(has_keys, to_tag);
-    PUT_TEXT(has_keys, call_id);
-    PUT(PyLong_FromLong(has_keys ? found->cseq : 0));
-    PUT(has_keys && found->status == 0 && !(is_ack && key != self->empty) ? top_via(self, found) : Py_NewRef(Py_None));
-    PUT(has_request ? asked(found) : Py_NewRef(Py_None));
-    return made;
+    int is_ack = found->status == 0 && found->method == self->ack, has_via, count = 0;
+    PyObject *key;
+    ADD(PyLong_FromLong(found->odd));
+    ADD(values_of(data, found, self->id_count));
+    ADD(PyBytes_FromStringAndSize(found->body.at, found->body.size));
+    ADD_IF(found->method >= 0, Py_NewRef(self->methods[found->method]));
+    ADD_IF(found->status == 0, text(found->uri_text));
+    ADD(PyLong_FromLong(found->status));
+    ADD_IF(found->status != 0, shared(self, found->reason));
+    ADD_IF(found->contact.size > 0, text(found->contact));
+    ADD(key = has_keys ? key_of(self, found, is_ack) : Py_NewRef(self->empty));
+    ADD(PyBool_FromLong(has_keys && !(found->repeated >> self->known.fields[VIA] & 1)));
+    ADD_IF(has_keys, text(found->from_tag));
+    ADD_IF(has_keys, text(found->to_tag));
+    ADD_IF(has_keys, text(found->call_id));
+    ADD_NUMBER(has_keys, found->cseq);
+    has_via = has_keys && found->status == 0 && !(is_ack && key != self->empty);
+    ADD_IF(has_via, text(found->via));
+    ADD_IF(has_via, Py_NewRef(self->transports[found->transport]));
+    ADD_IF(has_via, shared(self, found->via_host));
+    ADD_NUMBER(has_via, found->via_port);
+    ADD_IF(has_via, text(found->via_params));
+    ADD_IF(has_via, text(found->branch));
+    ADD(PyBool_FromLong(has_via && found->asks_rport));
+    ADD_IF(has_via && found->addresses.size > 0, text(found->addresses));
+    ADD_IF(has_via && found->addresses.size > 0, text(found->call_rows));
+    ADD_IF(has_request, text(found->user));
+    ADD_IF(has_request, shared(self, found->host));
+    ADD_NUMBER(has_request, found->port);
+    ADD_IF(has_request, shared(self, found->params));
+    ADD(PyLong_FromLong(has_request ? found->forwards : -1));
+    return count;
 }
 
 static PyObject *
-scan(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *names)
+scan(PyObject *callable, PyObject *const *given, size_t count, PyObject *names)
 {
-    const Scanner *self = (const Scanner *)callable;
+    PyObject *parts[PARTS], *made = NULL;
     Found found;
-    if (PyVectorcall_NARGS(count) != 1 || names != NULL || !PyBytes_Check(arguments[0])) {
-        PyErr_SetString(PyExc_TypeError, "a scanner takes the bytes of one message");
+    int has;
+    if (PyVectorcall_NARGS(count) != 3 || names != NULL || !PyBytes_Check(given[1])) {
+        PyErr_SetString(PyExc_TypeError, "a scanner takes a maker, the bytes of one message and whether it is framed");
         return NULL;
     }
-    if (!look(&self->known, PyBytes_AS_STRING(arguments[0]), PyBytes_GET_SIZE(arguments[0]), &found))
+    if (!look(&((Scanner *)callable)->known, PyBytes_AS_STRING(given[1]), PyBytes_GET_SIZE(given[1]), &found))
         Py_RETURN_NONE;
-    return objects(self, arguments[0], &found);
+    parts[0] = Py_NewRef(given[1]);
+    parts[1] = Py_NewRef(given[2]);
+    has = 2 + find_parts_of((Scanner *)callable, given[1], &found, parts + 2);
+    if (has == PARTS)
+        made = PyObject_Vectorcall(given[0], parts, PARTS, NULL);
+    while (has > 0)
+        Py_DECREF(parts[--has]);
+    return made;
 }
 
 /* -- what a scanner is made of ------------------------------------------------------------------------------------- */
@@ -270,6 +278,8 @@ drop_scanner(PyObject *object)
         Py_XDECREF(self->methods[i]);
     for (int i = 0; i < 3; i++)
         Py_XDECREF(self->transports[i]);
+    for (int i = 0; i < MEMORY; i++)
+        Py_XDECREF(self->remembered[i]);
     Py_XDECREF(self->empty);
     type->tp_free(object);
     Py_DECREF(type);

@@ -1,46 +1,48 @@
 """What `head_scan.c` makes, where the build has compiled it: the shape of a message in its usual spelling."""
 
 from collections.abc import Iterator
-from typing import final
+from typing import Protocol, TypeVar, final
 
-TopVia = tuple[
-    str,  # text
-    str,  # transport
-    str,  # host
-    int,  # port, 0 when absent
-    str,  # parameters
-    str,  # branch
-    bool,  # whether it asks for rport
-    str,  # the rows of From and To as an answer has them, each behind a line end; "" where they are not written so
-    str,  # those of Call-ID and CSeq, which stand right behind
-]
+MadeT = TypeVar("MadeT")
+MadeT_co = TypeVar("MadeT_co", covariant=True)
 
-Asked = tuple[
-    str,  # Request-URI: user
-    str,  # its host
-    int,  # its port, 0 when absent
-    str,  # its parameters
-    int,  # Max-Forwards, -1 when absent
-]
+class Make(Protocol[MadeT_co]):
+    """What makes a message of what has been found."""
 
-Scanned = tuple[
-    int,  # odd: 1 the keys, 2 what only a request has, 4 Content-Length: the caller reads these itself
-    Values,  # the first value of each field
-    bytes,  # all behind the head
-    str,  # method: of the start line, and of the CSeq unless 1 is set for a response, where it is ""
-    str,  # Request-URI, "" of a response
-    int,  # status, 0 of a request
-    str,  # reason phrase
-    str,  # the URI of the first Contact as `Message.contact`
-    str,  # the key of its transaction as `Message.key`, and from here to the CSeq nothing where 1 is set
-    bool,  # whether the top Via is the only one
-    str,  # tag of From, "" when absent
-    str,  # tag of To
-    str,  # Call-ID
-    int,  # CSeq
-    TopVia | None,  # of a request where 1 is not set, but for the ACK whose key tells it all
-    Asked | None,  # of a request where 2 is not set
-]
+    def __call__(
+        self,
+        data: bytes,
+        is_framed: bool,  # as the scanner was told
+        odd: int,  # 1 the keys, 2 what only a request has, 4 Content-Length: these must be read in another way
+        values: Values,  # the first value of each field
+        body: bytes,  # all behind the head
+        method: str,  # of the start line, and of the CSeq unless 1 is set for a response, where it is ""
+        uri_text: str,  # Request-URI, "" of a response
+        status: int,  # 0 of a request
+        reason: str,
+        contact: str,  # the URI of the first Contact as `Message.contact`
+        key: str,  # of its transaction as `Message.key`, and from here to the CSeq nothing where 1 is set
+        has_one_via: bool,  # the top Via is the only one
+        from_tag: str,  # "" when absent
+        to_tag: str,
+        call_id: str,
+        cseq: int,
+        via: str,  # the top one of a request where 1 is not set, but for the ACK whose key tells it all; "" for none,
+        transport: str,  # and then nothing from here to `call_rows`
+        via_host: str,
+        via_port: int,  # 0 when absent
+        via_params: str,
+        branch: str,
+        asks_rport: bool,
+        addresses: str,  # From and To as an answer has them, each behind a line end; "" where they are not written so
+        call_rows: str,  # those of Call-ID and CSeq, which stand right behind
+        user: str,  # Request-URI of a request where 2 is not set; "" for none, and then nothing from here on
+        host: str,
+        port: int,  # 0 when absent
+        params: str,
+        forwards: int,  # Max-Forwards, -1 when absent
+        /,
+    ) -> MadeT_co: ...
 
 @final
 class Values:
@@ -51,7 +53,7 @@ class Values:
     def __iter__(self) -> Iterator[str | None]: ...
     def ids(self) -> list[int]:
         """The field of each line, as in `Message.ids`."""
-    def has_any(self, fields: int, /) -> bool:
+    def __contains__(self, fields: int, /) -> bool:
         """Whether one of `fields` is there, one bit each."""
     def is_repeated(self, header: int, /) -> bool:
         """Whether a field has more than one line."""
@@ -78,8 +80,8 @@ class Scanner:
         max_uri_chars: int,
         /,
     ) -> None: ...
-    def __call__(self, data: bytes, /) -> Scanned | None:
-        """None: it is not in its usual spelling, or not a message at all."""
+    def __call__(self, make: Make[MadeT], data: bytes, is_framed: bool, /) -> MadeT | None:
+        """What `make` makes; None: it is not in its usual spelling, or not a message at all."""
 
 def usual_parts(body: bytes, /) -> tuple[bytes, bytes, bytes] | None:
     """As `sipstack.sdp.read_usual_parts`."""
@@ -96,3 +98,6 @@ def has_few_digits(text: bytes, kinds: bytes, /) -> bool:
 
 def usual_user(value: str, /) -> str:
     """As `sipstack.scan.read_usual_user`."""
+
+def rendered(rows: list[str], body: bytes, /) -> bytes | None:
+    """As `sipstack.message.render_rows`, but that the rows stay as they are; None where one is not ASCII."""

@@ -98,14 +98,14 @@ list_of_ids(PyObject *object, PyObject *Py_UNUSED(none))
     return list;
 }
 
-/* Whether any of the fields is there whose bits are set. */
-static PyObject *
+/* Whether any of the fields is there whose bits are set: `bits in values`, which needs no search for a method. */
+static int
 has_any(PyObject *object, PyObject *bits)
 {
     unsigned long long wanted = PyLong_AsUnsignedLongLong(bits);
     if (wanted == (unsigned long long)-1 && PyErr_Occurred())
-        return NULL;
-    return PyBool_FromLong((((Values *)object)->seen & wanted) != 0);
+        return -1;
+    return (((Values *)object)->seen & wanted) != 0;
 }
 
 static PyObject *
@@ -121,11 +121,11 @@ is_repeated(PyObject *object, PyObject *id)
     return PyBool_FromLong(((Values *)object)->repeated >> number & 1);
 }
 
-static PySequenceMethods values_as_sequence = {.sq_length = count_of_values, .sq_item = value_at};
+static PySequenceMethods values_as_sequence = {
+    .sq_length = count_of_values, .sq_item = value_at, .sq_contains = has_any};
 static PyMappingMethods values_as_mapping = {.mp_length = count_of_values, .mp_subscript = value_of};
 static PyMethodDef values_methods[] = {
     {"ids", list_of_ids, METH_NOARGS, "The field of each line."},
-    {"has_any", has_any, METH_O, "Whether a field is there whose bit is set."},
     {"is_repeated", is_repeated, METH_O, "Whether a field has more than one line."},
     {NULL, NULL, 0, NULL},
 };

@@ -6,6 +6,7 @@ is asked for. Messages that leave are built by joining lines (`render`), never b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, final
 
 from sipstack.fields import Via, parse_max_forwards, parse_top_via
@@ -30,8 +31,23 @@ def render(start_line: str, lines: list[str], body: bytes = b"") -> bytes:
     return render_rows([start_line, *lines], body)
 
 
+def _compiled() -> Callable[[list[str], bytes], bytes | None] | None:
+    try:
+        from sipstack.head_scan import rendered
+    except ImportError:
+        return None
+    return rendered
+
+
+_RENDERED: Final = _compiled()
+
+
 def render_rows(rows: list[str], body: bytes = b"") -> bytes:
-    """The same where the start line is the first of the rows, which are the caller's no more: the last is added."""
+    """The same where the start line is the first of the rows, which are the caller's no more: one may be added."""
+    if _RENDERED is not None:
+        data = _RENDERED(rows, body)
+        if data is not None:  # all but rows beyond ASCII
+            return data
     if not body:
         rows.append(_NO_BODY)
         return "\r\n".join(rows).encode(ENCODING, ERRORS)
@@ -181,7 +197,7 @@ class Message:
     def has_any(self, fields: frozenset[int], bits: int) -> bool:
         """True when one of `fields` is there; `bits` are the same ones, one each."""
         first = self.first
-        return not fields.isdisjoint(self.ids) if isinstance(first, list) else first.has_any(bits)
+        return not fields.isdisjoint(self.ids) if isinstance(first, list) else bits in first
 
     def named(self, name: str) -> list[str]:
         """All rows of a field by its full name, for fields that we only hand on."""

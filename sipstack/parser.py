@@ -29,7 +29,7 @@ from sipstack.scan import ODD_KEYS, ODD_LENGTH, ODD_REQUEST, SCAN
 from sipstack.uri import SipUri, parse_name_addr, parse_uri, token_param
 
 if TYPE_CHECKING:
-    from sipstack.head_scan import Scanned
+    from sipstack.head_scan import Values
     from sipstack.message import Firsts
 
 # Changes what is below space, and DEL: of that nothing may stand in a head but TAB, and CR LF at the end of a line.
@@ -50,19 +50,27 @@ def parse(data: bytes, is_framed: bool = False) -> Message:
 
     Raises RemoteSipError; its `message` is set when an answer can be addressed (a request with a Via).
     """
-    found = None if SCAN is None else SCAN(data)
-    return read(data, is_framed) if found is None else scanned(found, data, is_framed)
+    if SCAN is not None:
+        message = SCAN(_MAKE, data, is_framed)
+        if message is not None:
+            return message
+    return read(data, is_framed)
 
 
-def scanned(found: Scanned, data: bytes, is_framed: bool) -> Message:
-    """The message whose usual spelling a scan has found in `data`. Raises RemoteSipError for a part that is odd."""
-    (
-        odd, values, body, method, uri_text, status, reason, contact, key, has_one_via, from_tag, to_tag, call_id,
-        cseq, top_via, asked,
-    ) = found  # fmt: skip
+def scanned(
+    data: bytes, is_framed: bool, odd: int, values: Values, body: bytes, method: str, uri_text: str, status: int,
+    reason: str, contact: str, key: str, has_one_via: bool, from_tag: str, to_tag: str, call_id: str, cseq: int,
+    via: str, transport: str, via_host: str, via_port: int, via_params: str, branch: str, asks_rport: bool,
+    addresses: str, call_rows: str, user: str, host: str, port: int, params: str, forwards: int,
+) -> Message:  # fmt: skip
+    """The message whose usual spelling a scan has found in `data`; the rest as in `sipstack.head_scan.Make`.
+
+    Raises RemoteSipError for a part that is odd.
+    """
     message = Message((uri_text, status, reason), data, values, body, values)
     message.method = method
     message.contact = contact
+    message.forwards = forwards
     if not odd & ODD_KEYS:
         message.key = key
         message.has_one_via = has_one_via
@@ -70,18 +78,18 @@ def scanned(found: Scanned, data: bytes, is_framed: bool) -> Message:
         message.to_tag = to_tag
         message.call_id = call_id
         message.cseq = cseq
-        if top_via is not None:
-            via, transport, via_host, via_port, via_params, branch, asks_rport, addresses, call_rows = top_via
+        if via:
             message.top_via = Via(via, transport, via_host, via_port, via_params, "", branch, asks_rport)
             message.addresses = addresses
             message.call_rows = call_rows
-    if asked is not None:
-        user, host, port, params, forwards = asked
+    if user:
         message.uri = SipUri("sip", user, host, port, params)
-        message.forwards = forwards
     if odd:
         _read_odd(message, odd, data, is_framed)
     return message
+
+
+_MAKE: Final = scanned
 
 
 def _read_odd(message: Message, odd: int, data: bytes, is_framed: bool) -> None:

@@ -36,7 +36,7 @@ TIERS: Final = (
 
 # Later may import earlier. A module that is new in `sipstack` takes its place here.
 SIPSTACK_ORDER: Final = (
-    "errors", "limits", "grammar", "headers", "uri", "fields", "message", "head_scan", "scan", "parser", "framing",
+    "errors", "limits", "grammar", "headers", "uri", "fields", "head_scan", "message", "scan", "parser", "framing",
     "pcap", "pcapng", "sdp", "multipart", "digest",
     "timers", "table", "location", "events", "response", "transaction", "client_transaction", "server_transaction",
     "transactions", "dialog", "aio", "scenario", "testing",
