@@ -250,9 +250,8 @@ class ServerTransaction(Transaction):
         request = self.request
         if request.to_tag or request.method == "CANCEL":
             return True
-        merge_key = (request.call_id, request.from_tag, request.cseq, request.method)
-        if merge_key in context.merged:
+        merge_key: object = (request.call_id, request.from_tag, request.cseq, request.method)  # made once, as an object
+        if context.merged.setdefault(merge_key, self) is not self:
             return False
         self.merge_key = merge_key
-        context.merged[merge_key] = self
         return True

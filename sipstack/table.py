@@ -13,10 +13,10 @@ Row = tuple[int, int, int, int, str]  # state, input, next state, action, source
 class Table:
     """A complete machine. One without a row for a pair, or with two, is a LocalSipError at import, not in a call.
 
-    `moves` holds (state after, action) for each pair, at state * width + input.
+    `moves` holds (state after, action) for each pair, at state * width + input; `following` and `doing` hold either.
     """
 
-    __slots__ = ("actions", "inputs", "moves", "name", "rows", "states", "width")
+    __slots__ = ("actions", "doing", "following", "inputs", "moves", "name", "rows", "states", "width")
 
     def __init__(
         self,
@@ -47,6 +47,9 @@ class Table:
                 state, event = divmod(place, self.width)
                 raise LocalSipError(f"{name}: no row for {states[state]}, {inputs[event]}")
             self.moves.append(move)
+        # One octet each: nothing is made of it but a number, where a pair is looked at part by part.
+        self.following: Final = bytes([state for state, _ in self.moves])
+        self.doing: Final = bytes([action for _, action in self.moves])
 
     def move(self, state: int, event: int) -> tuple[int, int]:
         """The state after `event` in `state`, and the action."""

@@ -58,6 +58,21 @@ class Timer:
 
 
 @final
+class _Slot:
+    """The timers of one tick, in their order; `number` says which tick, _FIRED once they have fired."""
+
+    __slots__ = ("number", "timers")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.timers: list[Timer] = []
+
+
+_FIRED: Final = -1
+_CODE_BITS: Final = 7  # of a timer's code: by them the slot is remembered in which such a timer has been set last
+
+
+@final
 class TimerWheel:
     """Timers in slots of one tick: setting is an append, cancelling a store, and only live slots are looked at.
 
@@ -69,12 +84,14 @@ class TimerWheel:
     A timer fires at the end of its slot: never early, late by less than a tick.
     """
 
-    __slots__ = ("_slots", "far_s", "order", "tick_s")
+    __slots__ = ("_recent", "_slots", "far_s", "order", "tick_s")
 
     def __init__(self, tick_s: float = 10 * MILLISECONDS) -> None:
         self.tick_s = tick_s
         self.far_s: Final = FAR_TICKS * tick_s
-        self._slots: dict[int, list[Timer]] = {}
+        self._slots: dict[int, _Slot] = {}
+        # Timers of one code are set for as long as each other, and many of them within a tick.
+        self._recent = [_Slot(_FIRED)] * (_CODE_BITS + 1)
         self.order: list[int] = []
 
     def set(self, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
@@ -86,24 +103,23 @@ class TimerWheel:
             _Stages(self, timer, now, now + delay_s).go_on()
             return timer
         due = now + delay_s if delay_s > 0.0 else now
-        slot = floor(due / self.tick_s - 1e-6) + 1
-        waiting = self._slots.get(slot)
-        if waiting is None:  # about once a call, and an exception costs 2,000 instructions more
-            waiting = self._open(slot)
-        waiting.append(timer)
+        number = floor(due / self.tick_s - 1e-6) + 1
+        slot = self._recent[code & _CODE_BITS]
+        if slot.number != number:
+            slot = self._recent[code & _CODE_BITS] = self._slot_of(number)
+        slot.timers.append(timer)
         return timer
 
     def enter(self, timer: Timer, due: float) -> None:
         """Has a timer wait that was made before, until `due` (monotonic seconds)."""
-        slot = floor(due / self.tick_s - 1e-6) + 1
-        waiting = self._slots.get(slot)
-        (self._open(slot) if waiting is None else waiting).append(timer)
+        self._slot_of(floor(due / self.tick_s - 1e-6) + 1).timers.append(timer)
 
-    def _open(self, slot: int) -> list[Timer]:
-        waiting: list[Timer] = []
-        self._slots[slot] = waiting
-        heappush(self.order, slot)
-        return waiting
+    def _slot_of(self, number: int) -> _Slot:
+        slot = self._slots.get(number)
+        if slot is None:  # an exception would cost 2,000 instructions more
+            slot = self._slots[number] = _Slot(number)
+            heappush(self.order, number)
+        return slot
 
     def replace(self, old: Timer | None, now: float, delay_s: float, owner: TimerOwner, code: int) -> Timer:
         """Sets a timer for who has one at a time: the old one, if any, never fires."""
@@ -122,21 +138,22 @@ class TimerWheel:
         """
         limit = now + 1e-6 * self.tick_s
         while self.order and self.order[0] * self.tick_s <= limit:
-            waiting = self._slots[self.order[0]]
-            for timer in waiting:  # with those that are set on the way; after an error those that have fired are passed
+            slot = self._slots[self.order[0]]
+            for timer in slot.timers:  # those set on the way, too; after an error those that have fired are passed
                 owner = timer.owner
                 if owner is not None:
                     timer.owner = None
                     owner.timer_fired(timer.code, now)
+            slot.number = _FIRED
             del self._slots[heappop(self.order)]
 
     def __len__(self) -> int:
-        return sum(1 for slot in self._slots.values() for timer in slot if timer.owner is not None)
+        return sum(1 for slot in self._slots.values() for timer in slot.timers if timer.owner is not None)
 
     @property
     def entries(self) -> int:
         """How many it holds, cancelled ones too."""
-        return sum(map(len, self._slots.values()))
+        return sum(len(slot.timers) for slot in self._slots.values())
 
 
 @final

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.table import Table
 from sipstack.timers import Timer, TimerOwner, TimerWheel, Timing
+
+_NOWHERE: Final[dict[object, Transaction]] = {}  # the registry of those that have not entered one
 
 
 class TransactionContext:
@@ -48,7 +52,7 @@ class Transaction(TimerOwner):
         self.last_sent = b""
         self.repeat_s = 0.0
         self._key: object = None
-        self._registry: dict[object, Transaction] = {}
+        self._registry = _NOWHERE
         self._repeat: Timer | None = None
         self._deadline: Timer | None = None
 
@@ -62,8 +66,9 @@ class Transaction(TimerOwner):
     def advance(self, event: int) -> int:
         """Makes the step that the table says and returns its action."""
         table = self.table
-        self.state, action = table.moves[self.state * table.width + event]
-        return action
+        place = self.state * table.width + event
+        self.state = table.following[place]
+        return table.doing[place]
 
     def send(self, data: bytes) -> None:
         """Puts bytes on this transaction's flow."""

@@ -107,13 +107,35 @@ class Transactions:
 
     def start(self, transaction: ClientTransaction, now: float) -> list[Output]:
         """Sends a request of ours."""
-        transaction.start(self._context, now)
-        return self.take()
+        out: list[Output] = []
+        self.start_into(out, transaction, now)
+        return out
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> list[Output]:
         """Answers a request; an answer that the transaction's state does not allow is dropped, as its table says."""
-        transaction.respond(status, data, now)
-        return self.take()
+        out: list[Output] = []
+        self.respond_into(out, transaction, status, data, now)
+        return out
+
+    def start_into(self, out: list[Output], transaction: ClientTransaction, now: float) -> None:
+        """The same for who has a list already: what is to be done is added to it."""
+        context = self._context
+        before, context.out = context.out, out
+        try:
+            transaction.start(context, now)
+        finally:
+            context.out = before
+
+    def respond_into(
+        self, out: list[Output], transaction: ServerTransaction, status: int, data: bytes, now: float
+    ) -> None:
+        """The same for an answer."""
+        context = self._context
+        before, context.out = context.out, out
+        try:
+            transaction.respond(status, data, now)
+        finally:
+            context.out = before
 
     def resume(self, transaction: ClientTransaction) -> None:
         """Enters an INVITE that another run of this program has sent: it counts as noticed, and is not sent again."""

@@ -163,14 +163,13 @@ class CoreContext:
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Sends a response through its transaction."""
-        transaction.respond(status, data, now)
-        self.out += self.transactions.take()
+        self.transactions.respond_into(self.out, transaction, status, data, now)
 
     def start(self, transaction: ClientTransaction, now: float) -> None:
         """Sends a request with a transaction of its own."""
         if len(transaction.last_sent) > MOST_UDP_BYTES and transaction.flow.transport == "UDP":
             self.large.turn_to_tcp(transaction, now)
-        self.out += self.transactions.start(transaction, now)
+        self.transactions.start_into(self.out, transaction, now)
 
     def start_otherwise(self, transaction: ClientTransaction, now: float) -> bool:
         """Sends what could not be sent one way the other way; False when there is none."""

@@ -71,7 +71,7 @@ def test_an_ended_call_is_woken_once_and_then_forgotten() -> None:
     call = call_of(node)
     talk.hang_up()
     wheel = node.context.wheel
-    slots = [slot for slot, timers in wheel._slots.items() for timer in timers if timer.owner is call]
+    slots = [slot for slot, held in wheel._slots.items() for timer in held.timers if timer.owner is call]
     assert [round(slot * wheel.tick_s - node.book.now) for slot in slots] == [37]
 
 

@@ -190,14 +190,39 @@ def test_a_timer_may_set_another(delay_s: float, fired_at: float) -> None:
     assert wheel.next_deadline() is None
 
 
-def test_a_slot_that_has_fired_can_be_used_again() -> None:
+@pytest.mark.parametrize("code", [0, 1, 8])
+def test_a_slot_that_has_fired_can_be_used_again(code: int) -> None:
     wheel, owner = TimerWheel(TICK_S), Owner()
     wheel.set(0.0, 1.0, owner.timers, 0)
     wheel.fire(1.0)
-    wheel.set(1.0, 0.0, owner.timers, 1)
+    wheel.set(1.0, 0.0, owner.timers, code)
     assert wheel.next_deadline() == 1.0
     wheel.fire(1.0)
-    assert owner.codes() == [0, 1]
+    assert owner.codes() == [0, code]
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from((0.0, 0.01, 0.5, 32.0, 70.0)), st.integers(0, 20), st.integers(0, 3)), max_size=60
+)
+
+
+@given(STEPS)
+def test_each_timer_fires_in_its_slot_whatever_its_code(steps: list[tuple[float, int, int]]) -> None:
+    """Where one of a code was set last is remembered: never for another slot, nor for one that has fired."""
+    wheel, owner, now = TimerWheel(TICK_S), Owner(), 0.0
+    due: dict[int, list[float]] = {}
+    for delay_s, code, ticks in steps:
+        wheel.set(now, delay_s, owner.timers, code)
+        due.setdefault(code, []).append(now + delay_s)
+        now += ticks * TICK_S
+        wheel.fire(now)
+    while (deadline := wheel.next_deadline()) is not None:
+        wheel.fire(deadline)
+    fired = {code: sorted(at for one, at in owner.fired if one == code) for code in due}
+    assert len(owner.fired) == len(steps)
+    for code, times in due.items():
+        for wanted, at in zip(sorted(times), fired[code], strict=True):
+            assert -1e-6 <= at - wanted <= 5 * TICK_S  # it is looked at every three ticks
 
 
 def test_a_timer_that_raises_costs_only_itself() -> None:

@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from sipstack.events import CancelReceived, MalformedReceived, SendMessage
+from sipstack.client_transaction import ClientTransaction
+from sipstack.events import CancelReceived, MalformedReceived, Output, SendMessage
 from sipstack.parser import parse
 from sipstack.server_transaction import COMPLETED, CONFIRMED, PROCEEDING
 from sipstack.testing.playbook import flow_of, wire
@@ -338,3 +339,30 @@ def test_transactions_of_both_kinds_end_without_a_rest() -> None:
     assert bench.is_empty()
     bench.watch(32)  # a cancelled timer stays in its slot until its time
     assert bench.core.next_deadline() is None
+
+
+# ---------------------------------------------------------------------- lists that are given
+
+
+def test_what_is_to_be_done_is_added_to_a_list_that_is_given_and_to_no_other() -> None:
+    bench = Bench()
+    transactions, server = bench.core, bench.server("BYE")
+    asked = ClientTransaction("BYE", "z9hG4bKours", b"a request", flow_of(PEER), None)
+    out: list[Output] = [SendMessage(b"before", flow_of(PEER))]
+    transactions.start_into(out, asked, 1000.0)
+    transactions.respond_into(out, server, 200, b"an answer", 1000.0)
+    assert out == [SendMessage(data, flow_of(PEER)) for data in (b"before", b"a request", b"an answer")]
+    assert transactions.take() == []
+
+
+def test_a_fault_leaves_the_list_of_others_alone() -> None:
+    """What comes next is not mixed with what was being done."""
+    bench = Bench()
+    transactions, server = bench.core, bench.server("BYE")
+    transactions.wheel.tick_s = 0.0  # no timer can be set
+    out: list[Output] = []
+    with pytest.raises(ZeroDivisionError):
+        transactions.start_into(out, ClientTransaction("BYE", "z9hG4bKours", b"", flow_of(PEER), None), 1000.0)
+    with pytest.raises(ZeroDivisionError):
+        transactions.respond_into(out, server, 200, b"", 1000.0)
+    assert len(out) == 2 and transactions.take() == []
