@@ -249,14 +249,12 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], words: list[str], says:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_worker_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(rig_data, "_compile", lambda _folder: None)
     data = rig_data.ready_data(200, lambda _line: None, tmp_path)
     with alone():
         found = kill.killed(VEIL700_TWO, data, 20, 1.0, 7)
     assert (found.placed, found.faults) == (140, [])
     kill._print(VEIL700_TWO, found, 20)
-    assert "records that are open: 0; cdr verify: clean" in capsys.readouterr().out
+    assert "records that are open: 0; cdr verify: clean" in capfd.readouterr().out
     assert json.loads(json.dumps(kill._as_object(found)))["groups"][0]["whose"] == KILLED
