@@ -30,7 +30,7 @@ ON_COMPILED := tests/sipstack tests/core tests/conformance tests/attacks tests/r
   tests/store/test_store_crypto.py tests/store/test_store_restrictions.py tests/recording tests/store/test_breathing.py \
   tests/store/test_contract_ends.py tests/store/test_feed.py tests/store/test_journal_heads.py tests/store/test_journal_past_cache.py tests/store/test_store_fresh.py \
   tests/store/test_store_caller_memory.py tests/store/test_store_journal.py tests/store/test_store_kill.py tests/store/test_store_ledger.py \
-  tests/store/test_store_restart.py tests/store/test_store_rows.py tests/store/test_store_steps.py tests/store/test_step_octets.py tests/store/test_group_seal.py \
+  tests/store/test_store_restart.py tests/store/test_store_rows.py tests/store/test_store_steps.py tests/store/test_step_octets.py \
   tests/store/test_store_writer.py tests/store/test_store_writer_faults.py tests/store/test_target_read.py \
   tests/bench/test_guard.py tests/e2e/test_adoption.py tests/e2e/test_faults_*.py tests/e2e/test_sms_restart.py \
   tests/e2e/test_workers*.py tests/explain/test_explain_golden.py tests/test_hook_client.py \

@@ -1,9 +1,8 @@
 """Compiles what every message goes through, where VEIL700_COMPILE=1 asks for it (docs/decisions/0038).
 
 A wheel of it holds the modules that mypyc has made beside the sources that they were made of; Python takes the former.
-The scan of the head, the datagrams of a socket, the cipher of a lookup, the lookup itself, the octets of a step, the
-seal of a group and what the hash of a record covers, which are written in C, are modules of their own: there is all, or
-nothing.
+The scan of the head, the datagrams of a socket, the cipher of a lookup, the lookup itself, the octets of a step and
+what the hash of a record covers, which are written in C, are modules of their own: there is all, or nothing.
 Where they cannot be made, one line says why and the wheel is the pure one. An editable installation runs its sources.
 """
 
@@ -55,14 +54,9 @@ IN_C: Final[tuple[tuple[str, str, list[str]], ...]] = (
         ],
     ),
     ("sipstack.aio.datagrams", "sipstack/aio/datagrams.c", []),
-    ("engine.store.short_siv", "engine/store/short_siv.c", ["engine/store/short_siv.h", "engine/store/aes_block.h"]),
-    (
-        "engine.store.target_read",
-        "engine/store/target_read.c",
-        ["engine/store/short_siv.h", "engine/store/aes_block.h"],
-    ),
+    ("engine.store.short_siv", "engine/store/short_siv.c", ["engine/store/short_siv.h"]),
+    ("engine.store.target_read", "engine/store/target_read.c", ["engine/store/short_siv.h"]),
     ("engine.store.step_octets", "engine/store/step_octets.c", []),
-    ("engine.store.group_seal", "engine/store/group_seal.c", ["engine/store/aes_block.h"]),
     ("engine.core.record_frame", "engine/core/record_frame.c", []),
 )
 

@@ -19,7 +19,7 @@ import marshal
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Protocol, cast, final
+from typing import Any, Final, cast, final
 from zlib import crc32
 
 from cryptography.exceptions import InvalidTag
@@ -157,64 +157,25 @@ def _values(description: bytes) -> dict[str, Any]:
 _TYPES: Final = {field.name: str if field.type in ("str", str) else int for field in fields(SegmentHead)}
 
 
-class GroupSeal(Protocol):
-    """Seals the groups of one segment."""
-
-    def put(self, plain: bytes, offset: int, room: memoryview, at: int, /) -> None:
-        """Make the `group_size` bytes of the group that is to stand at `offset` of the segment, at `at` of `room`."""
-
-
-MakeGroupSeal = Callable[[bytes, bytes, int], GroupSeal]
-"""Of the segment's key, its encoded head and its number."""
-
-
-def _seal_in_c() -> MakeGroupSeal | None:
-    try:
-        from engine.store.group_seal import GroupSeal as InC
-    except ImportError:
-        return None
-    return InC
-
-
-SEAL_IN_C: Final = _seal_in_c()
-
-
 @final
-class PlainGroupSeal:
-    """By the library and zlib: where nothing is compiled, or the processor has no AES of its own."""
+class Seal:
+    """Seals and opens the groups of one segment."""
 
-    __slots__ = ("_encrypt", "_head", "_number")
+    __slots__ = ("_aead", "_encrypt", "_head", "_number")
 
-    def __init__(self, key: bytes, head: bytes, number: int) -> None:
-        self._encrypt: Callable[[bytes, bytes, bytes, memoryview], int] = AESGCM(key).encrypt_into
-        self._head = head
-        self._number = number
+    def __init__(self, cipher: NumberCipher, head: SegmentHead, encoded_head: bytes) -> None:
+        self._aead = AESGCM(cipher.derived_key(f"journal segment {head.salt}", _KEY_BYTES))
+        self._encrypt: Callable[[bytes, bytes, bytes, memoryview], int] = self._aead.encrypt_into
+        self._head = encoded_head
+        self._number = head.number
 
-    def put(self, plain: bytes, offset: int, room: memoryview, at: int, /) -> None:
-        """As `GroupSeal.put`."""
+    def put(self, plain: bytes, offset: int, room: memoryview, at: int) -> None:
+        """Make the `group_size` bytes of the group that is to stand at `offset` of the segment, at `at` of `room`."""
         begin = at + _GROUP_BYTES
         end = begin + len(plain) + _TAG_BYTES
         sealed = room[begin:end]
         self._encrypt(offset.to_bytes(_NONCE_BYTES, "big"), plain, self._head, sealed)
         _pack_group(room, at, _MARK, self._number, end - begin, _checksum(sealed))
-
-
-@final
-class Seal:
-    """Seals and opens the groups of one segment."""
-
-    __slots__ = ("_aead", "_head", "put")
-
-    def __init__(
-        self, cipher: NumberCipher, head: SegmentHead, encoded_head: bytes, make: MakeGroupSeal | None = SEAL_IN_C
-    ) -> None:
-        key = cipher.derived_key(f"journal segment {head.salt}", _KEY_BYTES)
-        made: GroupSeal = (
-            PlainGroupSeal(key, encoded_head, head.number) if make is None else make(key, encoded_head, head.number)
-        )
-        self.put: Callable[[bytes, int, memoryview, int], None] = made.put
-        self._aead = AESGCM(key)
-        self._head = encoded_head
 
     def opened(self, offset: int, sealed: bytes) -> bytes | None:
         """The content of a group that stands at `offset`; None when it has not been written there."""
