@@ -1,6 +1,7 @@
 """The action of a move of a call: which function each of them is.
 
-A chain, and no table of functions: what is compiled calls by it directly. Those of each call stand first.
+A chain, and no table of functions: what is compiled calls by it directly. Those of each call stand first, and of them
+those of one that is refused, which has no other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ def act(call: Call, action: int, given: Given) -> None:
     """Does what the table says."""
     if action == t.OPEN:
         setup.open_row(call, given)
+    elif action == t.REFUSE:
+        end.refuse(call, given)
+    elif action == t.SEND_FINAL:
+        end.send_final(call, given)
     elif action == t.SEND_INVITE:
         setup.send_invite(call, given)
     elif action == t.RELAY_PROVISIONAL:
@@ -37,10 +42,6 @@ def act(call: Call, action: int, given: Given) -> None:
         end.close(call, given)
     elif action == t.ANSWER_BYES:
         end.answer_byes(call, given)
-    elif action == t.REFUSE:
-        end.refuse(call, given)
-    elif action == t.SEND_FINAL:
-        end.send_final(call, given)
     elif action == t.CANCEL_AND_REFUSE:
         end.cancel_and_refuse(call, given)
     elif action != t.NOTHING:

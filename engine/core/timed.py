@@ -127,8 +127,8 @@ class TimedAttempt(AlarmedAttempt):
 
     def _code_of(self, due: float) -> int:
         """The first that is due then. A loop, since `index` compares objects, too."""
-        code = 0
-        while self._due[code] != due:
+        times, code = self._due, 0
+        while times[code] != due:
             code += 1
         return code
 
