@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from operator import itemgetter
 from typing import Final, final
 
@@ -147,7 +148,7 @@ class Ledger:
     def _close(self, closings: Iterable[list[object]], counts: _Counts) -> None:
         """In pieces: what the processor has in its caches is stored before the next is made.
 
-        Nobody need breathe: sqlite3 lets go of the interpreter for each row that it stores.
+        Nobody need breathe: sqlite3 lets go of the interpreter for each statement, and a piece is stored by a few.
         """
         rows: list[list[object]] = []
         for row in closings:
@@ -204,16 +205,10 @@ class _Insert:
         """In their order. sqlite3.Error as it comes."""
         whole = len(rows) - len(rows) % _IN_ONE
         if whole:
-            connection.executemany(self._many, [_joined(rows[at : at + _IN_ONE]) for at in range(0, whole, _IN_ONE)])
+            together = [[*chain.from_iterable(rows[at : at + _IN_ONE])] for at in range(0, whole, _IN_ONE)]
+            connection.executemany(self._many, together)
         if whole < len(rows):
             connection.executemany(self._one, rows[whole:])
-
-
-def _joined(rows: Sequence[Sequence[object]]) -> list[object]:
-    values: list[object] = []
-    for row in rows:
-        values.extend(row)
-    return values
 
 
 @final

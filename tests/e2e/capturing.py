@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,6 @@ class Capturing:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+Started = Callable[..., Capturing]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from scenarios.rig.forks import Forks
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place, Places
 from scenarios.rig.sipp import Sipp
-from tests.e2e.stories import file_of, put_away
+from tests.e2e.capturing import Capturing, Started
+from tests.e2e.ends import Party, UdpEnd
+from tests.e2e.stories import A, B, file_of, put_away
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw99")
 _FORKS = Forks()
@@ -71,3 +74,24 @@ def sipp(tmp_path: Path) -> Iterator[SippFactory]:
     for started in runs:
         started.close()
         print(f"--- {started.scenario}\n{started.end().errors[-4000:]}")
+
+
+@pytest.fixture
+def captured(node: Node, tmp_path: Path) -> Iterator[Started]:
+    """Starts captures of the node that the file has."""
+    started: list[Capturing] = []
+
+    def start(*words: str, name: str = "c.pcapng") -> Capturing:
+        started.append(Capturing(node, tmp_path / name, *words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def parties(place: Place) -> Iterator[tuple[Party, Party]]:
+    """Caller and callee over UDP."""
+    with closing(UdpEnd(place.caller, place.node)) as caller, closing(UdpEnd(place.callee, place.node)) as callee:
+        yield Party(A, caller), Party(B, callee)

@@ -13,7 +13,6 @@ import ssl
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -26,14 +25,12 @@ from scenarios.rig.node import ROOT, Node
 from scenarios.rig.place import Place
 from sipstack.pcap import read_datagrams, read_sip
 from tests.capture.messages import semi_octets
-from tests.e2e.capturing import WAIT_S, Capturing
+from tests.e2e.capturing import WAIT_S, Capturing, Started
 from tests.e2e.conftest import NodeFactory
-from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
+from tests.e2e.ends import SDP, Party, StreamEnd, call
 from tests.e2e.stories import BINDING, A, B, X
 from tests.e2e.waiting import wait_for
 from tests.sipstack.certificates import Authority
-
-Started = Callable[..., Capturing]
 
 
 @pytest.fixture
@@ -43,26 +40,6 @@ def node(make_node: NodeFactory) -> Node:
     made.bind(BINDING)
     made.start()
     return made
-
-
-@pytest.fixture
-def captured(node: Node, tmp_path: Path) -> Iterator[Started]:
-    """Starts captures of the node."""
-    started: list[Capturing] = []
-
-    def start(*words: str, name: str = "c.pcapng") -> Capturing:
-        started.append(Capturing(node, tmp_path / name, *words))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
-
-
-@pytest.fixture
-def parties(place: Place) -> Iterator[tuple[Party, Party]]:
-    with closing(UdpEnd(place.caller, place.node)) as caller, closing(UdpEnd(place.callee, place.node)) as callee:
-        yield Party(A, caller), Party(B, callee)
 
 
 def test_a_call_as_it_came_and_went(captured: Started, parties: tuple[Party, Party], place: Place, node: Node) -> None:

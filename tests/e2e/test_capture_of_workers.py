@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from scenarios.rig.binding import Bound
 from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from tests.capture.messages import semi_octets
-from tests.e2e.capturing import WAIT_S, Capturing
+from tests.e2e.capturing import WAIT_S, Capturing, Started
 from tests.e2e.ends import SDP, Party, StreamEnd, UdpEnd, call
 from tests.e2e.stories import A, B
 from tests.e2e.test_workers import all_are_back, with_workers
@@ -29,8 +29,6 @@ from tests.e2e.waiting import wait_for
 
 BOUND: Final = [Bound(f"70012345678{number:04}", A, B) for number in (30, 31)]  # of workers 0 and 1
 OF_A_CALL: Final = 11  # messages, in and out
-
-Started = Callable[..., Capturing]
 
 
 @pytest.fixture
@@ -41,26 +39,6 @@ def node(make_node: Callable[..., Node], place: Place) -> Node:
     made.bind(*BOUND)
     made.start()
     return made
-
-
-@pytest.fixture
-def captured(node: Node, tmp_path: Path) -> Iterator[Started]:
-    """Starts captures of the node."""
-    started: list[Capturing] = []
-
-    def start(*words: str, name: str = "c.pcapng") -> Capturing:
-        started.append(Capturing(node, tmp_path / name, *words))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
-
-
-@pytest.fixture
-def parties(place: Place) -> Iterator[tuple[Party, Party]]:
-    with closing(UdpEnd(place.caller, place.node)) as caller, closing(UdpEnd(place.callee, place.node)) as callee:
-        yield Party(A, caller), Party(B, callee)
 
 
 def found_in(capture: Capturing, *numbers: str) -> list[dict[str, str]]:
