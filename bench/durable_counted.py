@@ -188,7 +188,8 @@ async def _write_group(writer: RecordWriter, group: Sequence[CommitRecord], told
             raise RuntimeError("a step was not taken")
     left = len(group)
     while left:
-        done = await asyncio.wait_for(told.get(), LIMIT_S)
+        async with asyncio.timeout(LIMIT_S):
+            done = await told.get()
         if not all(durable for _, durable in done):
             raise RuntimeError("a step has not become durable")
         left -= len(done)

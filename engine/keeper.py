@@ -134,14 +134,15 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError):
             tell(child)
         try:
-            await asyncio.wait_for(child.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await child.wait()
         except TimeoutError:
             await _kill(child)
 
     async def _watch(self) -> None:
         habits, words = self._habits, self._words
         pause_s = habits.first_pause_s
-        while not self._is_let_go:  # before Python 3.12 a wait that ends as the task is cancelled hides that it was
+        while not self._is_let_go:  # a `launch` that ends as the task is cancelled may hide that it was
             assert self.child is not None
             reason = {} if self.child.stderr is None else {"reason": await _last_words(self.child.stderr)}
             status = await self.child.wait()
@@ -166,7 +167,8 @@ class Keeper:
         assert child.stdout is not None
         words = self._words
         try:
-            line = await asyncio.wait_for(child.stdout.readline(), within_s)
+            async with asyncio.timeout(within_s):
+                line = await child.stdout.readline()
             word = line.decode("utf-8", "replace").strip()
             ready, _, said = word.partition(" ")
             if ready == READY:

@@ -177,7 +177,8 @@ async def _running(folder: Path, records: Path) -> AsyncIterator[None]:
     assert process.stdout is not None
     try:
         try:
-            line = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), START_S)
+            async with asyncio.timeout(START_S):
+                line = await asyncio.to_thread(process.stdout.readline)
         except TimeoutError:
             line = b""
         if not line.startswith(b"veil700 ready"):

@@ -146,7 +146,8 @@ class Talk:
         deadline = asyncio.get_running_loop().time() + within_s
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             try:
-                arrival = self._addressed(await asyncio.wait_for(self.wires.arrivals.get(), left))
+                async with asyncio.timeout(left):  # before Python 3.12 `wait_for` can swallow that it is cancelled
+                    arrival = self._addressed(await self.wires.arrivals.get())
             except TimeoutError:
                 return None
             if not self._is_new(arrival) or arrival.message is None:

@@ -59,7 +59,8 @@ class RecordsChild:
         self._others.close()
         if self._keeper.child is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._keeper.child.wait(), STOP_S)
+                async with asyncio.timeout(STOP_S):
+                    await self._keeper.child.wait()
 
     def status(self) -> dict[str, object]:
         """For `veil700 status`."""

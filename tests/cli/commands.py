@@ -85,7 +85,12 @@ def process(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.Pop
 
 
 def ended(started: subprocess.Popen[str]) -> Done:
-    out, err = started.communicate(timeout=60)
+    try:
+        out, err = started.communicate(timeout=60)
+    finally:
+        if started.poll() is None:  # else what is left of it is told of whichever test runs when it is collected
+            started.kill()
+            started.communicate()
     return Done(started.returncode, out or "", err)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.core import limits as limits_module
 from engine.core.limits import CALLER_WINDOW_S, PEER_WINDOW_S, InUse, Limits
+from engine.core.outputs import InProgress
 from engine.core.records import Attempt, CallRecord
 from engine.core.settings import PeerSettings, PolicySettings
 
@@ -25,8 +25,11 @@ def call(number: int, ingress: str = "p", caller: str = "13800138000", kind: str
     return record
 
 
-def in_progress(*records: CallRecord) -> dict[str, Any]:
-    return {record.record_id: SimpleNamespace(record=record) for record in records}
+def in_progress(*records: CallRecord) -> dict[str, InProgress]:
+    attempts = {record.record_id: InProgress() for record in records}
+    for record in records:
+        attempts[record.record_id].record = record
+    return attempts
 
 
 @given(st.integers(1, 50), st.lists(st.floats(0, 3), min_size=1, max_size=200))
@@ -61,7 +64,6 @@ def test_a_limit_that_changes_applies_at_once_and_what_was_used_stays_used() -> 
     assert limits.admits(peer(max_rate=100), "voice", 10.1)
 
 
-@pytest.mark.pure  # calls that stand in for real ones
 def test_the_first_limit_counts_what_is_in_progress() -> None:
     attempts = in_progress(call(1), call(2, ingress="q"), call(3, kind="message"))
     attempts["record-2"].record.egress_peer = "p"
@@ -158,7 +160,6 @@ def test_callers_are_remembered_for_two_windows_at_most(monkeypatch: Any) -> Non
     assert (len(limits._callers), limits._callers_before) == (1, {})
 
 
-@pytest.mark.pure  # calls that stand in for real ones
 def test_calls_of_a_caller_are_counted_with_the_one_that_asks() -> None:
     attempts = in_progress(call(1), call(2))
     limits = Limits(attempts)
@@ -167,7 +168,6 @@ def test_calls_of_a_caller_are_counted_with_the_one_that_asks() -> None:
     assert limits.admits_caller(PolicySettings(caller_max_calls=1), call(3, kind="message"), 1.0)
 
 
-@pytest.mark.pure  # calls that stand in for real ones
 def test_what_is_in_use_is_told_whether_it_is_counted_or_not() -> None:
     """And telling it changes nothing: nothing is counted for it from then on."""
     some = [call(1, "a", "1"), call(2, "a", "1"), call(3, "a", "2"), call(4, "a", "1", "message")]
@@ -181,7 +181,6 @@ def test_what_is_in_use_is_told_whether_it_is_counted_or_not() -> None:
     assert limits.in_use(["a", "b", "c"], "a", "1", 0.0) == InUse({"a": 3, "b": 1}, {}, 2, 0.0)
 
 
-@pytest.mark.pure  # calls that stand in for real ones
 def test_what_is_assumed_is_what_was_in_use() -> None:
     """Another table that assumes it admits what this one would."""
     policy = PolicySettings(caller_max_calls=2, caller_max_rate=2)

@@ -1,7 +1,8 @@
 """Before Python 3.12 `asyncio.wait_for` answers, and says nothing of a cancel, where its wait ends at that moment.
 
 A name that nobody watched any more was looked up and told for good, and whoever stopped the resolver waited for ever;
-so did whoever let go of a process that said at that moment that it was ready.
+so did whoever let go of a process that said at that moment that it was ready. A leak test that was interrupted as a
+message came to it went on to its end.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from __future__ import annotations
 import asyncio
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
+from random import Random
+
+import pytest
 
 from engine.keeper import Habits, Keeper, Words, launch
+from engine.leaktest.canaries import Canaries
+from engine.leaktest.talk import Talk, Work
+from engine.leaktest.wires import CALLEE, CALLER, Arrival, Wires
+from scenarios.rig.place import Place as Seats
 from sipstack.aio.dns_client import Answer
 from sipstack.aio.resolver import Found, Resolver
 from sipstack.location import DnsSettings, Place, Query
+from tests.leaktest.elements import pair_at
 
 PATIENCE_S = 20.0
 
@@ -66,3 +75,20 @@ async def test_a_process_that_comes_back_as_it_is_let_go_is_not_waited_for() -> 
         await keeper.stop(Process.terminate)
     assert len(launched) == 2
     assert launched[1].returncode is not None
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_leak_test_that_is_interrupted_as_a_message_comes_ends(turns: int) -> None:
+    """Nothing wakes it again: its signal is heard once."""
+    pair = pair_at(Seats("127.0.0"))
+    wires = Wires(pair.element)
+    talk = Talk(pair, wires, Canaries(Random(7)), Work("call"), set())
+    waiting = asyncio.ensure_future(talk.wait((CALLER, lambda message: True), within_s=PATIENCE_S))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wires.arrivals.put_nowait(Arrival(CALLEE, b"", None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=PATIENCE_S / 4)
+    assert waiting.cancelled()
