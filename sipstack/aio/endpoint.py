@@ -71,8 +71,6 @@ class Endpoint(Timed, Receiver):
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._wakes: Wakes | None = getattr(self._loop, "wakes", None)
-        if self._wakes is not None:
-            self._wakes.keep_time(self)
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
         self._transports: dict[str, Transport] = {}
@@ -84,7 +82,12 @@ class Endpoint(Timed, Receiver):
         return self._loop.time() if self._wakes is None else now_s()
 
     def add_transport(self, name: str, transport: Transport) -> None:
-        """Registers the transport that carries flows of this name ("UDP")."""
+        """Registers the transport that carries flows of this name ("UDP"). With the first one timers begin.
+
+        What the core says before has nowhere to go: calls that it has taken over would be given up.
+        """
+        if self._wakes is not None and self._is_open and not self._transports:
+            self._wakes.keep_time(self)
         self._transports[name] = transport
 
     @property
@@ -135,7 +138,7 @@ class Endpoint(Timed, Receiver):
 
     def close(self) -> None:
         """Ends the timer and the transports. The core hears of nothing any more."""
-        if self._wakes is not None and self._is_open:
+        if self._wakes is not None and self._is_open and self._transports:
             self._wakes.keep_no_time(self)
         self._is_open = False
         if self._timer is not None:

@@ -85,6 +85,7 @@ class Wakes:
         "_next",
         "_on_fault",
         "_others",
+        "_owed_s",
         "_readers",
         "_timed",
         "_wait",
@@ -105,6 +106,7 @@ class Wakes:
         self._timed: list[Timed] = []
         self._at_last: list[Act] = []
         self._behind: list[int] = []  # descriptors that were ready after one of asyncio's
+        self._owed_s = 0.0  # what was due by then is to be done when asyncio has heard of what was ready by then
 
     def read_by(self, descriptor: int, reader: Act) -> None:
         """From now on `reader` is called whenever something can be read, or has failed."""
@@ -141,34 +143,38 @@ class Wakes:
         connection that is closed, say, the node must know before a datagram has it send something there.
         """
         self.is_asked = False
-        now = now_s()
-        ends = NEVER if timeout is None else now + max(0.0, timeout)
-        if self._behind:
-            behind, self._behind = self._behind, []
-            for descriptor in behind:
-                self._read(descriptor)
+        ends = NEVER if timeout is None else now_s() + max(0.0, timeout)
+        self._do_behind()
         is_others = False
         while True:
             self._do_last()
             due = self._due()
-            if due <= now:
-                self._do_due(now)
-                self._do_last()
-                due = self._due()
-            left_s = 0.0 if self.is_asked else min(due, ends) - now
+            left_s = 0.0 if self.is_asked else min(due, ends) - now_s()
             descriptor = self._wait(min(max(0.0, left_s), _LONGEST_S))
+            looked_s = now_s()
             while descriptor >= 0:
                 if is_others:
                     self._behind.append(descriptor)
                 else:
                     is_others = not self._read(descriptor)
                 descriptor = self._next()
-            if is_others or self.is_asked:
-                break
-            now = now_s()
-            if ends <= now:
-                break
-        return self._others.select(0) if is_others else []
+            if is_others:
+                self._owed_s = looked_s
+                return self._others.select(0)
+            if due <= looked_s:
+                self._do_due(looked_s)
+            if self.is_asked or ends <= looked_s:
+                return []
+
+    def _do_behind(self) -> None:
+        """What has waited until asyncio had heard of what was its own."""
+        if self._behind:
+            behind, self._behind = self._behind, []
+            for descriptor in behind:
+                self._read(descriptor)
+        if self._owed_s:
+            looked_s, self._owed_s = self._owed_s, 0.0
+            self._do_due(looked_s)
 
     def _due(self) -> float:
         """When the next one is due of those that keep their time here, or NEVER."""
@@ -177,10 +183,13 @@ class Wakes:
             due = min(due, timed.due())
         return due
 
-    def _do_due(self, now: float) -> None:
-        """Once each: what is due again at once is so behind what is ready by then."""
+    def _do_due(self, looked_s: float) -> None:
+        """Once each, for what was due when it was looked what is ready, all of which has been read since.
+
+        What is due again at once is so behind what is ready by then.
+        """
         for timed in list(self._timed):
-            if timed.due() <= now:
+            if timed.due() <= looked_s:
                 self._do(timed.time_has_come)
 
     def _read(self, descriptor: int) -> bool:

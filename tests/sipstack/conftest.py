@@ -1,9 +1,9 @@
-"""What tests of connections share: an address of their own, and a stream over TLS with an authority for both ends."""
+"""What tests share: an address of their own, two ends of datagrams, a stream over TLS and an authority for it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,18 @@ from sipstack.aio.tls import TlsContexts, TlsFiles
 from tests.sipstack.certificates import Authority
 from tests.sipstack.endpoint_rig import own_address
 from tests.sipstack.stream_rig import StreamRig
+from tests.sipstack.timed_rig import Ends, pair_of_ends
 
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> str:
     return own_address(request)
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    with pair_of_ends() as both:
+        yield both
 
 
 @pytest.fixture

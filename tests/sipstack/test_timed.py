@@ -4,76 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
 from time import monotonic
-from typing import TypeVar
-
-import pytest
 
 from sipstack.aio.endpoint import Endpoint
 from sipstack.aio.loop import NodeLoop
 from sipstack.aio.udp import open_udp
-from sipstack.aio.wakes import NEVER
 from sipstack.events import Flow, Output, SendMessage
 from sipstack.testing.doubles import Note
 from tests.sipstack.endpoint_rig import NOWHERE, Fault, Rig, raw_socket, read
-
-T = TypeVar("T")
-WAIT_S = 30.0  # for a machine that is busy with other tests
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    near.setblocking(False)
-    far.setblocking(False)
-    with near, far:
-        yield near, far
-
-
-def run(story: Callable[[NodeLoop], Awaitable[T]]) -> T:
-    """A story on a loop of its own, which must not take for ever."""
-
-    async def told() -> T:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, NodeLoop)
-        async with asyncio.timeout(WAIT_S):
-            return await story(loop)
-
-    with asyncio.Runner(loop_factory=NodeLoop) as runner:
-        return runner.run(told())
-
-
-class Alarm:
-    """Due at these times, in seconds from now; does something then."""
-
-    def __init__(self, times: list[float], act: Callable[[], object] = lambda: None) -> None:
-        start = monotonic()
-        self._times = [start + one for one in times]
-        self._act = act
-        self.late: list[float] = []
-
-    def due(self) -> float:
-        return self._times[0] if self._times else NEVER
-
-    def time_has_come(self) -> None:
-        self.late.append(monotonic() - self._times.pop(0))
-        self._act()
-
-
-class Turns:
-    """Counts those of a loop."""
-
-    def __init__(self, loop: NodeLoop) -> None:
-        self.count = 0
-        turn = loop._run_once  # type: ignore[attr-defined]
-
-        def counted() -> None:
-            self.count += 1
-            turn()
-
-        loop._run_once = counted  # type: ignore[attr-defined]
-
+from tests.sipstack.timed_rig import WAIT_S, Alarm, Ends, Turns, run, served
 
 # ---------------------------------------------------------------------- the selector
 
@@ -112,7 +51,7 @@ def test_nobody_is_called_who_keeps_no_time_any_more() -> None:
 
 
 def test_what_is_ready_is_read_first_and_what_a_time_asks_for_is_done_before_waiting(
-    ends: tuple[socket.socket, socket.socket],
+    ends: Ends,
 ) -> None:
     near, far = ends
     said: list[str] = []
@@ -146,7 +85,39 @@ def test_what_is_ready_is_read_first_and_what_a_time_asks_for_is_done_before_wai
     assert said == ["datagram", "before waiting", "time", "before waiting"]
 
 
-def test_one_that_is_always_due_keeps_nobody_waiting(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_what_reads_without_end_keeps_no_time_waiting(ends: Ends) -> None:
+    """Of asyncio's own as well as of ours."""
+    near, far = ends
+
+    async def story(loop: NodeLoop) -> bool:
+        stream, peer = socket.socketpair()
+
+        class Hears(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                peer.send(b"more")
+
+        def read() -> None:
+            near.recv(100)
+            far.send(b"again")
+
+        transport, _ = await loop.create_connection(Hears, sock=stream)
+        loop.add_reader(near, read)
+        far.send(b"1")
+        peer.send(b"1")
+        alarm = Alarm([0.01])
+        loop.wakes.keep_time(alarm)
+        ends_s = loop.time() + WAIT_S / 2
+        while not alarm.late and loop.time() < ends_s:
+            await asyncio.sleep(0.001)
+        loop.remove_reader(near)
+        transport.close()
+        peer.close()
+        return bool(alarm.late)
+
+    assert run(story)
+
+
+def test_one_that_is_always_due_keeps_nobody_waiting(ends: Ends) -> None:
     near, far = ends
 
     async def story(loop: NodeLoop) -> tuple[bytes, int]:
@@ -198,9 +169,9 @@ def test_one_that_fails_is_told_of_and_called_again() -> None:
 # ---------------------------------------------------------------------- an endpoint
 
 
-def test_the_timer_of_an_endpoint_takes_no_turn() -> None:
+def test_the_timer_of_an_endpoint_takes_no_turn(host: str) -> None:
     async def story(loop: NodeLoop) -> tuple[list[str], int]:
-        rig = Rig()
+        rig = served(host)
         turns = Turns(loop)
 
         def again(data: bytes, flow: Flow) -> list[Output]:
@@ -251,9 +222,9 @@ def test_a_timer_that_a_datagram_sets_or_a_fault_leaves_is_kept(host: str) -> No
     assert faults == ["in receive"]
 
 
-def test_a_bug_in_a_timer_is_told_and_the_next_one_comes() -> None:
+def test_a_bug_in_a_timer_is_told_and_the_next_one_comes(host: str) -> None:
     async def story(loop: NodeLoop) -> tuple[list[str], list[str]]:
-        rig = Rig()
+        rig = served(host)
 
         def fail(data: bytes, flow: Flow) -> list[Output]:
             if len(rig.core.calls) < 2:
@@ -269,9 +240,9 @@ def test_a_bug_in_a_timer_is_told_and_the_next_one_comes() -> None:
     assert run(story) == (["timer"] * 2, ["in a timer"] * 2)
 
 
-def test_a_closed_endpoint_has_no_time_and_the_others_keep_theirs() -> None:
+def test_a_closed_endpoint_has_no_time_and_the_others_keep_theirs(host: str) -> None:
     async def story(loop: NodeLoop) -> tuple[list[str], list[str]]:
-        closed, stays = Rig(), Rig()
+        closed, stays = served(host), served(host)
         for rig in (closed, stays):
             rig.core.deadline = loop.time() + 0.01
         closed.endpoint.perform([SendMessage(b"x", NOWHERE)])  # whose failure is still to be told
@@ -285,9 +256,9 @@ def test_a_closed_endpoint_has_no_time_and_the_others_keep_theirs() -> None:
     assert run(story) == ([], ["timer"])
 
 
-def test_an_endpoint_that_is_closed_by_its_own_timer() -> None:
+def test_an_endpoint_that_is_closed_by_its_own_timer(host: str) -> None:
     async def story(loop: NodeLoop) -> list[str]:
-        rig = Rig()
+        rig = served(host)
         endpoint: Endpoint = rig.endpoint
 
         def close(data: bytes, flow: Flow) -> list[Output]:
@@ -302,3 +273,14 @@ def test_an_endpoint_that_is_closed_by_its_own_timer() -> None:
         return rig.core.calls
 
     assert run(story) == ["timer"]
+
+
+def test_an_endpoint_without_a_socket_is_closed() -> None:
+    async def story(loop: NodeLoop) -> int:
+        rig = Rig()
+        rig.endpoint.close()
+        rig.core.deadline = loop.time()
+        await asyncio.sleep(0.01)
+        return len(rig.core.calls)
+
+    assert run(story) == 0

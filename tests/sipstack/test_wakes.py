@@ -7,38 +7,12 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
-
-import pytest
+from collections.abc import Callable
 
 from sipstack.aio.loop import NodeLoop
+from tests.sipstack.timed_rig import WAIT_S, Ends, run
 
-T = TypeVar("T")
-WAIT_S = 30.0  # for a machine that is busy with other tests
 MANY = 1000
-
-
-def run(story: Callable[[NodeLoop], Awaitable[T]]) -> T:
-    """A story on a loop of its own, which must not take for ever."""
-
-    async def told() -> T:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, NodeLoop)
-        async with asyncio.timeout(WAIT_S):
-            return await story(loop)
-
-    with asyncio.Runner(loop_factory=NodeLoop) as runner:
-        return runner.run(told())
-
-
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    near.setblocking(False)
-    far.setblocking(False)
-    with near, far:
-        yield near, far
 
 
 class Reads:
@@ -56,9 +30,6 @@ class Reads:
         data = self._near.recv(100)
         self.found.append(data)
         self._more(data)
-
-
-Ends = tuple[socket.socket, socket.socket]
 
 
 def test_what_a_reader_asks_of_the_loop_is_not_kept_waiting(ends: Ends) -> None:

@@ -1,0 +1,80 @@
+"""Stories on a loop of the node's own, with those who keep their time with its selector."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TypeVar
+
+from sipstack.aio.loop import NodeLoop
+from sipstack.aio.udp import open_udp
+from sipstack.aio.wakes import NEVER
+from tests.sipstack.endpoint_rig import Rig
+
+T = TypeVar("T")
+Ends = tuple[socket.socket, socket.socket]
+WAIT_S = 30.0  # for a machine that is busy with other tests
+
+
+@contextmanager
+def pair_of_ends() -> Iterator[Ends]:
+    """Two ends of datagrams that are read without waiting."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+def run(story: Callable[[NodeLoop], Awaitable[T]]) -> T:
+    """A story on a loop of its own, which must not take for ever."""
+
+    async def told() -> T:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, NodeLoop)
+        async with asyncio.timeout(WAIT_S):
+            return await story(loop)
+
+    with asyncio.Runner(loop_factory=NodeLoop) as runner:
+        return runner.run(told())
+
+
+class Alarm:
+    """Due at these times, in seconds from now; does something then."""
+
+    def __init__(self, times: list[float], act: Callable[[], object] = lambda: None) -> None:
+        start = monotonic()
+        self._times = [start + one for one in times]
+        self._act = act
+        self.late: list[float] = []
+
+    def due(self) -> float:
+        return self._times[0] if self._times else NEVER
+
+    def time_has_come(self) -> None:
+        self.late.append(monotonic() - self._times.pop(0))
+        self._act()
+
+
+class Turns:
+    """Counts those of a loop."""
+
+    def __init__(self, loop: NodeLoop) -> None:
+        self.count = 0
+        turn = loop._run_once  # type: ignore[attr-defined]
+
+        def counted() -> None:
+            self.count += 1
+            turn()
+
+        loop._run_once = counted  # type: ignore[attr-defined]
+
+
+def served(host: str) -> Rig:
+    """A rig with a socket."""
+    rig = Rig()
+    open_udp(rig.endpoint, host, 0)
+    return rig
