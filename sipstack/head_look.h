@@ -330,7 +330,7 @@ look_at_lines(const Spellings *known, const char *at, const char *end, Found *fo
     while (end - at >= 2 && memcmp(at, "\r\n", 2) != 0) {
         const char *colon = run(at, TOKEN), *stop;
         int id;
-        if (colon == at || colon == end || *colon != ':' || found->line_count == known->max_lines)
+        if (colon == at || colon == end || *colon != ':' || found->line_count >= known->max_lines)
             return NULL;
         stop = line_end(colon + 1, end);
         if (stop == NULL || stop - at > known->max_line)

@@ -249,7 +249,7 @@ new_scanner(PyTypeObject *type, PyObject *arguments, PyObject *names)
     if (!PyArg_ParseTuple(arguments, "O!nO!O!O!nnnn", &PyDict_Type, &spellings, &id_count, &PyTuple_Type, &methods,
                           &PyTuple_Type, &fields, &PyTuple_Type, &single, &max_head, &max_lines, &max_line, &max_uri))
         return NULL;
-    if (id_count < 1 || id_count > MAX_IDS || max_lines > MAX_LINES) {
+    if (id_count < 1 || id_count > MAX_IDS || max_lines < 0 || max_lines > MAX_LINES) {
         PyErr_SetString(PyExc_ValueError, "too many ids or lines for a scanner");
         return NULL;
     }

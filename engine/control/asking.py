@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from struct import Struct
+from typing import Final
 
 from engine.control.client import ControlError
 from engine.control.protocol import ANSWER_TIMEOUT_S, MAX_ANSWER_BYTES
 
+_CREDENTIALS: Final = Struct("3i")  # of who listens: process, user, group (unix(7))
+
 
 async def ask_at(
-    path: Path, verb: str, more: Mapping[str, object] | None = None, within_s: float = ANSWER_TIMEOUT_S
+    path: Path, pid: int, verb: str, more: Mapping[str, object] | None = None, within_s: float = ANSWER_TIMEOUT_S
 ) -> dict[str, object]:
-    """Sends one verb to the socket at `path`, with what else it must be told. Raises ControlError."""
+    """Sends one verb to the process that listens at `path`, with what else it must be told. Raises ControlError."""
     try:
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+            reader, writer = await _connected(path, pid)
             try:
                 writer.write(json.dumps({**(more or {}), "verb": verb}).encode() + b"\n")
                 line = await reader.readline()
@@ -33,13 +38,15 @@ async def ask_at(
     return answer
 
 
-async def follow_at(path: Path, verb: str, more: Mapping[str, object]) -> AsyncGenerator[dict[str, object], None]:
-    """Sends one verb to the socket at `path` and returns what is said to it, line by line, until it is ended there.
+async def follow_at(
+    path: Path, pid: int, verb: str, more: Mapping[str, object]
+) -> AsyncGenerator[dict[str, object], None]:
+    """Sends one verb to the process that listens at `path` and returns what it says, line by line, until it ends that.
 
     Raises ControlError when there is nobody, or when it is refused.
     """
     try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+        reader, writer = await _connected(path, pid)
         try:
             writer.write(json.dumps({**more, "verb": verb}).encode() + b"\n")
             while (line := await reader.readline()).endswith(b"\n"):
@@ -51,3 +58,13 @@ async def follow_at(path: Path, verb: str, more: Mapping[str, object]) -> AsyncG
             writer.close()
     except (OSError, ValueError) as error:
         raise ControlError(f"{path}: {error}") from None
+
+
+async def _connected(path: Path, pid: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Raises ControlError when another process listens there: what it is told may be a secret."""
+    reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
+    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    if _CREDENTIALS.unpack(told)[0] != pid:
+        writer.close()
+        raise ControlError(f"{path}: another process is in its place")
+    return reader, writer

@@ -94,7 +94,7 @@ class GroupWriter:
             )
             done(found[0] if found else None, fault)
 
-        self._loading.ask(read, self._journal.end)
+        self._loading.ask(read, self._journal.last)  # a segment that has only begun has nothing to be loaded up to
 
     def begin_run(
         self, rows: LeftRows, unreadable: Collection[str], wall_s: float, done: Callable[[int, list[Row], str], None]

@@ -37,7 +37,7 @@ grow(Out *out, Py_ssize_t more)
     Py_ssize_t used = out->at - out->begin;
     if (more > INT32_MAX - used)
         return too_long();
-    Py_ssize_t size = 2 * (used + more);
+    Py_ssize_t needed = used + more, size = needed > INT32_MAX / 2 ? INT32_MAX : 2 * needed;
     char *larger = PyMem_Realloc(out->begin == out->first ? NULL : out->begin, (size_t)size);
     if (larger == NULL) {
         PyErr_NoMemory();

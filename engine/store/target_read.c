@@ -47,21 +47,22 @@ static struct {
 static int
 find_functions(void)
 {
-    int status = -1;
-    PyObject *module = PyImport_ImportModule("_sqlite3"), *path = NULL;
-    if (module != NULL && (path = PyObject_GetAttrString(module, "__file__")) != NULL) {
-        const char *name = PyUnicode_AsUTF8(path);
-        void *library = name == NULL ? NULL : dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-        if (library != NULL FUNCTIONS(FIND))
-            status = 0;
-        else if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ImportError, "Python's SQLite cannot be spoken to");
-    } else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_SetString(PyExc_ImportError, "Python's SQLite cannot be told");
-    }
-    Py_XDECREF(path);
+    PyObject *module = PyImport_ImportModule("_sqlite3"), *name = NULL;
+    PyObject *file = module == NULL ? NULL : PyObject_GetAttrString(module, "__file__");
+    void *library = NULL;
+    if (file != NULL && PyUnicode_FSConverter(file, &name))
+        library = dlopen(PyBytes_AS_STRING(name), RTLD_LAZY | RTLD_NOLOAD);
+    Py_XDECREF(name);
+    Py_XDECREF(file);
     Py_XDECREF(module);
-    return status;
+    if (library != NULL FUNCTIONS(FIND)) {
+        /* Where the program itself, or what was loaded before it, has an SQLite, Python's module speaks to that one. */
+        void *first = dlsym(RTLD_DEFAULT, "sqlite3_open_v2");
+        if (first == NULL || first == *(void **)&sqlite.open_v2)
+            return 0;
+    }
+    PyErr_SetString(PyExc_ImportError, "it cannot be told which SQLite Python speaks to");
+    return -1;
 }
 
 /* -- a row --------------------------------------------------------------------------------------------------------- */
@@ -154,6 +155,9 @@ row_of(TargetReader *self, PyObject *x, PyObject *caller)
     PyObject *binding = self->binding->tp_alloc(self->binding, FIELDS);
     if (binding == NULL)
         return NULL;
+#if PY_VERSION_HEX >= 0x030e0000
+    ((PyTupleObject *)binding)->ob_hash = -1; /* not known yet: a tuple remembers it there, and this one comes zeroed */
+#endif
     PyTuple_SET_ITEM(binding, TEL_X_AT, Py_NewRef(x));
     PyTuple_SET_ITEM(binding, CALLER_AT, Py_NewRef(caller));
     PyTuple_SET_ITEM(binding, CONDITIONS_AT, Py_NewRef(self->conditions));

@@ -8,17 +8,25 @@ serves calls and writes records imports `engine.store` before `sqlite3`; for oth
 from __future__ import annotations
 
 import ctypes
+import sys
+from importlib.util import find_spec
 from typing import Final
 
-LIBRARY: Final = "libsqlite3.so.0"
+MODULE: Final = "_sqlite3"
 _MEMSTATUS: Final = 9  # SQLITE_CONFIG_MEMSTATUS
 _OK: Final = 0
 
 
 def leave_uncounted() -> bool:
-    """False when it is too late, as `sqlite3` has been imported, or where Python has an SQLite of its own."""
+    """False when it is too late, as `sqlite3` has been imported, or where Python has its SQLite within itself.
+
+    Python's module is loaded, and with it the SQLite that it goes by: another one loaded first could take its place.
+    """
+    spec = None if MODULE in sys.modules else find_spec(MODULE)
+    if spec is None or spec.origin is None:
+        return False
     try:
-        configured = ctypes.CDLL(LIBRARY).sqlite3_config(_MEMSTATUS, 0)
-    except OSError:
+        configured = ctypes.CDLL(spec.origin).sqlite3_config(_MEMSTATUS, 0)
+    except (OSError, AttributeError):  # no file, as what is built in has none, or one that does not give its SQLite out
         return False
     return bool(configured == _OK)

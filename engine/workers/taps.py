@@ -32,7 +32,7 @@ _SECRET_BYTES: Final = 32
 class _Fed:
     """What is known of one worker while somebody captures."""
 
-    __slots__ = ("begun", "is_there", "lost", "until_s", "worker")
+    __slots__ = ("begun", "is_there", "lost", "parties", "until_s", "worker")
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -40,6 +40,7 @@ class _Fed:
         self.is_there = False
         self.until_s = 0.0
         self.lost = 0
+        self.parties: list[Parties] = []  # of its calls, when it was asked last
 
 
 @final
@@ -83,17 +84,19 @@ class Taps:
             self._tasks, self._held, self._octets = [], [], 0
 
     async def parties(self) -> list[Parties]:
-        """As `Source.parties`; without those of a worker that is away."""
-        told = await asyncio.gather(*[self._parties_of(fed) for fed in self._feds if fed.is_there])
-        return [one for parties in told for one in parties]
+        """As `Source.parties`; those of a worker that is away, or does not answer, as it has told them last."""
+        await asyncio.gather(*[self._ask_again(fed) for fed in self._feds if fed.is_there])
+        return [one for fed in self._feds for one in fed.parties]
 
-    async def _parties_of(self, fed: _Fed) -> list[Parties]:
+    async def _ask_again(self, fed: _Fed) -> None:
         try:
-            answer: dict[str, Any] = await fed.worker.ask(PARTIES, {"secret": self.secret})
+            await self._ask(fed)
         except WorkerGone:
             self._turn()  # to be asked once more
-            return []
-        return [(x, a, b) for x, a, b in answer["parties"]]
+
+    async def _ask(self, fed: _Fed) -> None:
+        answer: dict[str, Any] = await fed.worker.ask(PARTIES, {"secret": self.secret})
+        fed.parties = [(x, a, b) for x, a, b in answer["parties"]]
 
     # -- what workers tell -------------------------------------------------------------------------------------------
 
@@ -105,8 +108,11 @@ class Taps:
                 async with aclosing(fed.worker.follow(FEED, {"secret": self.secret})) as answers:
                     async for answer in answers:
                         is_ended = "end" in answer
-                        if not is_ended:
-                            self._take(fed, read_told(answer))
+                        if is_ended:
+                            break
+                        if not fed.is_there:
+                            await self._ask(fed)  # what it tells is masked by them, also if it is gone by then
+                        self._take(fed, read_told(answer))
             self._miss(fed, is_ended)
             await asyncio.sleep(_AGAIN_S)
 

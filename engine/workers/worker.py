@@ -52,7 +52,7 @@ class Worker:
         if not self._keeper.is_ready:
             raise WorkerGone(f"worker {self.place} is being started again")
         try:
-            return await ask_at(self._path, verb, more)
+            return await ask_at(self._path, self._keeper.pid, verb, more)
         except ControlError as error:
             raise WorkerGone(f"worker {self.place}: {error}") from None
 
@@ -61,7 +61,7 @@ class Worker:
         if not self._keeper.is_ready:
             raise WorkerGone(f"worker {self.place} is being started again")
         try:
-            async with aclosing(follow_at(self._path, verb, more)) as answers:
+            async with aclosing(follow_at(self._path, self._keeper.pid, verb, more)) as answers:
                 async for answer in answers:
                     yield answer
         except ControlError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import contextlib
 import os
 import sqlite3
@@ -21,6 +22,7 @@ from engine.store.binding_reader import IN_C, BindingReader
 from engine.store.crypto import NumberCipher
 from engine.store.database import read_only_uri
 from engine.store.errors import StoreError
+from tests.sipstack.scans import compile_c
 from tests.store.bound import EXPIRES_AT, A, B, X
 
 KEY = bytes(range(64))
@@ -80,6 +82,16 @@ def answer(reader: BindingReader, x: str, caller: str, now: float) -> Binding | 
         return str(error)
 
 
+@pytest.mark.parametrize("file", [None, "/caf\udce9/_sqlite3.so", "/nowhere/_sqlite3.so"])
+def test_where_the_library_of_python_cannot_be_told_the_module_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None
+) -> None:
+    """Then the library reads; another error would keep the node from starting."""
+    monkeypatch.setattr(_sqlite3, "__file__", file, raising=False)
+    with pytest.raises(ImportError, match="which SQLite"):
+        compile_c("engine.store.target_read", tmp_path)
+
+
 def test_what_is_compiled_reads_in_c() -> None:
     assert (IN_C is None) == str(binding_reader.__file__).endswith(".py")
 
@@ -111,7 +123,7 @@ def test_texts_of_the_row_before_are_no_others(
         insert(scenario=scenario, mode=f"AX{scenario}", app_platform=f"{scenario}p", business_user=scenario)
         plain, in_c = (reader.find(X, A, now) for reader in readers)
         assert isinstance(in_c, Binding)
-        assert in_c == plain
+        assert in_c == plain and hash(in_c) == hash(plain)
         assert in_c.scenario == scenario
 
 

@@ -25,6 +25,7 @@ class FakeWorker:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_silent = False
+        self.at_first: list[tuple[float, str]] = []  # what each process of it begins with
         self.said: asyncio.Queue[Line | None] = asyncio.Queue()
         self.is_up = True
         self.listeners = 0
@@ -35,7 +36,7 @@ class FakeWorker:
             raise WorkerGone("it is being started again")
         self.listeners += 1
         try:
-            yield told(time.time())
+            yield told(time.time(), *self.at_first)
             while (line := await self.said.get()) is not None:
                 yield line
         finally:
@@ -243,5 +244,23 @@ async def test_who_does_not_tell_its_calls_is_asked_again(world: World) -> None:
     await world.taps.open(world.backlog)
     world.one.is_silent = True
     turns = world.backlog.turns
-    assert await world.taps.parties() == [("700", "2", "")]
+    assert await world.taps.parties() == [("700", "1", ""), ("700", "2", "")]  # as it has told them last
     assert world.backlog.turns == turns + 1
+
+
+async def test_what_a_worker_tells_comes_behind_the_numbers_of_its_calls(world: World) -> None:
+    """It may be gone when they are asked for: they are known by then, or what it has told is part of the gap."""
+    at_s = await a_while_ago()
+    world.one.is_silent, world.one.at_first = True, [(at_s, "of a call that nobody knows")]
+    await world.taps.open(world.backlog)
+    await world.two.tell(told(time.time()))
+    assert (world.backlog.gaps, await world.taps.parties()) == (1, [("700", "2", "")])
+    assert taken(world.backlog) == []
+    world.one.is_silent, world.one.at_first = False, [(at_s, "of one that is known")]
+    turns = world.backlog.turns
+    await until(lambda: world.backlog.turns > turns)
+    world.one.is_up = False
+    await world.one.tell(None)
+    await world.two.tell(told(time.time()))
+    assert await world.taps.parties() == [("700", "1", ""), ("700", "2", "")]
+    assert taken(world.backlog) == ["of one that is known"]
