@@ -77,7 +77,7 @@ def _copy(data: Path) -> tuple[Path, Aim]:
     folder.mkdir()
     for name in ("rows.csv", "fine_clock.so", WITH_API):
         shutil.copy(data / name, folder)
-    shutil.copytree(data / "var", folder / "var")
+    shutil.copytree(data / "var", folder / "var", ignore=shutil.ignore_patterns("*.sock"))  # of one that was killed
     inventory = (data / "inventory.toml").read_text()
     (folder / "inventory.toml").write_text(inventory + blocks("ap-bench", "bu-bench"))
     return folder, Aim(f"http://{API}", _key(folder / "var"), "bu-bench")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -185,7 +186,9 @@ def _sippy(_data: Path, _job: str) -> list[str]:
 
 
 def _empty_veil700(data: Path) -> None:
+    """Its journal goes, too: a run that ended with calls in progress has left them there, to be taken over."""
     _remove(data, "var/records.db")
+    shutil.rmtree(data / "var" / "journal", ignore_errors=True)
 
 
 def _veil700(interpreter: Path, config: str = "veil700.toml") -> Callable[[Path, str], list[str]]:

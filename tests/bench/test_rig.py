@@ -280,3 +280,12 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
         main(["compare", "--rate", "0"])
     assert ended.value.code == 2
     assert "--rate" in capsys.readouterr().err
+
+
+def test_nothing_of_an_earlier_run_is_taken_over(tmp_path: Path) -> None:
+    """A call of that one would be a record that nobody has placed."""
+    (tmp_path / "var" / "journal").mkdir(parents=True)
+    for name in ("bindings.db", "records.db", "records.db-wal", "journal/000000000001.segment"):
+        (tmp_path / "var" / name).touch()
+    VEIL700.prepare(tmp_path)
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["bindings.db"]
