@@ -42,6 +42,7 @@ def serves(rig: Rig) -> None:
     """An OPTIONS is answered at once, and nothing has been raised."""
     took = []
     for _ in range(5):
+        rig.caller.take_in()  # what was repeated while something else was waited for may have filled its socket
         waited_s = stopwatch(rig.node)
         call_id = rig.caller.word()
         rig.caller.send(options(rig.caller, rig.place.node, call_id))

@@ -142,6 +142,7 @@ class Rig:
         for party in self.parties[:2]:
             self._count += 1
             call_id = f"barrier-{party.name}-{self._count}"
+            party.take_in()  # what was repeated while something else was waited for may have filled its socket
             party.send(options(party, self.place.node, call_id))
             watch(self.parties, lambda party=party, call_id=call_id: any(  # type: ignore[misc]
                 seen.call_id == call_id for seen in party.received
