@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from engine.core.binding import TRANSIT
+from engine.core.call_end import BYE_ANSWER_WAIT_S
 from engine.core.numbers import masked_identifier
 from scenarios.rig.place import Place
 from scenarios.rig.seen import Seen
@@ -19,6 +20,7 @@ TIMES: Final[tuple[str, ...]] = get_args(Time)
 _ID_LENGTH: Final = 20  # a record_id is longer
 _CLOCKS_DIFFER_MS: Final = 2  # times are rounded, durations are taken from the monotonic clock
 _LONGEST_TRY_MS: Final = 30_000
+_ROUNDED_S: Final = 0.02  # what SIPp writes of its times, and the way to the node
 _ICID: Final = re.compile("icid-value=([^;]+)")
 _NO_BINDING: Final = {
     "mode": "", "subs_id": "", "binding_version": 0, "app_platform": "", "business_user": "", "order_id": "",
@@ -34,6 +36,8 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         {name: place.filled(value) if isinstance(value, str) else value for name, value in attempt.items()}
         for attempt in ending.attempts
     ]
+    if _is_bye_answered_late(told) and not any("bye" in tried for one in told.records for tried in one["attempts"]):
+        attempts = [{name: value for name, value in one.items() if name != "bye"} for one in attempts]
     callee_call_id = told.callee_call_id if ending.heard else ""
     reached = [seen for seen in told.callee if seen.call_id == callee_call_id]
     icid_out = _icid(reached)  # none where a trunk is outside of the trust domain: then none has been read, either
@@ -63,6 +67,16 @@ def expected_record(story: Story, told: Told, place: Place) -> dict[str, object]
         "icid_in": masked_identifier(_icid(told.caller)) if icid_out or not reached else "",
         "icid_out": icid_out,
     }
+
+
+def _is_bye_answered_late(told: Told) -> bool:
+    """On a machine that is busy with other stories: the record has not waited for it."""
+    for side, other in ((told.caller, told.callee), (told.callee, told.caller)):
+        bye_s = next((seen.at_s for seen in side if seen.is_sent and seen.start_line.startswith("BYE ")), None)
+        answer_s = [seen.at_s for seen in other if seen.is_sent and seen.status == 200 and seen.method == "BYE"]
+        if bye_s is not None and answer_s and answer_s[0] - bye_s > BYE_ANSWER_WAIT_S - _ROUNDED_S:
+            return True
+    return False
 
 
 def _trunk_of(number: str, place: Place) -> str:

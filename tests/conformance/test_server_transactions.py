@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.conformance.conftest import RigFactory
 from tests.conformance.message import text_for_x
 from tests.conformance.rig import LATE_S, T1_S, T2_S, TRANSACTION_S, UNBOUND, Rig, options
 from tests.conformance.talk import Call
 from tests.e2e.stopwatch import stopwatch
 
-SETTINGS: Final = "[policy]\nmessage_timeout_s = 0.7\n"
+SILENT: Final = "[policy]\nmessage_timeout_s = 0.7\n"  # so long a callee may say nothing
 TICK_S: Final = T1_S / 10
 
 
@@ -168,13 +169,14 @@ def test_req_031_repeats_of_other_requests(rig: Rig) -> None:
     assert len([record for record in rig.node.records() if record["caller_call_id"] == confirmed.call_id]) == 1
 
 
-def test_req_032_no_provisional_and_no_408(rig: Rig) -> None:
+def test_req_032_no_provisional_and_no_408(make_rig: RigFactory) -> None:
     """RFC 4320 §4.1; §4.2: a request other than INVITE is told no provisional but 100, that not before the client's
     Timer E has come to T2, and never 408.
 
     Checked: a MESSAGE to a callee that says nothing: no provisional at all, then 480 when `message_timeout_s` is over,
     which at its default of 20 s is before the sender's Timer F.
     """
+    rig = make_rig(SILENT)
     took = stopwatch(rig.node)
     rig.caller.send(text_for_x(rig, b"hello"))
     rig.hear(rig.callee, "MESSAGE")

@@ -10,7 +10,7 @@ from tests.conformance.message import text_for_x
 from tests.conformance.rig import LATE_S, T1_S, TRANSACTION_S, UNBOUND, Rig
 from tests.conformance.talk import Call
 
-SETTINGS: Final = "[policy]\nring_timeout_s = 1.6\n"
+RINGS: Final = "[policy]\nring_timeout_s = 1.6\n"
 RING_S: Final = 1.6
 MIXED: Final = 120
 
@@ -40,7 +40,7 @@ def test_req_070_base_timers(make_rig: RigFactory) -> None:
     assert rig.caller.copies(failure) == copies
 
 
-def test_req_071_ringing_ends(rig: Rig) -> None:
+def test_req_071_ringing_ends(make_rig: RigFactory) -> None:
     """RFC 3261 §16.6 item 11; §16.8; §13.3.1.1: a callee that rings for ever is cancelled when the time for ringing is
     over, and the caller is told.
 
@@ -49,6 +49,7 @@ def test_req_071_ringing_ends(rig: Rig) -> None:
     Deviation: the time is `ring_timeout_s` (60 s), shorter than the Timer C of a proxy, and no provisional makes it
     longer; the status is 480 and not 408, as of a user agent that nobody has answered.
     """
+    rig = make_rig(RINGS)
     call = Call(rig)
     call.start()
     call.ring()

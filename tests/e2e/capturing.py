@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.rig.node import ROOT, Node
+from sipstack.pcap import read_datagrams
+from tests.e2e.waiting import wait_for
 from tests.sipstack.pcapng_reader import Capture, read_pcapng
 
 WAIT_S = 30.0
@@ -49,6 +51,10 @@ class Capturing:
     def read(self) -> Capture:
         """The file."""
         return read_pcapng(self.file.read_bytes())
+
+    def await_messages(self, count: int) -> None:
+        """Until so many stand in the file; it is still written."""
+        assert wait_for(lambda: len(read_datagrams(self.file.read_bytes())) >= count)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -18,7 +19,7 @@ from scenarios.rig.node import Node, unsound
 from scenarios.rig.place import PORT, Place
 from tests.conformance.torture import EXPECTED, NAMES, octets, reply_ports
 from tests.e2e.datagrams import ANSWER_S, answer_to_options, drain, request, udp_socket
-from tests.e2e.stories import BINDING, A, B, X, put_away, tell
+from tests.e2e.stories import ANSWERED, BINDING, A, B, X, put_away, tell
 
 # Hosts of one place: from 128 on they belong to a peer, those below are unknown. Each message has one of both kinds.
 TRUSTED: Final = 130
@@ -28,8 +29,10 @@ TESTERS: Final = '[[peer]]\nname = "testers"\nmatch = ["{0}.128/25"]\n'
 # A quick T1, so that transactions of rubbish are over soon.
 QUICK_T1_MS: Final = 20
 QUICK: Final = (
-    f"[sip]\nt1_ms = {QUICK_T1_MS}\n[policy]\nfirst_response_ms = 100\nring_timeout_s = 0.5\nmessage_timeout_s = 0.5\n"
+    f"[sip]\nt1_ms = {QUICK_T1_MS}\n[policy]\nfirst_response_ms = 1000\nring_timeout_s = 5\nmessage_timeout_s = 0.5\n"
 )
+
+QUICK_CALL: Final = replace(ANSWERED, settings=f"[sip]\nt1_ms = {QUICK_T1_MS}")
 
 
 def rounds() -> dict[str, int]:
@@ -225,7 +228,7 @@ def test_text_that_fits_in_but_not_out(make_node: Any) -> None:
         assert callee.recv(65_536).endswith(b"a" * (room - 500))
         assert first_final([caller]) == 480
         until_quiet(callee)
-    tell(node)
+    tell(node, QUICK_CALL)
     assert ended_wrong(node) == []
     assert [record["release_cause"] for record in node.records()] == ["UNREACHABLE", "UNREACHABLE", "NORMAL"]
 
@@ -308,7 +311,7 @@ def test_mutations(make_node: Any, place: Place, seed: int) -> None:
     assert [data for data in received[sender] if B.encode() in data] == []
     assert any(data.startswith(b"INVITE ") for data in received[place.callee]), "no mutation reached the callee"
     assert MUTATIONS * 0.2 < counters["malformed"] < MUTATIONS * 0.8
-    tell(node)
+    tell(node, QUICK_CALL)
     assert ended_wrong(node) == []
     report = node.verify()
     assert report.is_clean, report

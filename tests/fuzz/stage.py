@@ -6,10 +6,8 @@ how much there is of it, how long it took; and at the end what is left.
 
 from __future__ import annotations
 
-import gc
 import re
 from dataclasses import dataclass
-from time import thread_time
 from typing import Final
 
 from engine.core.outputs import CommitRecord
@@ -25,6 +23,7 @@ from tests.core.hostile import FORWARDED
 from tests.fuzz.ends import End
 from tests.fuzz.talks import MAX_CALL_S, address_of_b, opening, settings_of, steps_of
 from tests.fuzz.twists import CHANGES
+from tests.own_time import own_cpu_s
 
 ENDS_WITHIN_S: Final = 400.0  # after max_call: whatever is left is gone
 WORK_S: Final = 0.5  # of CPU for what one datagram leads to; a usual one takes 0.0005
@@ -172,14 +171,9 @@ class Stage:
         self._look(b"")
 
     def _arrives(self, data: bytes, source: str) -> None:
-        gc.disable()  # what all earlier tests have left is not this datagram's to look through
-        try:
-            began = thread_time()
+        with own_cpu_s() as took:
             self.node.book.wire_in(data, source)
-            took = thread_time() - began
-        finally:
-            gc.enable()
-        assert took < WORK_S, f"{took} s of work for {len(data)} octets"
+            assert took() < WORK_S, f"{took()} s of work for {len(data)} octets"
         sent = self.node.book.log[self.seen :]
         assert len(sent) <= MOST_DATAGRAMS, f"{len(sent)} datagrams for one"
         if source == STRANGER:

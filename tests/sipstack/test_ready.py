@@ -136,11 +136,14 @@ def test_what_a_signal_raises_comes_out(ready: Ready) -> None:
     def interrupt(*_: object) -> None:
         raise InterruptedError("a signal")
 
+    def wait() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        ready.wait(30.0)
+
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
         with pytest.raises(InterruptedError, match="a signal"):
-            ready.wait(30.0)
+            wait()
     finally:
         signal.signal(signal.SIGALRM, before)
 

@@ -51,6 +51,15 @@ class Alarm:
         self._act = act
         self.late: list[float] = []
 
+    def set(self, in_s: float) -> None:
+        """Due once more, so many seconds from now."""
+        self._times.append(monotonic() + in_s)
+
+    @property
+    def is_over(self) -> bool:
+        """It is not due any more."""
+        return not self._times
+
     def due(self) -> float:
         return self._times[0] if self._times else NEVER
 
