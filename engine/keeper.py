@@ -142,7 +142,7 @@ class Keeper:
     async def _watch(self) -> None:
         habits, words = self._habits, self._words
         pause_s = habits.first_pause_s
-        while not self._is_let_go:  # a `launch` that ends as the task is cancelled may hide that it was
+        while not self._is_let_go:
             assert self.child is not None
             reason = {} if self.child.stderr is None else {"reason": await _last_words(self.child.stderr)}
             status = await self.child.wait()

@@ -249,8 +249,9 @@ new_scanner(PyTypeObject *type, PyObject *arguments, PyObject *names)
     if (!PyArg_ParseTuple(arguments, "O!nO!O!O!nnnn", &PyDict_Type, &spellings, &id_count, &PyTuple_Type, &methods,
                           &PyTuple_Type, &fields, &PyTuple_Type, &single, &max_head, &max_lines, &max_line, &max_uri))
         return NULL;
-    if (id_count < 1 || id_count > MAX_IDS || max_lines < 0 || max_lines > MAX_LINES) {
-        PyErr_SetString(PyExc_ValueError, "too many ids or lines for a scanner");
+    if (id_count < 1 || id_count > MAX_IDS || max_lines < 0 || max_lines > MAX_LINES || max_head < 0 || max_line < 0 ||
+        max_uri < 0) {
+        PyErr_SetString(PyExc_ValueError, "too many ids or lines for a scanner, or a limit below 0");
         return NULL;
     }
     self = (Scanner *)type->tp_alloc(type, 0); /* zeroed */

@@ -32,7 +32,7 @@ def highest_rate(system: System, data: Path, job: str, lowest: int, highest: int
 def between(rate: int, cpu_us: float, is_carried: bool) -> tuple[int, int]:
     """Where to search, when a call costs so much and a rate was carried or was not.
 
-    The upper end is more than two processors could do, were there nobody to call and to answer.
+    The upper end is what 1.6 processors could do at that cost; a system that carries that much could perhaps do more.
     """
     lowest = rate if is_carried else max(10, rate // 8)
     return lowest, max(lowest * 3 // 2, min(MOST, round(1.6e6 / cpu_us)))

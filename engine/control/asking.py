@@ -62,9 +62,14 @@ async def follow_at(
 
 async def _connected(path: Path, pid: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Raises ControlError when another process listens there: what it is told may be a secret."""
+    if not pid:
+        raise ControlError(f"{path}: the process has ended")
     reader, writer = await asyncio.open_unix_connection(path, limit=MAX_ANSWER_BYTES)
-    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    if _CREDENTIALS.unpack(told)[0] != pid:
+    try:
+        told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        if _CREDENTIALS.unpack(told)[0] != pid:
+            raise ControlError(f"{path}: another process is in its place")
+    except BaseException:
         writer.close()
-        raise ControlError(f"{path}: another process is in its place")
+        raise
     return reader, writer

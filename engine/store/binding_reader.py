@@ -80,7 +80,9 @@ class BindingReader:
         """
         self._in_c: TargetReader | None = None
         self._path = path
-        self._connection = open_read_only(path, cipher, busy_ms=0, at_rest=at_rest)
+        # Of several that begin together one makes the database ready, and the others wait for it; no call ever waits.
+        self._connection = open_read_only(path, cipher, at_rest=at_rest)
+        self._connection.execute("PRAGMA busy_timeout = 0")
         self._cursor = self._connection.cursor()
         self._cipher = cipher
         self._callers_cipher = cipher.of_column(_CALLER)

@@ -69,7 +69,7 @@ class Journal:
         self._offset = 0
         self._is_direct = False  # the file is written past the page cache
         self._room = _Room()
-        self.last: Position = NOWHERE  # behind the last group that counts
+        self.last_group_end: Position = NOWHERE  # behind the last group that counts
         self._known_end = UNKNOWN_END  # of the segment that was left last
         self._leave_at_s = 0.0
         self.appended = 0  # bytes
@@ -100,8 +100,8 @@ class Journal:
         room.keep(size)
         self._offset += size
         self.appended += size
-        after, self.last = self.last, (self._number, self._offset)
-        return Group(self._head, plain, after, self.last, size)
+        after, self.last_group_end = self.last_group_end, (self._number, self._offset)
+        return Group(self._head, plain, after, self.last_group_end, size)
 
     def leave_old(self, now_s: float) -> None:
         """Leave the segment when it has been in use for long, by the monotonic clock."""

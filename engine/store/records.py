@@ -94,7 +94,8 @@ class GroupWriter:
             )
             done(found[0] if found else None, fault)
 
-        self._loading.ask(read, self._journal.last)  # a segment that has only begun has nothing to be loaded up to
+        # Not the end of the journal: in a segment that has only begun there is nothing to be loaded up to.
+        self._loading.ask(read, self._journal.last_group_end)
 
     def begin_run(
         self, rows: LeftRows, unreadable: Collection[str], wall_s: float, done: Callable[[int, list[Row], str], None]

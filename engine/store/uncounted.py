@@ -23,10 +23,10 @@ def leave_uncounted() -> bool:
     Python's module is loaded, and with it the SQLite that it goes by: another one loaded first could take its place.
     """
     spec = None if MODULE in sys.modules else find_spec(MODULE)
-    if spec is None or spec.origin is None:
+    if spec is None or not spec.has_location or spec.origin is None:
         return False
     try:
         configured = ctypes.CDLL(spec.origin).sqlite3_config(_MEMSTATUS, 0)
-    except (OSError, AttributeError):  # no file, as what is built in has none, or one that does not give its SQLite out
+    except (OSError, AttributeError):  # no library, or one that does not give its SQLite out
         return False
     return bool(configured == _OK)

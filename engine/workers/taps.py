@@ -32,7 +32,7 @@ _SECRET_BYTES: Final = 32
 class _Fed:
     """What is known of one worker while somebody captures."""
 
-    __slots__ = ("begun", "is_there", "lost", "parties", "until_s", "worker")
+    __slots__ = ("before", "begun", "came", "is_there", "lost", "parties", "until_s", "worker")
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -41,6 +41,8 @@ class _Fed:
         self.until_s = 0.0
         self.lost = 0
         self.parties: list[Parties] = []  # of its calls, when it was asked last
+        self.before: list[Parties] = []  # ... of those of the process before: what that one told may wait still
+        self.came = 0  # so many processes of it have told something
 
 
 @final
@@ -65,11 +67,12 @@ class Taps:
         if not self._tasks:
             self._feds = [_Fed(worker) for worker in self._workers]
             self._tasks = [asyncio.create_task(self._follow(fed)) for fed in self._feds]
+        away = [(fed, fed.came) for fed in self._feds if not fed.is_there]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_BEGIN_S):
                 for fed in self._feds:
                     await fed.begun.wait()
-        backlog.gaps = sum(not fed.is_there for fed in self._feds)
+        backlog.gaps += sum(fed.came == came for fed, came in away)  # who has come and gone since is one already
 
     def close(self, backlog: Backlog) -> None:
         """As `Source.close`. What is held is in the backlog then."""
@@ -86,7 +89,7 @@ class Taps:
     async def parties(self) -> list[Parties]:
         """As `Source.parties`; those of a worker that is away, or does not answer, as it has told them last."""
         await asyncio.gather(*[self._ask_again(fed) for fed in self._feds if fed.is_there])
-        return [one for fed in self._feds for one in fed.parties]
+        return [one for fed in self._feds for one in (*fed.before, *fed.parties)]
 
     async def _ask_again(self, fed: _Fed) -> None:
         try:
@@ -111,6 +114,7 @@ class Taps:
                         if is_ended:
                             break
                         if not fed.is_there:
+                            fed.before = fed.parties
                             await self._ask(fed)  # what it tells is masked by them, also if it is gone by then
                         self._take(fed, read_told(answer))
             self._miss(fed, is_ended)
@@ -119,6 +123,7 @@ class Taps:
     def _take(self, fed: _Fed, told: Told) -> None:
         if not fed.is_there:
             fed.is_there, fed.lost = True, 0
+            fed.came += 1
             fed.begun.set()
             self._turn()
         for backlog in self._backlogs:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sipstack.aio.datagrams import Ready as InC
 
 _MOST: Final = 64  # descriptors that one look tells of; the next one tells of the others
+_MOST_LOOKS: Final = 32  # while something is read at each of them; then what is due comes first
 _LONGEST_S: Final = 3600.0  # then it looks again whether anything is due
 NEVER: Final = float("inf")
 NONE: Final = -1  # in the place of a descriptor
@@ -146,12 +147,14 @@ class Wakes:
         ends = NEVER if timeout is None else now_s() + max(0.0, timeout)
         self._do_behind()
         is_others = False
+        looks = 0
         while True:
             self._do_last()
             due = self._due()
-            left_s = 0.0 if self.is_asked else min(due, ends) - now_s()
+            looked_s = now_s()  # before: who is stopped while it waits may have looked at nothing when it goes on
+            left_s = 0.0 if self.is_asked else min(due, ends) - looked_s
             descriptor = self._wait(min(max(0.0, left_s), _LONGEST_S))
-            looked_s = now_s()
+            is_all_read = descriptor < 0
             while descriptor >= 0:
                 if is_others:
                     self._behind.append(descriptor)
@@ -162,6 +165,10 @@ class Wakes:
                 self._owed_s = looked_s
                 return self._others.select(0)
             if due <= looked_s:
+                looks += 1
+                if not is_all_read and looks < _MOST_LOOKS:
+                    continue  # a reader reads so much and no more: it is looked whether that was all
+                looks = 0
                 self._do_due(looked_s)
             if self.is_asked or ends <= looked_s:
                 return []
@@ -184,10 +191,7 @@ class Wakes:
         return due
 
     def _do_due(self, looked_s: float) -> None:
-        """Once each, for what was due when it was looked what is ready, all of which has been read since.
-
-        What is due again at once is so behind what is ready by then.
-        """
+        """Once each, where it was due at that time. What is due again at once is so behind what is ready by then."""
         for timed in list(self._timed):
             if timed.due() <= looked_s:
                 self._do(timed.time_has_come)

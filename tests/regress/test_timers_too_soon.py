@@ -7,7 +7,9 @@ took for missing what lay in its sockets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+import signal
+import threading
 from time import monotonic
 
 import pytest
@@ -15,13 +17,7 @@ import pytest
 from sipstack.aio.loop import NodeLoop
 from sipstack.aio.udp import open_udp
 from tests.sipstack.endpoint_rig import Rig, own_address
-from tests.sipstack.timed_rig import Alarm, Ends, pair_of_ends, run
-
-
-@pytest.fixture
-def ends() -> Iterator[Ends]:
-    with pair_of_ends() as both:
-        yield both
+from tests.sipstack.timed_rig import WAIT_S, Alarm, Ends, run
 
 
 def test_no_timer_fires_before_there_is_a_socket(request: pytest.FixtureRequest) -> None:
@@ -40,9 +36,7 @@ def test_no_timer_fires_before_there_is_a_socket(request: pytest.FixtureRequest)
     assert run(story) == ([], ["timer"])
 
 
-def test_what_has_come_during_a_long_turn_is_read_before_what_is_due_since(
-    ends: Ends,
-) -> None:
+def test_what_has_come_during_a_long_turn_is_read_before_what_is_due_since(ends: Ends) -> None:
     """The process may have stood still: an answer that is there is no answer that is missing."""
     near, far = ends
     said: list[str] = []
@@ -71,9 +65,7 @@ def test_what_has_come_during_a_long_turn_is_read_before_what_is_due_since(
     assert said == ["datagram", "time"]
 
 
-def test_what_has_come_to_asyncio_is_heard_before_what_is_due_since(
-    ends: Ends,
-) -> None:
+def test_what_has_come_to_asyncio_is_heard_before_what_is_due_since(ends: Ends) -> None:
     near, far = ends
     said: list[str] = []
 
@@ -124,3 +116,67 @@ def test_a_time_that_follows_a_long_one_is_kept() -> None:
         return second.late[0]
 
     assert min(run(story) for _ in range(5)) < 0.15
+
+
+def test_all_that_has_come_is_read_before_what_is_due_since(ends: Ends) -> None:
+    """A reader reads so much each time that it is called."""
+    near, far = ends
+    said: list[str] = []
+
+    async def story(loop: NodeLoop) -> None:
+        done = loop.create_future()
+
+        def come() -> None:
+            said.append("time")
+            done.set_result(None)
+
+        def stand_still() -> None:
+            for _ in range(5):
+                far.send(b"datagram")
+            alarm.set(0.005)
+            while alarm.due() > monotonic():
+                pass
+
+        alarm = Alarm([], come)
+        loop.add_reader(near, lambda: said.append(near.recv(100).decode()))
+        loop.wakes.keep_time(alarm)
+        loop.call_soon(stand_still)
+        await done
+        loop.remove_reader(near)
+
+    run(story)
+    assert said == ["datagram"] * 5 + ["time"]
+
+
+def test_who_is_held_up_while_it_waits_reads_first(ends: Ends) -> None:
+    """As one that is stopped and goes on: its wait is over, and nothing has been looked at."""
+    near, far = ends
+    said: list[str] = []
+
+    async def story(loop: NodeLoop) -> None:
+        done = loop.create_future()
+
+        def come() -> None:
+            said.append("time")
+            done.set_result(None)
+
+        def stand_still(*_: object) -> None:
+            far.send(b"datagram")
+            while alarm.due() > monotonic():
+                pass
+
+        before = signal.signal(signal.SIGUSR1, stand_still)
+        try:
+            alarm = Alarm([], come)
+            loop.add_reader(near, lambda: said.append(near.recv(100).decode()))
+            loop.wakes.keep_time(alarm)
+            alarm.set(0.2)
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            async with asyncio.timeout(WAIT_S):
+                await done
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        loop.remove_reader(near)
+
+    run(story)
+    assert said == ["datagram", "time"]

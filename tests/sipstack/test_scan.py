@@ -391,7 +391,8 @@ def test_a_scanner_takes_only_what_fits_its_tables(tmp_path: Path) -> None:
         (0, {"": 1}), (0, {"x" * 33: 1}), (0, {"\u5f20": 1}), (0, {1: 1}), (0, {"via": 10}), (0, {"via": -1}),
         (0, {"via": 2**80}), (0, {f"n{number}": 1 for number in range(129)}), (1, 65), (1, 0), (2, ("",)),
         (2, ("x" * 17,)), (2, (b"BYE",)), (2, ("BYE",) * 33), (3, fields[1:]), (3, (*fields[1:], 10)), (4, (10,)),
-        (4, (-1,)), (6, 257), (6, -1),
+        (4, (-1,)), (5, -1), (6, 257), (6, -1), (7, -1),
+        (8, -1),
     ]:  # fmt: skip
         with pytest.raises((ValueError, OverflowError)):
             make(*good[:place], bad, *good[place + 1 :])

@@ -51,9 +51,7 @@ def test_nobody_is_called_who_keeps_no_time_any_more() -> None:
     assert run(story) == [1, 0, 1]
 
 
-def test_what_is_ready_is_read_first_and_what_a_time_asks_for_is_done_before_waiting(
-    ends: Ends,
-) -> None:
+def test_what_is_ready_is_read_first_and_what_a_time_asks_for_is_done_before_waiting(ends: Ends) -> None:
     near, far = ends
     said: list[str] = []
 

@@ -263,4 +263,24 @@ async def test_what_a_worker_tells_comes_behind_the_numbers_of_its_calls(world: 
     await world.one.tell(None)
     await world.two.tell(told(time.time()))
     assert await world.taps.parties() == [("700", "1", ""), ("700", "2", "")]
+    turns, world.one.name, world.one.is_up, world.one.at_first = world.backlog.turns, "3", True, []
+    await until(lambda: world.backlog.turns > turns)
+    assert {("700", "1", ""), ("700", "3", "")} < set(await world.taps.parties())  # what the first one told may wait
     assert taken(world.backlog) == ["of one that is known"]
+
+
+async def test_who_comes_and_goes_while_another_one_is_waited_for_is_a_gap(world: World) -> None:
+    answer = asyncio.Event()
+
+    async def ask(verb: str, more: Mapping[str, object]) -> Line:
+        await answer.wait()
+        return {"parties": []}
+
+    world.two.ask = ask  # type: ignore[method-assign]
+    opening = asyncio.ensure_future(world.taps.open(world.backlog))
+    await until(lambda: world.backlog.turns == 1)
+    await world.one.tell(None)
+    await until(lambda: world.backlog.turns == 3)  # it has gone and is back
+    answer.set()
+    await opening
+    assert world.backlog.gaps == 1
