@@ -49,23 +49,28 @@ class Worker:
 
     async def ask(self, verb: str, more: Mapping[str, object] | None = None) -> dict[str, object]:
         """Its answer. Raises WorkerGone when there is none, and when it refuses."""
-        if not self._keeper.is_ready:
-            raise WorkerGone(f"worker {self.place} is being started again")
+        pid = self._serving()
         try:
-            return await ask_at(self._path, self._keeper.pid, verb, more)
+            return await ask_at(self._path, pid, verb, more)
         except ControlError as error:
             raise WorkerGone(f"worker {self.place}: {error}") from None
 
     async def follow(self, verb: str, more: Mapping[str, object]) -> AsyncGenerator[dict[str, object], None]:
         """What it says, line by line, until it ends that. Raises WorkerGone as `ask`."""
-        if not self._keeper.is_ready:
-            raise WorkerGone(f"worker {self.place} is being started again")
+        pid = self._serving()
         try:
-            async with aclosing(follow_at(self._path, self._keeper.pid, verb, more)) as answers:
+            async with aclosing(follow_at(self._path, pid, verb, more)) as answers:
                 async for answer in answers:
                     yield answer
         except ControlError as error:
             raise WorkerGone(f"worker {self.place}: {error}") from None
+
+    def _serving(self) -> int:
+        """The process that can be asked. Raises WorkerGone."""
+        pid = self._keeper.pid
+        if not pid:
+            raise WorkerGone(f"worker {self.place} is being started again")
+        return pid
 
     def told(self) -> dict[str, object]:
         """For `veil700 status`, beside what it says itself."""

@@ -17,7 +17,7 @@ import pytest
 from sipstack.aio.loop import NodeLoop
 from sipstack.aio.udp import open_udp
 from tests.sipstack.endpoint_rig import Rig, own_address
-from tests.sipstack.timed_rig import WAIT_S, Alarm, Ends, run
+from tests.sipstack.timed_rig import Alarm, Ends, last_word, run
 
 
 def test_no_timer_fires_before_there_is_a_socket(request: pytest.FixtureRequest) -> None:
@@ -44,22 +44,15 @@ def test_what_has_come_during_a_long_turn_is_read_before_what_is_due_since(ends:
     said: list[str] = []
 
     async def story(loop: NodeLoop) -> None:
-        done = loop.create_future()
-
-        def come() -> None:
-            said.append("time")
-            done.set_result(None)
+        done, alarm = last_word(loop, said)
 
         def stand_still() -> None:
             for _ in range(count):
                 far.send(b"datagram")
             alarm.set(0.005)
-            while alarm.due() > monotonic():
-                pass
+            alarm.stand_still()
 
-        alarm = Alarm([], come)
         loop.add_reader(near, lambda: said.append(near.recv(100).decode()))
-        loop.wakes.keep_time(alarm)
         loop.call_soon(stand_still)
         await done
         loop.remove_reader(near)
@@ -73,26 +66,19 @@ def test_what_has_come_to_asyncio_is_heard_before_what_is_due_since(ends: Ends) 
     said: list[str] = []
 
     async def story(loop: NodeLoop) -> None:
-        done = loop.create_future()
+        done, alarm = last_word(loop, said)
 
         class Hears(asyncio.DatagramProtocol):
             def datagram_received(self, data: bytes, addr: object) -> None:
                 said.append(data.decode())
 
-        def come() -> None:
-            said.append("time")
-            done.set_result(None)
-
         def stand_still() -> None:
             far.send(b"datagram")
             alarm.set(0.005)
-            while alarm.due() > monotonic():
-                pass
+            alarm.stand_still()
 
         transport, _ = await loop.create_datagram_endpoint(Hears, sock=near)
         await asyncio.sleep(0.001)  # it listens from now on
-        alarm = Alarm([], come)
-        loop.wakes.keep_time(alarm)
         loop.call_soon(stand_still)
         await done
         transport.close()
@@ -127,26 +113,18 @@ def test_who_is_held_up_while_it_waits_reads_first(ends: Ends) -> None:
     said: list[str] = []
 
     async def story(loop: NodeLoop) -> None:
-        done = loop.create_future()
-
-        def come() -> None:
-            said.append("time")
-            done.set_result(None)
+        done, alarm = last_word(loop, said)
 
         def stand_still(*_: object) -> None:
             far.send(b"datagram")
-            while alarm.due() > monotonic():
-                pass
+            alarm.stand_still()
 
         before = signal.signal(signal.SIGUSR1, stand_still)
         try:
-            alarm = Alarm([], come)
             loop.add_reader(near, lambda: said.append(near.recv(100).decode()))
-            loop.wakes.keep_time(alarm)
             alarm.set(0.2)
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-            async with asyncio.timeout(WAIT_S):
-                await done
+            await done
         finally:
             signal.signal(signal.SIGUSR1, before)
         loop.remove_reader(near)

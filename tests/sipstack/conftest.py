@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sipstack.aio.tls import TlsContexts, TlsFiles
 from tests.sipstack.certificates import Authority
 from tests.sipstack.endpoint_rig import own_address
 from tests.sipstack.stream_rig import StreamRig
-from tests.sipstack.timed_rig import Ends, pair_of_ends
+from tests.sipstack.timed_rig import Ends
 
 
 @pytest.fixture
@@ -22,8 +23,12 @@ def host(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    with pair_of_ends() as both:
-        yield both
+    """They are read without waiting."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+        yield near, far
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
 
@@ -17,16 +16,6 @@ from tests.sipstack.endpoint_rig import Rig
 T = TypeVar("T")
 Ends = tuple[socket.socket, socket.socket]
 WAIT_S = 30.0  # for a machine that is busy with other tests
-
-
-@contextmanager
-def pair_of_ends() -> Iterator[Ends]:
-    """Two ends of datagrams that are read without waiting."""
-    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    near.setblocking(False)
-    far.setblocking(False)
-    with near, far:
-        yield near, far
 
 
 def run(story: Callable[[NodeLoop], Awaitable[T]]) -> T:
@@ -63,9 +52,27 @@ class Alarm:
     def due(self) -> float:
         return self._times[0] if self._times else NEVER
 
+    def stand_still(self) -> None:
+        """Does nothing, and lets nobody else do anything, until it is due."""
+        while self.due() > monotonic():
+            pass
+
     def time_has_come(self) -> None:
         self.late.append(monotonic() - self._times.pop(0))
         self._act()
+
+
+def last_word(loop: NodeLoop, said: list[str]) -> tuple[asyncio.Future[None], Alarm]:
+    """An alarm, still to be set, which says "time" and ends the story."""
+    done = loop.create_future()
+
+    def come() -> None:
+        said.append("time")
+        done.set_result(None)
+
+    alarm = Alarm([], come)
+    loop.wakes.keep_time(alarm)
+    return done, alarm
 
 
 class Turns:
