@@ -17,15 +17,15 @@ from engine.core.session_timer import TOO_SMALL, min_se_line
 from engine.core.settings import PeerSettings
 from engine.core.sms_report import ACCEPTED_STATUS, REPORT_WAIT_S, PendingReport
 from engine.core.stray_answers import StrayAnswers
-from sipstack.events import Output
+from sipstack.events import Flow, Output
 from sipstack.message import Message
 
 # What a restart remembers of an attempt, so that its repeat is not taken for a new one:
 # peer, kind, Call-ID, CSeq number, branch (both as records keep them) -> SIP status, Q.850 cause.
 RepeatKey = tuple[str, str, str, int, str]
 
-# Of a call that has just ended: a peer, and the Call-ID on its side as records keep it. Others learn nothing of it.
-EndedKey = tuple[str, str]
+# Of calls that have just ended: the Call-ID on a side as records keep it, and whose it was. Others learn nothing.
+EndedCalls = dict[str, set[str]]
 
 
 @final
@@ -38,7 +38,7 @@ class LastRun:
         self._context = context
         self._strays = strays
         self.repeats: dict[RepeatKey, tuple[int, int]] = {}
-        self.ended: set[EndedKey] = set()
+        self.ended: EndedCalls = {}
 
     def adopt_calls(
         self, answered: Sequence[tuple[CallRecord, FrozenCall]], now: float, unreadable: int = 0
@@ -95,6 +95,11 @@ class LastRun:
             lines.append(min_se_line(self._context.settings.policy.min_se_s))
         return status, lines
 
-    def has_ended(self, request: Message, peer: PeerSettings) -> bool:
-        """True for a request in a dialog of this peer whose end was on record shortly before the start."""
-        return (peer.name, masked_identifier(request.call_id)) in self.ended
+    def has_ended(self, request: Message, peer: PeerSettings | None, flow: Flow) -> bool:
+        """True for a request in a dialog whose end was on record shortly before the start: from the trunk, `peer`, or
+        the host that it was with, as while the dialog was there (`engine.core.pair`)."""
+        names = self.ended.get(masked_identifier(request.call_id), ())
+        if peer is not None and peer.name in names:
+            return True
+        routing = self._context.routing
+        return any(routing.is_target(name, flow.host) for name in names)

@@ -218,6 +218,13 @@ class Routing:
             plan.put(found, Draw(record_id))
         return _each_once(found)
 
+    def is_target(self, peer: str, host: str) -> bool:
+        """True when the peer of this name is reached at this address, and need not show a certificate."""
+        settings = self._peers.get(peer)
+        if settings is None or settings.tls_names:
+            return False
+        return any(hop.flow.host == host for hop in self.hops_of(peer, ""))
+
     def hop_at(self, peer: str, target: str, address: str) -> Hop | None:
         """A place that was tried by another run: names of records. None when it is not configured any more."""
         settings = self._peers.get(peer)

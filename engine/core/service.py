@@ -352,10 +352,10 @@ class CallService(Core):
         end = self._dialog_end(request, flow)
         if end is None:
             peer = self._context.routing.peer_of(flow)
-            if peer is None:
-                self._turn_away(flow, transaction)
-            elif request.method == "BYE" and self.last_run.has_ended(request, peer):
+            if request.method == "BYE" and self.last_run.has_ended(request, peer, flow):
                 self._answer(transaction, 200, now)  # a repeat
+            elif peer is None:
+                self._turn_away(flow, transaction)
             else:
                 self._answer(transaction, 481, now)  # §12.2.2
             return

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, final
 
 from engine.core.frozen_call import FrozenCall, invite_of, read_frozen
-from engine.core.last_run import EndedKey, RepeatKey
+from engine.core.last_run import EndedCalls, RepeatKey
 from engine.core.records import CallRecord
 from engine.core.report_relay import ReportEntry
 from engine.store.crypto import NumberCipher
@@ -107,11 +107,15 @@ class TakenOver:
         }
 
     @property
-    def ended(self) -> set[EndedKey]:
+    def ended(self) -> EndedCalls:
         """Both sides of calls whose BYE may be repeated."""
-        calls = [one for one in self.recent if one.kind == "voice"]
-        callers = {(one.ingress_peer, one.caller_call_id) for one in calls}
-        return callers | {(one.egress_peer, one.callee_call_id) for one in calls if one.callee_call_id}
+        calls: EndedCalls = {}
+        for one in self.recent:
+            if one.kind == "voice":
+                calls.setdefault(one.caller_call_id, set()).add(one.ingress_peer)
+                if one.callee_call_id:
+                    calls.setdefault(one.callee_call_id, set()).add(one.egress_peer)
+        return calls
 
     @property
     def reported(self) -> set[str]:

@@ -78,10 +78,10 @@ SETTINGS = CoreSettings(
 TWO_TARGETS = replace(SETTINGS, peers=(CALLER_SIDE, replace(CALLEE_SIDE, targets=(target(CALLEE), target(CALLEE2)))))
 
 
-def with_trunk(name: str, **changes: object) -> CoreSettings:
-    """The usual settings, where one of the trunks, "caller-side" or "callee-side", is another."""
-    peers = [replace(p, **changes) if p.name == name else p for p in SETTINGS.peers]  # type: ignore[arg-type]
-    return replace(SETTINGS, peers=tuple(peers))
+def with_trunk(name: str, settings: CoreSettings = SETTINGS, **changes: object) -> CoreSettings:
+    """`settings`, where one of the trunks, "caller-side" or "callee-side", is another."""
+    peers = [replace(p, **changes) if p.name == name else p for p in settings.peers]  # type: ignore[arg-type]
+    return replace(settings, peers=tuple(peers))
 
 
 def with_policy(settings: CoreSettings = SETTINGS, **changes: object) -> CoreSettings:

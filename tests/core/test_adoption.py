@@ -290,7 +290,7 @@ def test_repeated_bye_of_a_call_that_ended_before_the_start_is_answered(side: st
     talk.node = restarted(talk.node)
     record = talk.node.record
     calls = [("ingress_peer", "caller_call_id"), ("egress_peer", "callee_call_id")]
-    talk.node.service.last_run.ended = {(str(record[peer]), str(record[call_id])) for peer, call_id in calls}
+    talk.node.service.last_run.ended = {str(record[call_id]): {str(record[peer])} for peer, call_id in calls}
     bye, address = (talk.from_caller, CALLER) if side == "caller" else (talk.from_callee, CALLEE)
     bye("BYE")
     talk.node.book.wire_out("SIP/2.0 200", address)

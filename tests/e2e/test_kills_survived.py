@@ -146,7 +146,7 @@ def settle(node: Node, callee: Sipp) -> None:
     deadline = time.monotonic() + SETTLED_S
     while (left := node.calls() or left_behind(callee)) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert not left, "calls that nobody ends"
+    assert not left, f"calls that nobody ends: {left}"
 
 
 def left_behind(callee: Sipp) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ AT_ONCE = 60  # calls that keep the node busy, and make nobody wait
 FASTER_THAN_ANY = 4000
 SETTLE_S = 2.0  # of each part that is not counted: caches, the controller
 CALM_S = 10.0
+LET_GO_S = 100.0  # 64*T1 of a lost ACK and of a lost BYE, or a minute of ringing: what SIPp has missed ends so
 PEOPLE = 2000
 LOST = 0.01  # of the calls: SIPp has too much to do as well, and misses what it is sent
 
@@ -98,8 +99,13 @@ def watched(node: Node, seconds: float) -> Part:
 
 
 def rests(node: Node) -> None:
-    """Waits until the node turns nothing away any more, and has nothing to write."""
-    deadline = time.monotonic() + CALM_S
-    while (status := node.status())["shed_share"] or status["calls"] or status["waiting"]:
-        assert time.monotonic() < deadline, status
+    """Waits until the node turns nothing away any more, has nothing to write, and has ended what SIPp has lost."""
+    has_left(node, CALM_S, ("shed_share", "waiting"))
+    has_left(node, LET_GO_S, ("calls",))
+
+
+def has_left(node: Node, limit_s: float, figures: tuple[str, ...]) -> None:
+    deadline = time.monotonic() + limit_s
+    while any((left := {name: node.status()[name] for name in figures}).values()):
+        assert time.monotonic() < deadline, left
         time.sleep(0.1)

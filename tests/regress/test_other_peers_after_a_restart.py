@@ -17,7 +17,7 @@ def test_bye_with_the_call_id_of_another() -> None:
     talk = talking(CoreNode(WITH_THIRD))
     talk.hang_up()
     talk.node = restarted(talk.node, WITH_THIRD)
-    talk.node.service.last_run.ended = {("caller-side", CALL_ID)}
+    talk.node.service.last_run.ended = {CALL_ID: {"caller-side"}}
     talk.from_caller("BYE", source=THIRD)
     talk.node.book.wire_out("SIP/2.0 481", THIRD)
     talk.from_caller("BYE")

@@ -152,7 +152,7 @@ def test_an_answered_call_is_taken_over(
     leave(records_db, cipher, [make_record("c", node="veil-2")])
     first = take_over(records_db, cipher, "veil-1", now + 10)
     ended = records[1]
-    assert first.ended == {(ended.ingress_peer, "b@127.0.0.12"), (ended.egress_peer, str(ended.callee_call_id))}
+    assert first.ended == {"b@127.0.0.12": {ended.ingress_peer}, str(ended.callee_call_id): {ended.egress_peer}}
     ((record, found),) = first.answered
     assert found == frozen
     assert record.snapshot() == records[0].snapshot()
