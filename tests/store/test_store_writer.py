@@ -96,7 +96,7 @@ def test_a_window_gathers_what_comes_within_it(
     for record_id in ("a", "b", "c"):
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
     writer.in_loop(lambda: None)  # behind the flush of the last one
-    assert clock.asleep() == pytest.approx(0.3)
+    assert clock.asleep() == pytest.approx(0.3 - serving.LATE_S)
     clock.wake()
     assert groups.get(timeout=PATIENCE_S) == [("a", True), ("b", True), ("c", True)]
     clock.release()
@@ -113,12 +113,12 @@ def test_groups_begin_a_window_apart(
     for record_id, late_s in (("first", None), ("a", 0.3), ("b", 0.3)):
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
         if late_s is not None:
-            assert clock.asleep() == pytest.approx(late_s)
+            assert clock.asleep() == pytest.approx(late_s - serving.LATE_S)
             clock.wake()
         assert groups.get(timeout=PATIENCE_S) == [(record_id, True)]
     clock.now_s += 0.2  # a part of the window has passed without it
     writer.submit(Step.CLOSE, make_record("c").snapshot(), None, "c")
-    assert clock.asleep() == pytest.approx(0.1)
+    assert clock.asleep() == pytest.approx(0.1 - serving.LATE_S)
     clock.wake()
     assert groups.get(timeout=PATIENCE_S) == [("c", True)]
     clock.release()
@@ -136,7 +136,7 @@ def test_a_busy_writer_looks_when_its_window_is_over(
         writer.submit(Step.CLOSE, make_record(record_id).snapshot(), None, record_id)
     writer.start()
     assert len(groups.get(timeout=PATIENCE_S)) == 2
-    assert clock.asleep() == pytest.approx(0.3)
+    assert clock.asleep() == pytest.approx(0.3 - serving.LATE_S)
     writer.submit(Step.CLOSE, make_record("c").snapshot(), None, "c")
     writer.in_loop(lambda: None)
     assert groups.empty()
