@@ -18,7 +18,7 @@ from scenarios.rig.node import Node
 from scenarios.rig.place import Place
 from tests.cli.commands import ROOT, Done, Run, ended, process
 from tests.e2e.conftest import make_node, place, places
-from tests.e2e.waiting import wait_for
+from tests.e2e.waiting import processes, wait_for
 
 __all__ = ["make_node", "place", "places"]
 
@@ -188,17 +188,6 @@ def test_its_own_node_is_not_left_behind_by_several_interrupts(file: Path, monke
         for process_id in left:
             os.kill(process_id, signal.SIGKILL)
     assert not left
-
-
-def processes(folder: str, program: bytes = b"") -> list[int]:
-    """The ids of those that have a file of this folder on their command line, and the program."""
-    found = []
-    for command in Path("/proc").glob("[0-9]*/cmdline"):  # a bare machine has no ps
-        with suppress(OSError):  # it has ended meanwhile
-            words = command.read_bytes()
-            if folder.encode() in words and program in words:
-                found.append(int(command.parent.name))
-    return found
 
 
 def leak_test(node: Node, capsys: pytest.CaptureFixture[str], *words: str) -> Done:

@@ -25,7 +25,7 @@ from tests.e2e.test_domain_calls import A, B, Phones
 from tests.e2e.test_kills_survived import CONFIG, Plan, run
 from tests.e2e.test_reload import change, reload, taken
 from tests.e2e.test_sipp_load import check_records, told_by_x
-from tests.e2e.waiting import is_there, wait_for
+from tests.e2e.waiting import is_there, processes, wait_for
 
 COUNT: Final = 40  # numbers that are called, and numbers that are written to
 RATE: Final = 20
@@ -225,10 +225,10 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(phones: Phones) -> None:
 def worker_in_its_start(node: Node) -> int:
     """The process of a worker that is not ready; 0 for none."""
     assert node.process is not None
-    words = ["pgrep", "-P", str(node.process.pid), "-f", "engine.workers.child"]
-    found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+    of_node = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text().split()
     ready = {worker["pid"] for worker in node.status()["workers"]}
-    return next((int(pid) for pid in found if int(pid) not in ready), 0)
+    workers = processes("", b"engine.workers.child")
+    return next((pid for pid in workers if str(pid) in of_node and pid not in ready), 0)
 
 
 def test_no_worker_in_its_start_outlives_it_either(node: Node) -> None:
@@ -292,6 +292,5 @@ def test_workers_end_with_a_start_that_fails(make_node: Any, place: Place) -> No
     assert second.launch() == "ended"
     assert second.wait() == 1
     assert "cannot listen on" in second.stderr
-    words = ["pgrep", "-f", str(second.folder)]
-    wait_for(lambda: not subprocess.run(words, capture_output=True, check=False).stdout)
+    wait_for(lambda: not processes(str(second.folder)))
     assert first.status()["state"] == "running"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,3 +36,14 @@ def is_there(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def processes(folder: str, program: bytes = b"") -> list[int]:
+    """The ids of those that have a file of this folder on their command line, "" for any, and the program."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):  # a bare machine has neither ps nor pgrep
+        with suppress(OSError):  # it has ended meanwhile
+            words = command.read_bytes()
+            if folder.encode() in words and program in words:
+                found.append(int(command.parent.name))
+    return found
