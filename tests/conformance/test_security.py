@@ -87,7 +87,7 @@ def test_req_084_no_control_character_crosses(rig: Rig) -> None:
             assert rig.until(lambda: any(seen.status != 100 for seen in rig.caller.fresh) or rig.callee.fresh != [])
             for sent in [seen for seen in rig.callee.fresh if seen.shown == "INVITE"]:
                 assert [row.partition(":")[0] for row in sent.head] == usual, (control, place)
-                assert b"Evil" not in sent.data
+                assert b"X-Evil" not in sent.data  # letters alone may be drawn for an identifier
                 rig.callee.send(rig.callee.answer(sent, 486).replace(b"486 ", f"486 a{control}b".encode()))
                 assert rig.until(lambda: any(seen.status > 100 for seen in rig.caller.fresh))
             for seen in rig.caller.fresh:
