@@ -97,7 +97,7 @@ class LastRun:
 
     def has_ended(self, request: Message, peer: PeerSettings | None, flow: Flow) -> bool:
         """True for a request in a dialog whose end was on record shortly before the start: from the trunk, `peer`, or
-        the host that it was with, as while the dialog was there (`engine.core.pair`)."""
+        a host where that trunk is reached: whose address is in no `match` is known by it, as in a dialog."""
         names = self.ended.get(masked_identifier(request.call_id), ())
         if peer is not None and peer.name in names:
             return True

@@ -120,7 +120,7 @@ class Server:
     """Serves all streams of one node until nobody is left."""
 
     def __init__(self, lobby: socket.socket, writer: GroupWriter, window_s: float) -> None:
-        """Groups begin `window_s` apart at least: one flush costs as much as many steps."""
+        """Groups begin `window_s` apart, LATE_S less at the least: one flush costs as much as many steps."""
         self._lobby = lobby
         self._writer = writer
         self._window_s = window_s
