@@ -47,7 +47,7 @@ help:
 	@echo "make test       everything: make check, then all tests"
 	@echo "make run        runs a node with configs/embedded.toml in the foreground"
 	@echo "make build      wheels in dist: a pure one, and where there is a C compiler one with a compiled core"
-	@echo "make test-compiled  all tests, and those of make interop, on what make build compiles; 20 minutes"
+	@echo "make test-compiled  all tests but the long ones, those of make interop too, on what make build compiles"
 	@echo "make check      lint, types, architecture"
 	@echo "make interop    calls between phones, proxies and scanners that others wrote"
 	@echo "make docs       writes what of docs/ comes from the code"

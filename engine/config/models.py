@@ -169,7 +169,7 @@ class Cdr(Table):
     media_retention_days: Annotated[int, AfterValidator(values.only(180))] = 180
     """How long recordings are kept. Not yet: there are none."""
     commit_window_ms: Annotated[int, Field(ge=0, le=200)] = 2
-    """How far apart groups of records begin at least: so long one is gathered. 0 is as soon as the disk is free."""
+    """How far apart groups of records begin, to 0.12 ms: so long one is gathered. 0 is as soon as the disk is free."""
     archive_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the [archive](exports.md#archive), relative to this file; it must exist when a day is written there.
     No record is purged before it is in it. Without: none."""

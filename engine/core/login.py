@@ -94,8 +94,7 @@ def _is_strong(challenge: Challenge, peer: PeerSettings) -> bool:
 
 def _is_of(context: CoreContext, peer: PeerSettings, sent_to: Flow, came_from: Flow) -> bool:
     """True when the request went to a target of the peer, and its answer came from there."""
-    hosts = {hop.flow.host for hop in context.routing.hops_of(peer.name, "")}
-    return sent_to.host in hosts and came_from.host == sent_to.host
+    return came_from.host == sent_to.host and context.routing.leads_to(peer.name, sent_to.host)
 
 
 def _again(request: Message, branch: str, seq: int, row: str) -> bytes:

@@ -218,12 +218,14 @@ class Routing:
             plan.put(found, Draw(record_id))
         return _each_once(found)
 
-    def is_target(self, peer: str, host: str) -> bool:
-        """True when the peer of this name is reached at this address, and need not show a certificate."""
-        settings = self._peers.get(peer)
-        if settings is None or settings.tls_names:
-            return False
+    def leads_to(self, peer: str, host: str) -> bool:
+        """True when a target of the peer of this name is at this address."""
         return any(hop.flow.host == host for hop in self.hops_of(peer, ""))
+
+    def needs_no_proof(self, peer: str, host: str) -> bool:
+        """True when this address is one of its targets, and the peer need not show a certificate."""
+        settings = self._peers.get(peer)
+        return settings is not None and not settings.tls_names and self.leads_to(peer, host)
 
     def hop_at(self, peer: str, target: str, address: str) -> Hop | None:
         """A place that was tried by another run: names of records. None when it is not configured any more."""

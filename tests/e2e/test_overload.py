@@ -106,6 +106,10 @@ def rests(node: Node) -> None:
 
 def has_left(node: Node, limit_s: float, figures: tuple[str, ...]) -> None:
     deadline = time.monotonic() + limit_s
-    while any((left := {name: node.status()[name] for name in figures}).values()):
+    while left := left_of(node.status(), figures):
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
+
+
+def left_of(status: dict[str, Any], figures: tuple[str, ...]) -> dict[str, Any]:
+    return {name: status[name] for name in figures if status[name]}
